@@ -1,0 +1,90 @@
+import type { FastifyPluginCallback, onRequestAsyncHookHandler } from "fastify";
+import {
+  createGuard,
+  type GuardArguments,
+  type GuardOptions,
+  type Principal,
+  type Verifier,
+} from "../index.js";
+import { type FetchHandler, respond } from "./node-bridge.js";
+import { fromIncoming } from "./node-request.js";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who the request is, behind a guard. On an optional route without a credential it is `undefined`. */
+    auth: Principal;
+  }
+}
+
+/** Guards Fastify routes; made by {@link fastifyAuth}. */
+export interface FastifyAuth<S extends string> {
+  (...args: GuardArguments<S>): onRequestAsyncHookHandler;
+  /** Declares `request.auth`; register it once. */
+  readonly plugin: FastifyPluginCallback;
+}
+
+/**
+ * Makes guards for Fastify: `auth(requirement)` is an `onRequest` hook that sets `request.auth`. It runs
+ * before the body is read, so that nobody uploads without a key.
+ *
+ * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
+ *
+ * @example
+ * const auth = fastifyAuth(verifier);
+ * await app.register(auth.plugin);
+ * app.get("/vehicles", { onRequest: auth("vehicles:read") }, (request) => ({ owner: request.auth.ownerId }));
+ */
+export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): FastifyAuth<S> {
+  const guard = createGuard(verifier, options);
+  const auth = (...args: GuardArguments<S>): onRequestAsyncHookHandler => {
+    const check = guard(...args);
+    return async (request, reply) => {
+      const outcome = await check({
+        ...fromIncoming(request.raw, request.originalUrl),
+        requestId: request.id,
+      });
+      if (outcome.pass) {
+        request.auth = outcome.principal as Principal;
+        reply.headers(outcome.headers);
+        return;
+      }
+      const { status, headers, body } = outcome.refusal;
+      // As bytes, because Fastify adds a charset to the type of JSON texts.
+      reply
+        .code(status)
+        .headers(headers)
+        .send(body === "" ? undefined : Buffer.from(body));
+      return reply;
+    };
+  };
+  return Object.assign(auth, { plugin });
+}
+
+const plugin: FastifyPluginCallback = Object.assign(
+  ((app, _options, done) => {
+    if (!app.hasRequestDecorator("auth")) app.decorateRequest("auth");
+    done();
+  }) satisfies FastifyPluginCallback,
+  {
+    // What fastify-plugin sets: the decorator belongs to the app that registers it, not to a scope of its own.
+    [Symbol.for("skip-override")]: true,
+    [Symbol.for("fastify.display-name")]: "keybearer",
+  },
+);
+
+/**
+ * Makes a plugin of a fetch handler. It takes every request below the prefix that it is registered with, and
+ * sees the URL that the client asked for, prefix included.
+ *
+ * @example
+ * await app.register(fastifyHandler(handler), { prefix: "/admin" });
+ */
+export function fastifyHandler(handler: FetchHandler): FastifyPluginCallback {
+  return (app, _options, done) => {
+    // The handler reads the body itself.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
+    app.all("/*", (request, reply) => respond(handler, request.raw, reply.raw, request.originalUrl));
+    done();
+  };
+}

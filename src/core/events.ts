@@ -1,0 +1,105 @@
+import type { AuthErrorCode } from "./errors.js";
+import { isPromiseLike } from "./options.js";
+import type { AuditAction } from "./store.js";
+
+/**
+ * Why a request was refused, in more detail than its client is told.
+ */
+export type DenialReason =
+  | "missing_credential"
+  | "malformed_credential"
+  | "unrecognized_format"
+  | "wrong_environment"
+  | "unknown_key"
+  | "revoked"
+  | "disabled"
+  | "expired"
+  | "environment_mismatch"
+  | "ip_unknown"
+  | "ip_not_allowed"
+  | "insufficient_scope"
+  | "rate_limited";
+
+/** What every event of a verified, or refused, request has. */
+export interface RequestFacts {
+  readonly at: Date;
+  readonly requestId: string;
+  readonly method: string | undefined;
+  /** Without its query. */
+  readonly path: string | undefined;
+  /** The client's address, or `undefined` when it cannot be known for sure. */
+  readonly clientIp: string | undefined;
+  /** The scopes that the route asked for. */
+  readonly requiredScopes: readonly string[];
+  /** Whether one of them is marked `audit`. */
+  readonly audit: boolean;
+  /** Milliseconds that the decision took. */
+  readonly durationMs: number;
+}
+
+/** The key that a request came with, once it is known. */
+export interface KeyIdentity {
+  readonly keyId: string;
+  readonly ownerId: string;
+  readonly environment: string | undefined;
+}
+
+/** A request was let through. */
+export interface AllowedEvent extends RequestFacts, KeyIdentity {
+  readonly type: "auth.allowed";
+}
+
+/** A request was refused. */
+export interface DeniedEvent extends RequestFacts, Partial<KeyIdentity> {
+  readonly type: "auth.denied";
+  readonly code: AuthErrorCode;
+  readonly reason: DenialReason;
+}
+
+/** A request could not be judged, because a store or a rate limiter failed; it was refused with 503. */
+export interface FailedEvent extends RequestFacts, Partial<KeyIdentity> {
+  readonly type: "auth.failed";
+  readonly error: unknown;
+}
+
+/** A key was changed, and the change is committed. */
+export interface LifecycleEvent {
+  readonly type: `key.${AuditAction}`;
+  readonly at: Date;
+  readonly keyId: string;
+  readonly ownerId: string;
+  readonly actor: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Everything that an {@link Observer} is told. No event holds a secret, a hash or a pepper. */
+export type KeyEvent = AllowedEvent | DeniedEvent | FailedEvent | LifecycleEvent;
+
+/**
+ * Is told of every decision and every change, after the fact: it can neither delay nor alter one, and what it
+ * throws is dropped.
+ *
+ * @example
+ * const log: Observer = (event) => { if (event.type === "auth.denied") logger.warn(event); };
+ */
+export type Observer = (event: KeyEvent) => unknown;
+
+/** Tells every observer. */
+export function emit(observers: readonly Observer[], event: KeyEvent): void {
+  Object.freeze(event);
+  for (const observer of observers) {
+    try {
+      const result = observer(event);
+      if (isPromiseLike(result)) result.then(undefined, () => {});
+    } catch {
+      // An observer that fails must not decide over a request.
+    }
+  }
+}
+
+/** @throws TypeError when `observers` is not a list of functions. */
+export function checkObservers(where: string, observers: unknown): void {
+  if (!Array.isArray(observers) || !observers.every((observer) => typeof observer === "function")) {
+    throw new TypeError(`${where}: "observers" must be a list of functions`);
+  }
+}

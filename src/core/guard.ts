@@ -1,0 +1,154 @@
+import { type AuthError, StoreError } from "./errors.js";
+import { type HttpRefusal, toHttpRefusal } from "./http-error.js";
+import { checkFunction, checkMethods, checkOptions, describe, warn } from "./options.js";
+import type { Principal } from "./principal.js";
+import { UNAVAILABLE } from "./refusals.js";
+import { type AuthRequest, headerValue, pathOf, resolveRequestId } from "./request.js";
+import { frozenRequirement, type Requirement } from "./scopes.js";
+import type { Verifier } from "./verifier.js";
+
+/** Options that every guard takes. */
+export interface GuardOptions {
+  /**
+   * Told what kept a request from being judged, which was then answered with 503: a store that is down, as a
+   * rule. Without it, the first such error is a process warning, `KEYBEARER_UNAVAILABLE`.
+   */
+  readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
+}
+
+/** The request that an error of a guard belongs to. */
+export interface GuardErrorContext {
+  readonly requestId: string;
+  readonly method: string | undefined;
+  readonly path: string | undefined;
+}
+
+/** Options of one guarded route. */
+export interface RouteOptions {
+  /** Lets a request without a credential pass, without a principal. A bad credential is still refused. */
+  readonly optional?: boolean;
+}
+
+/**
+ * The arguments of a guard: nothing, for any valid key; a requirement; route options; or both.
+ */
+export type GuardArguments<S extends string> =
+  | readonly []
+  | readonly [requirement: Requirement<S>]
+  | readonly [options: RouteOptions]
+  | readonly [requirement: Requirement<S>, options: RouteOptions];
+
+/** What becomes of one request. */
+export type GuardOutcome<S extends string> =
+  | {
+      readonly pass: true;
+      /** Absent on an optional route without a credential. */
+      readonly principal: Principal<S> | undefined;
+      /** Headers to add to the response. */
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | { readonly pass: false; readonly refusal: HttpRefusal };
+
+/** Decides over the requests of one route. Never rejects. */
+export type RouteGuard<S extends string> = (request: AuthRequest) => Promise<GuardOutcome<S>>;
+
+/**
+ * The whole of a guard but its framework: give it the arguments of a route, then the requests of that route.
+ * Every guard of this package is made with it, and so is one of your own.
+ *
+ * @throws TypeError for a verifier that is none and for unknown options; and, when a route is made, for a
+ * requirement that is empty, `undefined` or names an undefined scope.
+ *
+ * @example
+ * const guard = createGuard(verifier);
+ * const vehicles = guard("vehicles:read");
+ * const outcome = await vehicles({ headers, remoteAddress, method, path });
+ * if (!outcome.pass) return respond(outcome.refusal); // { status, headers, body }
+ */
+export function createGuard<S extends string>(
+  verifier: Verifier<S>,
+  options: GuardOptions = {},
+): (...args: GuardArguments<S>) => RouteGuard<S> {
+  checkMethods("guard", "verifier", verifier, ["verify", "assertRequirement"]);
+  checkOptions("guard", options, ["onError"]);
+  checkFunction("guard", "onError", options.onError);
+  const report = options.onError ?? warnOnce();
+
+  return (...args) => {
+    const { required, optional } = readArguments<S>(args);
+    verifier.assertRequirement(required);
+
+    return async (arrived) => {
+      const requestId = resolveRequestId(arrived);
+      const request: AuthRequest = { ...arrived, requestId };
+      const refuse = (error: AuthError): GuardOutcome<S> => ({
+        pass: false,
+        refusal: toHttpRefusal(error, requestId, request.method, headerValue(request, "accept")),
+      });
+      try {
+        const result = await verifier.verify(request, required);
+        if (result.ok)
+          return {
+            pass: true,
+            principal: result.principal,
+            headers: result.headers,
+          };
+        if (optional && result.error.code === "missing_credential") {
+          return { pass: true, principal: undefined, headers: {} };
+        }
+        return refuse(result.error);
+      } catch (error) {
+        tell(report, error, {
+          requestId,
+          method: request.method,
+          path: pathOf(request),
+        });
+        return refuse(UNAVAILABLE);
+      }
+    };
+  };
+}
+
+function readArguments<S extends string>(args: GuardArguments<S>) {
+  const [first, second] = args;
+  const onlyOptions = args.length === 1 && isRouteOptions(first);
+  const options = (onlyOptions ? first : second) ?? {};
+  checkOptions("guard", options, ["optional"]);
+  if (options.optional !== undefined && typeof options.optional !== "boolean") {
+    throw new TypeError('guard: "optional" must be true or false');
+  }
+  if (args.length > 0 && !onlyOptions && (first === undefined || first === null)) {
+    throw new TypeError(
+      `guard: the requirement is ${describe(first)}; to let any valid key pass, leave it out: auth()`,
+    );
+  }
+  const required = onlyOptions ? undefined : frozenRequirement(first as Requirement<S> | undefined);
+  return { required, optional: options.optional === true };
+}
+
+function isRouteOptions(value: unknown): value is RouteOptions {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !("anyOf" in value);
+}
+
+function tell(
+  report: NonNullable<GuardOptions["onError"]>,
+  error: unknown,
+  context: GuardErrorContext,
+): void {
+  try {
+    const result = report(error, context);
+    Promise.resolve(result).catch(() => {});
+  } catch {
+    // The request is refused either way, and there is nobody left to tell.
+  }
+}
+
+function warnOnce(): () => void {
+  let warned = false;
+  return (error?: unknown) => {
+    if (warned) return;
+    warned = true;
+    const message = error instanceof StoreError ? error.message : "Requests cannot be verified";
+    warn("KEYBEARER_UNAVAILABLE", `${message}; answering 503. Pass "onError" to a guard to see every error.`);
+  };
+}

@@ -1,0 +1,76 @@
+import type { AUTH_ERROR_STATUS, AuthError } from "./errors.js";
+
+/** A refusal as bytes: every guard sends the same ones. */
+export interface HttpRefusal {
+  readonly status: number;
+  /** Names in lower case and in alphabetical order, as the Fetch standard's `Headers` yields them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Empty for HEAD. */
+  readonly body: string;
+}
+
+/** Reason phrases of RFC 9110, section 15, and RFC 6585, section 4. */
+const TITLES: Readonly<Record<(typeof AUTH_ERROR_STATUS)[keyof typeof AUTH_ERROR_STATUS], string>> = {
+  401: "Unauthorized",
+  403: "Forbidden",
+  429: "Too Many Requests",
+  503: "Service Unavailable",
+};
+
+/**
+ * Writes a refusal down: `{ message, code, requestId }` and the details, or the same members in a problem
+ * document (RFC 9457) for a client that asks for `application/problem+json`.
+ *
+ * @example
+ * const { status, headers, body } = toHttpRefusal(result.error, requestId, request.method, request.headers.accept);
+ */
+export function toHttpRefusal(
+  error: AuthError,
+  requestId: string,
+  method: string | undefined,
+  accept: string | undefined,
+): HttpRefusal {
+  const problem = accept !== undefined && prefersProblem(accept);
+  const members = error.toBody(requestId);
+  const body = JSON.stringify(
+    problem
+      ? {
+          type: "about:blank",
+          title: TITLES[error.status],
+          status: error.status,
+          detail: error.message,
+          ...members,
+        }
+      : members,
+  );
+  const headers: Record<string, string> = {
+    ...error.headers,
+    "Cache-Control": "no-store",
+    "Content-Length": String(Buffer.byteLength(body)),
+    "Content-Type": problem ? "application/problem+json" : "application/json",
+    "X-Request-Id": requestId,
+  };
+  return {
+    status: error.status,
+    headers: Object.fromEntries(
+      Object.entries(headers)
+        .map(([name, value]) => [name.toLowerCase(), value] as const)
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
+    ),
+    body: method === "HEAD" ? "" : body,
+  };
+}
+
+/** Whether `Accept` (RFC 9110, 12.5.1) names problem documents, and likes them no less than plain JSON. */
+function prefersProblem(accept: string): boolean {
+  let problem = 0;
+  let json = 0;
+  for (const range of accept.toLowerCase().split(",")) {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim());
+    const weight = parameters.find((parameter) => parameter.startsWith("q="));
+    const quality = weight === undefined ? 1 : Number(weight.slice(2));
+    if (type === "application/problem+json") problem = quality;
+    if (type === "application/json") json = quality;
+  }
+  return problem > 0 && problem >= json;
+}

@@ -1,0 +1,159 @@
+import { cidrProblem } from "./cidr.js";
+import { KeyInputError } from "./errors.js";
+import { describe } from "./options.js";
+import type { RateLimit } from "./rate-limit.js";
+import { deepFreeze, type KeyMetadata } from "./record.js";
+import type { Scopes } from "./scopes.js";
+
+// Readers of what a manager is given: each answers a clean copy, or throws a KeyInputError with the member's
+// name. The bounds keep a record small enough to be read on every request.
+const MOST_NAME = 255;
+const MOST_ID = 255;
+const MOST_CIDRS = 1_000;
+const MOST_METADATA_BYTES = 16_384;
+const MOST_METADATA_MEMBERS = 100;
+
+/** An id that the host chose: an owner, an actor. */
+export function readId(path: string, value: unknown): string {
+  const text = readLine(path, value, MOST_ID);
+  if (text === "") throw new KeyInputError(path, "must not be empty");
+  return text;
+}
+
+/** A text for people on one line, or `null`. */
+export function readText(path: string, value: unknown): string | null {
+  return value === undefined || value === null ? null : readLine(path, value, MOST_NAME);
+}
+
+export function readScopes(path: string, value: unknown, scopes: Scopes): readonly string[] {
+  if (!Array.isArray(value))
+    throw new KeyInputError(path, `must be a list of scopes, got ${describe(value)}`);
+  value.forEach((name, index) => {
+    if (typeof name !== "string" || scopes.get(name) === undefined) {
+      throw new KeyInputError(`${path}[${index}]`, `is not a defined scope${quote(name)}`);
+    }
+    if (!scopes.isGrantable(name)) {
+      throw new KeyInputError(`${path}[${index}]`, `is planned and cannot be granted yet${quote(name)}`);
+    }
+  });
+  return Object.freeze([...new Set<string>(value)]);
+}
+
+export function readAllowlist(path: string, value: unknown): readonly string[] | null {
+  if (value === undefined || value === null) return null;
+  if (!Array.isArray(value))
+    throw new KeyInputError(path, `must be a list of networks, got ${describe(value)}`);
+  if (value.length > MOST_CIDRS) throw new KeyInputError(path, `must have at most ${MOST_CIDRS} networks`);
+  value.forEach((entry, index) => {
+    const problem = cidrProblem(entry);
+    if (problem !== undefined) throw new KeyInputError(`${path}[${index}]`, problem);
+  });
+  return Object.freeze([...value]);
+}
+
+export function readRateLimit(path: string, value: unknown): RateLimit | null {
+  if (value === undefined || value === null) return null;
+  const { limit, windowSeconds } = value as Partial<RateLimit>;
+  for (const [member, number] of [
+    ["limit", limit],
+    ["windowSeconds", windowSeconds],
+  ] as const) {
+    if (!Number.isSafeInteger(number) || (number as number) < 1) {
+      throw new KeyInputError(`${path}.${member}`, "must be a whole number above 0");
+    }
+  }
+  return Object.freeze({
+    limit: limit as number,
+    windowSeconds: windowSeconds as number,
+  });
+}
+
+/** JSON values by name, copied; nothing that JSON would drop or change without a word. */
+export function readMetadata(path: string, value: unknown): KeyMetadata | null {
+  if (value === undefined || value === null) return null;
+  if (!isPlainObject(value)) throw new KeyInputError(path, `must be an object, got ${describe(value)}`);
+  const members = Object.keys(value).length;
+  if (members > MOST_METADATA_MEMBERS) {
+    throw new KeyInputError(path, `must have at most ${MOST_METADATA_MEMBERS} members, got ${members}`);
+  }
+  checkJson(path, value, 0);
+  const text = JSON.stringify(value);
+  if (Buffer.byteLength(text) > MOST_METADATA_BYTES) {
+    throw new KeyInputError(path, `must be at most ${MOST_METADATA_BYTES} bytes of JSON`);
+  }
+  return deepFreeze(JSON.parse(text));
+}
+
+/**
+ * A moment in the future: a Date, or RFC 3339 with an offset, of a day that the calendar has.
+ */
+export function readExpiry(path: string, value: unknown, now: Date): Date | null {
+  if (value === undefined || value === null) return null;
+  const date = value instanceof Date ? new Date(value) : parseDate(path, value);
+  if (Number.isNaN(date.getTime())) throw new KeyInputError(path, "is not a date");
+  if (date.getTime() <= now.getTime()) throw new KeyInputError(path, "must be in the future");
+  return date;
+}
+
+// RFC 3339, section 5.6; an offset is part of it.
+const DATE_TIME = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(\.\d{1,9})?(Z|[+-](\d{2}):(\d{2}))$/i;
+
+function parseDate(path: string, value: unknown): Date {
+  const match = typeof value === "string" ? DATE_TIME.exec(value) : null;
+  if (match === null) {
+    throw new KeyInputError(
+      path,
+      "must be a Date or a date and time with an offset, such as 2030-01-31T12:00:00Z",
+    );
+  }
+  const [, year, month, day, hour, minute, second] = match.map(Number) as number[];
+  const [offsetHour, offsetMinute] = [Number(match[9] ?? 0), Number(match[10] ?? 0)];
+  const lastDay = new Date(Date.UTC(year as number, month as number, 0)).getUTCDate();
+  const real =
+    inside(month, 1, 12) &&
+    inside(day, 1, lastDay) &&
+    inside(hour, 0, 23) &&
+    inside(minute, 0, 59) &&
+    inside(second, 0, 59) &&
+    inside(offsetHour, 0, 23) &&
+    inside(offsetMinute, 0, 59);
+  if (!real) throw new KeyInputError(path, "is not a real date and time");
+  return new Date(match[0].toUpperCase());
+}
+
+function inside(value: number | undefined, least: number, most: number): boolean {
+  return value !== undefined && value >= least && value <= most;
+}
+
+function readLine(path: string, value: unknown, most: number): string {
+  if (typeof value !== "string") throw new KeyInputError(path, `must be a text, got ${describe(value)}`);
+  if (value.length > most) throw new KeyInputError(path, `must have at most ${most} characters`);
+  // Control characters, line separators and lone surrogates: they forge log lines or cannot be stored.
+  if (/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(value))
+    throw new KeyInputError(path, "must not have control characters");
+  return value;
+}
+
+function checkJson(path: string, value: unknown, depth: number): void {
+  if (value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value))
+    return;
+  if (depth > 8) throw new KeyInputError(path, "is nested too deeply");
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) checkJson(`${path}[${index}]`, item, depth + 1);
+  } else if (isPlainObject(value)) {
+    for (const [name, member] of Object.entries(value)) {
+      if (name === "__proto__") throw new KeyInputError(path, "must not have a member __proto__");
+      checkJson(`${path}.${name}`, member, depth + 1);
+    }
+  } else throw new KeyInputError(path, `must hold JSON values only, got ${describe(value)}`);
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+function quote(name: unknown): string {
+  return typeof name === "string" && name.length <= 128 ? `: ${JSON.stringify(name)}` : "";
+}

@@ -1,0 +1,80 @@
+import type { VerifiableRecord } from "./record.js";
+import type { AuthRequest } from "./request.js";
+
+/** The limit that a key carries: so many requests in a window. */
+export interface RateLimit {
+  /** Requests. */
+  readonly limit: number;
+  /** Seconds. */
+  readonly windowSeconds: number;
+}
+
+/** One window and where it stands. */
+export interface RateLimitState {
+  /** The policy's name on the wire. */
+  readonly name: string;
+  readonly limit: number;
+  readonly windowSeconds: number;
+  /** Requests left in this window. */
+  readonly remaining: number;
+  /** Seconds until the window ends. */
+  readonly resetSeconds: number;
+}
+
+/** What a rate limiter says of one request. */
+export interface RateLimitDecision {
+  readonly allowed: boolean;
+  readonly states: readonly RateLimitState[];
+}
+
+/**
+ * Counts requests. It is asked last, when everything else allows the request, so that a refused one never
+ * counts. When it throws, the request is refused with 503.
+ */
+export interface RateLimiter {
+  consume(
+    key: Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">,
+    request: AuthRequest,
+  ): PromiseLike<RateLimitDecision> | RateLimitDecision;
+}
+
+/**
+ * `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers, and on a refusal
+ * `Retry-After` (RFC 9110, 10.2.3): the longest wait among the windows that are used up.
+ */
+export function rateLimitHeaders({ allowed, states }: RateLimitDecision): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (states.length > 0) {
+    headers.RateLimit = states
+      .map(({ name, remaining, resetSeconds }) => `"${name}";r=${whole(remaining)};t=${whole(resetSeconds)}`)
+      .join(", ");
+    headers["RateLimit-Policy"] = states
+      .map(({ name, limit, windowSeconds }) => `"${name}";q=${whole(limit)};w=${whole(windowSeconds)}`)
+      .join(", ");
+  }
+  if (!allowed) {
+    const waits = states
+      .filter(({ remaining }) => remaining <= 0)
+      .map(({ resetSeconds }) => whole(resetSeconds));
+    headers["Retry-After"] = String(Math.max(1, ...waits));
+  }
+  return headers;
+}
+
+/** Whether a limiter answered something that can be trusted to mean what it says. */
+export function isRateLimitDecision(value: unknown): value is RateLimitDecision {
+  const { allowed, states } = (value ?? {}) as Partial<RateLimitDecision>;
+  return (
+    typeof allowed === "boolean" &&
+    Array.isArray(states) &&
+    states.every(
+      (state) =>
+        /^[A-Za-z0-9_.:-]{1,64}$/.test(state?.name) &&
+        [state.limit, state.windowSeconds, state.remaining, state.resetSeconds].every(Number.isFinite),
+    )
+  );
+}
+
+function whole(value: number): number {
+  return Math.max(0, Math.ceil(value));
+}

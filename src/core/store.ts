@@ -1,0 +1,108 @@
+import type { KeyHash } from "./hash.js";
+import type { KeyRecord, KeyStatus, VerifiableRecord } from "./record.js";
+
+/** A value, or a promise of it. A store that answers at once is not made to wait. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/**
+ * Where a verifier looks keys up. One method is enough.
+ *
+ * Throw (or reject) when the store cannot answer; the request is then refused with 503. Answer `undefined`
+ * only when there is no such key.
+ *
+ * @example
+ * const store: KeyStore = {
+ *   async findByHash(hash) {
+ *     const { rows } = await pool.query("select * from api_keys where hash = $1", [hash]);
+ *     return rows[0] && { id: rows[0].id, hash: rows[0].hash, ownerId: rows[0].owner, scopes: rows[0].scopes,
+ *       expiresAt: rows[0].expires_at, revokedAt: rows[0].revoked_at };
+ *   },
+ * };
+ */
+export interface KeyStore {
+  /** The key that is stored under this hash. Must compare all of the hash. */
+  findByHash(hash: KeyHash): Awaitable<VerifiableRecord | null | undefined>;
+  /**
+   * The same for several hashes, the answers in their order. When a store has it, look-ups that arrive in one
+   * turn of the event loop travel together.
+   */
+  findManyByHash?(hashes: readonly KeyHash[]): Awaitable<readonly (VerifiableRecord | null | undefined)[]>;
+}
+
+/**
+ * What a manager needs of a store. Every change of state is compare-and-set on `version`, and the audit entry
+ * that comes with it is written in the same transaction or not at all.
+ */
+export interface ManagedKeyStore extends KeyStore {
+  findById(id: string): Awaitable<KeyRecord | undefined>;
+  /** Newest first, by creation and then id; continues behind `cursor`. */
+  list(query: KeyQuery): Awaitable<Page<KeyRecord>>;
+  /** @throws when a key of this id or hash exists. */
+  insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
+  /**
+   * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`.
+   * Answers whether it did.
+   */
+  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean>;
+  /** Like `update`, and inserts the successor: both or neither. */
+  replace(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    successor: KeyRecord,
+    audit: AuditEntry,
+  ): Awaitable<boolean>;
+  /** Moves `lastUsedAt` forward for each id, never back; touches neither version nor state. */
+  touch(uses: ReadonlyMap<string, Date>): Awaitable<void>;
+  /** Newest first; continues behind `cursor`. */
+  auditTrail(query: AuditQuery): Awaitable<Page<AuditEntry>>;
+}
+
+/** The members of a record that may change. */
+export type KeyChange = Partial<
+  Omit<
+    KeyRecord,
+    "id" | "hash" | "version" | "ownerId" | "environment" | "start" | "scopes" | "createdAt" | "lastUsedAt"
+  >
+>;
+
+/** Which keys to list. */
+export interface KeyQuery {
+  readonly ownerId?: string | undefined;
+  readonly environment?: string | undefined;
+  readonly status?: KeyStatus | undefined;
+  /** The moment at which `status` is judged. */
+  readonly now: Date;
+  readonly cursor?: string | undefined;
+  readonly limit: number;
+}
+
+/** Which audit entries to list. */
+export interface AuditQuery {
+  readonly keyId?: string | undefined;
+  readonly ownerId?: string | undefined;
+  readonly cursor?: string | undefined;
+  readonly limit: number;
+}
+
+/** One page of a list. `nextCursor` is absent on the last one. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor?: string | undefined;
+}
+
+/** What happened to a key. */
+export type AuditAction = "created" | "updated" | "disabled" | "enabled" | "revoked" | "rotated";
+
+/** One line of the audit trail; never holds a secret or a hash. */
+export interface AuditEntry {
+  readonly id: string;
+  readonly at: Date;
+  readonly action: AuditAction;
+  readonly keyId: string;
+  readonly ownerId: string;
+  /** Who did it, as the host names them. */
+  readonly actor: string | null;
+  /** What changed, such as the reason of a revocation or the names of the changed members. */
+  readonly details: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,166 @@
+import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./client-ip.js";
+import { type CredentialOptions, type CredentialSource, credentialSource } from "./credential.js";
+import { StoreError } from "./errors.js";
+import { checkObservers, type Observer } from "./events.js";
+import { createHashers, type Hashers, type Pepper } from "./hash.js";
+import type { KeyFormat } from "./key-format.js";
+import { createLookup, failed, type Lookup, withinTime } from "./lookup.js";
+import { checkFunction, checkMethods, checkOptions, describe, isPromiseLike } from "./options.js";
+import { isRateLimitDecision, type RateLimitDecision, type RateLimiter } from "./rate-limit.js";
+import type { VerifiableRecord } from "./record.js";
+import { createRefusals, type Refusals } from "./refusals.js";
+import type { AuthRequest } from "./request.js";
+import type { Scopes } from "./scopes.js";
+import type { Awaitable, KeyStore } from "./store.js";
+
+/** Options of {@link createVerifier}. */
+export interface VerifierOptions<S extends string = string> extends ClientIpOptions {
+  /** Where keys are looked up. */
+  readonly store: KeyStore;
+  /** What routes may ask for, from `defineScopes`. */
+  readonly scopes: Scopes<S>;
+  /** How secrets look, from `keyFormat`; the first of a list that recognises a secret decides. */
+  readonly format: KeyFormat | readonly KeyFormat[];
+  /** The environment, or environments, that this service serves. Absent: every one of the format. */
+  readonly environment?: string | readonly string[];
+  /** The same as the manager has. */
+  readonly pepper?: Pepper;
+  /** Named in challenges; `"api"` by default. */
+  readonly realm?: string;
+  /** The time, for tests; the system's by default. */
+  readonly clock?: () => Date;
+  /** How long the store, and the rate limiter, may take: 250 ms by default. */
+  readonly storeTimeoutMs?: number;
+  /** Asked last, for requests that everything else allows. */
+  readonly rateLimiter?: RateLimiter;
+  /** Told of every decision. */
+  readonly observers?: readonly Observer[];
+  /** Where the secret is sent; `Authorization: Bearer <token>` by default. */
+  readonly credential?: CredentialOptions;
+  /** Tell the holder of a key whether it is revoked, disabled or expired; by default it is just not valid. */
+  readonly exposeKeyState?: boolean;
+}
+
+const OPTIONS: readonly (keyof VerifierOptions)[] = [
+  "store",
+  "scopes",
+  "format",
+  "environment",
+  "pepper",
+  "trustedProxies",
+  "clientIpHeader",
+  "realm",
+  "clock",
+  "storeTimeoutMs",
+  "rateLimiter",
+  "observers",
+  "credential",
+  "exposeKeyState",
+];
+
+/** The options of a verifier, checked and compiled: what its steps work with. */
+export interface PreparedVerifier<S extends string> {
+  readonly scopes: Scopes<S>;
+  readonly source: CredentialSource;
+  readonly formats: readonly KeyFormat[];
+  /** Whether this service serves an environment; a secret that names none is judged by its record. */
+  readonly serves: (environment: string | undefined) => boolean;
+  readonly hashers: Hashers;
+  readonly lookup: Lookup;
+  readonly clientIp: ClientIpResolver;
+  readonly limit: (
+    record: VerifiableRecord,
+    request: AuthRequest,
+  ) => Awaitable<RateLimitDecision | undefined>;
+  readonly refusals: Refusals<S>;
+  readonly observers: readonly Observer[];
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
+export function prepareVerifier<S extends string>(options: VerifierOptions<S>): PreparedVerifier<S> {
+  const where = "createVerifier";
+  checkOptions(where, options, OPTIONS);
+  const { store, scopes, clock, observers = [], storeTimeoutMs = 250, rateLimiter } = options;
+  checkMethods(where, "store", store, ["findByHash"]);
+  checkFunction(where, "store.findManyByHash", store.findManyByHash);
+  checkMethods(where, "scopes", scopes, ["holds", "explain", "assertRequirement"]);
+  checkFunction(where, "clock", clock);
+  checkObservers(where, observers);
+  if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
+  // setTimeout fires at once for anything longer than 2^31 - 1 ms.
+  if (!(typeof storeTimeoutMs === "number" && storeTimeoutMs > 0 && storeTimeoutMs < 2 ** 31)) {
+    throw new TypeError(`${where}: "storeTimeoutMs" must be a number of milliseconds above 0`);
+  }
+  if (options.exposeKeyState !== undefined && typeof options.exposeKeyState !== "boolean") {
+    throw new TypeError(`${where}: "exposeKeyState" must be true or false`);
+  }
+  const formats = readFormats(where, options.format);
+  const source = credentialSource(options.credential);
+  return {
+    scopes,
+    source,
+    formats,
+    serves: readEnvironments(where, options.environment, formats),
+    hashers: createHashers(options.pepper),
+    lookup: createLookup(store, storeTimeoutMs),
+    clientIp: clientIpResolver(options),
+    limit: boundedLimiter(rateLimiter, storeTimeoutMs),
+    refusals: createRefusals(scopes, source, options.realm ?? "api", options.exposeKeyState ?? false),
+    observers: [...observers],
+    now: clock === undefined ? Date.now : () => clock().getTime(),
+  };
+}
+
+function readFormats(where: string, format: VerifierOptions["format"]): readonly KeyFormat[] {
+  const formats: readonly KeyFormat[] = Array.isArray(format) ? [...format] : [format];
+  if (formats.length === 0) throw new TypeError(`${where}: "format" must name at least one format`);
+  for (const candidate of formats) checkMethods(where, "format", candidate, ["parse"]);
+  return formats;
+}
+
+function readEnvironments(
+  where: string,
+  environment: VerifierOptions["environment"],
+  formats: readonly KeyFormat[],
+): (environment: string | undefined) => boolean {
+  if (environment === undefined) return () => true;
+  const names: readonly unknown[] = Array.isArray(environment) ? environment : [environment];
+  const known = formats.flatMap((format) => format.environments ?? []);
+  for (const name of names) {
+    if (typeof name !== "string" || name === "") {
+      throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${describe(name)}`);
+    }
+    if (known.length > 0 && !known.includes(name)) {
+      throw new TypeError(
+        `${where}: "environment" names ${JSON.stringify(name)}; the format has ${known.join(", ")}`,
+      );
+    }
+  }
+  if (names.length === 0)
+    throw new TypeError(`${where}: "environment" is empty; leave it out to serve every one`);
+  const served = new Set(names);
+  return (name) => name === undefined || served.has(name);
+}
+
+function boundedLimiter(
+  limiter: RateLimiter | undefined,
+  timeoutMs: number,
+): PreparedVerifier<string>["limit"] {
+  if (limiter === undefined) return () => undefined;
+  const what = "The rate limiter";
+  const trust = (decision: RateLimitDecision) => {
+    if (!isRateLimitDecision(decision))
+      throw new StoreError(`${what} answered something that is not a decision`);
+    return decision;
+  };
+  return ({ id, ownerId, environment, rateLimit }, request) => {
+    try {
+      const decision = limiter.consume({ id, ownerId, environment, rateLimit }, request);
+      return isPromiseLike(decision) ? withinTime(decision, timeoutMs, what).then(trust) : trust(decision);
+    } catch (error) {
+      throw failed(error, what);
+    }
+  };
+}

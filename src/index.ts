@@ -1,0 +1,101 @@
+export type { CredentialOptions } from "./core/credential.js";
+export {
+  decodeCursor,
+  encodeCursor,
+  type ListPosition,
+} from "./core/cursor.js";
+export type { Duration } from "./core/duration.js";
+export {
+  AuthError,
+  type AuthErrorBody,
+  type AuthErrorCode,
+  type AuthErrorStatus,
+  KeyConflictError,
+  KeyInputError,
+  KeyNotFoundError,
+  KeyStateError,
+  StoreError,
+} from "./core/errors.js";
+export type {
+  AllowedEvent,
+  DenialReason,
+  DeniedEvent,
+  FailedEvent,
+  KeyEvent,
+  LifecycleEvent,
+  Observer,
+} from "./core/events.js";
+export {
+  createGuard,
+  type GuardArguments,
+  type GuardErrorContext,
+  type GuardOptions,
+  type GuardOutcome,
+  type RouteGuard,
+  type RouteOptions,
+} from "./core/guard.js";
+export { hashSecret, type KeyHash, type Pepper } from "./core/hash.js";
+export { type HttpRefusal, toHttpRefusal } from "./core/http-error.js";
+export {
+  type GeneratedKeyFormat,
+  type KeyFormat,
+  type KeyFormatOptions,
+  keyFormat,
+  type ParsedSecret,
+} from "./core/key-format.js";
+export {
+  type ActorOption,
+  type CreateKey,
+  createKeyManager,
+  type IssuedKey,
+  type KeyManager,
+  type KeyManagerOptions,
+  type ListAudit,
+  type ListKeys,
+  type UpdateKey,
+} from "./core/manager.js";
+export type { Principal } from "./core/principal.js";
+export type {
+  RateLimit,
+  RateLimitDecision,
+  RateLimiter,
+  RateLimitState,
+} from "./core/rate-limit.js";
+export {
+  type ApiKey,
+  type KeyMetadata,
+  type KeyRecord,
+  type KeyStatus,
+  keyStatus,
+  type VerifiableRecord,
+} from "./core/record.js";
+export {
+  type AuthRequest,
+  type HeaderLookup,
+  resolveRequestId,
+} from "./core/request.js";
+export {
+  defineScopes,
+  type Requirement,
+  type ScopeDefinition,
+  type ScopeExplanation,
+  type ScopeName,
+  type Scopes,
+} from "./core/scopes.js";
+export type {
+  AuditAction,
+  AuditEntry,
+  AuditQuery,
+  Awaitable,
+  KeyChange,
+  KeyQuery,
+  KeyStore,
+  ManagedKeyStore,
+  Page,
+} from "./core/store.js";
+export {
+  type AuthResult,
+  createVerifier,
+  type Verifier,
+} from "./core/verifier.js";
+export type { VerifierOptions } from "./core/verifier-options.js";

@@ -1,0 +1,24 @@
+import { defineConfig } from "tsup";
+
+export default defineConfig({
+  entry: {
+    index: "src/index.ts",
+    "adapters/express": "src/adapters/express.ts",
+    "adapters/koa": "src/adapters/koa.ts",
+    "adapters/hono": "src/adapters/hono.ts",
+    "adapters/fastify": "src/adapters/fastify.ts",
+    "adapters/fetch": "src/adapters/fetch.ts",
+    "adapters/node": "src/adapters/node.ts",
+    "stores/memory": "src/stores/memory.ts",
+    "stores/sqlite": "src/stores/sqlite.ts",
+    "testing/index": "src/testing/index.ts",
+  },
+  format: "esm",
+  target: "node20",
+  platform: "node",
+  dts: true,
+  sourcemap: true,
+  splitting: true,
+  treeshake: true,
+  clean: true,
+});
