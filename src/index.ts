@@ -43,17 +43,17 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/key-format.js";
-export {
-  type ActorOption,
-  type CreateKey,
-  createKeyManager,
-  type IssuedKey,
-  type KeyManager,
-  type KeyManagerOptions,
-  type ListAudit,
-  type ListKeys,
-  type UpdateKey,
-} from "./core/manager.js";
+export { createKeyManager } from "./core/manager.js";
+export type {
+  ActorOption,
+  CreateKey,
+  IssuedKey,
+  KeyManager,
+  KeyManagerOptions,
+  ListAudit,
+  ListKeys,
+  UpdateKey,
+} from "./core/manager-api.js";
 export type { Principal } from "./core/principal.js";
 export type {
   RateLimit,

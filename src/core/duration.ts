@@ -6,6 +6,9 @@ const MILLISECONDS = {
   d: 86_400_000,
 } as const;
 
+// A century, so that a date and a duration always add up to a date.
+const MOST = 36_500 * MILLISECONDS.d;
+
 /**
  * A length of time with its unit: `"500ms"`, `"30s"`, `"15m"`, `"24h"`, `"90d"`. Bare numbers are refused,
  * because seconds and milliseconds look alike.
@@ -15,14 +18,13 @@ export type Duration = `${number}${keyof typeof MILLISECONDS}`;
 /**
  * Reads a {@link Duration} as milliseconds.
  *
- * @throws TypeError for anything but digits followed by `ms`, `s`, `m`, `h` or `d`.
+ * @throws TypeError for anything but digits followed by `ms`, `s`, `m`, `h` or `d`, and for more than a century.
  */
 export function milliseconds(where: string, value: unknown): number {
   const match = typeof value === "string" ? /^(\d{1,12})(ms|s|m|h|d)$/.exec(value) : null;
   const result = match ? Number(match[1]) * MILLISECONDS[match[2] as keyof typeof MILLISECONDS] : Number.NaN;
-  // 100 million days is as far as a Date reaches (ECMA-262, 21.4.1.1).
-  if (!(result <= 8.64e15)) {
-    throw new TypeError(`${where}: expected a duration such as "30s", "15m", "24h" or "90d"`);
+  if (!(result <= MOST)) {
+    throw new TypeError(`${where}: expected a duration such as "30s", "15m", "24h" or "90d", up to 36500d`);
   }
   return result;
 }

@@ -93,7 +93,7 @@ export function keyFormat(options: KeyFormatOptions): GeneratedKeyFormat {
     const text = [prefix, environment, ""].filter((part) => part !== undefined).join("_");
     return {
       text,
-      crc: crc32(text, 0, text.length),
+      crc: crc32(text),
       parsed: Object.freeze({ environment }),
     };
   });
@@ -104,11 +104,13 @@ export function keyFormat(options: KeyFormatOptions): GeneratedKeyFormat {
       const begin = lead.text.length;
       if (secret.length !== begin + tail || !secret.startsWith(lead.text)) continue;
       const end = begin + length;
+      let crc = lead.crc;
       for (let i = begin; i < end; i++) {
-        if ((digits[secret.charCodeAt(i)] ?? -1) < 0) return undefined;
+        const code = secret.charCodeAt(i);
+        if ((digits[code] ?? NO_DIGIT) === NO_DIGIT) return undefined;
+        crc = crc32Step(crc, code);
       }
-      if (checksum && readChecksum(secret, end) !== crc32(secret, begin, end, lead.crc)) return undefined;
-      return lead.parsed;
+      return checksum && readChecksum(secret, end) !== crc32Value(crc) ? undefined : lead.parsed;
     }
     return undefined;
   };
@@ -122,7 +124,7 @@ export function keyFormat(options: KeyFormatOptions): GeneratedKeyFormat {
         throw new TypeError(`keyFormat: cannot generate for ${named(environment)}; ${known(environments)}`);
       }
       const text = lead.text + randomText(alphabet, length);
-      return checksum ? text + writeChecksum(crc32(text, 0, text.length)) : text;
+      return checksum ? text + writeChecksum(crc32Value(crc32(text))) : text;
     },
     start(secret: string): string {
       const lead = leads.find(({ text }) => secret.startsWith(text));
@@ -203,28 +205,36 @@ function randomText(alphabet: string, length: number): string {
   return text;
 }
 
-function digitTable(alphabet: string): Int8Array {
-  const table = new Int8Array(128).fill(-1);
+const NO_DIGIT = 255;
+
+function digitTable(alphabet: string): Uint8Array {
+  const table = new Uint8Array(128).fill(NO_DIGIT);
   for (let i = 0; i < alphabet.length; i++) table[alphabet.charCodeAt(i)] = i;
   return table;
 }
 
-const BASE62_DIGITS: Int8Array = digitTable(BASE62);
+const BASE62_DIGITS: Uint8Array = digitTable(BASE62);
 
-// CRC-32 as in ISO 3309 and zlib, by table.
+// CRC-32 as in ISO 3309 and zlib, by table: a running register, begun at all ones and inverted at the end.
 const CRC_TABLE: Int32Array = Int32Array.from({ length: 256 }, (_, index) => {
   let crc = index;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
   return crc;
 });
 
-/** CRC-32 of ASCII characters, going on from the CRC-32 of what came before them. */
-function crc32(text: string, begin: number, end: number, before = 0): number {
-  let crc = ~before;
-  for (let i = begin; i < end; i++) {
-    crc = (CRC_TABLE[(crc ^ text.charCodeAt(i)) & 0xff] as number) ^ (crc >>> 8);
-  }
-  return ~crc >>> 0;
+function crc32Step(register: number, code: number): number {
+  return (CRC_TABLE[(register ^ code) & 0xff] as number) ^ (register >>> 8);
+}
+
+function crc32Value(register: number): number {
+  return ~register >>> 0;
+}
+
+/** The register behind an ASCII text. */
+function crc32(text: string): number {
+  let register = -1;
+  for (let i = 0; i < text.length; i++) register = crc32Step(register, text.charCodeAt(i));
+  return register;
 }
 
 function writeChecksum(crc: number): string {
@@ -238,8 +248,8 @@ function writeChecksum(crc: number): string {
 function readChecksum(text: string, begin: number): number {
   let value = 0;
   for (let i = begin; i < begin + CHECKSUM_LENGTH; i++) {
-    const digit = BASE62_DIGITS[text.charCodeAt(i)] ?? -1;
-    if (digit < 0) return -1;
+    const digit = BASE62_DIGITS[text.charCodeAt(i)] ?? NO_DIGIT;
+    if (digit === NO_DIGIT) return -1;
     value = value * 62 + digit;
   }
   return value;

@@ -1,6 +1,7 @@
 import { cidrProblem } from "./cidr.js";
 import { KeyInputError } from "./errors.js";
-import { describe } from "./options.js";
+import type { KeyFormat } from "./key-format.js";
+import { checkOptions, describe } from "./options.js";
 import type { RateLimit } from "./rate-limit.js";
 import { deepFreeze, type KeyMetadata } from "./record.js";
 import type { Scopes } from "./scopes.js";
@@ -12,6 +13,7 @@ const MOST_ID = 255;
 const MOST_CIDRS = 1_000;
 const MOST_METADATA_BYTES = 16_384;
 const MOST_METADATA_MEMBERS = 100;
+const MOST_IN_A_PAGE = 1_000;
 
 /** An id that the host chose: an owner, an actor. */
 export function readId(path: string, value: unknown): string {
@@ -93,6 +95,43 @@ export function readExpiry(path: string, value: unknown, now: Date): Date | null
   if (Number.isNaN(date.getTime())) throw new KeyInputError(path, "is not a date");
   if (date.getTime() <= now.getTime()) throw new KeyInputError(path, "must be in the future");
   return date;
+}
+
+/** @throws TypeError for an unknown option: a misspelt overlap would cut clients off. */
+export function readOptions<T extends object>(where: string, options: T, ...more: string[]): T {
+  checkOptions(where, options, ["actor", ...more]);
+  return options;
+}
+
+/** @throws KeyInputError for a filter that is there but undefined: it would list the keys of everybody. */
+export function checkFilter(where: string, query: object, known: readonly string[]): void {
+  checkOptions(where, query, known);
+  for (const [name, value] of Object.entries(query)) {
+    if (typeof value !== "string" && name !== "limit") {
+      throw new KeyInputError(name, `must be a text, got ${describe(value)}; leave it out to list all`);
+    }
+  }
+}
+
+/** How many items a page may have. */
+export function readLimit(limit: unknown = 50): number {
+  if (!Number.isInteger(limit) || (limit as number) < 1 || (limit as number) > MOST_IN_A_PAGE) {
+    throw new KeyInputError("limit", `must be a whole number from 1 to ${MOST_IN_A_PAGE}`);
+  }
+  return limit as number;
+}
+
+/** One of the format's environments; `null` for a format without any, unless the host names one. */
+export function readEnvironment(value: unknown, { environments }: KeyFormat): string | null {
+  if (environments === undefined) {
+    if (value === undefined || value === null) return null;
+    return readId("environment", value);
+  }
+  if (value === undefined && environments.length === 1) return environments[0] as string;
+  if (typeof value !== "string" || !environments.includes(value)) {
+    throw new KeyInputError("environment", `must be one of ${environments.join(", ")}`);
+  }
+  return value;
 }
 
 // RFC 3339, section 5.6; an offset is part of it.

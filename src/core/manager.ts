@@ -1,147 +1,27 @@
 import { randomUUID } from "node:crypto";
-import { type Duration, milliseconds } from "./duration.js";
+import { milliseconds } from "./duration.js";
 import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError } from "./errors.js";
-import { checkObservers, emit, type Observer } from "./events.js";
-import { createHashers, type Pepper } from "./hash.js";
-import { type KeyFormat, startOf } from "./key-format.js";
+import { checkObservers, emit } from "./events.js";
+import { createHashers } from "./hash.js";
+import { startOf } from "./key-format.js";
 import {
+  checkFilter,
   readAllowlist,
+  readEnvironment,
   readExpiry,
   readId,
+  readLimit,
   readMetadata,
+  readOptions,
   readRateLimit,
   readScopes,
   readText,
 } from "./key-input.js";
 import { failed } from "./lookup.js";
+import type { KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { checkFunction, checkMethods, checkOptions } from "./options.js";
-import type { RateLimit } from "./rate-limit.js";
-import {
-  type ApiKey,
-  isPresent,
-  type KeyMetadata,
-  type KeyRecord,
-  type KeyStatus,
-  keyStatus,
-  toApiKey,
-} from "./record.js";
-import type { Scopes } from "./scopes.js";
-import type { AuditAction, AuditEntry, Awaitable, KeyChange, ManagedKeyStore, Page } from "./store.js";
-
-/** Options of {@link createKeyManager}. */
-export interface KeyManagerOptions<S extends string = string> {
-  readonly store: ManagedKeyStore;
-  readonly scopes: Scopes<S>;
-  /** How new secrets look. */
-  readonly format: KeyFormat;
-  /** The same as the verifier has. */
-  readonly pepper?: Pepper;
-  /** The longest that a key may live, counted from its creation. A key without an expiry gets this one. */
-  readonly maxLifetime?: Duration;
-  /** The time, for tests; the system's by default. */
-  readonly clock?: () => Date;
-  /** Told of every change, once it is committed. */
-  readonly observers?: readonly Observer[];
-}
-
-/** What a new key is to be. */
-export interface CreateKey<S extends string = string> {
-  /** The company, user or project that the key belongs to: 1 to 255 characters. */
-  readonly ownerId: string;
-  /** For people: up to 255 characters. */
-  readonly name?: string | null;
-  /** What the key may do. Fixed for its life. */
-  readonly scopes: readonly S[];
-  /** One of the format's. May be left out when there is but one. */
-  readonly environment?: string;
-  /** Networks that may use the key; absent: all, empty: none. */
-  readonly ipAllowlist?: readonly string[] | null;
-  /** A Date, or RFC 3339 with an offset. */
-  readonly expiresAt?: Date | string | null;
-  /** JSON values: at most 100 members and 16 KiB. */
-  readonly metadata?: KeyMetadata | null;
-  readonly rateLimit?: RateLimit | null;
-}
-
-/** What may change in a key. Members that are absent stay; `null` takes away. */
-export type UpdateKey = Partial<
-  Pick<CreateKey, "name" | "ipAllowlist" | "expiresAt" | "metadata" | "rateLimit">
->;
-
-/** A key with its secret: the only time that the secret is seen. */
-export interface IssuedKey {
-  readonly secret: string;
-  readonly key: ApiKey;
-}
-
-/** Who did it, as the host names them; goes into the audit trail. */
-export interface ActorOption {
-  readonly actor?: string | undefined;
-}
-
-/** Which keys to list. */
-export interface ListKeys {
-  readonly ownerId?: string;
-  readonly status?: KeyStatus;
-  readonly environment?: string;
-  /** The `nextCursor` of the page before. */
-  readonly cursor?: string;
-  /** 1 to 1000; 50 by default. */
-  readonly limit?: number;
-}
-
-/** Which audit entries to list. */
-export interface ListAudit {
-  readonly keyId?: string;
-  readonly ownerId?: string;
-  /** The `nextCursor` of the page before. */
-  readonly cursor?: string;
-  /** 1 to 1000; 50 by default. */
-  readonly limit?: number;
-}
-
-/** Issues and changes keys. Every method that takes an id throws a {@link KeyNotFoundError} when there is none. */
-export interface KeyManager<S extends string = string> {
-  /**
-   * Issues a key.
-   *
-   * @throws KeyInputError that names the member at fault.
-   *
-   * @example
-   * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
-   */
-  create(input: CreateKey<S>, actor?: string): Promise<IssuedKey>;
-  /** The key, or `undefined`. */
-  get(id: string): Promise<ApiKey | undefined>;
-  /** A page of keys, newest first. */
-  list(query?: ListKeys): Promise<Page<ApiKey>>;
-  /**
-   * Changes name, allowlist, expiry, metadata or rate limit.
-   *
-   * @throws KeyInputError that names the member at fault. @throws KeyStateError for a revoked key.
-   * @throws TypeError for `scopes`: they are fixed at creation, so create a new key.
-   */
-  update(id: string, change: UpdateKey, options?: ActorOption): Promise<ApiKey>;
-  /** Stops a key until it is enabled again. @throws KeyStateError for a revoked key. */
-  disable(id: string, options?: ActorOption): Promise<ApiKey>;
-  /** @throws KeyStateError for a revoked key. */
-  enable(id: string, options?: ActorOption): Promise<ApiKey>;
-  /** Stops a key for good. Of several revocations the first one counts. */
-  revoke(id: string, options?: ActorOption & { readonly reason?: string }): Promise<ApiKey>;
-  /**
-   * Issues a successor with the same owner, scopes, allowlist, limits and expiry, and lets the old key work
-   * for `overlap` more, but never longer than it would have. Without an overlap it stops at once. Of
-   * concurrent rotations one wins.
-   *
-   * @throws KeyStateError for a key that is revoked, expired or already rotated.
-   *
-   * @example
-   * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
-   */
-  rotate(id: string, options?: ActorOption & { readonly overlap?: Duration }): Promise<IssuedKey>;
-  /** A page of what happened to keys, newest first. */
-  auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
-}
+import { type ApiKey, isPresent, type KeyRecord, type KeyStatus, keyStatus, toApiKey } from "./record.js";
+import type { AuditAction, AuditEntry, Awaitable, KeyChange } from "./store.js";
 
 const OPTIONS = ["store", "scopes", "format", "pepper", "maxLifetime", "clock", "observers"];
 const CREATE = [
@@ -159,7 +39,7 @@ const STORE = ["findByHash", "findById", "list", "insert", "update", "replace", 
 const STATUSES: readonly KeyStatus[] = ["active", "disabled", "expired", "revoked", "retiring"];
 // Each round has a winner, so this many changes of one key can be under way at once.
 const MOST_ATTEMPTS = 100;
-const MOST_IN_A_PAGE = 1_000;
+const CONFLICT = "The key was changed by others each time; read it and try again";
 
 /**
  * Makes the manager of a service's keys.
@@ -270,11 +150,11 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
         return toApiKey({ ...record, ...changed }, at.getTime());
       }
     }
-    throw new KeyConflictError("The key was changed by others each time; read it and try again");
+    throw new KeyConflictError(CONFLICT);
   };
 
-  return Object.freeze({
-    async create(input: CreateKey<S>, actor?: string): Promise<IssuedKey> {
+  const manager: KeyManager<S> = {
+    async create(input, actor) {
       checkOptions("create", input, CREATE);
       const at = now();
       const { secret, record } = issue(
@@ -300,13 +180,13 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
       return { secret, key: toApiKey(record, at.getTime()) };
     },
 
-    async get(id: string): Promise<ApiKey | undefined> {
+    async get(id) {
       const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
       return record ? toApiKey(record, now().getTime()) : undefined;
     },
 
-    async list(query: ListKeys = {}): Promise<Page<ApiKey>> {
-      checkOptions("list", query, ["ownerId", "status", "environment", "cursor", "limit"]);
+    async list(query = {}) {
+      checkFilter("list", query, ["ownerId", "status", "environment", "cursor", "limit"]);
       const { status } = query;
       const limit = readLimit(query.limit);
       if (status !== undefined && !STATUSES.includes(status)) {
@@ -318,12 +198,13 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
       return page.nextCursor === undefined ? { items } : { items, nextCursor: page.nextCursor };
     },
 
-    async auditTrail(query: ListAudit = {}): Promise<Page<AuditEntry>> {
-      checkOptions("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
+    async auditTrail(query = {}) {
+      checkFilter("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
       return asked(() => store.auditTrail({ ...query, limit: readLimit(query.limit) }));
     },
 
-    async update(id: string, input: UpdateKey, { actor }: ActorOption = {}): Promise<ApiKey> {
+    async update(id, input, options = {}) {
+      const { actor } = readOptions("update", options);
       if (typeof input === "object" && input !== null && "scopes" in input) {
         throw new TypeError(
           "update: the scopes of a key are fixed at creation; create a new key with other scopes",
@@ -357,45 +238,44 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
       });
     },
 
-    disable: (id: string, { actor }: ActorOption = {}): Promise<ApiKey> =>
-      change(id, (record, at) => {
+    async disable(id, options = {}) {
+      const { actor } = readOptions("disable", options);
+      return change(id, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
         if (isPresent(record.disabledAt)) return undefined;
         return {
           change: { disabledAt: at },
           audit: audited("disabled", record, at, actor),
         };
-      }),
+      });
+    },
 
-    enable: (id: string, { actor }: ActorOption = {}): Promise<ApiKey> =>
-      change(id, (record, at) => {
+    async enable(id, options = {}) {
+      const { actor } = readOptions("enable", options);
+      return change(id, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
         if (!isPresent(record.disabledAt)) return undefined;
         return {
           change: { disabledAt: null },
           audit: audited("enabled", record, at, actor),
         };
-      }),
+      });
+    },
 
-    revoke: (
-      id: string,
-      { actor, reason }: ActorOption & { readonly reason?: string } = {},
-    ): Promise<ApiKey> =>
-      change(id, (record, at) => {
-        const revokedReason = readText("reason", reason);
+    async revoke(id, options = {}) {
+      const { actor, reason } = readOptions("revoke", options, "reason");
+      const revokedReason = readText("reason", reason);
+      return change(id, (record, at) => {
         if (isPresent(record.revokedAt)) return undefined;
         return {
           change: { revokedAt: at, revokedReason },
-          audit: audited("revoked", record, at, actor, {
-            reason: revokedReason,
-          }),
+          audit: audited("revoked", record, at, actor, { reason: revokedReason }),
         };
-      }),
+      });
+    },
 
-    async rotate(
-      id: string,
-      { actor, overlap = "0s" }: ActorOption & { readonly overlap?: Duration } = {},
-    ): Promise<IssuedKey> {
+    async rotate(id, options = {}) {
+      const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap");
       const overlapMs = milliseconds("rotate: overlap", overlap);
       for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         const old = await find(id);
@@ -432,9 +312,10 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
           return { secret, key: toApiKey(record, at.getTime()) };
         }
       }
-      throw new KeyConflictError("The key was changed by others each time; read it and try again");
+      throw new KeyConflictError(CONFLICT);
     },
-  });
+  };
+  return Object.freeze(manager);
 }
 
 /** What no key has when it is new. */
@@ -476,25 +357,6 @@ function earliest(a: Date | null, b: Date | null): Date | null {
 
 function isPast(date: Date | null, now: Date): boolean {
   return isPresent(date) && !(now.getTime() < date.getTime());
-}
-
-function readLimit(limit: unknown = 50): number {
-  if (!Number.isInteger(limit) || (limit as number) < 1 || (limit as number) > MOST_IN_A_PAGE) {
-    throw new KeyInputError("limit", `must be a whole number from 1 to ${MOST_IN_A_PAGE}`);
-  }
-  return limit as number;
-}
-
-function readEnvironment(value: unknown, { environments }: KeyFormat): string | null {
-  if (environments === undefined) {
-    if (value === undefined || value === null) return null;
-    return readId("environment", value);
-  }
-  if (value === undefined && environments.length === 1) return environments[0] as string;
-  if (typeof value !== "string" || !environments.includes(value)) {
-    throw new KeyInputError("environment", `must be one of ${environments.join(", ")}`);
-  }
-  return value;
 }
 
 /** Asks the store; what a driver throws becomes a StoreError, so that nobody prints its parameters. */

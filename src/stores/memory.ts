@@ -118,20 +118,38 @@ export function memoryStore(): ManagedKeyStore {
   });
 }
 
-/** A copy that nobody outside can change; a frozen list is also what lets a verifier compile it once. */
+/**
+ * A copy that nobody outside can change. What a verification reads comes first, so that it lies together in
+ * memory; a frozen list is also what lets a verifier compile an allowlist once.
+ */
 function sealed(record: KeyRecord): KeyRecord {
   return Object.freeze({
-    ...record,
+    hash: record.hash,
+    id: record.id,
+    ownerId: record.ownerId,
     scopes: frozenList(record.scopes),
+    environment: record.environment,
+    revokedAt: copyOf(record.revokedAt),
+    disabledAt: copyOf(record.disabledAt),
+    expiresAt: copyOf(record.expiresAt),
+    rotatedAt: copyOf(record.rotatedAt),
     ipAllowlist: record.ipAllowlist && frozenList(record.ipAllowlist),
+    rateLimit: record.rateLimit,
+    version: record.version,
+    name: record.name,
+    start: record.start,
+    metadata: record.metadata,
     createdAt: new Date(record.createdAt),
     updatedAt: new Date(record.updatedAt),
-    expiresAt: record.expiresAt && new Date(record.expiresAt),
-    lastUsedAt: record.lastUsedAt && new Date(record.lastUsedAt),
-    disabledAt: record.disabledAt && new Date(record.disabledAt),
-    revokedAt: record.revokedAt && new Date(record.revokedAt),
-    rotatedAt: record.rotatedAt && new Date(record.rotatedAt),
+    lastUsedAt: copyOf(record.lastUsedAt),
+    revokedReason: record.revokedReason,
+    replacedBy: record.replacedBy,
+    replaces: record.replaces,
   });
+}
+
+function copyOf(date: Date | null): Date | null {
+  return date && new Date(date);
 }
 
 function frozenList(list: readonly string[]): readonly string[] {

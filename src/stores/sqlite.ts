@@ -1,0 +1,218 @@
+import {
+  type CompiledQuery,
+  DummyDriver,
+  Kysely,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from "kysely";
+import type {
+  AuditEntry,
+  AuditQuery,
+  Awaitable,
+  KeyChange,
+  KeyHash,
+  KeyQuery,
+  KeyRecord,
+  ManagedKeyStore,
+  Page,
+} from "../index.js";
+import { patiently } from "./sql/busy.js";
+import { createMigrations } from "./sql/migrations.js";
+import { createQueries, pageOf } from "./sql/queries.js";
+import { createKeyReader, type RawRow, readAudit, writeTime } from "./sql/rows.js";
+import { KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
+
+/** What {@link sqliteStore} calls of a prepared statement. */
+export interface SqliteStatement {
+  get(...parameters: (string | number | null)[]): unknown;
+  all(...parameters: (string | number | null)[]): unknown[];
+  run(...parameters: (string | number | null)[]): { readonly changes: number | bigint };
+}
+
+/** What {@link sqliteStore} calls of a connection: that of better-sqlite3, libsql or node:sqlite has it. */
+export interface SqliteDatabase {
+  exec(sql: string): unknown;
+  prepare(sql: string): SqliteStatement;
+}
+
+/** Options of {@link sqliteStore}. */
+export interface SqliteStoreOptions {
+  /**
+   * The table of keys, `keybearer_keys` by default. The names of the audit table, the table of migrations and
+   * the indexes begin with it. 1 to 40 of `A-Z a-z 0-9 _`.
+   */
+  readonly table?: string;
+}
+
+/** A store over SQLite. */
+export interface SqliteKeyStore extends ManagedKeyStore {
+  /**
+   * Makes the tables, or brings them up to date. Does nothing when they are; any number of processes may call
+   * it at once.
+   *
+   * @throws what the driver throws; then nothing was changed.
+   */
+  migrate(): Promise<void>;
+}
+
+/**
+ * Keeps keys in SQLite, through a connection that the host opened: of better-sqlite3, libsql or node:sqlite.
+ * Call `migrate()` before the first use.
+ *
+ * Look-ups answer at once. Each change is one transaction, `BEGIN IMMEDIATE` to `COMMIT`, that runs without
+ * yielding to the event loop. A database that another process has locked is asked again for up to 5 seconds
+ * before its error is thrown.
+ *
+ * While the host has a transaction open on the same connection, every change throws, and changes nothing: the
+ * host could still roll back a revocation that was already answered as done. Keep no transaction open across
+ * an `await`, or give the store a connection of its own. With several processes on one file, set
+ * `PRAGMA journal_mode = WAL`, so that readers and the writer do not wait for each other.
+ *
+ * @throws TypeError for a database without the methods above, an unknown option or a table name that is none.
+ *
+ * @example
+ * const store = sqliteStore(new Database("keys.db"));
+ * await store.migrate();
+ * const verifier = createVerifier({ store, scopes, format });
+ */
+export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptions): SqliteKeyStore {
+  if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
+    throw new TypeError("sqliteStore: the database must have the methods exec() and prepare()");
+  }
+  const tables = readTableNames("sqliteStore", options);
+  const queries = createQueries(builder, tables);
+  const readKey = createKeyReader();
+
+  const all = ({ sql, parameters }: CompiledQuery): RawRow[] =>
+    database.prepare(sql).all(...(parameters as string[])) as RawRow[];
+
+  /** Answers how many rows the statement wrote. */
+  const run = ({ sql, parameters }: CompiledQuery): number =>
+    Number(database.prepare(sql).run(...(parameters as string[])).changes);
+
+  /** Runs a transaction, from beginning to end in one turn of the event loop. */
+  const transaction = <T>(work: () => T): Awaitable<T> =>
+    patiently(() => {
+      // Outside of the try: when the host has a transaction open, it is not for us to roll back.
+      database.exec("begin immediate");
+      try {
+        const result = work();
+        database.exec("commit");
+        return result;
+      } catch (error) {
+        rollBack(database);
+        throw error;
+      }
+    });
+
+  /** Writes all, or nothing when the first statement finds its row changed by somebody else. */
+  const writeIfCurrent = (first: CompiledQuery, ...others: CompiledQuery[]): Awaitable<boolean> =>
+    transaction(() => {
+      if (run(first) !== 1) return false;
+      others.forEach(run);
+      return true;
+    });
+
+  const finder = (column: "hash" | "id"): ((value: string) => Awaitable<KeyRecord | undefined>) => {
+    let statement: SqliteStatement | undefined;
+    const find = (value: string): KeyRecord | undefined => {
+      statement ??= database.prepare(`select ${COLUMNS} from "${tables.keys}" where "${column}" = ?`);
+      const row = statement.get(value);
+      return row === undefined || row === null ? undefined : readKey(row as RawRow);
+    };
+    return (value) => patiently(() => find(value));
+  };
+
+  return Object.freeze({
+    async migrate(): Promise<void> {
+      const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
+      await transaction(() => {
+        run(prepare);
+        const applied = Number(all(current)[0]?.version ?? 0);
+        for (const [index, statements] of steps.entries()) {
+          if (index < applied) continue;
+          statements.forEach(run);
+          run(record(index + 1, Date.now()));
+        }
+      });
+    },
+
+    findByHash: finder("hash") as (hash: KeyHash) => Awaitable<KeyRecord | undefined>,
+
+    findById: finder("id"),
+
+    list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
+      patiently(() =>
+        pageOf(all(queries.listKeys(query)), query.limit, readKey, ({ createdAt, id }) => ({
+          at: createdAt,
+          id,
+        })),
+      ),
+
+    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => {
+      const statements = [queries.insertKey(record), queries.insertAudit(audit)];
+      return transaction(() => statements.forEach(run));
+    },
+
+    update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
+      writeIfCurrent(queries.updateKey(id, ifVersion, change), queries.insertAudit(audit)),
+
+    replace: (
+      id: string,
+      ifVersion: number,
+      change: KeyChange,
+      successor: KeyRecord,
+      audit: AuditEntry,
+    ): Awaitable<boolean> =>
+      writeIfCurrent(
+        queries.updateKey(id, ifVersion, change),
+        queries.insertKey(successor),
+        queries.insertAudit(audit),
+      ),
+
+    touch: (uses: ReadonlyMap<string, Date>): Awaitable<void> => {
+      const rows = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
+      return transaction(() => {
+        const statement = database.prepare(
+          `update "${tables.keys}" set "last_used_at" = ? where "id" = ? and ("last_used_at" is null or "last_used_at" < ?)`,
+        );
+        for (const [id, time] of rows) statement.run(time, id, time);
+      });
+    },
+
+    auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
+      patiently(() => pageOf(all(queries.listAudit(query)), query.limit, readAudit, (entry) => entry)),
+  });
+}
+
+// Never connected: it writes the statements, and the host's connection runs them.
+const builder = new Kysely<Tables>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+});
+
+// Named one by one: a statement that was prepared before a migration must not read other columns after it.
+const COLUMNS = Object.values(KEY_COLUMNS)
+  .map(([column]) => `"${column}"`)
+  .join(", ");
+
+const COLUMN_TYPES = {
+  word: "text",
+  text: "text",
+  integer: "integer",
+  tableEnd: sql`strict`,
+} as const;
+
+function rollBack(database: SqliteDatabase): void {
+  try {
+    database.exec("rollback");
+  } catch {
+    // SQLite has rolled back by itself, as it does when the disk is full; the first error is the one to tell.
+  }
+}

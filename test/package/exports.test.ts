@@ -1,0 +1,102 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, normalize } from "node:path";
+import { describe, expect, test } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import tsup from "../../tsup.config.js";
+
+const root = new URL("../..", import.meta.url).pathname;
+const entries = Object.entries(manifest.exports).filter(([path]) => path !== "./package.json") as [
+  string,
+  { types: string; default: string },
+][];
+
+/** Every module that importing a built file loads, itself included: files of ours, and names of others. */
+function loadedBy(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const code = readFileSync(join(root, file), "utf8");
+  for (const [, name = ""] of code.matchAll(/^(?:import|export)\b[^;"']*["']([^"']+)["']/gm)) {
+    if (name.startsWith(".")) loadedBy(normalize(join(file, "..", name)), seen);
+    else seen.add(name);
+  }
+  return seen;
+}
+
+function othersLoadedBy(file: string): string[] {
+  return [...loadedBy(file)].filter((name) => !name.startsWith("dist/") && !name.startsWith("node:")).sort();
+}
+
+describe("exports", () => {
+  test("agree with what is built", () => {
+    const built = Object.keys((tsup as { entry: Record<string, string> }).entry).sort();
+    const exported = entries.map(([, target]) => target.default.replace(/^\.\/dist\/|\.js$/g, "")).sort();
+    expect(exported).toEqual(built);
+    for (const [, target] of entries) expect(target.types).toBe(target.default.replace(/\.js$/, ".d.ts"));
+  });
+
+  test("are all that README and docs import", () => {
+    const files = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
+    const known = new Set(entries.map(([path]) => path.replace(/^\./, "keybearer")));
+    for (const file of files) {
+      for (const [, name = ""] of readFileSync(join(root, file), "utf8").matchAll(
+        /from "(keybearer[^"]*)"/g,
+      )) {
+        expect(known, `${file} imports ${name}`).toContain(name);
+      }
+    }
+  });
+
+  test.each(entries)("%s loads with import and with require", (path) => {
+    const name = path.replace(/^\./, "keybearer");
+    const script = `import(${JSON.stringify(name)}).then((m) => console.log(Object.keys(m).length > 0))`;
+    const required = `console.log(Object.keys(require(${JSON.stringify(name)})).length > 0)`;
+    for (const code of [script, required]) {
+      expect(execFileSync(process.execPath, ["-e", code], { cwd: root, encoding: "utf8" }).trim()).toBe(
+        "true",
+      );
+    }
+  });
+});
+
+describe("weight", () => {
+  test("the main entry loads ipaddr.js and nothing else", () => {
+    expect(othersLoadedBy("dist/index.js")).toEqual(["ipaddr.js"]);
+  });
+
+  test.each(["memory", "sqlite"])("the %s store loads no driver", (name) => {
+    const allowed = ["ipaddr.js", "kysely"];
+    expect(othersLoadedBy(`dist/stores/${name}.js`).filter((other) => !allowed.includes(other))).toEqual([]);
+  });
+
+  test.each(["express", "koa", "hono", "fastify", "fetch", "node"])(
+    "the %s guard loads no framework",
+    (name) => {
+      const allowed = ["ipaddr.js", "@remix-run/node-fetch-server"];
+      expect(othersLoadedBy(`dist/adapters/${name}.js`).filter((other) => !allowed.includes(other))).toEqual(
+        [],
+      );
+    },
+  );
+
+  test("jose and zod are loaded by nothing that does not need them", () => {
+    for (const [, target] of entries) {
+      const others = othersLoadedBy(target.default.slice(2));
+      expect(others).not.toContain("jose");
+      expect(others).not.toContain("zod");
+    }
+  });
+});
+
+test("what is published holds no test, example or source", () => {
+  const [pack] = JSON.parse(
+    execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" }),
+  );
+  const names = (pack.files as { path: string }[]).map(({ path }) => path);
+  expect(
+    names.filter(
+      (name) => !/^(dist|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/.test(name),
+    ),
+  ).toEqual([]);
+  expect(names).toContain("dist/index.d.ts");
+});
