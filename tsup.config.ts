@@ -19,6 +19,6 @@ export default defineConfig({
   dts: true,
   sourcemap: true,
   splitting: true,
-  treeshake: true,
+  removeNodeProtocol: false, // Deno and workers know built-in modules by their full names only
   clean: true,
 });

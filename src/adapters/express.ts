@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { sendResponse } from "@remix-run/node-fetch-server";
 import {
   createGuard,
   type GuardArguments,
@@ -6,7 +7,7 @@ import {
   type Principal,
   type Verifier,
 } from "../index.js";
-import { type FetchHandler, respond, sendResponse } from "./node-bridge.js";
+import { type FetchHandler, respond } from "./node-bridge.js";
 import { addHeaders, fromIncoming, sendRefusal } from "./node-request.js";
 
 declare global {

@@ -50,10 +50,7 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
       }
       const { status, headers, body } = outcome.refusal;
       // As bytes, because Fastify adds a charset to the type of JSON texts.
-      reply
-        .code(status)
-        .headers(headers)
-        .send(body === "" ? undefined : Buffer.from(body));
+      reply.code(status).headers(headers).send(Buffer.from(body));
       return reply;
     };
   };

@@ -50,18 +50,13 @@ export function fetchAuth<S extends string>(verifier: Verifier<S>, options?: Gua
     if (typeof handler !== "function") throw new TypeError("fetchAuth: the last argument must be a handler");
     const check = guard(...(args as Parameters<typeof guard>));
     return async (request, connection) => {
-      const { remoteAddress, rawHeaders } = connection ?? {};
-      const { headers, method, url } = request;
-      const outcome = await check({
-        headers,
-        rawHeaders,
-        remoteAddress,
-        method,
-        path: pathname(url),
-      });
+      const { remoteAddress, rawHeaders, headersTruncated } = connection ?? {};
+      const { headers, method } = request;
+      const path = new URL(request.url).pathname;
+      const outcome = await check({ headers, rawHeaders, headersTruncated, remoteAddress, method, path });
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
-        return new Response(body === "" ? null : body, { status, headers });
+        return new Response(method === "HEAD" ? null : body, { status, headers });
       }
       const response = await handler(request, {
         auth: outcome.principal,
@@ -70,10 +65,6 @@ export function fetchAuth<S extends string>(verifier: Verifier<S>, options?: Gua
       return withHeaders(response, outcome.headers);
     };
   };
-}
-
-function pathname(url: string): string {
-  return new URL(url).pathname;
 }
 
 function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {

@@ -7,6 +7,7 @@ import {
   type RouteOptions,
   type Verifier,
 } from "../index.js";
+import { headersTruncated } from "./node-request.js";
 
 /** Options of {@link honoAuth}. */
 export interface HonoGuardOptions extends GuardOptions {
@@ -54,6 +55,7 @@ export function honoAuth<S extends string>(
       const outcome = await check({
         headers: c.req.raw.headers,
         rawHeaders: incoming?.rawHeaders,
+        headersTruncated: incoming && headersTruncated(incoming),
         remoteAddress: remoteAddress ? remoteAddress(c) : incoming?.socket?.remoteAddress,
         method: c.req.method,
         path: c.req.path,
@@ -61,7 +63,10 @@ export function honoAuth<S extends string>(
       });
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
-        return new Response(body === "" ? null : body, { status, headers });
+        const response = c.newResponse(c.req.method === "HEAD" ? null : body, status, headers);
+        c.res = undefined; // else headers that earlier middleware put there would win, Cache-Control too
+        c.res = response;
+        return response;
       }
       c.set("auth", outcome.principal);
       for (const name in outcome.headers) c.header(name, outcome.headers[name]);

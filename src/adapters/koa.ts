@@ -1,3 +1,4 @@
+import { sendResponse } from "@remix-run/node-fetch-server";
 import type { DefaultContext, DefaultState, Middleware } from "koa";
 import {
   createGuard,
@@ -6,7 +7,7 @@ import {
   type Principal,
   type Verifier,
 } from "../index.js";
-import { type FetchHandler, respond, sendResponse } from "./node-bridge.js";
+import { type FetchHandler, respond } from "./node-bridge.js";
 import { fromIncoming } from "./node-request.js";
 
 declare module "koa" {

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STATUS_CODES } from "node:http";
-import { createHeaders, createRequest, sendResponse } from "@remix-run/node-fetch-server";
+import { sendResponse } from "@remix-run/node-fetch-server";
+import { toFetchRequest } from "./fetch-request.js";
+import { headersTruncated } from "./node-request.js";
 
 /** What a `Request` cannot say about the connection it came over. */
 export interface ConnectionInfo {
@@ -8,6 +10,8 @@ export interface ConnectionInfo {
   readonly remoteAddress?: string | undefined;
   /** Header names and values in turn, as they came. */
   readonly rawHeaders?: readonly string[] | undefined;
+  /** Whether the server may have dropped header lines. */
+  readonly headersTruncated?: boolean | undefined;
 }
 
 /** A function from a Fetch `Request` to a `Response`, such as those that `fetchAuth` makes. */
@@ -44,53 +48,26 @@ export async function respond(
   url: string | undefined,
   parsed?: unknown,
 ): Promise<Response> {
-  const request = toRequest(req, res, url, parsed);
+  const request = toFetchRequest(req, res, url, parsed);
+  if (request !== undefined) res.once("finish", () => discardRest(req, request));
   const response =
     request === undefined
       ? new Response(null, { status: 400 })
       : await handler(request, {
           remoteAddress: req.socket.remoteAddress,
           rawHeaders: req.rawHeaders,
+          headersTruncated: headersTruncated(req),
         });
   if (response.statusText === "") {
     // A Response has no reason phrase of its own; HTTP/1.1 servers send the usual one.
-    Object.defineProperty(response, "statusText", {
-      value: STATUS_CODES[response.status] ?? "",
-    });
+    Object.defineProperty(response, "statusText", { value: STATUS_CODES[response.status] ?? "" });
   }
   return response;
 }
 
-export { sendResponse };
-
-/** `undefined` for a request that a `Request` cannot express: a method like TRACE, a target or host that is no URL. */
-function toRequest(
-  req: IncomingMessage,
-  res: ServerResponse,
-  url: string | undefined,
-  parsed: unknown,
-): Request | undefined {
-  const before = req.url;
-  try {
-    req.url = originForm(url ?? "/");
-    if (!req.readableDidRead || parsed === undefined) return createRequest(req, res);
-    const { href } = new URL(req.url, `http://${req.headers.host ?? "localhost"}`);
-    const body = typeof parsed === "string" || Buffer.isBuffer(parsed) ? parsed : JSON.stringify(parsed);
-    return new Request(href, {
-      method: req.method ?? "GET",
-      headers: createHeaders(req),
-      body,
-    });
-  } catch {
-    return undefined;
-  } finally {
-    req.url = before;
-  }
-}
-
-/** The path and query of a request target; the absolute form (RFC 9112, 3.2.2) names the host a second time. */
-function originForm(target: string): string {
-  if (target.startsWith("/")) return target;
-  const { pathname, search } = new URL(target);
-  return pathname + search;
+/** Lets the connection go on to its next request when the handler has left a body unread. */
+function discardRest(req: IncomingMessage, request: Request): void {
+  if (req.readableEnded || request.body === null || request.body.locked) return;
+  request.body.cancel().catch(() => {});
+  req.resume();
 }

@@ -9,12 +9,26 @@ export function fromIncoming(
   return {
     headers: req.headers,
     rawHeaders: req.rawHeaders,
+    headersTruncated: headersTruncated(req),
     remoteAddress: req.socket.remoteAddress,
     method: req.method,
     path,
     // Where request loggers such as pino-http put theirs.
     requestId: typeof req.id === "string" || typeof req.id === "number" ? String(req.id) : undefined,
   };
+}
+
+// Node's MAX_HEADER_PAIRS, in force while `server.maxHeadersCount` is null.
+const MOST_HEADER_LINES = 1_000;
+
+/** Whether Node may have dropped lines of the header section; it does so without a word. */
+export function headersTruncated(req: {
+  readonly rawHeaders?: readonly string[];
+  readonly socket?: object;
+}): boolean {
+  const socket = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } } | undefined;
+  const most = socket?.server?.maxHeadersCount ?? MOST_HEADER_LINES;
+  return most > 0 && (req.rawHeaders?.length ?? 0) >= most * 2;
 }
 
 /** Answers with a refusal. What earlier middleware set, such as CORS headers, stays. */

@@ -125,13 +125,20 @@ function parseIpv4(text: string): number | undefined {
 
 function parseIpv6(text: string): IpAddress | undefined {
   if (text.length > 45 || !/^[0-9A-Fa-f:.]+$/.test(text)) return undefined;
-  const dot = text.indexOf(".");
-  if (dot >= 0 && parseIpv4(text.slice(text.lastIndexOf(":") + 1)) === undefined) return undefined;
-  if (!ipaddr.IPv6.isValid(text)) return undefined;
-  const { parts } = ipaddr.IPv6.parse(text);
-  if (parts.length !== 8) return undefined;
+  const plain = writeOutIpv4(text);
+  if (plain === undefined || !ipaddr.IPv6.isValid(plain)) return undefined;
+  const { parts } = ipaddr.IPv6.parse(plain);
   const mapped = parts[5] === 0xffff && parts.slice(0, 5).every((part) => part === 0);
   return mapped ? (parts[6] as number) * 65_536 + (parts[7] as number) : parts;
+}
+
+/** Turns an IPv4 address at the end into hex groups: ipaddr.js takes `::10.0.0.1` for an IPv4-mapped address. */
+function writeOutIpv4(text: string): string | undefined {
+  if (!text.includes(".")) return text;
+  const begin = text.lastIndexOf(":") + 1;
+  const address = parseIpv4(text.slice(begin));
+  if (address === undefined) return undefined;
+  return `${text.slice(0, begin)}${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}`;
 }
 
 /** Sorts ranges and joins those that touch or overlap, each family on its own. */

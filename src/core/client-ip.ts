@@ -53,6 +53,7 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
     const socket = request.remoteAddress?.replace(/%.*$/s, ""); // Node adds the zone to link-local addresses
     let client = readAddress(socket);
     if (client === undefined || !trusted.includes(client.ip)) return client;
+    if (request.headersTruncated === true) return undefined;
     // Lines of a header that must be single, or that a Headers object has joined, are not told apart below.
     if (chainOf === singleAddress && headerCount(request, header) > 1) return undefined;
     const field = headerValue(request, header);

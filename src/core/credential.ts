@@ -67,10 +67,10 @@ export function credentialSource(options: CredentialOptions = {}): CredentialSou
  * Reads the one credential of a request: the secret, or why there is none.
  *
  * Two lines of the header are a fault even when they agree: what a proxy checked and what a server used
- * would be free to differ.
+ * would be free to differ. So is a header section that was cut, behind which a second line may have been.
  */
 export function extractCredential(request: AuthRequest, source: CredentialSource): string | CredentialFault {
-  if (headerCount(request, source.header) > 1) return MALFORMED;
+  if (request.headersTruncated === true || headerCount(request, source.header) > 1) return MALFORMED;
   const field = headerValue(request, source.header);
   if (field === undefined) return MISSING;
   const value = trimOws(field);

@@ -88,6 +88,15 @@ export class StoreError extends Error {
   override get cause(): unknown {
     return this.#cause;
   }
+
+  static {
+    // Node's inspection would follow `cause`.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: StoreError) {
+        return this.stack ?? `${this.name}: ${this.message}`;
+      },
+    });
+  }
 }
 
 /**

@@ -3,8 +3,8 @@ import { type HttpRefusal, toHttpRefusal } from "./http-error.js";
 import { checkFunction, checkMethods, checkOptions, describe, warn } from "./options.js";
 import type { Principal } from "./principal.js";
 import { UNAVAILABLE } from "./refusals.js";
-import { type AuthRequest, headerValue, pathOf, resolveRequestId } from "./request.js";
-import { frozenRequirement, type Requirement } from "./scopes.js";
+import { type AuthRequest, headerValue, pathOf, resolveRequestId, withRequestId } from "./request.js";
+import { frozenRequirement, isAnyOf, type Requirement } from "./scopes.js";
 import type { Verifier } from "./verifier.js";
 
 /** Options that every guard takes. */
@@ -79,34 +79,41 @@ export function createGuard<S extends string>(
     verifier.assertRequirement(required);
 
     return async (arrived) => {
-      const requestId = resolveRequestId(arrived);
-      const request: AuthRequest = { ...arrived, requestId };
+      const requestId = identify(arrived);
       const refuse = (error: AuthError): GuardOutcome<S> => ({
         pass: false,
-        refusal: toHttpRefusal(error, requestId, request.method, headerValue(request, "accept")),
+        refusal: toHttpRefusal(error, requestId, acceptOf(arrived)),
       });
       try {
-        const result = await verifier.verify(request, required);
-        if (result.ok)
-          return {
-            pass: true,
-            principal: result.principal,
-            headers: result.headers,
-          };
+        const result = await verifier.verify(withRequestId(arrived, requestId), required);
+        if (result.ok) return { pass: true, principal: result.principal, headers: result.headers };
         if (optional && result.error.code === "missing_credential") {
           return { pass: true, principal: undefined, headers: {} };
         }
         return refuse(result.error);
       } catch (error) {
-        tell(report, error, {
-          requestId,
-          method: request.method,
-          path: pathOf(request),
-        });
+        tell(report, error, { requestId, method: arrived.method, path: pathOf(arrived) });
         return refuse(UNAVAILABLE);
       }
     };
   };
+}
+
+// A request that a third adapter built badly is refused like any other.
+function identify(request: AuthRequest): string {
+  try {
+    return resolveRequestId(request);
+  } catch {
+    return crypto.randomUUID();
+  }
+}
+
+function acceptOf(request: AuthRequest): string | undefined {
+  try {
+    return headerValue(request, "accept");
+  } catch {
+    return undefined;
+  }
 }
 
 function readArguments<S extends string>(args: GuardArguments<S>) {
@@ -122,6 +129,7 @@ function readArguments<S extends string>(args: GuardArguments<S>) {
       `guard: the requirement is ${describe(first)}; to let any valid key pass, leave it out: auth()`,
     );
   }
+  if (!onlyOptions && isAnyOf(first)) checkOptions("requirement", first, ["anyOf"]);
   const required = onlyOptions ? undefined : frozenRequirement(first as Requirement<S> | undefined);
   return { required, optional: options.optional === true };
 }

@@ -1,16 +1,16 @@
-import type { AUTH_ERROR_STATUS, AuthError } from "./errors.js";
+import type { AuthError, AuthErrorStatus } from "./errors.js";
 
 /** A refusal as bytes: every guard sends the same ones. */
 export interface HttpRefusal {
-  readonly status: number;
+  readonly status: AuthErrorStatus;
   /** Names in lower case and in alphabetical order, as the Fetch standard's `Headers` yields them. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Empty for HEAD. */
+  /** JSON. In the answer to HEAD only its length counts, which the headers tell. */
   readonly body: string;
 }
 
 /** Reason phrases of RFC 9110, section 15, and RFC 6585, section 4. */
-const TITLES: Readonly<Record<(typeof AUTH_ERROR_STATUS)[keyof typeof AUTH_ERROR_STATUS], string>> = {
+const TITLES: Readonly<Record<AuthErrorStatus, string>> = {
   401: "Unauthorized",
   403: "Forbidden",
   429: "Too Many Requests",
@@ -22,14 +22,9 @@ const TITLES: Readonly<Record<(typeof AUTH_ERROR_STATUS)[keyof typeof AUTH_ERROR
  * document (RFC 9457) for a client that asks for `application/problem+json`.
  *
  * @example
- * const { status, headers, body } = toHttpRefusal(result.error, requestId, request.method, request.headers.accept);
+ * const { status, headers, body } = toHttpRefusal(result.error, requestId, request.headers.accept);
  */
-export function toHttpRefusal(
-  error: AuthError,
-  requestId: string,
-  method: string | undefined,
-  accept: string | undefined,
-): HttpRefusal {
+export function toHttpRefusal(error: AuthError, requestId: string, accept: string | undefined): HttpRefusal {
   const problem = accept !== undefined && prefersProblem(accept);
   const members = error.toBody(requestId);
   const body = JSON.stringify(
@@ -57,7 +52,7 @@ export function toHttpRefusal(
         .map(([name, value]) => [name.toLowerCase(), value] as const)
         .sort(([a], [b]) => (a < b ? -1 : 1)),
     ),
-    body: method === "HEAD" ? "" : body,
+    body,
   };
 }
 

@@ -30,14 +30,14 @@ export function readText(path: string, value: unknown): string | null {
 export function readScopes(path: string, value: unknown, scopes: Scopes): readonly string[] {
   if (!Array.isArray(value))
     throw new KeyInputError(path, `must be a list of scopes, got ${describe(value)}`);
-  value.forEach((name, index) => {
+  for (const [index, name] of value.entries()) {
     if (typeof name !== "string" || scopes.get(name) === undefined) {
       throw new KeyInputError(`${path}[${index}]`, `is not a defined scope${quote(name)}`);
     }
     if (!scopes.isGrantable(name)) {
       throw new KeyInputError(`${path}[${index}]`, `is planned and cannot be granted yet${quote(name)}`);
     }
-  });
+  }
   return Object.freeze([...new Set<string>(value)]);
 }
 
@@ -46,10 +46,10 @@ export function readAllowlist(path: string, value: unknown): readonly string[] |
   if (!Array.isArray(value))
     throw new KeyInputError(path, `must be a list of networks, got ${describe(value)}`);
   if (value.length > MOST_CIDRS) throw new KeyInputError(path, `must have at most ${MOST_CIDRS} networks`);
-  value.forEach((entry, index) => {
+  for (const [index, entry] of value.entries()) {
     const problem = cidrProblem(entry);
     if (problem !== undefined) throw new KeyInputError(`${path}[${index}]`, problem);
-  });
+  }
   return Object.freeze([...value]);
 }
 

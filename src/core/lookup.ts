@@ -59,10 +59,10 @@ export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
     let answer: Awaitable<Answer>;
     try {
       answer = ask(hash);
+      if (!isPromiseLike(answer)) return answer;
     } catch (error) {
       throw failed(error);
     }
-    if (!isPromiseLike(answer)) return answer;
     const result = withinTime(answer, timeoutMs, "The key store");
     const land = () => {
       if (flights.get(hash) === flight) flights.delete(hash);
@@ -93,16 +93,18 @@ export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: s
       () => reject(new StoreError(`${what} did not answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    answer.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error) => {
-        clearTimeout(timer);
-        reject(failed(error, what));
-      },
-    );
+    const settle = (finish: () => void) => {
+      clearTimeout(timer);
+      finish();
+    };
+    try {
+      answer.then(
+        (value) => settle(() => resolve(value)),
+        (error) => settle(() => reject(failed(error, what))),
+      );
+    } catch (error) {
+      settle(() => reject(failed(error, what))); // a query builder that runs, and fails, when it is awaited
+    }
   });
 }
 

@@ -20,7 +20,15 @@ import {
 import { failed } from "./lookup.js";
 import type { KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { checkFunction, checkMethods, checkOptions } from "./options.js";
-import { type ApiKey, isPresent, type KeyRecord, type KeyStatus, keyStatus, toApiKey } from "./record.js";
+import {
+  type ApiKey,
+  deepFreeze,
+  isPresent,
+  type KeyRecord,
+  type KeyStatus,
+  keyStatus,
+  toApiKey,
+} from "./record.js";
 import type { AuditAction, AuditEntry, Awaitable, KeyChange } from "./store.js";
 
 const OPTIONS = ["store", "scopes", "format", "pepper", "maxLifetime", "clock", "observers"];
@@ -115,18 +123,11 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     keyId: key.id,
     ownerId: key.ownerId,
     actor: actor === undefined ? null : readId("actor", actor),
-    details: Object.freeze(details),
+    details: deepFreeze(details),
   });
 
   const announce = ({ action, at, keyId, ownerId, actor, details }: AuditEntry): void =>
-    emit(observers, {
-      type: `key.${action}`,
-      at,
-      keyId,
-      ownerId,
-      actor,
-      details,
-    });
+    emit(observers, { type: `key.${action}`, at: new Date(at), keyId, ownerId, actor, details });
 
   const find = async (id: string): Promise<KeyRecord> => {
     const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;

@@ -69,7 +69,8 @@ export function isRateLimitDecision(value: unknown): value is RateLimitDecision 
     Array.isArray(states) &&
     states.every(
       (state) =>
-        /^[A-Za-z0-9_.:-]{1,64}$/.test(state?.name) &&
+        typeof state?.name === "string" &&
+        /^[A-Za-z0-9_.:-]{1,64}$/.test(state.name) &&
         [state.limit, state.windowSeconds, state.remaining, state.resetSeconds].every(Number.isFinite),
     )
   );

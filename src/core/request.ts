@@ -7,6 +7,11 @@ export interface AuthRequest {
   readonly headers: HeaderLookup | Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Names and values in turn, as `http.IncomingMessage` has them; the only way to see a repeated header. */
   readonly rawHeaders?: readonly string[] | undefined;
+  /**
+   * Whether the server may have dropped header lines: Node does past `server.maxHeadersCount`, a thousand by
+   * default, without a word. A dropped line could be a second credential, or the one that a proxy wrote.
+   */
+  readonly headersTruncated?: boolean | undefined;
   /** The address of the socket's other end; never a forwarded one. */
   readonly remoteAddress?: string | undefined;
   readonly method?: string | undefined;
@@ -64,6 +69,12 @@ export function resolveRequestId(request: AuthRequest): string {
   if (requestId !== undefined && REQUEST_ID.test(requestId)) return requestId;
   const sent = headerValue(request, "x-request-id");
   return sent !== undefined && REQUEST_ID.test(sent) ? sent : crypto.randomUUID();
+}
+
+/** The same request under an id. Member by member, because a request may be of a class with getters. */
+export function withRequestId(request: AuthRequest, requestId: string): AuthRequest {
+  const { headers, rawHeaders, headersTruncated, remoteAddress, method, path } = request;
+  return { headers, rawHeaders, headersTruncated, remoteAddress, method, path, requestId };
 }
 
 /** The path without its query, which is where clients put secrets that they should not. */

@@ -98,6 +98,7 @@ export function defineScopes<const S extends string>(
   const assertRequirement = (required: Requirement<S> | undefined): void => {
     if (required === undefined || table.has(required as S)) return;
     const names = requiredScopes(required);
+    if (isAnyOf(required)) checkOptions("requirement", required, ["anyOf"]);
     if (names.length === 0) {
       throw new TypeError(
         "requirement: an empty list asks for nothing; leave it out to let any valid key pass",
@@ -162,7 +163,10 @@ export function frozenRequirement<S extends string>(
   return isAnyOf(required) ? Object.freeze({ anyOf: names }) : names;
 }
 
-function isAnyOf<S extends string>(required: Requirement<S>): required is { readonly anyOf: readonly S[] } {
+/** Whether a requirement is of the form that asks for one of several. */
+export function isAnyOf<S extends string>(
+  required: Requirement<S> | object | undefined,
+): required is { readonly anyOf: readonly S[] } {
   return typeof required === "object" && required !== null && !Array.isArray(required);
 }
 

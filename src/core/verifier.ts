@@ -9,7 +9,7 @@ import { ApiKeyPrincipal, type Principal } from "./principal.js";
 import { type RateLimitDecision, rateLimitHeaders } from "./rate-limit.js";
 import type { VerifiableRecord } from "./record.js";
 import type { Attempt } from "./refusals.js";
-import { type AuthRequest, pathOf, resolveRequestId } from "./request.js";
+import { type AuthRequest, pathOf, resolveRequestId, withRequestId } from "./request.js";
 import { meets, type Requirement, requiredScopes } from "./scopes.js";
 import { prepareVerifier, type VerifierOptions } from "./verifier-options.js";
 
@@ -126,7 +126,7 @@ export function createVerifier<S extends string>(options: VerifierOptions<S>): V
   function tell(attempt: Attempt<S>, event: (facts: RequestFacts & Partial<KeyIdentity>) => KeyEvent): void {
     if (!observed) return;
     const { request, required, record, began = 0 } = attempt;
-    const names = requiredScopes(required);
+    const names = Object.freeze([...requiredScopes(required)]);
     const facts: RequestFacts = {
       at: new Date(now()),
       requestId: resolveRequestId(request),
@@ -157,7 +157,7 @@ function identified<S extends string>(
   required: Requirement<S> | undefined,
 ): Attempt<S> {
   return {
-    request: { ...request, requestId: resolveRequestId(request) },
+    request: withRequestId(request, resolveRequestId(request)),
     required,
     began: performance.now(),
   };

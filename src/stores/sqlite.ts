@@ -24,11 +24,11 @@ import { createQueries, pageOf } from "./sql/queries.js";
 import { createKeyReader, type RawRow, readAudit, writeTime } from "./sql/rows.js";
 import { KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
 
-/** What {@link sqliteStore} calls of a prepared statement. */
+/** What {@link sqliteStore} calls of a prepared statement. The parameters are texts, numbers and `null`. */
 export interface SqliteStatement {
-  get(...parameters: (string | number | null)[]): unknown;
-  all(...parameters: (string | number | null)[]): unknown[];
-  run(...parameters: (string | number | null)[]): { readonly changes: number | bigint };
+  get(...parameters: unknown[]): unknown;
+  all(...parameters: unknown[]): unknown[];
+  run(...parameters: unknown[]): { readonly changes: number | bigint };
 }
 
 /** What {@link sqliteStore} calls of a connection: that of better-sqlite3, libsql or node:sqlite has it. */
@@ -86,11 +86,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   const readKey = createKeyReader();
 
   const all = ({ sql, parameters }: CompiledQuery): RawRow[] =>
-    database.prepare(sql).all(...(parameters as string[])) as RawRow[];
+    database.prepare(sql).all(...parameters) as RawRow[];
 
   /** Answers how many rows the statement wrote. */
   const run = ({ sql, parameters }: CompiledQuery): number =>
-    Number(database.prepare(sql).run(...(parameters as string[])).changes);
+    Number(database.prepare(sql).run(...parameters).changes);
 
   /** Runs a transaction, from beginning to end in one turn of the event loop. */
   const transaction = <T>(work: () => T): Awaitable<T> =>

@@ -38,4 +38,3 @@ function isBusy(error: unknown): boolean {
     (typeof errcode === "number" && (errcode & 0xff) === 5)
   );
 }
-

@@ -1,0 +1,57 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createHeaders, createRequest } from "@remix-run/node-fetch-server";
+
+// RFC 3986, 3.2.2, without what a URL would take for the beginning of user information, a path or a query.
+const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
+
+/**
+ * Writes a `node:http` request as a Fetch `Request`. `undefined` for what one cannot express: a method like
+ * TRACE, a target or a host that is no URL.
+ */
+export function toFetchRequest(
+  req: IncomingMessage,
+  res: ServerResponse,
+  url: string | undefined,
+  parsed: unknown,
+): Request | undefined {
+  const host = req.headers.host || "localhost";
+  if (!HOST.test(host)) return undefined;
+  const before = req.url;
+  try {
+    req.url = originForm(url ?? "/");
+    // A body that is read cannot be read again; GET and HEAD have none in a Request.
+    if (!req.readableDidRead || parsed === undefined) return createRequest(req, res, { host });
+    const href = `http://${host}${req.url}`;
+    const { method = "GET" } = req;
+    const body = method === "GET" || method === "HEAD" ? null : bodyOf(parsed, req.headers["content-type"]);
+    return new Request(href, { method, headers: createHeaders(req), body });
+  } catch (error) {
+    if (error instanceof ParsedBodyError) throw error;
+    return undefined;
+  } finally {
+    req.url = before;
+  }
+}
+
+/** The path and query of a request target; the absolute form (RFC 9112, 3.2.2) names the host a second time. */
+function originForm(target: string): string {
+  if (target.startsWith("/")) return target;
+  const { pathname, search } = new URL(target);
+  return pathname + search;
+}
+
+class ParsedBodyError extends Error {}
+
+/** The bytes that a body parser has read, as far as they can be made anew from what it made of them. */
+function bodyOf(parsed: unknown, type = ""): string | Buffer {
+  if (typeof parsed === "string" || Buffer.isBuffer(parsed)) return parsed;
+  if (/^application\/(?:[^;]+\+)?json\b/i.test(type)) return JSON.stringify(parsed);
+  const fields = Object.entries(parsed as Record<string, unknown>);
+  const flat = fields.every(([, value]) => [value].flat().every((item) => typeof item === "string"));
+  if (!/^application\/x-www-form-urlencoded\b/i.test(type) || !flat) {
+    throw new ParsedBodyError("Other middleware has read the body; mount the handler in front of it");
+  }
+  return new URLSearchParams(
+    fields.flatMap(([name, value]) => [value].flat().map((item): [string, string] => [name, item as string])),
+  ).toString();
+}

@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import {
+  type AuditEntry,
+  type AuditQuery,
+  type Awaitable,
+  hashSecret,
+  type KeyChange,
+  type KeyQuery,
+  type KeyRecord,
+  type ManagedKeyStore,
+  type Page,
+} from "../index.js";
+
+/** How far a store is put to the test. */
+export interface Setting {
+  readonly concurrency: number;
+  readonly latest: Date;
+  readonly sharedLookups: boolean;
+}
+
+/** One rule of the contract, and what shows that a fresh and empty store keeps it. */
+export interface Rule {
+  readonly name: string;
+  check(store: ManagedKeyStore, setting: Setting): Promise<void>;
+}
+
+/** The moment around which the samples lie; its milliseconds are not round. */
+export const NOON: Date = new Date("2030-06-15T12:00:00.123Z");
+
+/** A moment some milliseconds after {@link NOON}. */
+export function at(milliseconds: number): Date {
+  return new Date(NOON.getTime() + milliseconds);
+}
+
+let count = 0;
+
+/** A key of which every member that may be null is, but for what is given. Each has an id and hash of its own. */
+export function sampleKey(members: Partial<KeyRecord> = {}): KeyRecord {
+  count += 1;
+  return {
+    id: `key_${String(count).padStart(8, "0")}`,
+    hash: hashSecret(`sample ${count}`),
+    version: 1,
+    ownerId: "acme",
+    environment: null,
+    start: "ezt_live_ab12",
+    name: null,
+    scopes: [],
+    ipAllowlist: null,
+    rateLimit: null,
+    metadata: null,
+    createdAt: at(0),
+    updatedAt: at(0),
+    expiresAt: null,
+    lastUsedAt: null,
+    disabledAt: null,
+    revokedAt: null,
+    revokedReason: null,
+    rotatedAt: null,
+    replacedBy: null,
+    replaces: null,
+    ...members,
+  };
+}
+
+/** A key with something in every member; each date is another. */
+export function fullKey(members: Partial<KeyRecord> = {}): KeyRecord {
+  return sampleKey({
+    version: 7,
+    environment: "live",
+    name: "Fleet dashboard",
+    scopes: ["vehicles:read", "reports:read"],
+    ipAllowlist: ["192.0.2.0/24", "2001:db8::/32"],
+    rateLimit: { limit: 600, windowSeconds: 60 },
+    metadata: {
+      plan: "pro",
+      seats: 12,
+      ratio: 0.25,
+      trial: false,
+      none: null,
+      tags: ["a", { deep: [1, []] }],
+    },
+    createdAt: at(1),
+    updatedAt: at(2),
+    expiresAt: at(3),
+    lastUsedAt: at(4),
+    disabledAt: at(5),
+    revokedAt: at(6),
+    revokedReason: "left the company",
+    rotatedAt: at(7),
+    replacedBy: "key_successor",
+    replaces: "key_predecessor",
+    ...members,
+  });
+}
+
+/** The audit entry of a change. */
+export function sampleAudit(
+  key: Pick<KeyRecord, "id" | "ownerId">,
+  members: Partial<AuditEntry> = {},
+): AuditEntry {
+  count += 1;
+  return {
+    id: `audit_${String(count).padStart(8, "0")}`,
+    at: at(0),
+    action: "updated",
+    keyId: key.id,
+    ownerId: key.ownerId,
+    actor: null,
+    details: {},
+    ...members,
+  };
+}
+
+/** Stores a key; answers it. */
+export async function added(store: ManagedKeyStore, key: KeyRecord = sampleKey()): Promise<KeyRecord> {
+  await store.insert(key, sampleAudit(key, { action: "created" }));
+  return key;
+}
+
+/** Makes one change by compare-and-set, with an audit entry of its own. */
+export async function changed(
+  store: ManagedKeyStore,
+  key: KeyRecord,
+  ifVersion: number,
+  change: KeyChange,
+): Promise<boolean> {
+  return store.update(key.id, ifVersion, change, sampleAudit(key));
+}
+
+/** The key as the store has it now; it must be there. */
+export async function stored(store: ManagedKeyStore, { id }: Pick<KeyRecord, "id">): Promise<KeyRecord> {
+  const record = await store.findById(id);
+  assert.ok(record, "the key is not there");
+  return record;
+}
+
+/** Every key that a query finds, page by page. */
+export function everyKey(
+  store: ManagedKeyStore,
+  query: Partial<KeyQuery> = {},
+  between?: () => Promise<unknown>,
+): Promise<KeyRecord[]> {
+  return everyItem((page) => store.list({ now: NOON, ...page, ...query }), query.limit, between);
+}
+
+/** Every audit entry that a query finds, page by page. */
+export function everyEntry(
+  store: ManagedKeyStore,
+  query: Partial<AuditQuery> = {},
+  between?: () => Promise<unknown>,
+): Promise<AuditEntry[]> {
+  return everyItem((page) => store.auditTrail({ ...page, ...query }), query.limit, between);
+}
+
+async function everyItem<T>(
+  read: (page: { limit: number; cursor?: string }) => Awaitable<Page<T>>,
+  limit = 100,
+  between?: () => Promise<unknown>,
+): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor === undefined ? { limit } : { limit, cursor });
+    assert.ok(page.items.length <= limit, "a page has more items than its limit");
+    assert.ok(page.nextCursor == null || page.items.length > 0, "an empty page has a next one");
+    assert.ok(items.length < 100_000, "the pages do not come to an end");
+    items.push(...page.items);
+    cursor = page.nextCursor ?? undefined;
+    if (cursor !== undefined) await between?.();
+  } while (cursor !== undefined);
+  return items;
+}
+
+/** Asserts that the store throws or rejects. Answers with what. */
+export async function refused(call: () => Awaitable<unknown>): Promise<unknown> {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  assert.fail("the store did not refuse");
+}
+
+/** Compares members, not the kinds of object that hold them: a store may answer rows of a class of its own. */
+export function assertSame(actual: unknown, expected: unknown): void {
+  assert.deepStrictEqual(plain(actual), plain(expected));
+}
+
+/** Asserts that pages showed every one of the items, and nothing twice. */
+export function assertAllOnce(seen: readonly string[], items: readonly string[]): void {
+  assert.equal(new Set(seen).size, seen.length, "a page repeats what another one had");
+  const missing = items.filter((id) => !seen.includes(id));
+  assert.deepEqual(missing, [], "the pages skip something");
+}
+
+export function ids(items: readonly { readonly id: string }[]): string[] {
+  return items.map(({ id }) => id);
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Date) return new Date(value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+}

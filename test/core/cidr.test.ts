@@ -1,0 +1,285 @@
+import { isIP } from "node:net";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { allows } from "../../src/core/allowlist.js";
+import {
+  cidrProblem,
+  compileCidrs,
+  compileReadableCidrs,
+  formatIp,
+  type IpAddress,
+  parseIp,
+} from "../../src/core/cidr.js";
+import { addressOf, isMapped, networkHolds, spell4, spell6 } from "./ip-oracle.js";
+
+const four = fc.bigInt({ min: 0n, max: 2n ** 32n - 1n });
+const six = fc.oneof(
+  fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }),
+  fc.bigInt({ min: 0n, max: 2n ** 34n }),
+  four.map((address) => 0xffff_0000_0000n | address),
+);
+
+/** The library's address as one number. */
+function numberOf(address: IpAddress): bigint {
+  return typeof address === "number"
+    ? 0xffff_0000_0000n | BigInt(address)
+    : address.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n);
+}
+
+function ip(text: string): IpAddress {
+  const address = parseIp(text);
+  if (address === undefined) throw new Error(`${text} is not read`);
+  return address;
+}
+
+describe("parseIp", () => {
+  test.each([
+    ["0.0.0.0", 0],
+    ["255.255.255.255", 4294967295],
+    ["10.0.0.1", 167772161],
+    ["::ffff:10.0.0.1", 167772161],
+    ["::FFFF:a00:1", 167772161],
+    ["0:0:0:0:0:ffff:10.0.0.1", 167772161],
+    ["::", [0, 0, 0, 0, 0, 0, 0, 0]],
+    ["::1", [0, 0, 0, 0, 0, 0, 0, 1]],
+    ["2001:DB8::1", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]],
+    // ipaddr.js reads this deprecated form (RFC 4291, 2.5.5.1) as the mapped address ::ffff:10.0.0.1.
+    ["::10.0.0.1", [0, 0, 0, 0, 0, 0, 0xa00, 1]],
+    ["64:ff9b::10.0.0.1", [0x64, 0xff9b, 0, 0, 0, 0, 0xa00, 1]],
+  ])("%s", (text, expected) => {
+    expect(parseIp(text)).toEqual(expected);
+  });
+
+  test.each([
+    "",
+    "010.0.0.1",
+    "00.0.0.0",
+    "10.1",
+    "10.0.1",
+    "10.0.0.0.1",
+    "10.0.0.",
+    ".10.0.0.1",
+    "10..0.1",
+    "256.0.0.1",
+    "1e1.0.0.1",
+    "0x0a.0.0.1",
+    "167772161",
+    "+10.0.0.1",
+    "-1.0.0.1",
+    "10.0.0.1 ",
+    " 10.0.0.1",
+    "10.0.0.1\n",
+    "10.0.0.1:80",
+    "10.0.0.1/32",
+    "١٠.0.0.1",
+    "10。0。0。1",
+    "localhost",
+    "unknown",
+    "_hidden",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "1::2::3",
+    ":::",
+    ":1::",
+    "1:::2",
+    "1:2:3:4:5:6:7:",
+    "12345::",
+    "00001::",
+    "g::",
+    "::1%eth0",
+    "fe80::1%25eth0",
+    "[::1]",
+    "[::1]:80",
+    "::1/128",
+    "::ffff:010.0.0.1",
+    "::ffff:10.1",
+    "::ffff:256.0.0.1",
+    "10.0.0.1::",
+    "::10.0.0.1:1",
+    "1:2:3:4:5:6:7:10.0.0.1",
+    `::${"0".repeat(50)}1`,
+  ])("refuses %j", (text) => {
+    expect(parseIp(text)).toBeUndefined();
+  });
+
+  test("property: agrees with a second reading, and with node:net, on arbitrary texts", () => {
+    const piece = fc.constantFrom(
+      ..."0,1,00,01,10,255,256,99,1000,a,F,ffff,g,.,..,:,::,::ffff:,10.0.0.1,/,%,[,], ,-,x".split(","),
+    );
+    const texts = fc.oneof(
+      fc.array(piece, { maxLength: 12 }).map((parts) => parts.join("")),
+      fc
+        .array(fc.constantFrom("0", "1", "ffff", "", "01", "10.0.0.1"), { maxLength: 9 })
+        .map((parts) => parts.join(":")),
+      fc.ipV4(),
+      fc.ipV6(),
+      fc
+        .tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat(40), piece)
+        .map(([text, at, part]) => text.slice(0, at) + part + text.slice(at)),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const expected = addressOf(text);
+        const address = parseIp(text);
+        expect(address === undefined ? undefined : numberOf(address)).toBe(expected);
+        // node:net reads the same texts, zones apart.
+        if (!text.includes("%")) expect(address !== undefined).toBe(isIP(text) !== 0);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+});
+
+describe("networks", () => {
+  test.each([
+    ["10.0.0.0/8", "10.255.255.255", true],
+    ["10.0.0.0/8", "11.0.0.0", false],
+    ["10.0.0.0/8", "9.255.255.255", false],
+    ["10.0.0.0/8", "::ffff:10.1.2.3", true],
+    ["::ffff:10.0.0.0/104", "10.1.2.3", true],
+    ["::ffff:0:0/96", "203.0.113.7", true],
+    ["0.0.0.0/0", "203.0.113.7", true],
+    ["0.0.0.0/0", "2001:db8::1", false],
+    ["::/0", "2001:db8::1", true],
+    ["::/0", "203.0.113.7", false],
+    ["203.0.113.7", "203.0.113.7", true],
+    ["203.0.113.7", "203.0.113.8", false],
+    ["203.0.113.7/32", "203.0.113.7", true],
+    ["255.255.255.255/32", "255.255.255.255", true],
+    ["128.0.0.0/1", "255.0.0.1", true],
+    ["128.0.0.0/1", "127.255.255.255", false],
+    ["2001:db8::/32", "2001:DB8:ffff::1", true],
+    ["2001:db8::/32", "2001:db9::", false],
+    ["fe80::/10", "febf::1", true],
+    ["fe80::/10", "fec0::1", false],
+  ])("%s, %s: %s", (network, address, expected) => {
+    expect(compileCidrs([network]).includes(ip(address))).toBe(expected);
+  });
+
+  test.each([
+    ["10.0.0.0/08", /prefix length from 0 to 32/],
+    ["10.0.0.0/-1", /prefix length/],
+    ["10.0.0.0/33", /prefix length/],
+    ["10.0.0.0/ 24", /prefix length/],
+    ["10.0.0.0/24 ", /prefix length/],
+    ["10.0.0.0/", /prefix length/],
+    ["10.0.0.0/+8", /prefix length/],
+    ["10.0.0.0/8.0", /prefix length/],
+    ["10.0.0.0/1e1", /prefix length/],
+    ["10.0.0.0/0x8", /prefix length/],
+    ["10.0.0.0/8/8", /prefix length/],
+    ["10.0.0.0/255.0.0.0", /prefix length/],
+    ["10.0.0.0/9999", /prefix length/],
+    ["2001:db8::/129", /prefix length from 0 to 128/],
+    ["010.0.0.0/8", /is not an IP address/],
+    ["10/8", /is not an IP address/],
+    ["10.1", /is not an IP address/],
+    ["", /is not an IP address/],
+    ["/8", /is not an IP address/],
+    ["*", /is not an IP address/],
+    ["10.0.0.0-10.0.0.9", /is not an IP address/],
+    ["fe80::1%eth0/64", /is not an IP address/],
+    ["10.0.0.5/8", /did you mean 10\.0\.0\.0\/8\?/],
+    ["203.0.113.7/0", /did you mean 0\.0\.0\.0\/0\?/],
+    ["2001:db8::1/32", /bits set/],
+    ["8000::/0", /bits set/],
+    ["::ffff:10.0.0.0/8", /beyond IPv4/],
+    ["::ffff:0:0/95", /beyond IPv4/],
+    ["::ffff:10.0.0.5/104", /did you mean/],
+    [undefined, /must be a text/],
+    [null, /must be a text/],
+    [8, /must be a text/],
+    [["10.0.0.0/8"], /must be a text/],
+  ])("refuses %j", (entry, problem) => {
+    expect(cidrProblem(entry)).toMatch(problem);
+    expect(() => compileCidrs([entry as string])).toThrow(TypeError);
+    const readable = compileReadableCidrs([entry, "192.0.2.0/24"]);
+    expect(readable.includes(ip("192.0.2.1"))).toBe(true);
+    expect(readable.includes(ip("10.0.0.5"))).toBe(false);
+    expect(readable.includes(ip("2001:db8::1"))).toBe(false);
+  });
+
+  const networks = fc.oneof(
+    fc.record({ address: four, bits: fc.nat(32) }).map(({ address, bits }) => {
+      const network = (address >> BigInt(32 - bits)) << BigInt(32 - bits);
+      return { text: `${spell4(network)}/${bits}`, network: 0xffff_0000_0000n | network, bits: bits + 96 };
+    }),
+    fc
+      .record({ address: six, bits: fc.nat(128) })
+      .map(({ address, bits }) => {
+        const network = (address >> BigInt(128 - bits)) << BigInt(128 - bits);
+        return { text: `${spell6(network)}/${bits}`, network, bits };
+      })
+      .filter(({ network, bits }) => !isMapped(network) || bits >= 96),
+  );
+
+  test("property: agrees with BigInt arithmetic, at the edges of networks too", () => {
+    const cases = fc.record({
+      list: fc.array(networks, { maxLength: 8 }),
+      somewhere: fc.array(
+        fc.oneof(
+          six,
+          four.map((address) => 0xffff_0000_0000n | address),
+        ),
+        { maxLength: 4 },
+      ),
+    });
+    fc.assert(
+      fc.property(cases, ({ list, somewhere }) => {
+        const compiled = compileCidrs(list.map(({ text }) => text));
+        const edges = list.flatMap(({ network, bits }) => {
+          const size = 1n << BigInt(128 - bits);
+          return [network - 1n, network, network + size - 1n, network + size];
+        });
+        for (const address of [...somewhere, ...edges]) {
+          if (address < 0n || address >= 2n ** 128n) continue;
+          const expected = list.some(({ network, bits }) => networkHolds(network, bits, address));
+          expect(compiled.includes(ip(spell6(address)))).toBe(expected);
+          if (isMapped(address)) expect(compiled.includes(ip(spell4(address & 0xffff_ffffn)))).toBe(expected);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("property: every other prefix length of a written address is refused with the right suggestion", () => {
+    fc.assert(
+      fc.property(four, fc.nat(32), (address, bits) => {
+        const network = (address >> BigInt(32 - bits)) << BigInt(32 - bits);
+        const problem = cidrProblem(`${spell4(address)}/${bits}`);
+        if (network === address) expect(problem).toBeUndefined();
+        else expect(problem).toContain(`${spell4(network)}/${bits}?`);
+      }),
+    );
+  });
+
+  test("a list of 10,000 networks costs a binary search", () => {
+    const list = Array.from({ length: 10_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/25`);
+    const compiled = compileCidrs(list);
+    expect(compiled.includes(ip("10.39.15.127"))).toBe(true);
+    expect(compiled.includes(ip("10.39.15.128"))).toBe(false);
+    expect(compiled.includes(ip("10.39.16.0"))).toBe(false);
+  });
+});
+
+test("formatIp spells a mapped address as IPv4 and leaves others as they were", () => {
+  expect(formatIp("::ffff:a00:1", ip("::ffff:a00:1"))).toBe("10.0.0.1");
+  expect(formatIp("2001:DB8::1", ip("2001:DB8::1"))).toBe("2001:DB8::1");
+});
+
+describe("allows", () => {
+  test("an empty list lets nobody through, an unknown address is never in a list", () => {
+    expect(allows([], ip("10.0.0.1"))).toBe(false);
+    expect(allows(["0.0.0.0/0", "::/0"], undefined)).toBe(false);
+    expect(allows(["0.0.0.0/0"], ip("10.0.0.1"))).toBe(true);
+  });
+
+  test("a network that is taken out of a list is out", () => {
+    const list = ["10.0.0.0/8", "192.0.2.0/24"];
+    expect(allows(list, ip("10.0.0.1"))).toBe(true);
+    list.shift();
+    expect(allows(list, ip("10.0.0.1"))).toBe(false);
+    const frozen = Object.freeze(["10.0.0.0/8"]);
+    expect([allows(frozen, ip("10.0.0.1")), allows(frozen, ip("10.0.0.1"))]).toEqual([true, true]);
+  });
+});

@@ -1,0 +1,391 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createHashers } from "../../src/core/hash.js";
+import { createLookup, findRecord } from "../../src/core/lookup.js";
+import {
+  createVerifier,
+  hashSecret,
+  type KeyHash,
+  type KeyStore,
+  StoreError,
+  type VerifiableRecord,
+} from "../../src/index.js";
+import { bearer, format, recordOf, refused, scopes, service, sleep, storeOf, thrownBy } from "./fixtures.js";
+
+const HASH = hashSecret("abc");
+const unhandled: unknown[] = [];
+const note = (reason: unknown) => unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on("unhandledRejection", note);
+});
+
+afterEach(async () => {
+  await sleep(5);
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+
+/** A store whose answers are given by hand. */
+function manual() {
+  const calls: {
+    hash: KeyHash;
+    answer: (record?: VerifiableRecord) => void;
+    fail: (error: unknown) => void;
+  }[] = [];
+  const store = storeOf(
+    (hash) => new Promise((answer, fail) => calls.push({ hash, answer: (record) => answer(record), fail })),
+  );
+  return { calls, store };
+}
+
+describe("sharing", () => {
+  test("1,000 concurrent first look-ups are at most two calls", async () => {
+    let calls = 0;
+    const lookup = createLookup(
+      storeOf(async (hash) => {
+        calls++;
+        await sleep(5);
+        return recordOf(hash);
+      }),
+      1_000,
+    );
+    const answers = await Promise.all(Array.from({ length: 1_000 }, () => lookup(HASH)));
+    expect(calls).toBe(2);
+    expect(answers).toHaveLength(1_000);
+    expect(answers.every((answer) => answer?.hash === HASH)).toBe(true);
+    await lookup(HASH);
+    expect(calls).toBe(3);
+  });
+
+  test("through a verifier, with other keys among them", async () => {
+    const calls = new Map<KeyHash, number>();
+    const store = storeOf(async (hash) => {
+      calls.set(hash, (calls.get(hash) ?? 0) + 1);
+      await sleep(5);
+      return recordOf(hash);
+    });
+    const verifier = createVerifier({ store, scopes, format });
+    const secrets = Array.from({ length: 5 }, () => format.generate("live"));
+    const results = await Promise.all(
+      Array.from({ length: 1_000 }, (_, i) => verifier.verify(bearer(secrets[i % 5] as string))),
+    );
+    expect(results.every((result) => result.ok)).toBe(true);
+    expect([...calls.values()]).toEqual([2, 2, 2, 2, 2]);
+  });
+
+  test("a request that comes after a revocation never shares a look-up begun before it", async () => {
+    const { calls, store } = manual();
+    const verifier = createVerifier({ store, scopes, format });
+    const secret = format.generate("live");
+    const hash = hashSecret(secret);
+    let record = recordOf(hash);
+
+    const before = verifier.verify(bearer(secret));
+    const read = record; // the store reads the row before the revocation
+    record = recordOf(hash, { revokedAt: new Date() }); // the revocation is committed and returned
+    const after = verifier.verify(bearer(secret));
+    expect(calls).toHaveLength(1);
+    calls[0]?.answer(read);
+    expect((await before).ok).toBe(true);
+    await sleep(1);
+    calls[1]?.answer(record);
+    expect(refused(await after).code).toBe("invalid_key");
+  });
+
+  test("nor does one that joins while the second call is under way", async () => {
+    const { calls, store } = manual();
+    const lookup = createLookup(store, 1_000);
+    const answers = [lookup(HASH), lookup(HASH)];
+    calls[0]?.answer(recordOf(HASH, { name: "first" }));
+    await sleep(1);
+    expect(calls).toHaveLength(2);
+    answers.push(lookup(HASH)); // the second call may have read the row already
+    await sleep(1);
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer(recordOf(HASH, { name: "second" }));
+    await sleep(1);
+    expect(calls).toHaveLength(3);
+    calls[2]?.answer(recordOf(HASH, { name: "third" }));
+    const names = (await Promise.all(answers)).map((answer) => answer?.name);
+    expect(names).toEqual(["first", "second", "third"]);
+  });
+
+  test("at random times: what a request is answered was read after the request came", async () => {
+    let tick = 0;
+    const random = mulberry(7);
+    const lookup = createLookup(
+      storeOf(async (hash) => {
+        await sleep(random() * 4);
+        const at = ++tick;
+        await sleep(random() * 4);
+        return recordOf(hash, { version: at });
+      }),
+      1_000,
+    );
+    await Promise.all(
+      Array.from({ length: 300 }, async () => {
+        await sleep(random() * 60);
+        const came = tick;
+        const answer = await lookup(HASH);
+        expect(answer?.version).toBeGreaterThan(came);
+      }),
+    );
+  });
+
+  test("a failure is shared like an answer, and forgotten", async () => {
+    const { calls, store } = manual();
+    const lookup = createLookup(store, 1_000);
+    const answers = [0, 1, 2].map(() => thrownBy(() => lookup(HASH)));
+    calls[0]?.fail(new Error("down"));
+    await sleep(1);
+    calls[1]?.fail(new Error("down"));
+    for (const error of await Promise.all(answers)) expect(error).toBeInstanceOf(StoreError);
+    const again = lookup(HASH);
+    calls[2]?.answer(recordOf(HASH));
+    expect((await again)?.hash).toBe(HASH);
+  });
+
+  test("a store that answers at once is asked at once, and never awaited", () => {
+    const lookup = createLookup(
+      storeOf((hash) => recordOf(hash)),
+      10,
+    );
+    expect(lookup(HASH)).toEqual(recordOf(HASH));
+    const broken = createLookup(
+      storeOf(() => {
+        throw new Error("closed");
+      }),
+      10,
+    );
+    expect(() => broken(HASH)).toThrow(StoreError);
+  });
+});
+
+describe("time", () => {
+  test("a store that hangs is left after the time limit; waiting requests too", async () => {
+    const lookup = createLookup(
+      storeOf(() => new Promise(() => {})),
+      60,
+    );
+    const began = performance.now();
+    const waits = [0, 10, 30].map(async (delay) => {
+      await sleep(delay);
+      const came = performance.now();
+      expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
+      return performance.now() - came;
+    });
+    for (const wait of await Promise.all(waits)) expect(wait).toBeLessThan(60 + 60);
+    expect(performance.now() - began).toBeGreaterThan(50);
+  });
+
+  test("no timer is left, whether the store answers, fails or hangs", async () => {
+    const before = timers();
+    const each = [...new Array(20).keys()].map((i) => hashSecret(`secret ${i}`));
+    const twice = [...each, ...each];
+    const prompt = createLookup(
+      storeOf(async (hash) => recordOf(hash)),
+      60_000,
+    );
+    await Promise.all(twice.map((hash) => prompt(hash)));
+    const failing = createLookup(
+      storeOf(() => Promise.reject(new Error("down"))),
+      60_000,
+    );
+    await Promise.all(twice.map((hash) => thrownBy(() => failing(hash))));
+    const hanging = createLookup(
+      storeOf(() => new Promise(() => {})),
+      20,
+    );
+    await Promise.all(twice.map((hash) => thrownBy(() => hanging(hash))));
+    await sleep(30);
+    expect(timers() - before).toBeLessThan(5); // some are the test runner's own
+  });
+
+  test("an answer, or a failure, that comes too late harms nobody", async () => {
+    const { calls, store } = manual();
+    const lookup = createLookup(store, 10);
+    expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
+    const again = lookup(HASH);
+    calls[0]?.fail(new Error("late"));
+    calls[1]?.answer(recordOf(HASH));
+    expect((await again)?.hash).toBe(HASH);
+  });
+
+  test("the message says how long, and nothing else", async () => {
+    const lookup = createLookup(
+      storeOf(() => new Promise(() => {})),
+      10,
+    );
+    expect(await thrownBy(() => lookup(HASH))).toEqual(
+      new StoreError("The key store did not answer within 10 ms"),
+    );
+  });
+});
+
+describe("findManyByHash", () => {
+  const hashes = Array.from({ length: 1_200 }, (_, i) => hashSecret(`secret ${i}`));
+
+  function batching(
+    answer?: (asked: readonly KeyHash[]) => ReturnType<NonNullable<KeyStore["findManyByHash"]>>,
+  ) {
+    const batches: (readonly KeyHash[])[] = [];
+    const store: KeyStore = {
+      findByHash: () => {
+        throw new Error("must not be asked");
+      },
+      findManyByHash(asked) {
+        batches.push([...asked]);
+        return answer ? answer(asked) : Promise.resolve(asked.map((hash) => recordOf(hash)));
+      },
+    };
+    return { batches, lookup: createLookup(store, 1_000) };
+  }
+
+  test("the look-ups of one turn travel together, each gets its own answer", async () => {
+    const { batches, lookup } = batching();
+    const answers = await Promise.all(hashes.slice(0, 50).map((hash) => lookup(hash)));
+    expect(batches).toEqual([hashes.slice(0, 50)]);
+    expect(answers.map((answer) => answer?.hash)).toEqual(hashes.slice(0, 50));
+    await lookup(HASH);
+    expect(batches[1]).toEqual([HASH]);
+  });
+
+  test("those after a few microtasks belong to the same turn", async () => {
+    const { batches, lookup } = batching();
+    await Promise.all(
+      hashes.slice(0, 5).map(async (hash, i) => {
+        for (let n = 0; n < i; n++) await null;
+        return lookup(hash);
+      }),
+    );
+    expect(batches).toHaveLength(1);
+  });
+
+  test("no more than 500 travel together", async () => {
+    const { batches, lookup } = batching();
+    const answers = await Promise.all(hashes.map((hash) => lookup(hash)));
+    expect(batches.map((batch) => batch.length)).toEqual([500, 500, 200]);
+    expect(answers.map((answer) => answer?.hash)).toEqual(hashes);
+  });
+
+  test("one hash is asked once in a batch", async () => {
+    const { batches, lookup } = batching();
+    await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH), lookup(hashes[0] as KeyHash)]);
+    expect(batches).toEqual([[HASH, hashes[0]], [HASH]]);
+  });
+
+  test("answers that are missing, and a list that is not a promise", async () => {
+    const { lookup } = batching((asked) => asked.map((hash, i) => (i % 2 ? recordOf(hash) : undefined)));
+    const answers = await Promise.all(hashes.slice(0, 4).map((hash) => lookup(hash)));
+    expect(answers.map((answer) => answer?.hash)).toEqual([undefined, hashes[1], undefined, hashes[3]]);
+  });
+
+  test.each<[string, (asked: readonly KeyHash[]) => unknown]>([
+    ["one too few", (asked) => asked.slice(1).map((hash) => recordOf(hash))],
+    ["one too many", (asked) => [...asked, HASH].map((hash) => recordOf(hash))],
+    ["no list", () => undefined],
+    ["an object", () => ({ length: 3 })],
+    ["a rejection", () => Promise.reject(new Error("select secret"))],
+    [
+      "an exception",
+      () => {
+        throw new Error("select secret");
+      },
+    ],
+  ])("%s: a StoreError for each of the batch", async (_, answer) => {
+    const { lookup } = batching(answer as never);
+    const errors = await Promise.all(hashes.slice(0, 3).map((hash) => thrownBy(() => lookup(hash))));
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(StoreError);
+      expect((error as StoreError).message).not.toContain("secret");
+    }
+  });
+
+  test("answers in another order let nobody in", async () => {
+    const secrets = [format.generate("live"), format.generate("live")];
+    const store: KeyStore = {
+      findByHash: () => undefined,
+      findManyByHash: async (asked) => [...asked].reverse().map((hash) => recordOf(hash)),
+    };
+    const verifier = createVerifier({ store, scopes, format });
+    for (const error of await Promise.all(
+      secrets.map((secret) => thrownBy(() => verifier.verify(bearer(secret)))),
+    ))
+      expect(error).toEqual(new StoreError("The key store answered the record of another hash"));
+  });
+});
+
+describe("findRecord", () => {
+  const hashers = createHashers({
+    current: "v2",
+    keys: { v1: "first pepper, long enough", v2: "second pepper, long enough" },
+  });
+  const [v2, v1] = hashers.map((hasher) => hasher("abc")) as [KeyHash, KeyHash];
+
+  test("asks under the current pepper first, under older ones only when there is no answer", async () => {
+    const asked: KeyHash[] = [];
+    const only = (known: KeyHash) => (hash: KeyHash) => {
+      asked.push(hash);
+      return Promise.resolve(hash === known ? recordOf(hash) : null);
+    };
+    expect((await findRecord("abc", hashers, only(v2)))?.hash).toBe(v2);
+    expect(asked).toEqual([v2]);
+    expect((await findRecord("abc", hashers, only(v1)))?.hash).toBe(v1);
+    expect(asked).toEqual([v2, v2, v1]);
+    expect(await findRecord("abc", hashers, only(HASH))).toBeUndefined();
+    expect(asked).toEqual([v2, v2, v1, v2, v1]);
+  });
+
+  test.each([
+    ["the record of another hash", recordOf(HASH)],
+    ["the hash in upper case", recordOf(v2.toUpperCase() as KeyHash)],
+    ["a record that lacks its scopes", { id: "a", hash: v2, ownerId: "o" }],
+    ["a text", "yes"],
+    ["true", true],
+    ["a list of the record", [recordOf(v2)]],
+  ])("%s is a StoreError", async (_, answer) => {
+    expect(() => findRecord("abc", hashers, () => answer as never)).toThrow(StoreError);
+    expect(await thrownBy(() => findRecord("abc", hashers, async () => answer as never))).toBeInstanceOf(
+      StoreError,
+    );
+  });
+});
+
+test("a revocation is seen by the next request, whatever is under way", async () => {
+  const { manager, store, verifier } = service();
+  const { secret, key } = await manager.create({
+    ownerId: "acme",
+    scopes: ["vehicles:read"],
+    environment: "live",
+  });
+  const slow = createVerifier({
+    store: storeOf(async (hash) => {
+      const record = await store.findByHash(hash);
+      await sleep(10);
+      return record;
+    }),
+    scopes,
+    format,
+  });
+  const early = slow.verify(bearer(secret));
+  await sleep(1);
+  await manager.revoke(key.id);
+  const late = slow.verify(bearer(secret));
+  expect((await early).ok).toBe(true);
+  expect((await late).ok).toBe(false);
+  expect((await verifier.verify(bearer(secret))).ok).toBe(false);
+});
+
+/** Small random numbers that are the same in every run. */
+function mulberry(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,553 @@
+import { inspect } from "node:util";
+import { describe, expect, test } from "vitest";
+import {
+  createKeyManager,
+  hashSecret,
+  KeyConflictError,
+  KeyInputError,
+  type KeyManagerOptions,
+  KeyNotFoundError,
+  type KeyRecord,
+  KeyStateError,
+  keyFormat,
+  type ManagedKeyStore,
+  StoreError,
+} from "../../src/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import {
+  bearer,
+  type FleetScope,
+  format,
+  refused,
+  START,
+  scopes,
+  service,
+  stoppedClock,
+  thrownBy,
+} from "./fixtures.js";
+
+const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
+const later = (ms: number) => new Date(START.getTime() + ms);
+
+function managing(more: Partial<KeyManagerOptions<FleetScope>> = {}) {
+  const store = more.store ?? memoryStore();
+  const clock = stoppedClock();
+  return { store, clock, manager: createKeyManager({ store, scopes, format, clock: clock.now, ...more }) };
+}
+
+describe("create", () => {
+  test("a key, its secret, and a record under the hash", async () => {
+    const { manager, store } = service();
+    const { secret, key } = await manager.create(
+      {
+        ...INPUT,
+        name: "Truck 7",
+        ipAllowlist: ["10.0.0.0/8"],
+        expiresAt: "2031-01-01T00:00:00Z",
+        metadata: { a: [1] },
+        rateLimit: { limit: 5, windowSeconds: 60 },
+      },
+      "ann",
+    );
+    expect(key).toEqual({
+      id: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+      ownerId: "acme",
+      name: "Truck 7",
+      start: secret.slice(0, 13),
+      environment: "live",
+      status: "active",
+      scopes: ["vehicles:read"],
+      ipAllowlist: ["10.0.0.0/8"],
+      rateLimit: { limit: 5, windowSeconds: 60 },
+      metadata: { a: [1] },
+      createdAt: START,
+      updatedAt: START,
+      expiresAt: new Date("2031-01-01T00:00:00Z"),
+      lastUsedAt: null,
+      disabledAt: null,
+      revokedAt: null,
+      revokedReason: null,
+      rotatedAt: null,
+      replacedBy: null,
+      replaces: null,
+    });
+    expect(await store.findByHash(hashSecret(secret))).toMatchObject({ id: key.id, version: 1 });
+    expect(JSON.stringify(await store.findById(key.id))).not.toContain(secret.slice(13));
+    expect((await manager.auditTrail({ keyId: key.id })).items).toEqual([
+      {
+        id: expect.any(String),
+        at: START,
+        action: "created",
+        keyId: key.id,
+        ownerId: "acme",
+        actor: "ann",
+        details: { scopes: ["vehicles:read"] },
+      },
+    ]);
+  });
+
+  test("the only environment of a format may be left out; a format without any has none", async () => {
+    const { ownerId, scopes: granted } = INPUT;
+    const input = { ownerId, scopes: granted };
+    const one = managing({ format: keyFormat({ prefix: "ezt", environments: ["live"] }) });
+    expect((await one.manager.create(input)).key.environment).toBe("live");
+    const none = managing({ format: keyFormat({ prefix: "ezt" }) });
+    expect((await none.manager.create(input)).key.environment).toBeNull();
+    const two = await thrownBy(() => managing().manager.create(input));
+    expect(two).toMatchObject({ path: "environment", problem: "must be one of live, test" });
+  });
+
+  test.each<[string, object, string]>([
+    ["no owner", { ownerId: undefined }, "ownerId"],
+    ["an empty owner", { ownerId: "" }, "ownerId"],
+    ["an owner with a line break", { ownerId: "a\nb" }, "ownerId"],
+    ["an owner of 256 characters", { ownerId: "a".repeat(256) }, "ownerId"],
+    ["a name of 256 characters", { name: "a".repeat(256) }, "name"],
+    ["a name with an escape", { name: "\u001b[2J" }, "name"],
+    ["no scopes", { scopes: undefined }, "scopes"],
+    ["an undefined scope", { scopes: ["vehicles:read", "nope"] }, "scopes[1]"],
+    ["a planned scope", { scopes: ["reports:read"] }, "scopes[0]"],
+    ["another environment", { environment: "staging" }, "environment"],
+    ["an environment of null", { environment: null }, "environment"],
+    ["a network with a host", { ipAllowlist: ["10.0.0.5/8"] }, "ipAllowlist[0]"],
+    ["an expiry in the past", { expiresAt: "2029-01-01T00:00:00Z" }, "expiresAt"],
+    ["an expiry now", { expiresAt: START }, "expiresAt"],
+    ["an expiry that is no date", { expiresAt: "2031-02-30T00:00:00Z" }, "expiresAt"],
+    ["metadata that is a list", { metadata: [] }, "metadata"],
+    ["metadata with a function", { metadata: { a: () => 1 } }, "metadata.a"],
+    ["a rate limit of 0", { rateLimit: { limit: 0, windowSeconds: 1 } }, "rateLimit.limit"],
+  ])("%s is a KeyInputError with its path, and nothing is stored", async (_, more, path) => {
+    const { manager, events } = service();
+    const error = await thrownBy(() => manager.create({ ...INPUT, ...more } as never));
+    expect(error).toBeInstanceOf(KeyInputError);
+    expect(error).toMatchObject({ path, code: "KEYBEARER_INVALID_INPUT" });
+    expect((await manager.list()).items).toEqual([]);
+    expect((await manager.auditTrail()).items).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  test("an actor that is none, and unknown members", async () => {
+    const { manager } = service();
+    expect(await thrownBy(() => manager.create(INPUT, ""))).toMatchObject({ path: "actor" });
+    expect(await thrownBy(() => manager.create(INPUT, "a\nb"))).toMatchObject({ path: "actor" });
+    expect(
+      await thrownBy(() => manager.create({ ...INPUT, scope: ["vehicles:read"] } as never)),
+    ).toMatchObject({
+      name: "TypeError",
+      message: expect.stringContaining('"scope"'),
+    });
+    for (const input of [undefined, null, [], "acme"]) {
+      expect(await thrownBy(() => manager.create(input as never))).toBeInstanceOf(TypeError);
+    }
+    expect((await manager.list()).items).toEqual([]);
+  });
+
+  test("maxLifetime bounds an expiry, and is the expiry of a key without one", async () => {
+    const { manager } = managing({ maxLifetime: "90d" });
+    const most = later(90 * 864e5);
+    expect((await manager.create(INPUT)).key.expiresAt).toEqual(most);
+    expect((await manager.create({ ...INPUT, expiresAt: null })).key.expiresAt).toEqual(most);
+    expect((await manager.create({ ...INPUT, expiresAt: most })).key.expiresAt).toEqual(most);
+    const error = await thrownBy(() => manager.create({ ...INPUT, expiresAt: new Date(most.getTime() + 1) }));
+    expect(error).toMatchObject({ path: "expiresAt", problem: "must be within 90d of creation" });
+  });
+});
+
+describe("update", () => {
+  test("changes what it names and leaves the rest", async () => {
+    const { manager, clock } = service();
+    const { key } = await manager.create({
+      ...INPUT,
+      name: "a",
+      metadata: { a: 1 },
+      ipAllowlist: ["10.0.0.1"],
+    });
+    clock.set(later(5));
+    const updated = await manager.update(key.id, { name: "b", metadata: null }, { actor: "bob" });
+    expect(updated).toEqual({ ...key, name: "b", metadata: null, updatedAt: later(5) });
+    expect(await manager.get(key.id)).toEqual(updated);
+    const [entry] = (await manager.auditTrail()).items;
+    expect(entry).toMatchObject({
+      action: "updated",
+      actor: "bob",
+      details: { members: ["name", "metadata"] },
+    });
+  });
+
+  test("an allowlist counts from the next request on", async () => {
+    const { manager, verifier } = service();
+    const { key, secret } = await manager.create(INPUT);
+    const from = bearer(secret, { remoteAddress: "203.0.113.7" });
+    expect((await verifier.verify(from)).ok).toBe(true);
+    await manager.update(key.id, { ipAllowlist: ["10.0.0.0/8"] });
+    expect(refused(await verifier.verify(from)).code).toBe("ip_not_allowed");
+    await manager.update(key.id, { ipAllowlist: null });
+    expect((await verifier.verify(from)).ok).toBe(true);
+  });
+
+  test("nothing to change is no change", async () => {
+    const { manager, store } = service();
+    const { key } = await manager.create(INPUT);
+    expect(await manager.update(key.id, {})).toEqual(key);
+    expect(await store.findById(key.id)).toMatchObject({ version: 1 });
+  });
+
+  test("scopes are a TypeError that says why, also when they are undefined", async () => {
+    const { manager } = service();
+    const { key } = await manager.create(INPUT);
+    for (const change of [{ scopes: ["fleet:admin"] }, { scopes: undefined }, { name: "x", scopes: [] }]) {
+      const error = await thrownBy(() => manager.update(key.id, change as never));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error).toMatchObject({ message: expect.stringContaining("fixed at creation") });
+    }
+    for (const change of [
+      { ownerId: "evil" },
+      { revokedAt: null },
+      { hash: "x" },
+      { version: 9 },
+      null,
+      "name",
+    ]) {
+      expect(await thrownBy(() => manager.update(key.id, change as never))).toBeInstanceOf(TypeError);
+    }
+    expect(await manager.get(key.id)).toEqual(key);
+  });
+
+  test("what cannot be is a KeyInputError", async () => {
+    const { manager } = managing({ maxLifetime: "1d" });
+    const { key } = await manager.create(INPUT);
+    for (const [change, path] of [
+      [{ name: "a\0" }, "name"],
+      [{ ipAllowlist: ["junk"] }, "ipAllowlist[0]"],
+      [{ expiresAt: START }, "expiresAt"],
+      [{ expiresAt: later(2 * 864e5) }, "expiresAt"],
+      [{ metadata: [] }, "metadata"],
+      [{ rateLimit: {} }, "rateLimit.limit"],
+    ] as const) {
+      expect(await thrownBy(() => manager.update(key.id, change as never))).toMatchObject({ path });
+    }
+    expect(await thrownBy(() => manager.update(key.id, { name: "a" }, { actor: "" }))).toMatchObject({
+      path: "actor",
+    });
+  });
+
+  test("the longest life counts from creation, and no expiry means the longest", async () => {
+    const { manager, clock } = managing({ maxLifetime: "90d" });
+    const { key } = await manager.create({ ...INPUT, expiresAt: later(1000) });
+    clock.set(later(500));
+    const most = later(90 * 864e5);
+    expect((await manager.update(key.id, { expiresAt: most })).expiresAt).toEqual(most);
+    expect(
+      await thrownBy(() => manager.update(key.id, { expiresAt: new Date(most.getTime() + 1) })),
+    ).toMatchObject({
+      path: "expiresAt",
+    });
+    expect((await manager.update(key.id, { expiresAt: null })).expiresAt).toEqual(most);
+  });
+
+  test("neither a revoked key nor the end of an overlap can be changed", async () => {
+    const { manager } = service();
+    const revoked = await manager.create(INPUT);
+    await manager.revoke(revoked.key.id);
+    expect(await thrownBy(() => manager.update(revoked.key.id, { name: "x" }))).toBeInstanceOf(KeyStateError);
+    const rotated = await manager.create(INPUT);
+    await manager.rotate(rotated.key.id, { overlap: "1h" });
+    for (const expiresAt of [null, later(1e9)]) {
+      const error = await thrownBy(() => manager.update(rotated.key.id, { expiresAt }));
+      expect(error).toBeInstanceOf(KeyStateError);
+    }
+    expect((await manager.update(rotated.key.id, { name: "old" })).name).toBe("old");
+  });
+});
+
+describe("states", () => {
+  test("disable and enable, again and again", async () => {
+    const { manager, verifier, clock, store } = service();
+    const { key, secret } = await manager.create(INPUT);
+    clock.set(later(1));
+    expect(await manager.disable(key.id)).toMatchObject({ status: "disabled", disabledAt: later(1) });
+    clock.set(later(2));
+    expect(await manager.disable(key.id)).toMatchObject({ status: "disabled", disabledAt: later(1) });
+    expect((await verifier.verify(bearer(secret))).ok).toBe(false);
+    expect(await manager.enable(key.id)).toMatchObject({ status: "active", disabledAt: null });
+    expect(await manager.enable(key.id)).toMatchObject({ status: "active" });
+    expect((await verifier.verify(bearer(secret))).ok).toBe(true);
+    expect(await store.findById(key.id)).toMatchObject({ version: 3 });
+  });
+
+  test("a revocation is for good, and the first one counts", async () => {
+    const { manager, verifier, clock, store } = service();
+    const { key, secret } = await manager.create(INPUT);
+    clock.set(later(1));
+    const first = await manager.revoke(key.id, { reason: "leaked", actor: "ann" });
+    expect(first).toMatchObject({ status: "revoked", revokedAt: later(1), revokedReason: "leaked" });
+    clock.set(later(9));
+    expect(await manager.revoke(key.id, { reason: "again" })).toMatchObject({
+      revokedAt: later(1),
+      revokedReason: "leaked",
+    });
+    for (const change of [
+      () => manager.enable(key.id),
+      () => manager.disable(key.id),
+      () => manager.rotate(key.id),
+      () => manager.update(key.id, { name: "x" }),
+    ]) {
+      expect(await thrownBy(change)).toBeInstanceOf(KeyStateError);
+    }
+    expect((await verifier.verify(bearer(secret))).ok).toBe(false);
+    expect(await store.findById(key.id)).toMatchObject({ version: 2 });
+    const trail = (await manager.auditTrail({ keyId: key.id })).items;
+    expect(trail.map(({ action, details }) => [action, details])).toEqual([
+      ["revoked", { reason: "leaked" }],
+      ["created", { scopes: ["vehicles:read"] }],
+    ]);
+  });
+
+  test("a revocation without a reason, and one with a reason that cannot be", async () => {
+    const { manager } = service();
+    const { key } = await manager.create(INPUT);
+    expect(await thrownBy(() => manager.revoke(key.id, { reason: "a\nb" }))).toMatchObject({
+      path: "reason",
+    });
+    expect(await thrownBy(() => manager.revoke(key.id, { reason: "a".repeat(256) }))).toMatchObject({
+      path: "reason",
+    });
+    expect((await manager.get(key.id))?.status).toBe("active");
+    expect(await manager.revoke(key.id)).toMatchObject({ revokedReason: null, status: "revoked" });
+  });
+
+  test("misspelt options are TypeErrors, and change nothing", async () => {
+    const { manager } = service();
+    const { key } = await manager.create(INPUT);
+    for (const change of [
+      () => manager.revoke(key.id, { resaon: "x" } as never),
+      () => manager.disable(key.id, { reason: "x" } as never),
+      () => manager.enable(key.id, { by: "x" } as never),
+      () => manager.rotate(key.id, { overlab: "24h" } as never),
+      () => manager.update(key.id, { name: "x" }, { by: "ann" } as never),
+      () => manager.disable(key.id, null as never),
+      () => manager.revoke(key.id, "leaked" as never),
+    ]) {
+      expect(await thrownBy(change)).toBeInstanceOf(TypeError);
+    }
+    expect(await manager.get(key.id)).toEqual(key);
+  });
+
+  test("an id that nobody has", async () => {
+    const { manager } = service();
+    for (const id of ["key_none", "", "__proto__", undefined as never, 7 as never, { $ne: "" } as never]) {
+      expect(await manager.get(id)).toBeUndefined();
+      for (const change of [
+        () => manager.update(id, { name: "x" }),
+        () => manager.disable(id),
+        () => manager.enable(id),
+        () => manager.revoke(id),
+        () => manager.rotate(id),
+      ]) {
+        expect(await thrownBy(change)).toBeInstanceOf(KeyNotFoundError);
+      }
+    }
+  });
+});
+
+describe("lists", () => {
+  test("newest first, page by page, each key once, whatever is added meanwhile", async () => {
+    const { manager, clock } = service();
+    const ids: string[] = [];
+    for (let i = 0; i < 25; i++) {
+      clock.set(later(Math.floor(i / 3)));
+      ids.unshift((await manager.create(INPUT)).key.id);
+    }
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await manager.list({ limit: 4, ...(cursor !== undefined && { cursor }) });
+      seen.push(...page.items.map(({ id }) => id));
+      cursor = page.nextCursor;
+      clock.set(later(1000));
+      await manager.create(INPUT);
+    } while (cursor !== undefined);
+    expect(seen).toHaveLength(25);
+    expect([...seen].sort()).toEqual([...ids].sort());
+    const times = await Promise.all(
+      seen.map(async (id) => (await manager.get(id))?.createdAt?.getTime() ?? 0),
+    );
+    expect(times).toEqual([...times].sort((a, b) => b - a));
+  });
+
+  test("by owner, environment and status", async () => {
+    const { manager, clock } = service();
+    const acme = await manager.create(INPUT);
+    const test_ = await manager.create({ ...INPUT, environment: "test" });
+    const other = await manager.create({ ...INPUT, ownerId: "other", expiresAt: later(10) });
+    await manager.disable(test_.key.id);
+    await manager.rotate(acme.key.id, { overlap: "1h" });
+    clock.set(later(10));
+    const ids = async (query: object) => (await manager.list(query)).items.map(({ id }) => id);
+    expect(await ids({ ownerId: "other" })).toEqual([other.key.id]);
+    expect(await ids({ environment: "test" })).toEqual([test_.key.id]);
+    expect(await ids({ status: "disabled" })).toEqual([test_.key.id]);
+    expect(await ids({ status: "expired" })).toEqual([other.key.id]);
+    expect(await ids({ status: "retiring" })).toEqual([acme.key.id]);
+    expect(await ids({ status: "revoked" })).toEqual([]);
+    expect(await ids({ ownerId: "acme", status: "active" })).toHaveLength(1);
+    expect(JSON.stringify(await manager.list())).not.toContain('"hash"');
+  });
+
+  test.each<[object, string]>([
+    [{ limit: 0 }, "limit"],
+    [{ limit: 1001 }, "limit"],
+    [{ limit: 1.5 }, "limit"],
+    [{ limit: "10" }, "limit"],
+    [{ limit: null }, "limit"],
+    [{ cursor: "junk" }, "cursor"],
+    [{ cursor: "" }, "cursor"],
+    [{ ownerId: undefined }, "ownerId"],
+    [{ ownerId: { $ne: "" } }, "ownerId"],
+  ])("%j is a KeyInputError", async (query, path) => {
+    const { manager } = service();
+    await manager.create(INPUT);
+    expect(await thrownBy(() => manager.list(query))).toMatchObject({ name: "KeyInputError", path });
+    expect(await thrownBy(() => manager.auditTrail(query))).toMatchObject({ name: "KeyInputError", path });
+  });
+
+  test("an unknown status, and unknown filters", async () => {
+    const { manager } = service();
+    expect(await thrownBy(() => manager.list({ status: "gone" as never }))).toMatchObject({ path: "status" });
+    expect(await thrownBy(() => manager.list({ owner: "acme" } as never))).toBeInstanceOf(TypeError);
+    expect(await thrownBy(() => manager.auditTrail({ owner: "acme" } as never))).toBeInstanceOf(TypeError);
+  });
+});
+
+describe("conflicts", () => {
+  /** A store whose first compare-and-sets lose. */
+  function contended(losses: number): { store: ManagedKeyStore; tries: () => number } {
+    const store = memoryStore();
+    let tries = 0;
+    return {
+      tries: () => tries,
+      store: {
+        ...store,
+        update: (...args) => (tries++ < losses ? false : store.update(...args)),
+        replace: (...args) => (tries++ < losses ? false : store.replace(...args)),
+      },
+    };
+  }
+
+  test("a lost compare-and-set is tried again on what is there by then", async () => {
+    const { store, tries } = contended(3);
+    const { manager } = managing({ store });
+    const { key } = await manager.create(INPUT);
+    expect((await manager.update(key.id, { name: "x" })).name).toBe("x");
+    expect(tries()).toBe(4);
+  });
+
+  test("losing every time is a KeyConflictError, and nothing is written or told", async () => {
+    const events: unknown[] = [];
+    const { store } = contended(Number.POSITIVE_INFINITY);
+    const { manager } = managing({ store, observers: [(event) => events.push(event)] });
+    const { key } = await manager.create(INPUT);
+    expect(await thrownBy(() => manager.disable(key.id))).toBeInstanceOf(KeyConflictError);
+    expect(await thrownBy(() => manager.rotate(key.id))).toBeInstanceOf(KeyConflictError);
+    expect(await manager.get(key.id)).toEqual(key);
+    expect(events).toHaveLength(1);
+    expect((await manager.auditTrail()).items).toHaveLength(1);
+  });
+
+  test("concurrent changes of one key all arrive, and none is lost", async () => {
+    const memory = memoryStore();
+    const slow: ManagedKeyStore = {
+      ...memory,
+      findById: async (id) => {
+        const record = memory.findById(id);
+        await null;
+        return record;
+      },
+    };
+    const { manager } = managing({ store: slow });
+    const { key } = await manager.create(INPUT);
+    await Promise.all([
+      manager.update(key.id, { name: "n" }),
+      manager.update(key.id, { metadata: { a: 1 } }),
+      manager.disable(key.id),
+      manager.update(key.id, { ipAllowlist: [] }),
+      manager.revoke(key.id, { reason: "r" }).catch(() => {}),
+    ]).catch(() => {});
+    const after = await manager.get(key.id);
+    expect(after?.status).toBe("revoked");
+    const { items } = await manager.auditTrail({ keyId: key.id });
+    expect(((await memory.findById(key.id)) as KeyRecord).version).toBe(items.length);
+  });
+});
+
+describe("a broken store", () => {
+  const METHODS = ["findById", "insert", "update", "replace", "list", "auditTrail"] as const;
+
+  test.each(METHODS.flatMap((method) => [[method, "throws"] as const, [method, "rejects"] as const]))(
+    "%s %s: a StoreError without the driver's text",
+    async (method, how) => {
+      const store = memoryStore();
+      let broken = false;
+      const driver = () => {
+        const error = Object.assign(new Error("insert into keys values ('hunter2')"), { code: "23505" });
+        if (how === "throws") throw error;
+        return Promise.reject(error);
+      };
+      const own = {
+        ...store,
+        [method]: (...args: never[]) =>
+          broken ? driver() : (store[method] as never as (...a: never[]) => unknown)(...args),
+      };
+      const { manager } = managing({ store: own as never });
+      const { key } = await manager.create(INPUT);
+      broken = true;
+      const use = {
+        findById: () => manager.get(key.id),
+        insert: () => manager.create(INPUT),
+        update: () => manager.disable(key.id),
+        replace: () => manager.rotate(key.id),
+        list: () => manager.list(),
+        auditTrail: () => manager.auditTrail(),
+      }[method];
+      const error = await thrownBy(use);
+      expect(error).toBeInstanceOf(StoreError);
+      expect((error as StoreError).message).toBe("The key store failed (Error 23505)");
+      expect(`${(error as StoreError).stack}${JSON.stringify(error)}`).not.toContain("hunter2");
+    },
+  );
+});
+
+describe("mistakes are TypeErrors that name the option", () => {
+  const good = { store: memoryStore(), scopes, format };
+  const { replace: _, ...half } = good.store;
+
+  test.each<[string, unknown, RegExp]>([
+    ["no options", undefined, /options object/],
+    ["an unknown option", { ...good, peper: "x" }, /"peper"/],
+    ["a store that cannot replace", { ...good, store: half }, /"store" must have a method replace/],
+    ["no scopes", { store: good.store, format }, /"scopes"/],
+    ["a format that cannot generate", { ...good, format: { parse: () => ({}) } }, /"format".*generate/],
+    ["several formats", { ...good, format: [format] }, /"format"/],
+    ["a longest life without a unit", { ...good, maxLifetime: 90 }, /"maxLifetime"/],
+    ["a longest life that is longer than a century", { ...good, maxLifetime: "36501d" }, /"maxLifetime"/],
+    ["a clock that is a date", { ...good, clock: new Date() }, /"clock"/],
+    ["an empty pepper", { ...good, pepper: "" }, /pepper/],
+  ])("%s", (_, options, message) => {
+    const make = () => createKeyManager(options as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+
+  test("a clock that answers no date issues nothing", async () => {
+    const store = memoryStore();
+    const { manager } = managing({ store, clock: () => new Date(Number.NaN) });
+    expect(await thrownBy(() => manager.create(INPUT))).toBeInstanceOf(TypeError);
+    expect((await store.list({ now: START, limit: 10 })).items).toEqual([]);
+  });
+
+  test("printing a manager or a verifier shows nothing of its pepper", () => {
+    const pepper = "a pepper that nobody may see";
+    const { manager, verifier } = service({ pepper });
+    expect(inspect([manager, verifier], { depth: 9, showHidden: true })).not.toContain(pepper);
+  });
+});

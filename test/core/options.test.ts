@@ -1,0 +1,63 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  isPromiseLike,
+  describe as kindOf,
+  warn,
+} from "../../src/core/options.js";
+
+afterEach(() => vi.restoreAllMocks());
+
+describe("checkOptions", () => {
+  test("quotes the first member that nobody reads, and says which are known", () => {
+    expect(() => checkOptions("thing", { a: 1, c: 2 }, ["a", "b"])).toThrow(
+      new TypeError('thing: unknown option "c"; known options are a, b'),
+    );
+    expect(() => checkOptions("thing", { a: undefined }, ["a"])).not.toThrow();
+    expect(() => checkOptions("thing", { toString: 1 }, ["a"])).toThrow(TypeError);
+  });
+
+  test.each([[undefined], [null], [[]], ["a"], [7], [() => {}]])("%j is no options object", (value) => {
+    expect(() => checkOptions("thing", value, ["a"])).toThrow(/^thing: expected an options object, got /);
+  });
+});
+
+test("checkFunction and checkMethods name the option", () => {
+  expect(() => checkFunction("thing", "clock", 7)).toThrow(/^thing: "clock" must be a function/);
+  expect(() => checkFunction("thing", "clock", undefined)).not.toThrow();
+  expect(() => checkMethods("thing", "store", { a() {} }, ["a", "b"])).toThrow(
+    /"store" must have a method b\(\)/,
+  );
+  expect(() => checkMethods("thing", "store", null, ["a"])).toThrow(TypeError);
+  expect(() => checkMethods("thing", "store", Object.create({ a() {} }), ["a"])).not.toThrow();
+});
+
+test("a wrong value is named by its kind, never printed", () => {
+  expect([null, undefined, [1], "hunter2", 7, {}, () => {}].map(kindOf)).toEqual([
+    "null",
+    "undefined",
+    "an array",
+    "a value of type string",
+    "a value of type number",
+    "a value of type object",
+    "a value of type function",
+  ]);
+});
+
+test("isPromiseLike", () => {
+  // biome-ignore lint/suspicious/noThenProperty: what is asked about
+  const thenables = [Promise.resolve(), { then: () => {} }];
+  expect(thenables.map((value: unknown) => isPromiseLike(value))).toEqual([true, true]);
+  // biome-ignore lint/suspicious/noThenProperty: what is asked about
+  expect([null, undefined, 7, "then", {}, { then: 7 }].map((value: unknown) => isPromiseLike(value))).toEqual(
+    Array(6).fill(false),
+  );
+});
+
+test("warnings have a type and a code", () => {
+  const emit = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+  warn("KEYBEARER_TEST", "text");
+  expect(emit).toHaveBeenCalledWith("text", { type: "KeybearerWarning", code: "KEYBEARER_TEST" });
+});

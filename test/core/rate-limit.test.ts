@@ -1,0 +1,150 @@
+import { describe, expect, test } from "vitest";
+import { isRateLimitDecision, rateLimitHeaders } from "../../src/core/rate-limit.js";
+import { createVerifier, type RateLimitDecision, type RateLimiter, StoreError } from "../../src/index.js";
+import { allowed, bearer, format, refused, scopes, service, sleep, thrownBy } from "./fixtures.js";
+
+const minute = { name: "minute", limit: 60, windowSeconds: 60, remaining: 3, resetSeconds: 12.2 };
+const hour = { name: "hour", limit: 1000, windowSeconds: 3600, remaining: 0, resetSeconds: 90 };
+
+describe("headers", () => {
+  test("every window, in structured fields", () => {
+    expect(rateLimitHeaders({ allowed: true, states: [minute, { ...hour, remaining: 7 }] })).toEqual({
+      RateLimit: '"minute";r=3;t=13, "hour";r=7;t=90',
+      "RateLimit-Policy": '"minute";q=60;w=60, "hour";q=1000;w=3600',
+    });
+  });
+
+  test("a refusal says when to come back: the longest wait of the windows that are used up", () => {
+    expect(rateLimitHeaders({ allowed: false, states: [minute, hour] })["Retry-After"]).toBe("90");
+    expect(rateLimitHeaders({ allowed: false, states: [minute] })["Retry-After"]).toBe("1");
+    expect(rateLimitHeaders({ allowed: false, states: [] })).toEqual({ "Retry-After": "1" });
+    const over = { ...minute, remaining: -2, resetSeconds: 0.2 };
+    expect(rateLimitHeaders({ allowed: false, states: [over] })).toMatchObject({
+      RateLimit: '"minute";r=0;t=1',
+      "Retry-After": "1",
+    });
+  });
+
+  test("nothing to say without windows", () => {
+    expect(rateLimitHeaders({ allowed: true, states: [] })).toEqual({});
+  });
+});
+
+const NONSENSE: [string, unknown][] = [
+  ["nothing", undefined],
+  ["null", null],
+  ["true", true],
+  ["an empty object", {}],
+  ["a decision without states", { allowed: true }],
+  ["allowed that is truthy only", { allowed: 1, states: [] }],
+  ["states that are no list", { allowed: true, states: {} }],
+  ["a state with NaN", { allowed: true, states: [{ ...minute, remaining: Number.NaN }] }],
+  ["a state without a number", { allowed: true, states: [{ ...minute, limit: undefined }] }],
+  ["a state with a number as text", { allowed: true, states: [{ ...minute, limit: "60" }] }],
+  ["a name that would break the header", { allowed: true, states: [{ ...minute, name: 'a"\r\nX: y' }] }],
+  ["a state of null", { allowed: true, states: [null] }],
+  ["a state without a name", { allowed: true, states: [{ ...minute, name: undefined }] }],
+];
+
+test.each(NONSENSE)("%s is no decision", (_, value) => {
+  expect(isRateLimitDecision(value)).toBe(false);
+});
+
+describe("in a verifier", () => {
+  async function limited(consume: RateLimiter["consume"], storeTimeoutMs = 250) {
+    const { store, manager } = service();
+    const { secret, key } = await manager.create({
+      ownerId: "acme",
+      scopes: ["vehicles:read"],
+      environment: "live",
+      rateLimit: { limit: 60, windowSeconds: 60 },
+    });
+    const rateLimiter = { consume };
+    const verifier = createVerifier({ store, scopes, format, rateLimiter, storeTimeoutMs });
+    return { secret, key, manager, verifier };
+  }
+
+  test.each([
+    ["at once", (decision: RateLimitDecision) => decision],
+    ["as a promise", async (decision: RateLimitDecision) => decision],
+  ])("allowed %s: the principal, and the headers", async (_, wrap) => {
+    const { secret, verifier } = await limited(() => wrap({ allowed: true, states: [minute] }));
+    const result = await verifier.verify(bearer(secret), "vehicles:read");
+    expect(allowed(result).ownerId).toBe("acme");
+    expect(result).toMatchObject({ headers: { RateLimit: '"minute";r=3;t=13' } });
+  });
+
+  test("denied: 429 with Retry-After and no challenge", async () => {
+    const { secret, verifier } = await limited(async () => ({ allowed: false, states: [hour] }));
+    const error = refused(await verifier.verify(bearer(secret)));
+    expect(error).toMatchObject({ status: 429, code: "rate_limited" });
+    expect(error.headers).toEqual({
+      RateLimit: '"hour";r=0;t=90',
+      "RateLimit-Policy": '"hour";q=1000;w=3600',
+      "Retry-After": "90",
+    });
+  });
+
+  test("is told the key and the request, and no hash", async () => {
+    const seen: unknown[] = [];
+    const { secret, key, verifier } = await limited((about, request) => {
+      seen.push(about, request.remoteAddress);
+      return { allowed: true, states: [] };
+    });
+    await verifier.verify(bearer(secret, { remoteAddress: "203.0.113.7" }));
+    expect(seen).toEqual([
+      { id: key.id, ownerId: "acme", environment: "live", rateLimit: { limit: 60, windowSeconds: 60 } },
+      "203.0.113.7",
+    ]);
+  });
+
+  test("a refused request never counts", async () => {
+    let count = 0;
+    const { secret, key, manager, verifier } = await limited(() => {
+      count++;
+      return { allowed: true, states: [] };
+    });
+    await verifier.verify({ headers: {} });
+    await verifier.verify(bearer("junk"));
+    await verifier.verify(bearer(format.generate("live")));
+    await verifier.verify(bearer(secret), "vehicles:write");
+    await manager.update(key.id, { ipAllowlist: ["10.0.0.0/8"] });
+    await verifier.verify(bearer(secret, { remoteAddress: "203.0.113.7" }));
+    await manager.disable(key.id);
+    await verifier.verify(bearer(secret, { remoteAddress: "10.0.0.1" }));
+    expect(count).toBe(0);
+    await manager.enable(key.id);
+    await verifier.verify(bearer(secret, { remoteAddress: "10.0.0.1" }));
+    expect(count).toBe(1);
+  });
+
+  test.each([
+    [
+      "throws",
+      () => {
+        throw new Error("redis://:hunter2@cache");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("redis://:hunter2@cache"))],
+    ["hangs", () => new Promise<never>(() => {})],
+    ...NONSENSE.flatMap(([name, value]): [string, () => never][] => [
+      [`answers ${name}`, () => value as never],
+      [`promises ${name}`, () => Promise.resolve(value) as never],
+    ]),
+  ])("a limiter that %s: a StoreError, never a pass", async (_, consume) => {
+    const { secret, verifier } = await limited(consume as RateLimiter["consume"], 30);
+    const error = await thrownBy(() => verifier.verify(bearer(secret)));
+    expect(error).toBeInstanceOf(StoreError);
+    expect((error as StoreError).message).toMatch(/^The rate limiter /);
+    expect((error as StoreError).message).not.toContain("hunter2");
+  });
+
+  test("a limiter that answers late is left behind", async () => {
+    const { secret, verifier } = await limited(async () => {
+      await sleep(60);
+      return { allowed: true, states: [] };
+    }, 20);
+    expect(await thrownBy(() => verifier.verify(bearer(secret)))).toBeInstanceOf(StoreError);
+    await sleep(60);
+  });
+});

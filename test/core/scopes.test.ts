@@ -1,0 +1,220 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { defineScopes, type Scopes } from "../../src/index.js";
+import { scopes } from "./fixtures.js";
+
+describe("defineScopes", () => {
+  test("keeps names in the order of definition, frozen", () => {
+    expect(scopes.names).toEqual([
+      "vehicles:read",
+      "vehicles:write",
+      "drivers:read",
+      "fleet:admin",
+      "reports:read",
+    ]);
+    expect(Object.isFrozen(scopes.names)).toBe(true);
+    expect(Object.isFrozen(scopes)).toBe(true);
+  });
+
+  test("definitions are copies: later changes to the caller's objects do nothing", () => {
+    const implies: "b"[] = ["b"];
+    const own = defineScopes({ a: { implies }, b: {}, c: {} });
+    (implies as string[]).push("c");
+    expect(own.holds(["a"], "c")).toBe(false);
+    expect(own.get("a")?.implies).toEqual(["b"]);
+    expect(Object.isFrozen(own.get("a")?.implies)).toBe(true);
+  });
+
+  test.each([
+    ["a space", "a b"],
+    ["a quote", 'a"b'],
+    ["a backslash", "a\\b"],
+    ["the wildcard", "*"],
+    ["a wildcard inside", "a:*"],
+    ["no character", ""],
+    ["a control character", "a\nb"],
+    ["another alphabet", "ä"],
+    ["129 characters", "a".repeat(129)],
+  ])("refuses a name with %s", (_, name) => {
+    expect(() => defineScopes({ [name]: {} })).toThrow(TypeError);
+  });
+
+  test.each([
+    ["an undefined scope", { a: { implies: ["b"] } }, /"a" implies "b"/],
+    ["a wildcard that matches nothing", { a: { implies: ["x:*"] } }, /"x:\*"/],
+    ["an unknown member", { a: { imply: [] } }, /"imply"/],
+    ["an unknown status", { a: { status: "beta" } }, /"status"/],
+    ["a list that is none", { a: { implies: "b" }, b: {} }, /"implies"/],
+    ["a definition that is none", { a: null }, /options object/],
+  ])("refuses %s", (_, definitions, message) => {
+    const define = () => defineScopes(definitions as never);
+    expect(define).toThrow(TypeError);
+    expect(define).toThrow(message);
+  });
+
+  test.each([[null], ["a"], [["a"]], [undefined]])("refuses %j as definitions", (definitions) => {
+    expect(() => defineScopes(definitions as never)).toThrow(TypeError);
+  });
+
+  test.each([
+    ["of itself", { a: { implies: ["a"] } }, /cycle a -> a/],
+    ["of two", { a: { implies: ["b"] }, b: { implies: ["a"] } }, /cycle a -> b -> a/],
+    ["behind a tail", { a: { implies: ["b"] }, b: { implies: ["c"] }, c: { implies: ["b"] } }, /b -> c -> b/],
+    ["through a wildcard", { "a:x": {}, "a:y": { implies: ["*"] }, "a:z": { implies: ["a:*"] } }, /cycle/],
+  ])("refuses a cycle %s", (_, definitions, message) => {
+    expect(() => defineScopes(definitions as never)).toThrow(message);
+  });
+
+  test("a stem stops at the colon", () => {
+    const own = defineScopes({ "car:all": { implies: ["car:*"] }, "car:read": {}, "cargo:read": {} });
+    expect(own.holds(["car:all"], "car:read")).toBe(true);
+    expect(own.holds(["car:all"], "cargo:read")).toBe(false);
+  });
+
+  test("names of Object.prototype are names like others", () => {
+    const own = defineScopes({ constructor: {}, toString: { implies: ["constructor"] }, ["__proto__"]: {} });
+    expect(own.holds(["toString"], "constructor")).toBe(true);
+    expect(own.holds(["__proto__"], "__proto__")).toBe(true);
+    expect(own.explain(["__proto__"], "__proto__").via).toHaveProperty(["__proto__"], ["__proto__"]);
+    expect(scopes.holds(["constructor"], "constructor")).toBe(false);
+    expect(scopes.get("toString")).toBeUndefined();
+    expect(scopes.isGrantable("hasOwnProperty")).toBe(false);
+  });
+});
+
+describe("holds", () => {
+  test.each([
+    [["vehicles:read"], "vehicles:read", true],
+    [["vehicles:write"], "vehicles:read", true],
+    [["vehicles:read"], "vehicles:write", false],
+    [["fleet:admin"], "drivers:read", true],
+    [[], "vehicles:read", false],
+    [["vehicles"], "vehicles:read", false],
+    [["vehicles:*"], "vehicles:read", false],
+    [["*"], "vehicles:read", false],
+    [["VEHICLES:READ"], "vehicles:read", false],
+    [[" vehicles:read"], "vehicles:read", false],
+    [["vehicles:readonly"], "vehicles:read", false],
+    [["undefined:scope"], "undefined:scope", false],
+  ])("%j, %s: %s", (granted, scope, expected) => {
+    expect(scopes.holds(granted, scope)).toBe(expected);
+  });
+
+  test("a planned scope is held by nobody, not even by implication or grant", () => {
+    expect(scopes.holds(["fleet:admin"], "reports:read")).toBe(false);
+    expect(scopes.holds(["reports:read"], "reports:read")).toBe(false);
+    expect(scopes.isGrantable("reports:read")).toBe(false);
+    expect(scopes.isGrantable("vehicles:read")).toBe(true);
+  });
+
+  test("a planned scope in a stored grant brings nothing that it implies", () => {
+    const own = defineScopes({ "new:all": { status: "planned", implies: ["old:read"] }, "old:read": {} });
+    expect(own.holds(["new:all"], "old:read")).toBe(false);
+  });
+});
+
+describe("requirements", () => {
+  test.each([
+    ["an empty list", []],
+    ["an empty anyOf", { anyOf: [] }],
+    ["an undefined scope", "vehicles:delete"],
+    ["an undefined scope in a list", ["vehicles:read", "vehicles:delete"]],
+    ["an undefined scope in anyOf", { anyOf: ["vehicles:read", "nope"] }],
+    ["null", null],
+    ["a number", 7],
+    ["an object without anyOf", {}],
+    ["anyOf that is a text", { anyOf: "vehicles:read" }],
+    ["a hole in a list", [undefined]],
+    ["an empty text", ""],
+  ])("%s is a TypeError", (_, required) => {
+    expect(() => scopes.assertRequirement(required as never)).toThrow(TypeError);
+    expect(() => scopes.explain(["fleet:admin"], required as never)).toThrow(TypeError);
+  });
+
+  test("none at all asks for any valid key, but cannot be explained", () => {
+    expect(() => scopes.assertRequirement(undefined)).not.toThrow();
+    expect(() => scopes.explain([], undefined as never)).toThrow(TypeError);
+  });
+});
+
+describe("explain", () => {
+  test("a list needs all of it, and the missing ones are named", () => {
+    expect(scopes.explain(["vehicles:write"], ["vehicles:read", "drivers:read"])).toEqual({
+      granted: false,
+      missing: ["drivers:read"],
+      via: { "vehicles:read": ["vehicles:write", "vehicles:read"] },
+    });
+  });
+
+  test("anyOf needs one; all are missing when none is held", () => {
+    const required = { anyOf: ["vehicles:write", "drivers:read"] } as const;
+    expect(scopes.explain(["drivers:read"], required)).toEqual({
+      granted: true,
+      missing: [],
+      via: { "drivers:read": ["drivers:read"] },
+    });
+    expect(scopes.explain(["vehicles:read"], required)).toEqual({
+      granted: false,
+      missing: ["vehicles:write", "drivers:read"],
+      via: {},
+    });
+  });
+
+  test("takes the shortest way", () => {
+    const own = defineScopes({ a: { implies: ["b", "c"] }, b: { implies: ["c"] }, c: {} });
+    expect(own.explain(["a"], "c").via).toEqual({ c: ["a", "c"] });
+    expect(own.explain(["a", "c"], "c").via).toEqual({ c: ["c"] });
+  });
+});
+
+/** Definitions of up to eight scopes that imply later ones only, so that there is no cycle. */
+const graphs = fc.integer({ min: 1, max: 8 }).chain((size) =>
+  fc.record({
+    edges: fc.array(fc.tuple(fc.nat(size - 1), fc.nat(size - 1)), { maxLength: 16 }),
+    planned: fc.array(fc.nat(size - 1), { maxLength: 2 }),
+    granted: fc.array(fc.nat(size), { maxLength: 3 }),
+    required: fc.array(fc.nat(size - 1), { minLength: 1, maxLength: 3 }),
+    size: fc.constant(size),
+  }),
+);
+
+test("property: agrees with a walk over the graph of implications", () => {
+  fc.assert(
+    fc.property(graphs, ({ size, edges, planned, granted, required }) => {
+      const name = (index: number) => `s${index}`;
+      const next = new Map<number, number[]>();
+      for (const [from, to] of edges) if (from < to) next.set(from, [...(next.get(from) ?? []), to]);
+      const own: Scopes = defineScopes(
+        Object.fromEntries(
+          Array.from({ length: size }, (_, index) => [
+            name(index),
+            {
+              implies: (next.get(index) ?? []).map(name),
+              status: planned.includes(index) ? ("planned" as const) : ("active" as const),
+            },
+          ]),
+        ),
+      );
+      const reaches = (from: number, to: number): boolean =>
+        from === to || (next.get(from) ?? []).some((step) => reaches(step, to));
+      const held = (to: number) =>
+        !planned.includes(to) && granted.some((from) => !planned.includes(from) && reaches(from, to));
+      const grants = granted.map(name);
+      const names = required.map(name);
+      for (let to = 0; to < size; to++) expect(own.holds(grants, name(to))).toBe(held(to));
+
+      const all = own.explain(grants, names);
+      expect(all.granted).toBe(required.every(held));
+      expect(all.missing).toEqual(required.filter((to) => !held(to)).map(name));
+      expect(own.explain(grants, { anyOf: names }).granted).toBe(required.some(held));
+      for (const [scope, path] of Object.entries(all.via)) {
+        expect(grants).toContain(path?.[0]);
+        expect(path?.at(-1)).toBe(scope);
+        path?.slice(1).forEach((step, index) => {
+          expect(own.get(path[index] as string)?.implies).toContain(step);
+        });
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

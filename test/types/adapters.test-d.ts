@@ -1,0 +1,195 @@
+import { createServer } from "node:http";
+import Router from "@koa/router";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import Koa from "koa";
+import { describe, expectTypeOf, test } from "vitest";
+import { expressAuth } from "../../src/adapters/express.js";
+import { fastifyAuth } from "../../src/adapters/fastify.js";
+import { fetchAuth } from "../../src/adapters/fetch.js";
+import { honoAuth } from "../../src/adapters/hono.js";
+import { koaAuth } from "../../src/adapters/koa.js";
+import { nodeAuth } from "../../src/adapters/node.js";
+import type { Principal } from "../../src/index.js";
+import { type Known, verifier } from "./fixtures.js";
+
+describe("express", () => {
+  const auth = expressAuth(verifier);
+
+  test("req.auth is typed", () => {
+    const app = express();
+    app.get("/vehicles", auth("vehicles:read"), (req, res) => {
+      expectTypeOf(req.auth).toEqualTypeOf<Principal>();
+      res.json({ owner: req.auth.ownerId });
+    });
+    app.post("/vehicles", auth(["vehicles:read", "vehicles:write"]), express.json(), (req, res) => {
+      expectTypeOf(req.auth.ownerId).toEqualTypeOf<string>();
+      res.json({});
+    });
+    app.use(auth());
+    express.Router().use(auth({ optional: true }));
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed");
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"]);
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] });
+    // @ts-expect-error in an option
+    auth("vehicles:read", { optinal: true });
+    // @ts-expect-error of the guard
+    expressAuth(verifier, { onerror: () => {} });
+  });
+});
+
+describe("koa", () => {
+  const auth = koaAuth(verifier);
+
+  test("ctx.state.auth is typed", () => {
+    new Koa().use(auth("vehicles:read")).use((ctx) => {
+      expectTypeOf(ctx.state.auth).toEqualTypeOf<Principal>();
+      ctx.body = { owner: ctx.state.auth.ownerId };
+    });
+    new Router().get("/vehicles", auth("vehicles:read"), (ctx) => {
+      expectTypeOf(ctx.state.auth).toEqualTypeOf<Principal>();
+      ctx.body = { owner: ctx.state.auth.ownerId };
+    });
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed");
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"]);
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] });
+  });
+});
+
+describe("hono", () => {
+  const auth = honoAuth(verifier, { remoteAddress: (c) => c.req.header("x-real-ip") });
+
+  test("c.var.auth and c.get are typed", () => {
+    new Hono()
+      .get("/vehicles", auth("vehicles:read"), (c) => {
+        expectTypeOf(c.var.auth).toEqualTypeOf<Known>();
+        expectTypeOf(c.get("auth")).toEqualTypeOf<Known>();
+        return c.json({ owner: c.var.auth.ownerId });
+      })
+      .get("/me", auth(), (c) => c.json({ owner: c.var.auth.ownerId }))
+      .get("/maybe", auth({ optional: true }), (c) => {
+        expectTypeOf(c.var.auth).toEqualTypeOf<Known | undefined>();
+        return c.json({ owner: c.var.auth?.ownerId });
+      })
+      .get("/either", auth("vehicles:read", { optional: true }), (c) => {
+        // @ts-expect-error there may be nobody
+        return c.json({ owner: c.var.auth.ownerId });
+      });
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed");
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"]);
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] });
+    // @ts-expect-error a variable that no guard sets
+    new Hono().get("/", auth(), (c) => c.json(c.var.user));
+  });
+});
+
+describe("fastify", () => {
+  const auth = fastifyAuth(verifier);
+
+  test("request.auth is typed", async () => {
+    const app = fastify();
+    await app.register(auth.plugin);
+    app.get("/vehicles", { onRequest: auth("vehicles:read") }, (request) => {
+      expectTypeOf(request.auth).toEqualTypeOf<Principal>();
+      return { owner: request.auth.ownerId };
+    });
+    app.route({
+      method: "POST",
+      url: "/vehicles",
+      onRequest: [auth(["vehicles:write"])],
+      handler: async (request) => ({ owner: request.auth.ownerId }),
+    });
+    app.addHook("onRequest", auth());
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed");
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"]);
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] });
+  });
+});
+
+describe("fetch", () => {
+  const auth = fetchAuth(verifier);
+
+  test("auth is typed", () => {
+    auth("vehicles:read", (request, { auth: principal, remoteAddress }) => {
+      expectTypeOf(request).toEqualTypeOf<Request>();
+      expectTypeOf(principal).toEqualTypeOf<Known>();
+      expectTypeOf(remoteAddress).toEqualTypeOf<string | undefined>();
+      return Response.json({ owner: principal.ownerId });
+    });
+    auth(async (_, { auth: principal }) => Response.json({ owner: principal.ownerId }));
+    auth({ optional: true }, (_, { auth: principal }) => {
+      expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
+      return new Response(principal?.ownerId);
+    });
+    auth(["vehicles:read"], { optional: true }, (_, { auth: principal }) => {
+      // @ts-expect-error there may be nobody
+      return new Response(principal.ownerId);
+    });
+    const handler = auth("vehicles:read", () => new Response());
+    expectTypeOf(handler).toBeCallableWith(new Request("http://localhost/"));
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed", () => new Response());
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"], () => new Response());
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] }, () => new Response());
+    // @ts-expect-error no handler
+    auth("vehicles:read");
+  });
+});
+
+describe("node", () => {
+  const auth = nodeAuth(verifier);
+
+  test("req.auth is typed", () => {
+    const listener = auth("vehicles:read", (req, res) => {
+      expectTypeOf(req.auth).toEqualTypeOf<Known>();
+      res.end(req.auth.ownerId);
+    });
+    createServer(listener);
+    auth((req, res) => res.end(req.auth.ownerId));
+    auth({ optional: true }, (req, res) => {
+      expectTypeOf(req.auth).toEqualTypeOf<Known | undefined>();
+      res.end(req.auth?.ownerId);
+    });
+  });
+
+  test("a typo in a route", () => {
+    // @ts-expect-error vehicles:raed
+    auth("vehicles:raed", () => {});
+    // @ts-expect-error in a list
+    auth(["vehicles:read", "vehicle:write"], () => {});
+    // @ts-expect-error in anyOf
+    auth({ anyOf: ["vehicles:raed"] }, () => {});
+    // @ts-expect-error no listener
+    auth("vehicles:read");
+  });
+});

@@ -1,0 +1,195 @@
+import { describe, expectTypeOf, test } from "vitest";
+import {
+  type AuthErrorCode,
+  type AuthRequest,
+  createGuard,
+  createVerifier,
+  type Duration,
+  defineScopes,
+  hashSecret,
+  type KeyFormat,
+  type KeyHash,
+  type KeyStore,
+  keyFormat,
+  type ManagedKeyStore,
+  type Principal,
+  type ScopeName,
+  type VerifiableRecord,
+} from "../../src/index.js";
+import { manager, type Scope, verifier } from "./fixtures.js";
+
+declare const request: AuthRequest;
+declare const store: ManagedKeyStore;
+
+describe("scopes", () => {
+  test("names are inferred", () => {
+    const scopes = defineScopes({ a: { implies: ["b", "*"] }, b: {} });
+    expectTypeOf<ScopeName<typeof scopes>>().toEqualTypeOf<"a" | "b">();
+    expectTypeOf(scopes.names).toEqualTypeOf<readonly ("a" | "b")[]>();
+    scopes.explain(["a"], ["a", "b"]);
+    // @ts-expect-error c is not defined
+    scopes.explain(["a"], "c");
+    // @ts-expect-error c is not defined
+    defineScopes({ a: { implies: ["c"] } });
+    // @ts-expect-error an unknown status
+    defineScopes({ a: { status: "beta" } });
+    // @ts-expect-error a misspelt member
+    defineScopes({ a: { imply: [] } });
+  });
+});
+
+describe("verifier", () => {
+  test("a requirement is of defined scopes", () => {
+    verifier.verify(request);
+    verifier.verify(request, "vehicles:read");
+    verifier.verify(request, ["vehicles:read", "vehicles:write"]);
+    verifier.verify(request, { anyOf: ["vehicles:read"] });
+    // @ts-expect-error a typo
+    verifier.verify(request, "vehicles:raed");
+    // @ts-expect-error a typo in a list
+    verifier.verify(request, ["vehicles:read", "vehicles:wirte"]);
+    // @ts-expect-error a typo in anyOf
+    verifier.verify(request, { anyOf: ["vehicle:read"] });
+    // @ts-expect-error a misspelt member
+    verifier.verify(request, { anyof: ["vehicles:read"] });
+    // @ts-expect-error any text may be a typo
+    verifier.verify(request, "" as string);
+    // @ts-expect-error a typo
+    verifier.assertRequirement("vehicles:raed");
+  });
+
+  test("the result is either of two", async () => {
+    const result = await verifier.verify(request);
+    if (result.ok) {
+      expectTypeOf(result.principal).toEqualTypeOf<Principal<Scope>>();
+      expectTypeOf(result.principal.scopes).toEqualTypeOf<readonly Scope[]>();
+      result.principal.can("vehicles:read");
+      // @ts-expect-error a typo
+      result.principal.can("vehicles:raed");
+      // @ts-expect-error a principal is not to be changed
+      result.principal.ownerId = "evil";
+      // @ts-expect-error there is no error
+      void result.error;
+    } else {
+      expectTypeOf(result.error.code).toEqualTypeOf<AuthErrorCode>();
+      expectTypeOf(result.error.status).toEqualTypeOf<401 | 403 | 429 | 503>();
+      // @ts-expect-error there is no principal
+      void result.principal;
+    }
+  });
+
+  test("requests of the usual kinds fit", () => {
+    expectTypeOf<{ headers: Headers }>().toExtend<AuthRequest>();
+    expectTypeOf<{ headers: NodeJS.Dict<string | string[]>; rawHeaders: string[] }>().toExtend<AuthRequest>();
+  });
+
+  test("misspelt options", () => {
+    const scopes = defineScopes({ a: {} });
+    const format = keyFormat({});
+    createVerifier({ store, scopes, format: [format], environment: ["live"], pepper: "x" });
+    // @ts-expect-error an unknown option
+    createVerifier({ store, scopes, format, trustedProxy: ["loopback"] });
+    // @ts-expect-error no format
+    createVerifier({ store, scopes });
+    // @ts-expect-error an unset variable is no pepper
+    createVerifier({ store, scopes, format, pepper: process.env.PEPPER });
+    // @ts-expect-error an unset variable is no environment
+    createVerifier({ store, scopes, format, environment: process.env.ENVIRONMENT });
+  });
+});
+
+describe("guard", () => {
+  test("its arguments", () => {
+    const guard = createGuard(verifier);
+    guard();
+    guard("vehicles:read");
+    guard({ optional: true });
+    guard(["vehicles:read"], { optional: true });
+    // @ts-expect-error a typo
+    guard("vehicles:raed");
+    // @ts-expect-error undefined asks for nothing
+    guard(undefined);
+    // @ts-expect-error two requirements
+    guard("vehicles:read", "vehicles:write");
+    // @ts-expect-error a misspelt option
+    guard("vehicles:read", { optinal: true });
+  });
+
+  test("its outcome", async () => {
+    const outcome = await createGuard(verifier)("vehicles:read")(request);
+    if (outcome.pass) expectTypeOf(outcome.principal).toEqualTypeOf<Principal<Scope> | undefined>();
+    else expectTypeOf(outcome.refusal.status).toExtend<number>();
+  });
+});
+
+describe("manager", () => {
+  test("create", () => {
+    manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
+    manager.create({ ownerId: "acme", scopes: [], expiresAt: "2031-01-01T00:00:00Z", ipAllowlist: null });
+    // @ts-expect-error a typo
+    manager.create({ ownerId: "acme", scopes: ["vehicles:raed"] });
+    // @ts-expect-error no owner
+    manager.create({ scopes: ["vehicles:read"] });
+    // @ts-expect-error no scopes
+    manager.create({ ownerId: "acme" });
+    // @ts-expect-error a misspelt member
+    manager.create({ ownerId: "acme", scopes: [], allowlist: [] });
+  });
+
+  test("update has no scopes", () => {
+    manager.update("id", { name: null, expiresAt: new Date() }, { actor: "ann" });
+    // @ts-expect-error fixed at creation
+    manager.update("id", { scopes: ["vehicles:read"] });
+    // @ts-expect-error fixed at creation
+    manager.update("id", { ownerId: "other" });
+  });
+
+  test("a duration has a unit", () => {
+    manager.rotate("id", { overlap: "24h" });
+    expectTypeOf<"90d">().toExtend<Duration>();
+    // @ts-expect-error seconds or milliseconds?
+    manager.rotate("id", { overlap: 3600 });
+    // @ts-expect-error no unit
+    manager.rotate("id", { overlap: "24" });
+    // @ts-expect-error no such unit
+    manager.rotate("id", { overlap: "2w" });
+    // @ts-expect-error a misspelt option
+    manager.rotate("id", { overlab: "24h" });
+  });
+
+  test("keys have no hash", async () => {
+    const { key, secret } = await manager.create({ ownerId: "acme", scopes: [] });
+    expectTypeOf(secret).toEqualTypeOf<string>();
+    expectTypeOf(key).not.toHaveProperty("hash");
+    expectTypeOf(key).not.toHaveProperty("version");
+    expectTypeOf((await manager.list()).items).items.not.toHaveProperty("hash");
+    expectTypeOf(await manager.get("id")).toEqualTypeOf<typeof key | undefined>();
+  });
+});
+
+describe("stores", () => {
+  test("a secret is no hash", () => {
+    store.findByHash(hashSecret("ezt_live_x"));
+    expectTypeOf(hashSecret("x")).toEqualTypeOf<KeyHash>();
+    expectTypeOf<KeyHash>().toExtend<string>();
+    expectTypeOf<string>().not.toExtend<KeyHash>();
+    // @ts-expect-error a plain text
+    store.findByHash("ezt_live_x");
+    // @ts-expect-error a template of a hash is none
+    store.findByHash(`v1:${hashSecret("x")}`);
+    // @ts-expect-error plain texts
+    store.findManyByHash?.(["ezt_live_x"]);
+    // @ts-expect-error a plain text
+    ({ id: "1", hash: "x", ownerId: "acme", scopes: [] }) satisfies VerifiableRecord;
+  });
+
+  test("one method is enough, at once or as a promise", () => {
+    expectTypeOf<{
+      findByHash(hash: KeyHash): Promise<VerifiableRecord | null>;
+    }>().toExtend<KeyStore>();
+    expectTypeOf<{ findByHash(hash: KeyHash): VerifiableRecord | undefined }>().toExtend<KeyStore>();
+    expectTypeOf<{ findByHash(hash: string): undefined }>().toExtend<KeyStore>();
+    expectTypeOf<{ findById(id: string): undefined }>().not.toExtend<KeyStore>();
+    expectTypeOf<{ parse(secret: string): { environment?: string } | undefined }>().toExtend<KeyFormat>();
+  });
+});
