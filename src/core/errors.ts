@@ -91,7 +91,7 @@ export class StoreError extends Error {
 
   static {
     // Node's inspection would follow `cause`.
-    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+    Object.defineProperty(StoreError.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: StoreError) {
         return this.stack ?? `${this.name}: ${this.message}`;
       },

@@ -1,0 +1,56 @@
+import express, { type ErrorRequestHandler } from "express";
+import { expressAuth } from "keybearer/express";
+import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
+import { createFleet, me } from "./domain.js";
+import { BODY_LIMIT, failure, notFound } from "./failure.js";
+import type { Setup } from "./setup.js";
+
+/** The fleet API in Express. */
+export function expressApp({ verifier }: Setup) {
+  const app = express();
+  app.disable("x-powered-by").disable("etag");
+  app.enable("strict routing").enable("case sensitive routing");
+
+  const fleet = createFleet();
+  const auth = expressAuth(verifier);
+  // Behind the guard on each route, so that nobody uploads without a key.
+  const body = express.raw({ type: () => true, limit: BODY_LIMIT, inflate: false });
+
+  app.get("/fleet/vehicles", auth("vehicles:read"), (req, res) => {
+    res.json(fleet.vehicles(req.auth.ownerId));
+  });
+  app.get("/fleet/drivers", auth("drivers:read"), (req, res) => {
+    res.json(fleet.drivers(req.auth.ownerId));
+  });
+  app.post("/fleet/drivers", auth("drivers:write"), body, (req, res) => {
+    const driver = readBody(newDriver, req.headers, req.body);
+    res.status(201).json(fleet.addDriver(req.auth.ownerId, driver));
+  });
+  app.patch("/fleet/drivers", auth("drivers:write"), body, (req, res) => {
+    const change = readBody(namedDriverChange, req.headers, req.body);
+    res.json(fleet.changeNamedDriver(req.auth.ownerId, change));
+  });
+  app.patch("/fleet/drivers/:id", auth("drivers:write"), body, (req, res) => {
+    const change = readBody(driverChange, req.headers, req.body);
+    res.json(fleet.changeDriver(req.auth.ownerId, req.params.id, change));
+  });
+  app.get("/fleet/hos", auth("hos:read"), (req, res) => {
+    res.json(fleet.hours(req.auth.ownerId));
+  });
+  app.get("/fleet/inspections", auth("inspections:read"), (req, res) => {
+    res.json(fleet.inspections(req.auth.ownerId));
+  });
+  app.get("/me", auth(), (req, res) => {
+    res.json(me(req.auth));
+  });
+
+  app.use(() => {
+    throw notFound();
+  });
+  const onError: ErrorRequestHandler = (error, req, res, _next) => {
+    const { status, body } = failure(error, req);
+    res.status(status).json(body);
+  };
+  app.use(onError);
+  return app;
+}

@@ -1,0 +1,55 @@
+import { type AuthRequest, resolveRequestId } from "keybearer";
+
+/** One thing that is wrong with a body. */
+export interface Problem {
+  /** The member, or "" for the body as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** What the fleet API itself refuses, after the key was accepted. */
+export class FleetError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly problems: readonly Problem[] | undefined;
+
+  constructor(status: number, code: string, message: string, problems?: readonly Problem[]) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.problems = problems;
+  }
+}
+
+/** The most bytes that a body may have. */
+export const BODY_LIMIT = 16 * 1024;
+
+export const notFound = () => new FleetError(404, "not_found", "There is no such route.");
+export const unreadable = () => new FleetError(400, "bad_request", "The request cannot be read.");
+export const tooLarge = () =>
+  new FleetError(413, "body_too_large", `The body may have at most ${BODY_LIMIT} bytes.`);
+export const notJson = () =>
+  new FleetError(415, "unsupported_media_type", "Send the body as application/json, not compressed.");
+
+/** The answer to an error, in the shape that a refused key gets too: `{ message, code, requestId }`. */
+export function failure(error: unknown, request: AuthRequest) {
+  const known = error instanceof FleetError ? error : fromFramework(error);
+  if (known === undefined) console.error(error);
+  const { status, code, message, problems } =
+    known ?? new FleetError(500, "internal_error", "Something went wrong on our side.");
+  return { status, body: { message, code, requestId: resolveRequestId(request), problems } };
+}
+
+/** Frameworks turn requests away themselves, each in words of its own. */
+function fromFramework(error: unknown): FleetError | undefined {
+  const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown };
+  switch (status ?? statusCode) {
+    case 400:
+      return unreadable();
+    case 413:
+      return tooLarge();
+    case 415:
+      return notJson();
+  }
+  return undefined;
+}

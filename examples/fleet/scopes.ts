@@ -1,0 +1,16 @@
+import { defineScopes } from "keybearer";
+
+/** Everything that a key of the fleet API can be allowed. A typo in a route's scope is a compile error. */
+export const scopes = defineScopes({
+  "vehicles:read": { description: "List vehicles" },
+  "drivers:read": { description: "List drivers" },
+  "drivers:write": {
+    description: "Create and change drivers",
+    implies: ["drivers:read"],
+    audit: true,
+  },
+  "hos:read": { description: "Read hours of service" },
+  "inspections:read": { description: "Read inspections" },
+  "reports:read": { description: "Read reports", status: "planned" },
+  "fleet:admin": { description: "Everything, now and later", implies: ["*"] },
+});

@@ -1,0 +1,72 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import type { KeyManager } from "keybearer";
+import { expressApp } from "./express.js";
+import { fastifyApp } from "./fastify.js";
+import { honoApp } from "./hono.js";
+import { koaApp } from "./koa.js";
+import { type FleetScope, type Setup, type SetupOptions, setup } from "./setup.js";
+
+export const HOST = "127.0.0.1";
+
+/** How each framework becomes a server that listens. */
+const SERVERS = {
+  express: (shared: Setup, port: number) => listen(createServer(expressApp(shared)), port),
+  koa: (shared: Setup, port: number) => listen(createServer(koaApp(shared).callback()), port),
+  hono: (shared: Setup, port: number) =>
+    listen(createAdaptorServer({ fetch: honoApp(shared).fetch }) as Server, port),
+  fastify: async (shared: Setup, port: number) => {
+    const app = await fastifyApp(shared);
+    return { url: await app.listen({ port, host: HOST }), stop: () => app.close() };
+  },
+};
+
+export type Framework = keyof typeof SERVERS;
+export const FRAMEWORKS = Object.keys(SERVERS) as Framework[];
+
+/** A fleet API that answers requests. */
+export interface RunningFleet {
+  readonly url: string;
+  readonly data: string;
+  readonly manager: KeyManager<FleetScope>;
+  /** Stops the server, then closes the database. */
+  close(): Promise<void>;
+}
+
+/** Starts the fleet API in one of the frameworks; on a free port unless told which. */
+export async function start(
+  framework: Framework,
+  port = 0,
+  options: SetupOptions = {},
+): Promise<RunningFleet> {
+  const shared = await setup(options);
+  try {
+    const { url, stop } = await SERVERS[framework](shared, port);
+    return {
+      url,
+      data: shared.data,
+      manager: shared.manager,
+      async close() {
+        await stop();
+        await shared.close();
+      },
+    };
+  } catch (error) {
+    await shared.close();
+    throw error;
+  }
+}
+
+async function listen(server: Server, port: number) {
+  server.listen(port, HOST);
+  await once(server, "listening");
+  const { port: bound } = server.address() as AddressInfo;
+  const stop = async () => {
+    const closed = once(server, "close");
+    server.close();
+    await closed;
+  };
+  return { url: `http://${HOST}:${bound}`, stop };
+}

@@ -1,0 +1,524 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Answer, createReport, type Expected, judge, pretty } from "../../examples/fleet/report.js";
+import { scopes } from "../../examples/fleet/scopes.js";
+import { FRAMEWORKS, type Framework, type RunningFleet, start } from "../../examples/fleet/serve.js";
+import type { FleetScope } from "../../examples/fleet/setup.js";
+import { adjustableClock, walk } from "../../examples/fleet/walk.js";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const TSX = join(ROOT, "node_modules/.bin/tsx");
+const DEMO = "examples/fleet/demo.ts";
+const FULL_SECRET = /ezt_(live|test)_[0-9A-Za-z]{30,}/;
+const NOW = new Date("2025-05-01T12:00:00Z");
+
+const directory = mkdtempSync(join(tmpdir(), "fleet-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+let files = 0;
+const freshFile = () => join(directory, `${++files}`, "fleet.db");
+
+interface Reply {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+}
+
+type Init = Omit<RequestInit, "headers"> & { headers?: Record<string, string> };
+
+async function send(fleet: RunningFleet, path: string, secret?: string, init: Init = {}): Promise<Reply> {
+  const headers: Record<string, string> = { "X-Request-Id": "req-of-the-test", ...init.headers };
+  if (secret !== undefined) headers.Authorization = `Bearer ${secret}`;
+  const response = await fetch(fleet.url + path, { ...init, headers });
+  return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+const json = (method: string, body: unknown): Init => ({
+  method,
+  headers: { "Content-Type": "application/json" },
+  body: typeof body === "string" ? body : JSON.stringify(body),
+});
+
+async function key(fleet: RunningFleet, list: FleetScope[], ownerId = "acme-haulage", more = {}) {
+  const { secret } = await fleet.manager.create({ ownerId, scopes: list, environment: "live", ...more });
+  return secret;
+}
+
+describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
+  let fleet: RunningFleet;
+  const data = freshFile();
+  beforeAll(async () => {
+    fleet = await start(framework, 0, { data });
+  });
+  afterAll(() => fleet.close());
+
+  const ROUTES: [method: string, path: string, scope: FleetScope, granted: number][] = [
+    ["GET", "/fleet/vehicles", "vehicles:read", 200],
+    ["GET", "/fleet/drivers", "drivers:read", 200],
+    ["POST", "/fleet/drivers", "drivers:write", 201],
+    ["PATCH", "/fleet/drivers", "drivers:write", 200],
+    ["PATCH", "/fleet/drivers/drv_1", "drivers:write", 200],
+    ["GET", "/fleet/hos", "hos:read", 200],
+    ["GET", "/fleet/inspections", "inspections:read", 200],
+  ];
+  const BODIES: Record<string, object> = {
+    "POST /fleet/drivers": { name: "Mia Lund", licence: "NL-CE-771204" },
+    "PATCH /fleet/drivers": { id: "drv_1", status: "inactive" },
+    "PATCH /fleet/drivers/drv_1": { status: "active" },
+  };
+
+  it.each(ROUTES)("%s %s needs %s", async (method, path, scope, granted) => {
+    const body = BODIES[`${method} ${path}`];
+    const init = body ? json(method, body) : { method };
+    expect((await send(fleet, path, undefined, init)).status).toBe(401);
+    expect((await send(fleet, path, await key(fleet, [scope]), init)).status).toBe(granted);
+    expect((await send(fleet, path, await key(fleet, ["fleet:admin"]), init)).status).toBe(granted);
+    const others = scopes.names.filter((name) => name !== "fleet:admin" && name !== "reports:read");
+    const insufficient = others.filter((name) => !scopes.explain([name], scope).granted);
+    const refused = await send(fleet, path, await key(fleet, insufficient), init);
+    expect(refused.status).toBe(403);
+    expect(JSON.parse(refused.text)).toMatchObject({
+      code: "insufficient_scope",
+      missingScopes: [scope],
+      requestId: "req-of-the-test",
+    });
+  });
+
+  it("shows each company its own data", async () => {
+    for (const [company, foreign] of [
+      ["acme-haulage", "borealis"],
+      ["borealis-freight", "acme"],
+      ["nobody-knows", "haulage"],
+    ] as const) {
+      const secret = await key(fleet, ["fleet:admin"], company);
+      for (const path of ["/fleet/vehicles", "/fleet/drivers", "/fleet/hos", "/fleet/inspections"]) {
+        expect((await send(fleet, path, secret)).text).not.toContain(foreign);
+      }
+    }
+    const { text } = await send(fleet, "/fleet/vehicles", await key(fleet, ["vehicles:read"]));
+    expect(JSON.parse(text).vehicles.map((vehicle: { name: string }) => vehicle.name)).toEqual([
+      "Truck 101",
+      "Truck 102",
+      "Van 3",
+    ]);
+  });
+
+  it("lets no company change another's driver", async () => {
+    const secret = await key(fleet, ["drivers:write"], "borealis-freight");
+    for (const reply of [
+      await send(fleet, "/fleet/drivers/drv_2", secret, json("PATCH", { name: "Taken Over" })),
+      await send(fleet, "/fleet/drivers", secret, json("PATCH", { id: "drv_2", name: "Taken Over" })),
+    ]) {
+      expect(reply.status).toBe(404);
+      expect(JSON.parse(reply.text).code).toBe("driver_not_found");
+    }
+    expect((await send(fleet, "/fleet/drivers", await key(fleet, ["drivers:read"]))).text).not.toContain(
+      "Taken",
+    );
+  });
+
+  it("answers /me without hash and allowlist", async () => {
+    const secret = await key(fleet, ["hos:read"], "acme-haulage", {
+      name: "Tachograph",
+      ipAllowlist: ["127.0.0.0/8"],
+    });
+    const { status, text } = await send(fleet, "/me", secret);
+    expect(status).toBe(200);
+    const members = "id,ownerId,name,start,environment,scopes,status,createdAt,expiresAt,lastUsedAt";
+    expect(Object.keys(JSON.parse(text)).join()).toBe(members);
+    expect(JSON.parse(text)).toMatchObject({ name: "Tachograph", scopes: ["hos:read"], status: "active" });
+    expect(text).not.toContain("127.0.0.0");
+  });
+
+  it("refuses uploads without a key before reading them", async () => {
+    const reply = await send(fleet, "/fleet/drivers", undefined, json("POST", "x".repeat(1_000_000)));
+    expect([reply.status, JSON.parse(reply.text).code]).toEqual([401, "missing_credential"]);
+  });
+
+  it("names no framework, and answers routes that it has not with JSON", async () => {
+    for (const path of ["/", "/fleet", "/fleet/vehicles/", "/FLEET/vehicles", "/fleet/trucks?key=1"]) {
+      const reply = await send(fleet, path);
+      expect(reply.headers.get("X-Powered-By")).toBeNull();
+      expect(reply.headers.get("Content-Type")).toMatch(/^application\/json/);
+      expect([reply.status, JSON.parse(reply.text)]).toEqual([
+        404,
+        { message: "There is no such route.", code: "not_found", requestId: "req-of-the-test" },
+      ]);
+    }
+    const { headers } = await send(fleet, "/fleet/vehicles", await key(fleet, ["vehicles:read"]));
+    expect(headers.get("X-Powered-By")).toBeNull();
+  });
+
+  it("goes on after a body that was too large", async () => {
+    const secret = await key(fleet, ["drivers:write"]);
+    for (let round = 0; round < 5; round++) {
+      const large = await send(fleet, "/fleet/drivers", secret, json("POST", "x".repeat(200_000)));
+      expect([large.status, JSON.parse(large.text).code]).toEqual([413, "body_too_large"]);
+      expect((await send(fleet, "/fleet/drivers", secret)).status).toBe(200);
+    }
+  });
+
+  it("keeps keys over a restart, and revocations too", async () => {
+    const file = freshFile();
+    const first = await start(framework, 0, { data: file });
+    const kept = await key(first, ["vehicles:read"]);
+    const { secret: revoked, key: gone } = await first.manager.create({
+      ownerId: "acme-haulage",
+      scopes: ["vehicles:read"],
+      environment: "live",
+    });
+    expect((await send(first, "/fleet/vehicles", kept)).status).toBe(200);
+    await first.manager.revoke(gone.id);
+    await first.close();
+    const second = await start(framework, 0, { data: file });
+    try {
+      expect((await send(second, "/fleet/vehicles", revoked)).status).toBe(401);
+      const { text } = await send(second, "/me", kept);
+      expect(JSON.parse(text).lastUsedAt).toEqual(expect.any(String));
+    } finally {
+      await second.close();
+    }
+  });
+
+  it("leaves the database closed when its port is taken", async () => {
+    const port = Number(new URL(fleet.url).port);
+    await expect(start(framework, port, { data: freshFile() })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  });
+});
+
+describe("the four frameworks", () => {
+  const data = freshFile();
+  const fleets = new Map<Framework, RunningFleet>();
+  const secrets: Record<string, string> = {};
+  beforeAll(async () => {
+    for (const framework of FRAMEWORKS) {
+      fleets.set(framework, await start(framework, 0, { data, clock: () => NOW }));
+    }
+    const [fleet] = fleets.values() as Iterable<RunningFleet> as unknown as [RunningFleet];
+    secrets.admin = await key(fleet, ["fleet:admin"]);
+    secrets.reader = await key(fleet, ["vehicles:read"]);
+    secrets.elsewhere = await key(fleet, ["vehicles:read"], "acme-haulage", {
+      ipAllowlist: ["203.0.113.0/24"],
+    });
+    secrets.test = await key(fleet, ["vehicles:read"], "acme-haulage", { environment: "test" });
+  });
+  afterAll(async () => {
+    for (const fleet of fleets.values()) await fleet.close();
+  });
+
+  const bytes = (...list: number[]): Init => ({
+    ...json("POST", ""),
+    body: new Uint8Array(list),
+  });
+  const typed = (type: string, body: string): Init => ({
+    method: "POST",
+    headers: { "Content-Type": type },
+    body,
+  });
+  const REQUESTS: [name: string, status: number, path: string, who?: string | undefined, init?: Init][] = [
+    ["vehicles", 200, "/fleet/vehicles", "reader"],
+    ["drivers", 200, "/fleet/drivers", "admin"],
+    ["hours", 200, "/fleet/hos", "admin"],
+    ["inspections", 200, "/fleet/inspections", "admin"],
+    ["me", 200, "/me", "admin"],
+    ["no key", 401, "/fleet/vehicles"],
+    ["another scheme", 401, "/fleet/vehicles", undefined, { headers: { Authorization: "Basic YTpi" } }],
+    ["a made-up key", 401, "/fleet/vehicles", "junk"],
+    ["a test key", 401, "/fleet/vehicles", "test"],
+    ["another network", 403, "/fleet/vehicles", "elsewhere"],
+    ["no scope", 403, "/fleet/hos", "reader"],
+    ["no route", 404, "/fleet/trips", "admin"],
+    ["no method", 404, "/fleet/vehicles", "admin", { method: "DELETE" }],
+    ["OPTIONS", 404, "/fleet/vehicles", "admin", { method: "OPTIONS" }],
+    ["HEAD", 200, "/fleet/vehicles", "admin", { method: "HEAD" }],
+    ["HEAD without a key", 401, "/fleet/vehicles", undefined, { method: "HEAD" }],
+    ["a new driver", 201, "/fleet/drivers", "admin", json("POST", { name: " Åsa ", licence: "SE-CE-1" })],
+    ["a changed driver", 200, "/fleet/drivers", "admin", json("PATCH", { id: "drv_4", status: "inactive" })],
+    ["a driver by path", 200, "/fleet/drivers/drv_4", "admin", json("PATCH", { name: "Åsa B" })],
+    ["drivers afterwards", 200, "/fleet/drivers", "admin"],
+    ["no such driver", 404, "/fleet/drivers/drv_99", "admin", json("PATCH", { name: "X" })],
+    ["another's driver", 404, "/fleet/drivers", "admin", json("PATCH", { id: "drv_3", name: "X" })],
+    ["no id", 400, "/fleet/drivers", "admin", json("PATCH", { name: "X" })],
+    ["an id twice", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", { id: "drv_1", name: "X" })],
+    ["no change", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", {})],
+    ["no change but an id", 400, "/fleet/drivers", "admin", json("PATCH", { id: "drv_1" })],
+    ["malformed JSON", 400, "/fleet/drivers", "admin", json("POST", '{"name":')],
+    ["an empty body", 400, "/fleet/drivers", "admin", json("POST", "")],
+    ["a list", 400, "/fleet/drivers", "admin", json("POST", [])],
+    ["null", 400, "/fleet/drivers", "admin", json("POST", "null")],
+    ["a number", 400, "/fleet/drivers", "admin", json("POST", "1")],
+    ["wrong types", 400, "/fleet/drivers", "admin", json("POST", { name: 1, licence: null })],
+    [
+      "unknown members",
+      400,
+      "/fleet/drivers",
+      "admin",
+      json("POST", { name: "A", licence: "SE-CE-1", admin: 1 }),
+    ],
+    ["another company", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", { company: "borealis-freight" })],
+    [
+      "__proto__",
+      400,
+      "/fleet/drivers",
+      "admin",
+      json("POST", '{"name":"A","licence":"SE-CE-1","__proto__":{}}'),
+    ],
+    ["bytes that are not UTF-8", 400, "/fleet/drivers", "admin", bytes(0x22, 0xff, 0x22)],
+    ["a body of 16 KiB", 400, "/fleet/drivers", "admin", json("POST", `"${"x".repeat(16_382)}"`)],
+    ["a body above it", 413, "/fleet/drivers", "admin", json("POST", `"${"x".repeat(16_383)}"`)],
+    ["text", 415, "/fleet/drivers", "admin", typed("text/plain", "{}")],
+    ["a form", 415, "/fleet/drivers", "admin", typed("application/x-www-form-urlencoded", "name=A")],
+    ["no type", 415, "/fleet/drivers", "admin", { method: "POST", body: new Uint8Array([123, 125]) }],
+    ["nothing at all", 415, "/fleet/drivers", "admin", { method: "POST" }],
+    [
+      "gzip",
+      415,
+      "/fleet/drivers",
+      "admin",
+      {
+        ...typed("application/json", "{}"),
+        headers: { "Content-Type": "application/json", "Content-Encoding": "gzip" },
+      },
+    ],
+  ];
+
+  it.each(REQUESTS)("answer alike: %s (%i)", async (_name, status, path, who, init) => {
+    const secret = who === undefined ? undefined : (secrets[who] ?? "ezt_live_notAKey");
+    const replies = new Map<Framework, [number, string]>();
+    for (const [framework, fleet] of fleets) {
+      const reply = await send(fleet, path, secret, init);
+      replies.set(framework, [reply.status, reply.text]);
+    }
+    const first = replies.get("express");
+    expect(first?.[0]).toBe(status);
+    for (const [framework, reply] of replies)
+      expect([framework, ...reply]).toEqual([framework, ...(first ?? [])]);
+  });
+
+  it("say what is wrong with a body, member by member", async () => {
+    for (const fleet of fleets.values()) {
+      const body = { name: "", licence: "x", admin: true };
+      const { text } = await send(fleet, "/fleet/drivers", secrets.admin, json("POST", body));
+      expect(JSON.parse(text)).toEqual({
+        message:
+          "name must not be empty; licence must be 5 to 20 capital letters, digits and dashes; " +
+          "admin is not a known member.",
+        code: "invalid_body",
+        requestId: "req-of-the-test",
+        problems: [
+          { path: "name", message: "must not be empty" },
+          { path: "licence", message: "must be 5 to 20 capital letters, digits and dashes" },
+          { path: "admin", message: "is not a known member" },
+        ],
+      });
+    }
+  });
+});
+
+describe("the scopes", () => {
+  it("imply what they say", () => {
+    expect(scopes.holds(["drivers:write"], "drivers:read")).toBe(true);
+    expect(scopes.holds(["drivers:read"], "drivers:write")).toBe(false);
+    expect(scopes.holds(["fleet:admin"], "inspections:read")).toBe(true);
+  });
+
+  it("do not grant what is planned", async () => {
+    const fleet = await start("express", 0, { data: freshFile() });
+    try {
+      await expect(key(fleet, ["reports:read"])).rejects.toThrow(/scopes/);
+      expect(scopes.holds(["fleet:admin"], "reports:read")).toBe(false);
+    } finally {
+      await fleet.close();
+    }
+  });
+});
+
+describe("the checker of the walk", () => {
+  const refused: Answer = { status: 401, challenge: 'Bearer realm="fleet"', body: { code: "invalid_key" } };
+  const expected: Expected = { status: 401, code: "invalid_key", challenge: "Bearer" };
+  const met = (answer: Answer, wanted: Expected) => judge(answer, wanted).every((verdict) => verdict.met);
+
+  it("accepts what was expected", () => {
+    expect(met(refused, expected)).toBe(true);
+    const claims = { "it has a name": ({ name }: { name?: string }) => name === "A" };
+    expect(met({ status: 200, challenge: null, body: { name: "A" } }, { status: 200, claims })).toBe(true);
+  });
+
+  it.each<[string, Answer, Expected]>([
+    ["another status", { ...refused, status: 403 }, expected],
+    ["another code", { ...refused, body: { code: "unavailable" } }, expected],
+    ["no code", { ...refused, body: {} }, expected],
+    ["a code that should not be", refused, { status: 401, challenge: "Bearer" }],
+    ["no challenge", { ...refused, challenge: null }, expected],
+    ["another challenge", { ...refused, challenge: "Basic" }, expected],
+    ["a challenge that should not be", refused, { status: 401, code: "invalid_key" }],
+    ["a claim that is not true", refused, { ...expected, claims: { "never true": () => false } }],
+    ["no answer", { status: 0, challenge: null, body: { code: "ECONNREFUSED" } }, { status: 200 }],
+  ])("finds %s", (_name, answer, wanted) => {
+    expect(met(answer, wanted)).toBe(false);
+  });
+
+  it("fails the walk when a server answers wrongly", async () => {
+    const clock = adjustableClock();
+    const lines: string[] = [];
+    const report = createReport((line) => lines.push(line), false);
+    // In front of the fleet, a server that lets everybody see the vehicles.
+    const liar = createServer(async (req, res) => {
+      const open = req.url === "/fleet/vehicles" && req.headers.authorization === undefined;
+      const headers: Record<string, string> = {};
+      if (req.headers.authorization) headers.Authorization = req.headers.authorization;
+      const answer = await fetch(real.url + req.url, {
+        headers,
+        method: req.method === "GET" ? "GET" : "POST",
+      });
+      res.writeHead(open ? 200 : answer.status).end(open ? '{"vehicles":[]}' : await answer.text());
+    });
+    let real = undefined as unknown as RunningFleet;
+    const data = freshFile();
+    liar.listen(0, "127.0.0.1");
+    await once(liar, "listening");
+    const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`;
+    const open = async () => {
+      real = await start("express", 0, { data, clock: clock.now });
+      return { ...real, url };
+    };
+    const fleet = await walk({ open, clock, report });
+    expect(report.summary()).toBe(false);
+    expect(lines.join("\n")).toContain("✗ expected 401 missing_credential, got 200");
+    await fleet.close();
+    liar.close();
+  });
+
+  it("prints no secret", () => {
+    const lines: string[] = [];
+    const report = createReport((line) => lines.push(line), true);
+    const secret = `ezt_live_${"Ab3".repeat(12)}zz`;
+    report.print(secret);
+    report.step(`about ${secret}`);
+    report.exchange({ path: `/${secret}`, secret }, { ...refused, body: { name: secret } }, []);
+    expect(lines.join("\n")).not.toMatch(FULL_SECRET);
+    expect(lines[0]).toBe("ezt_live_Ab3A…");
+  });
+
+  it("prints JSON that is still JSON", () => {
+    const value = { a: [], b: {}, c: [{ d: "x".repeat(90), e: null }, 1], f: "\n" };
+    expect(JSON.parse(pretty(value, 6))).toEqual(value);
+    expect(pretty({ a: [1, 2] })).toBe('{ "a": [1, 2] }');
+  });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function environment(variables: Record<string, string>): NodeJS.ProcessEnv {
+  const { FRAMEWORK: _f, PORT: _p, DATA: _d, ...rest } = process.env;
+  return { ...rest, ...variables };
+}
+
+function run(args: string[], variables: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    const options = { cwd: ROOT, env: environment(variables) };
+    const child = execFile(TSX, [DEMO, ...args], options, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+describe("npm run demo", () => {
+  it.each(FRAMEWORKS)(
+    "-- --once walks through %s, twice on one file",
+    { timeout: 60_000 },
+    async (framework) => {
+      const DATA = freshFile();
+      for (const round of [1, 2]) {
+        const { code, stdout, stderr } = await run(["--once"], { FRAMEWORK: framework, DATA });
+        expect({ round, code, stderr }).toEqual({ round, code: 0, stderr: "" });
+        expect(stdout).toContain(`The fleet API in ${framework}, at http://127.0.0.1:`);
+        expect(stdout).toContain("everything answered as it should");
+        expect(stdout).not.toContain("✗");
+        expect(stdout).not.toContain("\u001b[");
+        expect(stdout).not.toMatch(FULL_SECRET);
+        expect(stdout).not.toContain("curl");
+      }
+    },
+  );
+
+  it("explains itself, and refuses what it does not know", { timeout: 60_000 }, async () => {
+    const DATA = freshFile();
+    const help = await run(["--help"], { DATA });
+    expect(help.code).toBe(0);
+    expect(help.stdout).toContain("--once");
+    const cases: [string[], Record<string, string>, string][] = [
+      [["--twice"], {}, "--twice"],
+      [["now"], {}, "now"],
+      [["--once"], { FRAMEWORK: "rails" }, "express, koa, hono, fastify"],
+      [["--once"], { FRAMEWORK: "toString" }, "express, koa, hono, fastify"],
+      [["--once"], { PORT: "http" }, "PORT"],
+      [["--once"], { PORT: "65536" }, "PORT"],
+    ];
+    for (const [args, variables, message] of cases) {
+      const { code, stdout, stderr } = await run(args, { DATA, ...variables });
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(message);
+      expect(stderr).not.toContain("    at ");
+    }
+  });
+
+  it("says when the port is taken", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const { code, stderr } = await run(["--once"], { PORT: String(port), DATA: freshFile() });
+    taken.close();
+    expect(code).toBe(1);
+    expect(stderr).toBe(`Port ${port} on 127.0.0.1 is in use. Set PORT to another, or leave it out.\n`);
+  });
+
+  const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
+  it.skipIf(!curlIsHere).each(FRAMEWORKS)(
+    "in %s serves what its curl lines ask for, until it is told to stop (needs curl)",
+    { timeout: 60_000 },
+    async (framework) => {
+      const child = spawn(TSX, [DEMO], {
+        cwd: ROOT,
+        env: environment({ FRAMEWORK: framework, DATA: freshFile() }),
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const stdout = await printed(child, "Ctrl-C stops the server.");
+      const walked = stdout.slice(0, stdout.indexOf("Try it yourself"));
+      expect(walked).not.toMatch(FULL_SECRET);
+      const lines = stdout.split("\n").filter((line) => line.startsWith("curl "));
+      const statuses: (string | undefined)[] = [];
+      for (const line of lines) {
+        const { stdout } = await promisify(execFile)("sh", ["-c", `${line} -s`]);
+        statuses.push(/^HTTP\/1\.1 (\d+)/.exec(stdout)?.[1]);
+        expect(stdout).toMatch(/\r\n\r\n\{.*\}$/s);
+      }
+      expect(statuses).toEqual(["200", "200", "201", "200", "403", "401"]);
+      const ended = once(child, "exit");
+      child.kill(framework === "koa" ? "SIGTERM" : "SIGINT");
+      expect(await ended).toEqual([0, null]);
+    },
+  );
+});
+
+/** What a process prints, up to and including `last`. Its output stays open, for what it prints at its end. */
+function printed(child: ChildProcess, last: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout?.on("data", (chunk) => {
+      text += chunk;
+      if (text.includes(last)) resolve(text);
+    });
+    child.once("exit", () => reject(new Error(`It ended after printing ${text}`)));
+  });
+}
