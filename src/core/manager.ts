@@ -117,7 +117,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     actor: string | undefined,
     details: AuditEntry["details"] = {},
   ): AuditEntry => ({
-    id: randomUUID(),
+    id: auditId(at),
     at,
     action,
     keyId: key.id,
@@ -317,6 +317,18 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     },
   };
   return Object.freeze(manager);
+}
+
+let lastAudit = 0;
+let auditsWithin = 0;
+
+/** A unique id. Those of one process sort by time, and by their order within a millisecond. */
+function auditId(at: Date): string {
+  const time = Math.max(0, at.getTime());
+  auditsWithin = time === lastAudit ? auditsWithin + 1 : 0;
+  lastAudit = time;
+  const [first, second] = [time, auditsWithin].map((number) => number.toString(16).padStart(12, "0"));
+  return `${first}-${second}-${randomUUID().slice(0, 18)}`;
 }
 
 /** What no key has when it is new. */

@@ -57,7 +57,10 @@ export function memoryStore(): ManagedKeyStore {
   return Object.freeze({
     findByHash: (hash: KeyHash) => byHash.get(hash),
 
-    findById: (id: string) => byId.get(id),
+    findById: (id: string) => {
+      const record = byId.get(id);
+      return record && sealed(record);
+    },
 
     list({ ownerId, environment, status, now, cursor, limit }: KeyQuery): Page<KeyRecord> {
       const found = [...byId.values()].filter(
@@ -66,20 +69,21 @@ export function memoryStore(): ManagedKeyStore {
           (environment === undefined || record.environment === environment) &&
           (status === undefined || keyStatus(record, now.getTime()) === status),
       );
-      return pageOf(found, ({ createdAt, id }) => ({ at: createdAt, id }), cursor, limit);
+      const page = pageOf(found, ({ createdAt, id }) => ({ at: createdAt, id }), cursor, limit);
+      return { ...page, items: page.items.map(sealed) };
     },
 
     insert(record: KeyRecord, audit: AuditEntry): void {
       refuseDuplicate(record);
       put(sealed(record));
-      trail.push(audit);
+      trail.push(structuredClone(audit));
     },
 
     update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): boolean {
       const record = current(id, ifVersion);
       if (record === undefined) return false;
       put(sealed({ ...record, ...change, version: ifVersion + 1 }));
-      trail.push(audit);
+      trail.push(structuredClone(audit));
       return true;
     },
 
@@ -95,7 +99,7 @@ export function memoryStore(): ManagedKeyStore {
       refuseDuplicate(successor);
       put(sealed({ ...record, ...change, version: ifVersion + 1 }));
       put(sealed(successor));
-      trail.push(audit);
+      trail.push(structuredClone(audit));
       return true;
     },
 
@@ -113,7 +117,8 @@ export function memoryStore(): ManagedKeyStore {
           (keyId === undefined || entry.keyId === keyId) &&
           (ownerId === undefined || entry.ownerId === ownerId),
       );
-      return pageOf(found, (entry) => entry, cursor, limit);
+      const page = pageOf(found, (entry) => entry, cursor, limit);
+      return { ...page, items: page.items.map((entry) => structuredClone(entry)) };
     },
   });
 }
@@ -134,11 +139,11 @@ function sealed(record: KeyRecord): KeyRecord {
     expiresAt: copyOf(record.expiresAt),
     rotatedAt: copyOf(record.rotatedAt),
     ipAllowlist: record.ipAllowlist && frozenList(record.ipAllowlist),
-    rateLimit: record.rateLimit,
+    rateLimit: structuredClone(record.rateLimit),
     version: record.version,
     name: record.name,
     start: record.start,
-    metadata: record.metadata,
+    metadata: structuredClone(record.metadata),
     createdAt: new Date(record.createdAt),
     updatedAt: new Date(record.updatedAt),
     lastUsedAt: copyOf(record.lastUsedAt),

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { memoryStore } from "../../src/stores/memory.js";
+import { sqliteStore } from "../../src/stores/sqlite.js";
+import { keyStoreContract, type StoreUnderTest } from "../../src/testing/index.js";
+import { type Connection, drivers } from "./sqlite-drivers.js";
+
+describe("memoryStore", () => {
+  for (const { name, run } of keyStoreContract(() => memoryStore(), { sharedLookups: true })) {
+    test(name, run);
+  }
+});
+
+for (const { name: driver, available, open } of drivers) {
+  describe.skipIf(!available)(`sqliteStore over ${driver}, in memory`, () => {
+    for (const { name, run } of keyStoreContract(() => migrated(open(":memory:")))) test(name, run);
+  });
+
+  describe.skipIf(!available)(`sqliteStore over ${driver}, in a file`, () => {
+    const create = async () => {
+      const directory = mkdtempSync(join(tmpdir(), "keybearer-"));
+      const { store, close } = await migrated(open(join(directory, "keys.db")));
+      return {
+        store,
+        close: () => {
+          close?.();
+          rmSync(directory, { recursive: true });
+        },
+      };
+    };
+    for (const { name, run } of keyStoreContract(create)) test(name, run);
+  });
+}
+
+async function migrated(connection: Connection): Promise<StoreUnderTest> {
+  const store = sqliteStore(connection);
+  await store.migrate();
+  return { store, close: () => connection.close() };
+}
+
+describe("keyStoreContract", () => {
+  test("has cases of different names", () => {
+    const names = keyStoreContract(() => memoryStore()).map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(40);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test("closes a store whether its case passes or fails", async () => {
+    const closed: boolean[] = [];
+    const broken = { ...memoryStore(), findById: () => undefined };
+    for (const store of [memoryStore(), broken]) {
+      const cases = keyStoreContract(() => ({ store, close: () => closed.push(true) }));
+      await cases
+        .find(({ name }) => name.includes("every member"))
+        ?.run()
+        .catch(() => closed.push(false));
+    }
+    expect(closed).toEqual([true, true, false]);
+  });
+
+  test("refuses capabilities that it does not know or that are out of range", () => {
+    const create = () => memoryStore();
+    expect(() => keyStoreContract(undefined as never)).toThrow(TypeError);
+    expect(() => keyStoreContract(create, { speed: 1 } as never)).toThrow('"speed"');
+    expect(() => keyStoreContract(create, { concurrency: 1 })).toThrow('"concurrency"');
+    expect(() => keyStoreContract(create, { sharedLookups: 1 } as never)).toThrow('"sharedLookups"');
+    expect(() => keyStoreContract(create, { latest: new Date(Number.NaN) })).toThrow('"latest"');
+  });
+
+  // A contract that nothing fails proves nothing.
+  test.each<[string, (store: ReturnType<typeof memoryStore>) => Partial<ReturnType<typeof memoryStore>>]>([
+    [
+      "ignores the version",
+      (store) => ({
+        update: async (id, _, change, audit) =>
+          store.update(id, (await store.findById(id))?.version ?? 0, change, audit),
+      }),
+    ],
+    ["ignores the cursor", (store) => ({ list: ({ cursor: _, ...query }) => store.list(query) })],
+    [
+      "cuts lists short",
+      (store) => ({ list: (query) => store.list({ ...query, limit: Math.min(query.limit, 100) }) }),
+    ],
+    [
+      "ignores capitals",
+      (store) => ({ findByHash: (hash) => store.findByHash(hash.toLowerCase() as never) }),
+    ],
+    [
+      "judges the status too late",
+      (store) => ({ list: (query) => store.list({ ...query, now: new Date(query.now.getTime() - 1) }) }),
+    ],
+    ["forgets uses", () => ({ touch: () => undefined })],
+    [
+      "replaces in two steps",
+      (store) => ({
+        replace: async (id, version, change, successor, audit) => {
+          if (!(await store.update(id, version, change, audit))) return false;
+          await store.insert(successor, audit);
+          return true;
+        },
+      }),
+    ],
+    [
+      "mixes owners in its trail",
+      (store) => ({ auditTrail: ({ ownerId: _, ...query }) => store.auditTrail(query) }),
+    ],
+  ])("fails a store that %s", async (_, fault) => {
+    const create = () => {
+      const store = memoryStore();
+      return { ...store, ...fault(store) };
+    };
+    const sound = await outcomes(() => memoryStore());
+    const faulty = await outcomes(create);
+    expect(faulty.filter((name) => !sound.includes(name))).not.toEqual([]);
+  });
+});
+
+/** The names of the cases that fail. */
+async function outcomes(create: () => ReturnType<typeof memoryStore>): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { name, run } of keyStoreContract(create)) await run().catch(() => failed.push(name));
+  return failed;
+}
