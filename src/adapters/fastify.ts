@@ -41,7 +41,7 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
     return async (request, reply) => {
       const outcome = await check({
         ...fromIncoming(request.raw, request.originalUrl),
-        requestId: request.id,
+        requestId: String(request.id),
       });
       if (outcome.pass) {
         request.auth = outcome.principal as Principal;

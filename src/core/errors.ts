@@ -59,12 +59,8 @@ export class AuthError extends Error {
 
   /** The response body: `{ message, code, requestId }` and the details. */
   toBody(requestId: string): AuthErrorBody {
-    return {
-      message: this.message,
-      code: this.code,
-      requestId,
-      ...this.details,
-    };
+    const members = { message: this.message, code: this.code, requestId };
+    return { ...members, ...this.details, ...members }; // details add, and replace nothing
   }
 }
 

@@ -93,6 +93,7 @@ export function readExpiry(path: string, value: unknown, now: Date): Date | null
   if (value === undefined || value === null) return null;
   const date = value instanceof Date ? new Date(value) : parseDate(path, value);
   if (Number.isNaN(date.getTime())) throw new KeyInputError(path, "is not a date");
+  if (date.getUTCFullYear() > 9999) throw new KeyInputError(path, "must be before the year 10000");
   if (date.getTime() <= now.getTime()) throw new KeyInputError(path, "must be in the future");
   return date;
 }
@@ -167,24 +168,31 @@ function inside(value: number | undefined, least: number, most: number): boolean
 function readLine(path: string, value: unknown, most: number): string {
   if (typeof value !== "string") throw new KeyInputError(path, `must be a text, got ${describe(value)}`);
   if (value.length > most) throw new KeyInputError(path, `must have at most ${most} characters`);
-  // Control characters, line separators and lone surrogates: they forge log lines or cannot be stored.
-  if (/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(value))
+  // They forge log lines, turn what people read around, or cannot be stored.
+  if (/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u.test(value))
     throw new KeyInputError(path, "must not have control characters");
   return value;
 }
 
 function checkJson(path: string, value: unknown, depth: number): void {
-  if (value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value))
-    return;
+  if (typeof value === "string") return checkStorable(path, value);
+  if (value === null || typeof value === "boolean" || Number.isFinite(value)) return;
   if (depth > 8) throw new KeyInputError(path, "is nested too deeply");
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) checkJson(`${path}[${index}]`, item, depth + 1);
   } else if (isPlainObject(value)) {
     for (const [name, member] of Object.entries(value)) {
       if (name === "__proto__") throw new KeyInputError(path, "must not have a member __proto__");
+      checkStorable(path, name);
       checkJson(`${path}.${name}`, member, depth + 1);
     }
   } else throw new KeyInputError(path, `must hold JSON values only, got ${describe(value)}`);
+}
+
+/** NUL and lone surrogates are JSON, but not what every database can keep in one. */
+function checkStorable(path: string, text: string): void {
+  if (/\0|\p{Cs}/u.test(text))
+    throw new KeyInputError(path, "must not have NUL characters or lone surrogates");
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -4,6 +4,8 @@ import { isPromiseLike } from "./options.js";
 import { isReadableRecord, type VerifiableRecord } from "./record.js";
 import type { Awaitable, KeyStore } from "./store.js";
 
+const STORE = "The key store";
+
 type Answer = VerifiableRecord | null | undefined;
 
 /** Looks a hash up: at once when the store answers at once, else as a promise. Fails with a StoreError only. */
@@ -45,10 +47,11 @@ interface Flight {
 
 /**
  * Puts the store behind a time limit, and lets look-ups of one hash share calls: however many requests bring
- * the same key at once, the store sees at most one call and one after it.
+ * the same key at once, a quick store sees one call, and one after it for all who came while it ran.
  *
  * A request never shares a call that had started before it arrived. That call may have read the key before a
- * revocation which the request comes after, and would let it in.
+ * revocation which the request comes after, and would let it in. Nor does it wait long for that call to end:
+ * after a tenth of the time limit the next one starts beside it, so that one call that hangs holds up nobody.
  */
 export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
   const ask =
@@ -63,7 +66,7 @@ export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
     } catch (error) {
       throw failed(error);
     }
-    const result = withinTime(answer, timeoutMs, "The key store");
+    const result = withinTime(answer, timeoutMs);
     const land = () => {
       if (flights.get(hash) === flight) flights.delete(hash);
     };
@@ -76,18 +79,28 @@ export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
     const flight = flights.get(hash);
     if (flight === undefined) return depart(hash);
     flight.next ??= withinTime(
-      flight.over.then(() => depart(hash)),
+      atMost(flight.over, timeoutMs / 10).then(() => depart(hash)),
       timeoutMs,
-      "The key store",
     );
     return flight.next;
   };
 }
 
+/** Waits for a promise that does not fail, but not longer than `milliseconds`. */
+function atMost(promise: Promise<void>, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    promise.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 /**
  * Waits for an answer, but not longer than `timeoutMs`. Whatever goes wrong becomes a StoreError.
  */
-export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: string): Promise<T> {
+export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: string = STORE): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new StoreError(`${what} did not answer within ${timeoutMs} ms`)),
@@ -109,7 +122,7 @@ export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: s
 }
 
 /** Names the kind of a driver's error, never its text: drivers put statements and parameters there. */
-export function failed(error: unknown, what = "The key store"): StoreError {
+export function failed(error: unknown, what: string = STORE): StoreError {
   if (error instanceof StoreError) return error;
   const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");

@@ -97,6 +97,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     at: Date,
   ): { secret: string; record: KeyRecord } => {
     const secret = format.generate?.(members.environment ?? undefined) as string;
+    if (!format.parse(secret)) throw new TypeError(`${where}: "format" does not recognise what it generates`);
     const record = {
       ...UNUSED,
       ...members,

@@ -76,22 +76,22 @@ export function keyStatus(record: VerifiableRecord, now: number): KeyStatus {
   return isPresent(record.rotatedAt) ? "retiring" : "active";
 }
 
-/**
- * Whether a store's answer has the shape of a record. Its dates are read one by one, later.
- *
- * Members that are only handed on need to be there; looking into each would fetch it from memory on every
- * request, which costs more than all the rest of a verification.
- */
+/** Whether a store's answer has the shape of a record. Its dates are read one by one, later. */
 export function isReadableRecord(value: unknown): value is VerifiableRecord {
   if (typeof value !== "object" || value === null) return false;
-  const { id, hash, ownerId, scopes, ipAllowlist } = value as Record<keyof KeyRecord, unknown>;
+  const { id, hash, ownerId, scopes, ipAllowlist, environment } = value as Record<keyof KeyRecord, unknown>;
   return (
-    isPresent(id) &&
-    typeof hash === "string" &&
-    isPresent(ownerId) &&
+    isText(id) &&
+    isText(hash) &&
+    isText(ownerId) &&
     Array.isArray(scopes) &&
-    (!isPresent(ipAllowlist) || Array.isArray(ipAllowlist))
+    (!isPresent(ipAllowlist) || Array.isArray(ipAllowlist)) &&
+    (!isPresent(environment) || isText(environment))
   );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
 }
 
 /** The view of a record that may leave the service. Nothing in it is shared with the record. */

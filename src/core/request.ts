@@ -66,7 +66,7 @@ const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
  */
 export function resolveRequestId(request: AuthRequest): string {
   const { requestId } = request;
-  if (requestId !== undefined && REQUEST_ID.test(requestId)) return requestId;
+  if (typeof requestId === "string" && REQUEST_ID.test(requestId)) return requestId;
   const sent = headerValue(request, "x-request-id");
   return sent !== undefined && REQUEST_ID.test(sent) ? sent : crypto.randomUUID();
 }

@@ -213,7 +213,7 @@ function expand<S extends string>(
       stem === undefined
         ? [...table.keys()].filter((candidate) => candidate === target)
         : [...table.keys()].filter((candidate) => candidate !== name && candidate.startsWith(stem));
-    if (found.length === 0) {
+    if (found.length === 0 && !(stem !== undefined && name.startsWith(stem))) {
       throw new TypeError(
         `defineScopes: scope "${name}" implies ${JSON.stringify(target)}, which is not defined`,
       );
@@ -236,7 +236,10 @@ function refuseCycles<S extends string>(implied: ReadonlyMap<S, ReadonlySet<S>>)
   for (const name of implied.keys()) visit(name, []);
 }
 
-/** For each scope, the scopes of which any one is enough to hold it. A planned scope is held by nobody. */
+/**
+ * For each scope, the scopes of which any one is enough to hold it. A planned scope is held by nobody, and so
+ * passes nothing on.
+ */
 function closeUpwards<S extends string>(
   table: ReadonlyMap<S, ScopeDefinition<S>>,
   implied: ReadonlyMap<S, ReadonlySet<S>>,
@@ -245,8 +248,11 @@ function closeUpwards<S extends string>(
   for (const [source, { status }] of table) {
     if (status === "planned") continue;
     const reached = new Set<S>([source]);
-    for (const name of reached) for (const next of implied.get(name) ?? []) reached.add(next);
-    for (const name of reached) if (table.get(name)?.status !== "planned") holders.get(name)?.add(source);
+    for (const name of reached) {
+      holders.get(name)?.add(source);
+      for (const next of implied.get(name) ?? [])
+        if (table.get(next)?.status !== "planned") reached.add(next);
+    }
   }
   return holders;
 }
@@ -266,7 +272,7 @@ function pathTo<S extends string>(
     if (last === target) return path;
     if (seen.has(last)) continue;
     seen.add(last);
-    for (const next of implied.get(last) ?? []) queue.push([...path, next]);
+    for (const next of implied.get(last) ?? []) if (holders.get(next)?.has(next)) queue.push([...path, next]);
   }
   return undefined;
 }

@@ -5,7 +5,7 @@ import { checkObservers, type Observer } from "./events.js";
 import { createHashers, type Hashers, type Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import { createLookup, failed, type Lookup, withinTime } from "./lookup.js";
-import { checkFunction, checkMethods, checkOptions, describe, isPromiseLike } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, describe, isPromiseLike, warn } from "./options.js";
 import { isRateLimitDecision, type RateLimitDecision, type RateLimiter } from "./rate-limit.js";
 import type { VerifiableRecord } from "./record.js";
 import { createRefusals, type Refusals } from "./refusals.js";
@@ -95,6 +95,11 @@ export function prepareVerifier<S extends string>(options: VerifierOptions<S>): 
   }
   if (options.exposeKeyState !== undefined && typeof options.exposeKeyState !== "boolean") {
     throw new TypeError(`${where}: "exposeKeyState" must be true or false`);
+  }
+  for (const name of ["environment", "pepper"] as const) {
+    if (name in options && options[name] === undefined) {
+      warn("KEYBEARER_UNDEFINED_OPTION", `${where}: "${name}" is there but undefined, so it is not in force`);
+    }
   }
   const formats = readFormats(where, options.format);
   const source = credentialSource(options.credential);

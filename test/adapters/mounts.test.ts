@@ -40,6 +40,15 @@ const show = auth("vehicles:read", (request, { auth: { ownerId }, remoteAddress 
   return Response.json({ ownerId, remoteAddress }, { headers });
 });
 
+/** Takes the beginning of a body and no more, as limits on its length do. */
+async function peek(request: Request): Promise<Response> {
+  const reader = request.body?.getReader();
+  await reader?.read();
+  if (request.headers.get("x-then") === "cancel") await reader?.cancel();
+  if (request.headers.get("x-then") === "release") reader?.releaseLock();
+  return new Response("too large", { status: 413 });
+}
+
 /** The one handler that is mounted everywhere; it knows its whole path. */
 const handler: FetchHandler = (request, connection) => {
   const { pathname } = new URL(request.url);
@@ -47,6 +56,7 @@ const handler: FetchHandler = (request, connection) => {
   if (pathname === "/admin/show") return show(request, connection);
   if (pathname === "/admin/open") return new Response("open");
   if (pathname === "/admin/empty") return new Response(null, { status: 204 });
+  if (pathname === "/admin/peek") return peek(request);
   if (pathname === "/admin/throws") throw new Error("of the handler");
   if (pathname === "/admin/rejects") return Promise.reject(new Error("of the handler"));
   if (pathname === "/admin/stream") return new Response(new Blob(["a".repeat(200_000)]).stream());
@@ -191,6 +201,22 @@ describe.each(mounts)("$name", ({ name, start }) => {
     const connection = connect(app.port as number);
     connection.write(toBytes({ method: "POST", target: "/admin/echo", headers, body }));
     expect([401, 413]).toContain((await connection.read("POST"))?.status);
+    connection.write(toBytes({ target: "/admin/open" }));
+    const next = await connection.read();
+    connection.close();
+    if (next !== undefined) expect(next.body).toBe("open");
+  });
+
+  test.each(["cancel", "release"])("a body half read, then %s: the connection goes on", async (then) => {
+    const body = "x".repeat(1_000_000);
+    const headers = [
+      "Content-Type: application/x-fleet",
+      `Content-Length: ${body.length}`,
+      `X-Then: ${then}`,
+    ];
+    const connection = connect(app.port as number);
+    connection.write(toBytes({ method: "POST", target: "/admin/peek", headers, body }));
+    expect((await connection.read("POST"))?.status).toBe(413);
     connection.write(toBytes({ target: "/admin/open" }));
     const next = await connection.read();
     connection.close();

@@ -65,9 +65,15 @@ const UNAVAILABLE_STORES: Readonly<Record<string, KeyStore>> = {
   "answers a list of rows": answering([good]),
   "answers a function": answering(() => good),
   "answers no id": answering(without("id")),
+  "answers an empty id": answering({ ...good, id: "" }),
+  "answers a number as the id": answering({ ...good, id: 5 }),
   "answers no hash": answering(without("hash")),
   "answers the hash as bytes": answering({ ...good, hash: Buffer.from(hash, "hex") }),
   "answers no owner": answering(without("ownerId")),
+  "answers an empty owner": answering({ ...good, ownerId: "" }),
+  "answers an object as the owner": answering({ ...good, ownerId: { $ne: null } }),
+  "answers an environment that is no text": answering({ ...good, environment: 1 }),
+  "answers an empty environment": answering({ ...good, environment: "" }),
   "answers no scopes": answering(without("scopes")),
   "answers scopes as a text": answering({ ...good, scopes: "vehicles:read" }),
   "answers scopes as JSON": answering({ ...good, scopes: '["vehicles:read"]' }),
@@ -105,8 +111,6 @@ const USELESS_RECORDS: Readonly<Record<string, unknown>> = {
   "a revocation in the future": { ...good, revokedAt: new Date("2099-01-01T00:00:00Z") },
   "a disablement that is true": { ...good, disabledAt: true },
   "another environment": { ...good, environment: "test" },
-  "an environment that is no text": { ...good, environment: 1 },
-  "an empty environment": { ...good, environment: "" },
 };
 
 const keyed: RawRequest = { headers: [bearer(secrets.reader)] };

@@ -55,8 +55,6 @@ describe("environments", () => {
       { environment: ["live", "test"] },
       "invalid_key",
     ],
-    ["a record of an empty one", live, { environment: "" }, {}, "invalid_key"],
-    ["a record that is no text", live, { environment: 7 as never }, {}, "invalid_key"],
     [
       "a bare secret: the record decides",
       bare.generate(),

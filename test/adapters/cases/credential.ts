@@ -94,6 +94,21 @@ export const credentialCases: readonly Case[] = [
     [bearer(reader), "Accept: */*", "Via: x", bearer(reader)],
     MALFORMED,
   ),
+  // What Fetch makes of these is one line of one other scheme; only the raw lines tell.
+  wire(
+    lines(
+      "two lines, the last a scheme alone",
+      ["Authorization: Basic dTpw", "Authorization: Negotiate"],
+      MALFORMED,
+    ),
+  ),
+  wire(
+    lines(
+      "two lines of another scheme, the last empty",
+      ["Authorization: Basic dTpw", "Authorization:"],
+      MALFORMED,
+    ),
+  ),
   lines("three lines", [bearer(reader), bearer(reader), bearer(reader)], MALFORMED),
   // Node keeps a thousand lines and drops the others without a word.
   lines("two lines, a thousand others between them", [bearer(reader), ...MANY, bearer(writer)], MALFORMED),
