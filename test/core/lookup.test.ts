@@ -181,6 +181,33 @@ describe("time", () => {
     expect(performance.now() - began).toBeGreaterThan(50);
   });
 
+  test("a store that takes most of its time answers everybody", async () => {
+    const lookup = createLookup(
+      storeOf(async (hash) => {
+        await sleep(140);
+        return recordOf(hash);
+      }),
+      200,
+    );
+    const answers = await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH)]);
+    expect(answers.map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH]);
+  });
+
+  test("one call that hangs holds up nobody who comes after it", async () => {
+    const { calls, store } = manual();
+    const lookup = createLookup(store, 300);
+    const stuck = thrownBy(() => lookup(HASH));
+    const second = lookup(HASH);
+    await sleep(60);
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer(recordOf(HASH));
+    expect((await second)?.hash).toBe(HASH);
+    const third = lookup(HASH);
+    calls[2]?.answer(recordOf(HASH));
+    expect((await third)?.hash).toBe(HASH);
+    expect(await stuck).toBeInstanceOf(StoreError);
+  });
+
   test("no timer is left, whether the store answers, fails or hangs", async () => {
     const before = timers();
     const each = [...new Array(20).keys()].map((i) => hashSecret(`secret ${i}`));
