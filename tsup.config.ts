@@ -11,6 +11,7 @@ export default defineConfig({
     "adapters/node": "src/adapters/node.ts",
     "stores/memory": "src/stores/memory.ts",
     "stores/sqlite": "src/stores/sqlite.ts",
+    "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
   },
   format: "esm",

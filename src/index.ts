@@ -1,3 +1,4 @@
+export type { ClientIpOptions } from "./core/client-ip.js";
 export type { CredentialOptions } from "./core/credential.js";
 export {
   decodeCursor,
@@ -22,8 +23,10 @@ export type {
   DeniedEvent,
   FailedEvent,
   KeyEvent,
+  KeyIdentity,
   LifecycleEvent,
   Observer,
+  RequestFacts,
 } from "./core/events.js";
 export {
   createGuard,
@@ -56,7 +59,6 @@ export type {
 } from "./core/manager-api.js";
 export type { Principal } from "./core/principal.js";
 export type {
-  RateLimit,
   RateLimitDecision,
   RateLimiter,
   RateLimitState,
@@ -67,6 +69,7 @@ export {
   type KeyRecord,
   type KeyStatus,
   keyStatus,
+  type RateLimit,
   type VerifiableRecord,
 } from "./core/record.js";
 export {

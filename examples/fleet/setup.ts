@@ -6,11 +6,10 @@ import {
   createVerifier,
   type KeyManager,
   keyFormat,
-  type ManagedKeyStore,
-  type Observer,
   type ScopeName,
   type Verifier,
 } from "keybearer";
+import { lastUsed } from "keybearer/observers";
 import { sqliteStore } from "keybearer/stores/sqlite";
 import Database from "libsql";
 import { scopes } from "./scopes.js";
@@ -46,7 +45,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   const store = sqliteStore(database);
   await store.migrate();
 
-  const lastUsed = rememberLastUse(store);
+  const usage = lastUsed(store, { intervalMs: 1_000, onError: console.error });
   const clock = options.clock ?? (() => new Date());
   const verifier = createVerifier({
     store,
@@ -56,7 +55,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
     realm: "fleet",
     trustedProxies: process.env.TRUSTED_PROXIES?.split(",") ?? [],
     clock,
-    observers: [lastUsed.observer],
+    observers: [usage.observer],
   });
   const manager = createKeyManager({ store, scopes, format, clock, maxLifetime: "365d" });
 
@@ -65,27 +64,8 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
     verifier,
     manager,
     async close() {
-      await lastUsed.stop();
+      await usage.close();
       database.close();
     },
   };
-}
-
-/** Collects when each key was used and writes it down once a second, so that no request waits for a write. */
-function rememberLastUse(store: ManagedKeyStore) {
-  let uses = new Map<string, Date>();
-  const write = async () => {
-    const collected = uses;
-    uses = new Map();
-    if (collected.size > 0) await store.touch(collected);
-  };
-  const timer = setInterval(() => write().catch(console.error), 1_000).unref();
-  const observer: Observer = (event) => {
-    if (event.type === "auth.allowed") uses.set(event.keyId, event.at);
-  };
-  const stop = () => {
-    clearInterval(timer);
-    return write();
-  };
-  return { observer, stop };
 }

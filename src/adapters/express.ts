@@ -8,7 +8,7 @@ import {
   type Verifier,
 } from "../index.js";
 import { type FetchHandler, respond } from "./node-bridge.js";
-import { addHeaders, fromIncoming, sendRefusal } from "./node-request.js";
+import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
 
 declare global {
   namespace Express {
@@ -51,6 +51,7 @@ export function expressAuth<S extends string>(
     const check = guard(...args);
     return async (req: ExpressRequest, res, next) => {
       const outcome = await check(fromIncoming(req, req.originalUrl));
+      if (isAnswered(res)) return;
       if (!outcome.pass) {
         res.removeHeader("X-Powered-By"); // a refusal is the same in every framework, and names none
         return sendRefusal(res, outcome.refusal);
@@ -69,6 +70,11 @@ export function expressAuth<S extends string>(
  * app.use("/admin", expressHandler(handler));
  */
 export function expressHandler(handler: FetchHandler): ExpressMiddleware {
-  return async (req: ExpressRequest, res) =>
-    sendResponse(res, await respond(handler, req, res, req.originalUrl ?? req.url, req.body));
+  return async (req: ExpressRequest, res, next) => {
+    try {
+      await sendResponse(res, await respond(handler, req, res, req.originalUrl ?? req.url, req.body));
+    } catch (error) {
+      next(error);
+    }
+  };
 }

@@ -15,10 +15,11 @@ export function toFetchRequest(
   parsed: unknown,
 ): Request | undefined {
   const host = req.headers.host || "localhost";
-  if (!HOST.test(host)) return undefined;
+  const target = url ?? "/";
+  if (!HOST.test(host) || REWRITTEN.test(target.replace(/[?#].*$/s, ""))) return undefined;
   const before = req.url;
   try {
-    req.url = originForm(url ?? "/");
+    req.url = originForm(target);
     // A body that is read cannot be read again; GET and HEAD have none in a Request.
     if (!req.readableDidRead || parsed === undefined) return createRequest(req, res, { host });
     const href = `http://${host}${req.url}`;
@@ -32,6 +33,10 @@ export function toFetchRequest(
     req.url = before;
   }
 }
+
+// RFC 3986, 5.2.4, and what the URL standard takes for it. A URL is rewritten by these, so that a handler would
+// see another path than the router and its guards did.
+const REWRITTEN = /(?:^|[/\\])(?:\.|%2e){1,2}(?=[/\\]|$)|\\/i;
 
 /** The path and query of a request target; the absolute form (RFC 9112, 3.2.2) names the host a second time. */
 function originForm(target: string): string {

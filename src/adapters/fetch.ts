@@ -35,7 +35,7 @@ export interface FetchAuth<S extends string> {
 }
 
 /**
- * Makes guards for functions from `Request` to `Response`: Next.js, Deno, Bun, workers.
+ * Makes guards for functions from `Request` to `Response`.
  *
  * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
  *

@@ -23,7 +23,8 @@ export type HonoMiddleware<P> = MiddlewareHandler<{ Variables: { auth: P } }>;
 
 /** Guards Hono routes; made by {@link honoAuth}. */
 export interface HonoAuth<S extends string> {
-  (requirement?: Requirement<S>): HonoMiddleware<Principal<S>>;
+  (): HonoMiddleware<Principal<S>>;
+  (requirement: Requirement<S>): HonoMiddleware<Principal<S>>;
   (options: RouteOptions & { readonly optional: true }): HonoMiddleware<Principal<S> | undefined>;
   (
     requirement: Requirement<S>,

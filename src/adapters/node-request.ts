@@ -31,9 +31,14 @@ export function headersTruncated(req: {
   return most > 0 && (req.rawHeaders?.length ?? 0) >= most * 2;
 }
 
+/** Whether somebody has answered while a request was being verified: middleware that keeps a time limit, say. */
+export function isAnswered(res: ServerResponse): boolean {
+  return res.headersSent || res.writableEnded;
+}
+
 /** Answers with a refusal. What earlier middleware set, such as CORS headers, stays. */
 export function sendRefusal(res: ServerResponse, { status, headers, body }: HttpRefusal): void {
-  if (res.headersSent) return;
+  if (isAnswered(res)) return;
   res.statusCode = status;
   addHeaders(res, headers);
   res.end(body);

@@ -7,7 +7,7 @@ import {
   type RouteOptions,
   type Verifier,
 } from "../index.js";
-import { addHeaders, fromIncoming, sendRefusal } from "./node-request.js";
+import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
 
 export {
   type ConnectionInfo,
@@ -57,6 +57,7 @@ export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: Guar
     return async (req, res) => {
       const outcome = await check(fromIncoming(req, req.url));
       if (!outcome.pass) return sendRefusal(res, outcome.refusal);
+      if (isAnswered(res)) return;
       addHeaders(res, outcome.headers);
       return listener(Object.assign(req, { auth: outcome.principal }), res);
     };

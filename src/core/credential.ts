@@ -38,8 +38,8 @@ const ONE_CREDENTIAL = new RegExp(`^${TOKEN}(?: |$)`);
 const SECOND_CREDENTIAL = new RegExp(`,[ \\t]*${TOKEN}[ \\t]+[^ \\t=]`);
 
 /** @throws TypeError for a header or scheme name that HTTP does not allow, and for unknown options. */
-export function credentialSource(options: CredentialOptions = {}): CredentialSource {
-  checkOptions("credential", options, ["header", "scheme"]);
+export function credentialSource(given: CredentialOptions = {}): CredentialSource {
+  const options = checkOptions("credential", given, ["header", "scheme"]);
   const name = options.header ?? "Authorization";
   for (const [option, value] of [
     ["header", name],

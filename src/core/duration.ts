@@ -15,16 +15,12 @@ const MOST = 36_500 * MILLISECONDS.d;
  */
 export type Duration = `${number}${keyof typeof MILLISECONDS}`;
 
-/**
- * Reads a {@link Duration} as milliseconds.
- *
- * @throws TypeError for anything but digits followed by `ms`, `s`, `m`, `h` or `d`, and for more than a century.
- */
-export function milliseconds(where: string, value: unknown): number {
+/** What a duration looks like, for an error. */
+export const DURATION_FORM: string = 'must be a duration such as "30s", "15m", "24h" or "90d", up to 36500d';
+
+/** Reads a {@link Duration} as milliseconds; `undefined` for anything else, and for more than a century. */
+export function milliseconds(value: unknown): number | undefined {
   const match = typeof value === "string" ? /^(\d{1,12})(ms|s|m|h|d)$/.exec(value) : null;
   const result = match ? Number(match[1]) * MILLISECONDS[match[2] as keyof typeof MILLISECONDS] : Number.NaN;
-  if (!(result <= MOST)) {
-    throw new TypeError(`${where}: expected a duration such as "30s", "15m", "24h" or "90d", up to 36500d`);
-  }
-  return result;
+  return result <= MOST ? result : undefined;
 }

@@ -68,25 +68,25 @@ export class AuthError extends Error {
  * A store (or a rate limiter) threw, took too long or answered something that is not a record. Guards answer
  * 503 and hand it to `onError`.
  *
- * `cause` is what the driver threw. It is reachable but not printed, because drivers put statements and their
- * parameters into their errors.
+ * `driverError` is what the driver threw. It is there for who asks for it, but neither printing nor a logger
+ * follows it: drivers put statements and their parameters, and so hashes, into their errors.
  */
 export class StoreError extends Error {
   override readonly name: "StoreError" = "StoreError";
   readonly code: "KEYBEARER_STORE_ERROR" = "KEYBEARER_STORE_ERROR";
-  readonly #cause: unknown;
+  readonly #driverError: unknown;
 
-  constructor(message: string, cause?: unknown) {
+  constructor(message: string, driverError?: unknown) {
     super(message);
-    this.#cause = cause;
+    this.#driverError = driverError;
   }
 
-  override get cause(): unknown {
-    return this.#cause;
+  get driverError(): unknown {
+    return this.#driverError;
   }
 
   static {
-    // Node's inspection would follow `cause`.
+    // Node's inspection can be told to follow getters, of prototypes too.
     Object.defineProperty(StoreError.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: StoreError) {
         return this.stack ?? `${this.name}: ${this.message}`;

@@ -67,10 +67,10 @@ export type RouteGuard<S extends string> = (request: AuthRequest) => Promise<Gua
  */
 export function createGuard<S extends string>(
   verifier: Verifier<S>,
-  options: GuardOptions = {},
+  given: GuardOptions = {},
 ): (...args: GuardArguments<S>) => RouteGuard<S> {
   checkMethods("guard", "verifier", verifier, ["verify", "assertRequirement"]);
-  checkOptions("guard", options, ["onError"]);
+  const options = checkOptions("guard", given, ["onError"]);
   checkFunction("guard", "onError", options.onError);
   const report = options.onError ?? warnOnce();
 
@@ -119,8 +119,7 @@ function acceptOf(request: AuthRequest): string | undefined {
 function readArguments<S extends string>(args: GuardArguments<S>) {
   const [first, second] = args;
   const onlyOptions = args.length === 1 && isRouteOptions(first);
-  const options = (onlyOptions ? first : second) ?? {};
-  checkOptions("guard", options, ["optional"]);
+  const options = checkOptions("guard", (onlyOptions ? first : second) ?? {}, ["optional"]);
   if (options.optional !== undefined && typeof options.optional !== "boolean") {
     throw new TypeError('guard: "optional" must be true or false');
   }

@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
-import { checkOptions, warn } from "./options.js";
+import { checkOptions, describe, warn } from "./options.js";
 
 declare const keyHash: unique symbol;
 
@@ -11,10 +11,11 @@ export type KeyHash = string & { readonly [keyHash]: true };
 
 /**
  * A secret of the service that goes into every hash, so that a stolen table alone proves nothing. A plain
- * string is version `v1`; give versions to replace it without reissuing keys.
+ * string is version `v1`; give versions to replace it without reissuing keys. Keys that were stored without a
+ * pepper are not found with one: reissue them.
  *
  * @example
- * { current: "v2", keys: { v1: process.env.PEPPER_V1, v2: process.env.PEPPER_V2 } }
+ * const pepper: Pepper = { current: "v2", keys: { v1: readSecret("pepper-1"), v2: readSecret("pepper-2") } };
  */
 export type Pepper =
   | string
@@ -50,6 +51,9 @@ export function hashSecret(secret: string, pepper?: Pepper): KeyHash {
 
 /** @throws TypeError when a pepper is empty, or the current version is not among its keys. */
 export function createHashers(pepper: Pepper | undefined): Hashers {
+  if (pepper === null || (typeof pepper !== "string" && typeof pepper !== "object" && pepper !== undefined)) {
+    throw new TypeError(`pepper: expected a text or { current, keys }, got ${describe(pepper)}`);
+  }
   if (pepper === undefined) return [(secret) => hash("sha256", secret, "hex") as KeyHash];
   const { current, keys } = typeof pepper === "string" ? { current: "v1", keys: { v1: pepper } } : pepper;
   if (typeof pepper !== "string") checkOptions("pepper", pepper, ["current", "keys"]);

@@ -74,8 +74,14 @@ const MOST_SECRET_CHARACTERS = 512;
  * @example
  * const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false }); // a bare 32-hex key
  */
-export function keyFormat(options: KeyFormatOptions): GeneratedKeyFormat {
-  checkOptions("keyFormat", options, ["prefix", "environments", "alphabet", "length", "checksum"]);
+export function keyFormat(given: KeyFormatOptions): GeneratedKeyFormat {
+  const options = checkOptions("keyFormat", given, [
+    "prefix",
+    "environments",
+    "alphabet",
+    "length",
+    "checksum",
+  ]);
   const { prefix, environments, length = 32, checksum = true } = options;
   const alphabet = readAlphabet(options.alphabet ?? "base62");
   checkPrefix(prefix);

@@ -1,9 +1,9 @@
 import { cidrProblem } from "./cidr.js";
+import { DURATION_FORM, milliseconds } from "./duration.js";
 import { KeyInputError } from "./errors.js";
 import type { KeyFormat } from "./key-format.js";
-import { checkOptions, describe } from "./options.js";
-import type { RateLimit } from "./rate-limit.js";
-import { deepFreeze, type KeyMetadata } from "./record.js";
+import { describe } from "./options.js";
+import { deepFreeze, type KeyMetadata, type RateLimit } from "./record.js";
 import type { Scopes } from "./scopes.js";
 
 // Readers of what a manager is given: each answers a clean copy, or throws a KeyInputError with the member's
@@ -55,6 +55,7 @@ export function readAllowlist(path: string, value: unknown): readonly string[] |
 
 export function readRateLimit(path: string, value: unknown): RateLimit | null {
   if (value === undefined || value === null) return null;
+  checkInput(path, value, ["limit", "windowSeconds"]);
   const { limit, windowSeconds } = value as Partial<RateLimit>;
   for (const [member, number] of [
     ["limit", limit],
@@ -98,15 +99,32 @@ export function readExpiry(path: string, value: unknown, now: Date): Date | null
   return date;
 }
 
-/** @throws TypeError for an unknown option: a misspelt overlap would cut clients off. */
+/** Reads a length of time as milliseconds. */
+export function readDuration(path: string, value: unknown): number {
+  const result = milliseconds(value);
+  if (result === undefined) throw new KeyInputError(path, DURATION_FORM);
+  return result;
+}
+
+/** An unknown member is refused: a misspelt overlap would cut clients off, a misspelt allowlist would be none. */
+export function checkInput(where: string, input: unknown, known: readonly string[]): void {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    throw new KeyInputError(where, `needs an object, got ${describe(input)}`);
+  }
+  const unknown = Object.keys(input).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new KeyInputError(unknown, `is not a member that ${where} knows; it knows ${known.join(", ")}`);
+  }
+}
+
 export function readOptions<T extends object>(where: string, options: T, ...more: string[]): T {
-  checkOptions(where, options, ["actor", ...more]);
+  checkInput(where, options, ["actor", ...more]);
   return options;
 }
 
 /** @throws KeyInputError for a filter that is there but undefined: it would list the keys of everybody. */
 export function checkFilter(where: string, query: object, known: readonly string[]): void {
-  checkOptions(where, query, known);
+  checkInput(where, query, known);
   for (const [name, value] of Object.entries(query)) {
     if (typeof value !== "string" && name !== "limit") {
       throw new KeyInputError(name, `must be a text, got ${describe(value)}; leave it out to list all`);
@@ -175,7 +193,10 @@ function readLine(path: string, value: unknown, most: number): string {
 }
 
 function checkJson(path: string, value: unknown, depth: number): void {
-  if (typeof value === "string") return checkStorable(path, value);
+  if (typeof value === "string") {
+    checkStorable(path, value);
+    return;
+  }
   if (value === null || typeof value === "boolean" || Number.isFinite(value)) return;
   if (depth > 8) throw new KeyInputError(path, "is nested too deeply");
   if (Array.isArray(value)) {
@@ -184,7 +205,11 @@ function checkJson(path: string, value: unknown, depth: number): void {
     for (const [name, member] of Object.entries(value)) {
       if (name === "__proto__") throw new KeyInputError(path, "must not have a member __proto__");
       checkStorable(path, name);
-      checkJson(`${path}.${name}`, member, depth + 1);
+      checkJson(
+        `${path}.${/^\w{1,64}$/.test(name) ? name : JSON.stringify(name.slice(0, 64))}`,
+        member,
+        depth + 1,
+      );
     }
   } else throw new KeyInputError(path, `must hold JSON values only, got ${describe(value)}`);
 }

@@ -11,31 +11,46 @@ type Answer = VerifiableRecord | null | undefined;
 /** Looks a hash up: at once when the store answers at once, else as a promise. Fails with a StoreError only. */
 export type Lookup = (hash: KeyHash) => Awaitable<Answer>;
 
+/** Finds the record of a secret; `undefined` when there is none. */
+export type Finder = (secret: string) => Awaitable<VerifiableRecord | undefined>;
+
 /**
- * Finds the record of a secret under the current pepper, then under older ones, and makes sure that it is a
- * record, and the right one: a store that compared too little must not let anybody in.
+ * Makes the look-up of a verifier, which looks under the current pepper, then under older ones, and makes sure
+ * that what it finds is a record, and the right one: a store that compared too little must not let anybody in.
  *
- * @throws StoreError when the store fails, or answers anything else.
+ * It fails with a StoreError, within `timeoutMs`, when the store fails, is slow or answers anything else.
  */
-export function findRecord(
-  secret: string,
-  hashers: Hashers,
-  lookup: Lookup,
-  index = 0,
-): Awaitable<VerifiableRecord | undefined> {
-  const hasher = hashers[index];
-  if (hasher === undefined) return undefined;
-  const hash = hasher(secret);
-  const recognise = (answer: Answer) => {
-    if (answer === undefined || answer === null) return findRecord(secret, hashers, lookup, index + 1);
-    if (!isReadableRecord(answer))
-      throw new StoreError("The key store answered something that is not a key record");
-    if (!sameHash(answer.hash, hash))
-      throw new StoreError("The key store answered the record of another hash");
-    return answer;
+export function createFinder(store: KeyStore, hashers: Hashers, timeoutMs: number): Finder {
+  const lookup = createLookup(store, timeoutMs);
+
+  const find = (secret: string, index: number): Awaitable<VerifiableRecord | undefined> => {
+    const hasher = hashers[index];
+    if (hasher === undefined) return undefined;
+    const hash = hasher(secret);
+    const recognise = (answer: Answer): Awaitable<VerifiableRecord | undefined> => {
+      if (answer === undefined || answer === null) return find(secret, index + 1);
+      if (!isReadableRecord(answer)) {
+        throw new StoreError("The key store answered something that is not a key record");
+      }
+      if (!sameHash(answer.hash, hash)) {
+        throw new StoreError("The key store answered the record of another hash");
+      }
+      return answer;
+    };
+    const answer = lookup(hash);
+    return isPromiseLike(answer) ? answer.then(recognise) : recognise(answer);
   };
-  const answer = lookup(hash);
-  return isPromiseLike(answer) ? answer.then(recognise) : recognise(answer);
+
+  if (hashers.length === 1) return (secret) => find(secret, 0);
+  return (secret) => {
+    const found = find(secret, 0);
+    return isPromiseLike(found) ? withinTime(found, timeoutMs) : found;
+  };
+}
+
+/** Puts a store behind a time limit, and lets look-ups share calls. */
+export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
+  return store.findManyByHash === undefined ? sharing(store, timeoutMs) : batching(store, timeoutMs);
 }
 
 interface Flight {
@@ -46,31 +61,34 @@ interface Flight {
 }
 
 /**
- * Puts the store behind a time limit, and lets look-ups of one hash share calls: however many requests bring
- * the same key at once, a quick store sees one call, and one after it for all who came while it ran.
+ * However many requests bring the same key at once, a quick store sees one call, and one after it for all who
+ * came while it ran.
  *
  * A request never shares a call that had started before it arrived. That call may have read the key before a
  * revocation which the request comes after, and would let it in. Nor does it wait long for that call to end:
  * after a tenth of the time limit the next one starts beside it, so that one call that hangs holds up nobody.
  */
-export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
-  const ask =
-    store.findManyByHash === undefined ? (hash: KeyHash) => store.findByHash(hash) : inBatches(store);
+function sharing(store: KeyStore, timeoutMs: number): Lookup {
   const flights = new Map<KeyHash, Flight>();
+
+  const land = (hash: KeyHash, flight: Flight): void => {
+    if (flights.get(hash) === flight) flights.delete(hash);
+  };
 
   const depart = (hash: KeyHash): Awaitable<Answer> => {
     let answer: Awaitable<Answer>;
     try {
-      answer = ask(hash);
+      answer = store.findByHash(hash);
       if (!isPromiseLike(answer)) return answer;
     } catch (error) {
       throw failed(error);
     }
     const result = withinTime(answer, timeoutMs);
-    const land = () => {
-      if (flights.get(hash) === flight) flights.delete(hash);
-    };
-    const flight: Flight = { over: result.then(land, land) };
+    const over = result.then(
+      () => land(hash, flight),
+      () => land(hash, flight),
+    );
+    const flight: Flight = { over };
     flights.set(hash, flight);
     return result;
   };
@@ -79,10 +97,52 @@ export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
     const flight = flights.get(hash);
     if (flight === undefined) return depart(hash);
     flight.next ??= withinTime(
-      atMost(flight.over, timeoutMs / 10).then(() => depart(hash)),
+      atMost(flight.over, timeoutMs / 10).then(() => {
+        land(hash, flight); // who comes from now on must not share the call that starts here
+        return depart(hash);
+      }),
       timeoutMs,
     );
     return flight.next;
+  };
+}
+
+const MOST_IN_A_BATCH = 500;
+
+interface Batch {
+  /** Every hash once, and its place. */
+  readonly places: Map<KeyHash, number>;
+  readonly answers: Promise<readonly Answer[]>;
+}
+
+/** Gathers the look-ups of one turn of the event loop, so that they travel as one call. */
+function batching(store: KeyStore, timeoutMs: number): Lookup {
+  let batch: Batch | undefined;
+
+  const open = (): Batch => {
+    const places = new Map<KeyHash, number>();
+    const answers = new Promise<readonly Answer[]>((resolve, reject) => {
+      setImmediate(() => {
+        if (batch?.places === places) batch = undefined; // who comes from now on must not share this call
+        const hashes = [...places.keys()];
+        const ask = async () => {
+          const found = await store.findManyByHash?.(hashes);
+          if (Array.isArray(found) && found.length === hashes.length) return found;
+          throw new StoreError("The key store answered another number of records than it was asked for");
+        };
+        withinTime(ask(), timeoutMs).then(resolve, reject);
+      });
+    });
+    return { places, answers };
+  };
+
+  return async (hash) => {
+    if (batch === undefined || (batch.places.size >= MOST_IN_A_BATCH && !batch.places.has(hash)))
+      batch = open();
+    const { places, answers } = batch;
+    const place = places.get(hash) ?? places.size;
+    places.set(hash, place);
+    return (await answers)[place];
   };
 }
 
@@ -127,37 +187,4 @@ export function failed(error: unknown, what: string = STORE): StoreError {
   const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
   return new StoreError(`${what} failed${kind && ` (${kind})`}`, error);
-}
-
-const MOST_IN_A_BATCH = 500;
-
-/** Gathers the look-ups of one turn of the event loop, so that they travel as one call. */
-function inBatches(store: KeyStore): (hash: KeyHash) => Promise<Answer> {
-  let batch: { hashes: KeyHash[]; answers: Promise<readonly Answer[]> } | undefined;
-
-  const open = () => {
-    const hashes: KeyHash[] = [];
-    const answers = new Promise<readonly Answer[]>((resolve, reject) => {
-      setImmediate(() => {
-        if (batch?.hashes === hashes) batch = undefined;
-        Promise.resolve()
-          .then(() => store.findManyByHash?.(hashes))
-          .then((found) => {
-            if (Array.isArray(found) && found.length === hashes.length) resolve(found);
-            else
-              reject(
-                new StoreError("The key store answered another number of records than it was asked for"),
-              );
-          })
-          .catch(reject);
-      });
-    });
-    return { hashes, answers };
-  };
-
-  return async (hash) => {
-    if (batch === undefined || batch.hashes.length >= MOST_IN_A_BATCH) batch = open();
-    const index = batch.hashes.push(hash) - 1;
-    return (await batch.answers)[index];
-  };
 }

@@ -2,8 +2,7 @@ import type { Duration } from "./duration.js";
 import type { Observer } from "./events.js";
 import type { Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
-import type { RateLimit } from "./rate-limit.js";
-import type { ApiKey, KeyMetadata, KeyStatus } from "./record.js";
+import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "./record.js";
 import type { Scopes } from "./scopes.js";
 import type { AuditEntry, ManagedKeyStore, Page } from "./store.js";
 
@@ -39,6 +38,7 @@ export interface CreateKey<S extends string = string> {
   readonly expiresAt?: Date | string | null;
   /** JSON values: at most 100 members and 16 KiB. */
   readonly metadata?: KeyMetadata | null;
+  /** Counted by the `rateLimiter` of the verifier; without one it is not in force. */
   readonly rateLimit?: RateLimit | null;
 }
 
@@ -89,7 +89,7 @@ export interface KeyManager<S extends string = string> {
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
    */
-  create(input: CreateKey<S>, actor?: string): Promise<IssuedKey>;
+  create(input: CreateKey<S>, actor?: string | ActorOption): Promise<IssuedKey>;
   /** The key, or `undefined`. */
   get(id: string): Promise<ApiKey | undefined>;
   /** A page of keys, newest first. */
@@ -110,7 +110,7 @@ export interface KeyManager<S extends string = string> {
   /**
    * Issues a successor with the same owner, scopes, allowlist, limits and expiry, and lets the old key work
    * for `overlap` more, but never longer than it would have. Without an overlap it stops at once. Of
-   * concurrent rotations one wins.
+   * concurrent rotations one wins. The rotation stands in the audit trail of the old key.
    *
    * @throws KeyStateError for a key that is revoked, expired or already rotated.
    *

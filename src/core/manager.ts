@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { milliseconds } from "./duration.js";
-import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError } from "./errors.js";
+import { DURATION_FORM, milliseconds } from "./duration.js";
+import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "./errors.js";
 import { checkObservers, emit } from "./events.js";
 import { createHashers } from "./hash.js";
 import { startOf } from "./key-format.js";
 import {
   checkFilter,
+  checkInput,
   readAllowlist,
+  readDuration,
   readEnvironment,
   readExpiry,
   readId,
@@ -19,10 +21,11 @@ import {
 } from "./key-input.js";
 import { failed } from "./lookup.js";
 import type { KeyManager, KeyManagerOptions } from "./manager-api.js";
-import { checkFunction, checkMethods, checkOptions } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, refuseUndefined } from "./options.js";
 import {
   type ApiKey,
   deepFreeze,
+  isExpired,
   isPresent,
   type KeyRecord,
   type KeyStatus,
@@ -57,9 +60,10 @@ const CONFLICT = "The key was changed by others each time; read it and try again
  * @example
  * const manager = createKeyManager({ store, scopes, format, maxLifetime: "365d" });
  */
-export function createKeyManager<S extends string>(options: KeyManagerOptions<S>): KeyManager<S> {
+export function createKeyManager<S extends string>(given: KeyManagerOptions<S>): KeyManager<S> {
   const where = "createKeyManager";
-  checkOptions(where, options, OPTIONS);
+  const options = checkOptions(where, given, OPTIONS);
+  refuseUndefined(where, options, "pepper");
   const { store, scopes, format, clock, observers = [] } = options;
   checkMethods(where, "store", store, STORE);
   checkMethods(where, "scopes", scopes, ["isGrantable", "get"]);
@@ -67,10 +71,10 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
   checkFunction(where, "clock", clock);
   checkObservers(where, observers);
   const [hash] = createHashers(options.pepper);
-  const longest =
-    options.maxLifetime === undefined
-      ? undefined
-      : milliseconds(`${where}: "maxLifetime"`, options.maxLifetime);
+  const longest = milliseconds(options.maxLifetime);
+  if (options.maxLifetime !== undefined && !longest) {
+    throw new TypeError(`${where}: "maxLifetime" ${DURATION_FORM}, and not 0`);
+  }
 
   const now = (): Date => {
     const date = clock === undefined ? new Date() : new Date(clock());
@@ -81,12 +85,12 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
   const latestExpiry = (createdAt: Date): Date | null =>
     longest === undefined ? null : new Date(createdAt.getTime() + longest);
 
-  const boundExpiry = (expiresAt: Date | null, createdAt: Date): Date | null => {
+  const boundExpiry = (expiresAt: Date | null, createdAt: Date, at: Date): Date | null => {
     const latest = latestExpiry(createdAt);
-    if (latest === null || expiresAt === null) return expiresAt ?? latest;
-    if (expiresAt > latest)
-      throw new KeyInputError("expiresAt", `must be within ${options.maxLifetime} of creation`);
-    return expiresAt;
+    if (latest === null) return expiresAt;
+    const bounded = expiresAt ?? latest;
+    if (bounded <= latest && bounded > at) return bounded;
+    throw new KeyInputError("expiresAt", `must be within ${options.maxLifetime} of creation`);
   };
 
   const issue = (
@@ -96,7 +100,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     >,
     at: Date,
   ): { secret: string; record: KeyRecord } => {
-    const secret = format.generate?.(members.environment ?? undefined) as string;
+    const secret = format.generate?.(format.environments && (members.environment ?? undefined)) as string;
     if (!format.parse(secret)) throw new TypeError(`${where}: "format" does not recognise what it generates`);
     const record = {
       ...UNUSED,
@@ -147,7 +151,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
       const decision = decide(record, at);
       if (decision === undefined) return toApiKey(record, at.getTime());
       const changed = { updatedAt: at, ...decision.change };
-      if (await asked(() => store.update(id, record.version, changed, decision.audit))) {
+      if (await written(() => store.update(id, record.version, changed, decision.audit))) {
         announce(decision.audit);
         return toApiKey({ ...record, ...changed }, at.getTime());
       }
@@ -156,8 +160,9 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
   };
 
   const manager: KeyManager<S> = {
-    async create(input, actor) {
-      checkOptions("create", input, CREATE);
+    async create(input, by) {
+      checkInput("create", input, CREATE);
+      const { actor } = typeof by === "object" ? readOptions("create", by) : { actor: by };
       const at = now();
       const { secret, record } = issue(
         {
@@ -166,7 +171,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
           scopes: readScopes("scopes", input.scopes, scopes),
           environment: readEnvironment(input.environment, format),
           ipAllowlist: readAllowlist("ipAllowlist", input.ipAllowlist),
-          expiresAt: boundExpiry(readExpiry("expiresAt", input.expiresAt, at), at),
+          expiresAt: boundExpiry(readExpiry("expiresAt", input.expiresAt, at), at, at),
           metadata: readMetadata("metadata", input.metadata),
           rateLimit: readRateLimit("rateLimit", input.rateLimit),
           replaces: null,
@@ -208,11 +213,12 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
     async update(id, input, options = {}) {
       const { actor } = readOptions("update", options);
       if (typeof input === "object" && input !== null && "scopes" in input) {
-        throw new TypeError(
-          "update: the scopes of a key are fixed at creation; create a new key with other scopes",
+        throw new KeyInputError(
+          "scopes",
+          "of a key are fixed at creation; create a new key with other scopes",
         );
       }
-      checkOptions("update", input, UPDATE);
+      checkInput("update", input, UPDATE);
       return change(id, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be changed");
         const changed: {
@@ -229,7 +235,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
               "The expiry of a rotated key is the end of its overlap; change its successor",
             );
           }
-          changed.expiresAt = boundExpiry(readExpiry("expiresAt", input.expiresAt, at), record.createdAt);
+          changed.expiresAt = boundExpiry(readExpiry("expiresAt", input.expiresAt, at), record.createdAt, at);
         }
         const members = Object.keys(changed);
         if (members.length === 0) return undefined;
@@ -278,14 +284,14 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
 
     async rotate(id, options = {}) {
       const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap");
-      const overlapMs = milliseconds("rotate: overlap", overlap);
+      const overlapMs = readDuration("overlap", overlap);
       for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         const old = await find(id);
         const at = now();
         const status = keyStatus(old, at.getTime());
         if (isPresent(old.rotatedAt))
           throw new KeyStateError("The key is already rotated; rotate its successor");
-        if (status === "revoked" || isPast(old.expiresAt, at)) {
+        if (status === "revoked" || isExpired(old, at.getTime())) {
           throw new KeyStateError(
             `A key that is ${status === "revoked" ? status : "expired"} cannot be rotated`,
           );
@@ -309,7 +315,7 @@ export function createKeyManager<S extends string>(options: KeyManagerOptions<S>
           replacedBy: record.id,
           expiresAt: end.toISOString(),
         });
-        if (await asked(() => store.replace(old.id, old.version, changed, record, audit))) {
+        if (await written(() => store.replace(old.id, old.version, changed, record, audit))) {
           announce(audit);
           return { secret, key: toApiKey(record, at.getTime()) };
         }
@@ -369,8 +375,13 @@ function earliest(a: Date | null, b: Date | null): Date | null {
   return a < b ? a : b;
 }
 
-function isPast(date: Date | null, now: Date): boolean {
-  return isPresent(date) && !(now.getTime() < date.getTime());
+/** Asks the store to write. Only `true` says that it did: a driver's own result would pass for it. */
+async function written(question: () => Awaitable<boolean>): Promise<boolean> {
+  const answer: unknown = await asked(question);
+  if (typeof answer === "boolean") return answer;
+  throw new StoreError(
+    "The key store did not say whether it wrote; update() and replace() answer true or false",
+  );
 }
 
 /** Asks the store; what a driver throws becomes a StoreError, so that nobody prints its parameters. */

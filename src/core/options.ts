@@ -1,10 +1,11 @@
 /**
  * Refuses an options argument that is not an object, or that has a member nobody reads: a misspelt security
- * option must fail when the service starts, never be ignored.
+ * option must fail when the service starts, never be ignored. Answers a copy that inherits nothing: an option
+ * that somebody put on `Object.prototype` is none.
  *
  * @throws TypeError that quotes the first unknown member.
  */
-export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
+export function checkOptions<T extends object>(where: string, options: T, known: readonly string[]): T {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new TypeError(`${where}: expected an options object, got ${describe(options)}`);
   }
@@ -13,6 +14,7 @@ export function checkOptions(where: string, options: unknown, known: readonly st
       throw new TypeError(`${where}: unknown option "${name}"; known options are ${known.join(", ")}`);
     }
   }
+  return Object.assign(Object.create(null), options);
 }
 
 /** @throws TypeError when `value` is neither absent nor a function. */
@@ -40,6 +42,16 @@ export function describe(value: unknown): string {
 /** Whether a value has to be awaited. Awaiting only then keeps a synchronous store free of microtasks. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/**
+ * Refuses an option that was meant and came out empty, such as a variable of the environment that is not set:
+ * without it a guard would be down.
+ */
+export function refuseUndefined<T extends object>(where: string, options: T, name: keyof T & string): void {
+  if (Object.hasOwn(options, name) && options[name] === undefined) {
+    throw new TypeError(`${where}: "${name}" is undefined; leave it out if it is not meant to be in force`);
+  }
 }
 
 /** Warns the operator of a set-up that is allowed but should not stay, with a code to silence it by. */

@@ -32,6 +32,7 @@ export class ApiKeyPrincipal<S extends string> implements Principal<S> {
   readonly ownerId: string;
   readonly environment: string | undefined;
   readonly #record: VerifiableRecord;
+  readonly #granted: readonly string[];
   readonly #registry: Scopes<S>;
   readonly #request: AuthRequest;
   readonly #now: number;
@@ -44,6 +45,8 @@ export class ApiKeyPrincipal<S extends string> implements Principal<S> {
     this.ownerId = record.ownerId;
     this.environment = record.environment ?? undefined;
     this.#record = record;
+    // The store's own list, if it can still change, must not decide later what this request may do.
+    this.#granted = Object.isFrozen(record.scopes) ? record.scopes : [...record.scopes];
     this.#registry = registry;
     this.#request = request;
     this.#now = now;
@@ -51,7 +54,7 @@ export class ApiKeyPrincipal<S extends string> implements Principal<S> {
   }
 
   get scopes(): readonly S[] {
-    this.#scopes ??= definedScopes(this.#record.scopes, this.#registry);
+    this.#scopes ??= definedScopes(this.#granted, this.#registry);
     return this.#scopes;
   }
 
@@ -66,7 +69,7 @@ export class ApiKeyPrincipal<S extends string> implements Principal<S> {
   }
 
   can(scope: S): boolean {
-    return this.#registry.holds(this.#record.scopes, scope);
+    return this.#registry.holds(this.#granted, scope);
   }
 
   toJSON(): Pick<Principal<S>, "type" | "id" | "ownerId" | "environment" | "scopes" | "requestId"> {

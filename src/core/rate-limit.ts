@@ -1,14 +1,6 @@
 import type { VerifiableRecord } from "./record.js";
 import type { AuthRequest } from "./request.js";
 
-/** The limit that a key carries: so many requests in a window. */
-export interface RateLimit {
-  /** Requests. */
-  readonly limit: number;
-  /** Seconds. */
-  readonly windowSeconds: number;
-}
-
 /** One window and where it stands. */
 export interface RateLimitState {
   /** The policy's name on the wire. */
@@ -29,7 +21,7 @@ export interface RateLimitDecision {
 
 /**
  * Counts requests. It is asked last, when everything else allows the request, so that a refused one never
- * counts. When it throws, the request is refused with 503.
+ * counts; two guards in front of one route ask it twice. When it throws, the request is refused with 503.
  */
 export interface RateLimiter {
   consume(
@@ -46,7 +38,10 @@ export function rateLimitHeaders({ allowed, states }: RateLimitDecision): Record
   const headers: Record<string, string> = {};
   if (states.length > 0) {
     headers.RateLimit = states
-      .map(({ name, remaining, resetSeconds }) => `"${name}";r=${whole(remaining)};t=${whole(resetSeconds)}`)
+      .map(
+        ({ name, remaining, resetSeconds }) =>
+          `"${name}";r=${whole(Math.floor(remaining))};t=${whole(resetSeconds)}`,
+      )
       .join(", ");
     headers["RateLimit-Policy"] = states
       .map(({ name, limit, windowSeconds }) => `"${name}";q=${whole(limit)};w=${whole(windowSeconds)}`)
@@ -77,5 +72,6 @@ export function isRateLimitDecision(value: unknown): value is RateLimitDecision 
 }
 
 function whole(value: number): number {
-  return Math.max(0, Math.ceil(value));
+  // RFC 9651, 3.3.1: an integer has at most 15 digits.
+  return Math.min(999_999_999_999_999, Math.max(0, Math.ceil(value)));
 }

@@ -1,11 +1,18 @@
 import type { KeyHash } from "./hash.js";
-import type { RateLimit } from "./rate-limit.js";
 
 /** Whether a key works, and if not, why. `retiring`: rotated, and its overlap still runs. */
 export type KeyStatus = "active" | "disabled" | "expired" | "revoked" | "retiring";
 
 /** What the host wants to keep with a key: JSON values, by name. */
 export type KeyMetadata = Readonly<Record<string, unknown>>;
+
+/** The limit that a key carries: so many requests in a window. */
+export interface RateLimit {
+  /** Requests. */
+  readonly limit: number;
+  /** Seconds. */
+  readonly windowSeconds: number;
+}
 
 /** What a store keeps of a key. The manager writes every member; `null` stands for none. */
 export interface KeyRecord {
@@ -50,7 +57,10 @@ export interface KeyRecord {
  * `scopes` are required. A member that is absent, `undefined` or `null` stands for none: no allowlist, no
  * expiry, not disabled, not revoked. So read every column that your table has.
  */
-export type VerifiableRecord = Pick<KeyRecord, "id" | "hash" | "ownerId" | "scopes"> & {
+export type VerifiableRecord = Pick<KeyRecord, "id" | "ownerId" | "scopes"> & {
+  /** The hash that the store has, to be compared again; not the one that it was asked for. */
+  readonly hash: string;
+} & {
   readonly [Member in Exclude<keyof KeyRecord, "id" | "hash" | "ownerId" | "scopes">]?:
     | KeyRecord[Member]
     | null
@@ -72,8 +82,13 @@ export type ApiKey = Omit<KeyRecord, "hash" | "version" | "createdAt" | "updated
 export function keyStatus(record: VerifiableRecord, now: number): KeyStatus {
   if (isPresent(record.revokedAt)) return "revoked";
   if (isPresent(record.disabledAt)) return "disabled";
-  if (isPresent(record.expiresAt) && !(now < timeOf(record.expiresAt))) return "expired";
+  if (isExpired(record, now)) return "expired";
   return isPresent(record.rotatedAt) ? "retiring" : "active";
+}
+
+/** Whether the expiry of a key has come, also for one that is disabled or revoked. */
+export function isExpired({ expiresAt }: Pick<VerifiableRecord, "expiresAt">, now: number): boolean {
+  return isPresent(expiresAt) && !(now < timeOf(expiresAt));
 }
 
 /** Whether a store's answer has the shape of a record. Its dates are read one by one, later. */

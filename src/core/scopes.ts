@@ -45,7 +45,7 @@ export interface Scopes<S extends string = string> {
    *
    * @example
    * scopes.explain(["fleet:admin"], "vehicles:read");
-   * // { granted: true, missing: [], via: { "vehicles:read": ["fleet:admin", "vehicles:write", "vehicles:read"] } }
+   * // { granted: true, missing: [], via: { "vehicles:read": ["fleet:admin", "vehicles:read"] } }
    */
   explain(granted: readonly string[], required: Requirement<S>): ScopeExplanation<S>;
   /**

@@ -32,6 +32,10 @@ export interface KeyStore {
 /**
  * What a manager needs of a store. Every change of state is compare-and-set on `version`, and the audit entry
  * that comes with it is written in the same transaction or not at all.
+ *
+ * Every member of a record comes back as it was written, dates to the millisecond. What cannot be written or
+ * read is an error: a date that is lost must never become none. `keyStoreContract` of `keybearer/testing`
+ * holds a store to all of this.
  */
 export interface ManagedKeyStore extends KeyStore {
   findById(id: string): Awaitable<KeyRecord | undefined>;
@@ -54,7 +58,7 @@ export interface ManagedKeyStore extends KeyStore {
   ): Awaitable<boolean>;
   /** Moves `lastUsedAt` forward for each id, never back; touches neither version nor state. */
   touch(uses: ReadonlyMap<string, Date>): Awaitable<void>;
-  /** Newest first; continues behind `cursor`. */
+  /** Newest first, by time and then id; continues behind `cursor`. */
   auditTrail(query: AuditQuery): Awaitable<Page<AuditEntry>>;
 }
 

@@ -2,10 +2,18 @@ import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from ".
 import { type CredentialOptions, type CredentialSource, credentialSource } from "./credential.js";
 import { StoreError } from "./errors.js";
 import { checkObservers, type Observer } from "./events.js";
-import { createHashers, type Hashers, type Pepper } from "./hash.js";
+import { createHashers, type Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
-import { createLookup, failed, type Lookup, withinTime } from "./lookup.js";
-import { checkFunction, checkMethods, checkOptions, describe, isPromiseLike, warn } from "./options.js";
+import { createFinder, type Finder, failed, withinTime } from "./lookup.js";
+import {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  describe,
+  isPromiseLike,
+  refuseUndefined,
+  warn,
+} from "./options.js";
 import { isRateLimitDecision, type RateLimitDecision, type RateLimiter } from "./rate-limit.js";
 import type { VerifiableRecord } from "./record.js";
 import { createRefusals, type Refusals } from "./refusals.js";
@@ -65,8 +73,7 @@ export interface PreparedVerifier<S extends string> {
   readonly formats: readonly KeyFormat[];
   /** Whether this service serves an environment; a secret that names none is judged by its record. */
   readonly serves: (environment: string | undefined) => boolean;
-  readonly hashers: Hashers;
-  readonly lookup: Lookup;
+  readonly find: Finder;
   readonly clientIp: ClientIpResolver;
   readonly limit: (
     record: VerifiableRecord,
@@ -79,13 +86,13 @@ export interface PreparedVerifier<S extends string> {
 }
 
 /** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
-export function prepareVerifier<S extends string>(options: VerifierOptions<S>): PreparedVerifier<S> {
+export function prepareVerifier<S extends string>(given: VerifierOptions<S>): PreparedVerifier<S> {
   const where = "createVerifier";
-  checkOptions(where, options, OPTIONS);
+  const options = checkOptions(where, given, OPTIONS);
   const { store, scopes, clock, observers = [], storeTimeoutMs = 250, rateLimiter } = options;
   checkMethods(where, "store", store, ["findByHash"]);
   checkFunction(where, "store.findManyByHash", store.findManyByHash);
-  checkMethods(where, "scopes", scopes, ["holds", "explain", "assertRequirement"]);
+  checkMethods(where, "scopes", scopes, ["holds", "get", "assertRequirement"]);
   checkFunction(where, "clock", clock);
   checkObservers(where, observers);
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
@@ -96,11 +103,7 @@ export function prepareVerifier<S extends string>(options: VerifierOptions<S>): 
   if (options.exposeKeyState !== undefined && typeof options.exposeKeyState !== "boolean") {
     throw new TypeError(`${where}: "exposeKeyState" must be true or false`);
   }
-  for (const name of ["environment", "pepper"] as const) {
-    if (name in options && options[name] === undefined) {
-      warn("KEYBEARER_UNDEFINED_OPTION", `${where}: "${name}" is there but undefined, so it is not in force`);
-    }
-  }
+  for (const name of ["environment", "pepper"] as const) refuseUndefined(where, options, name);
   const formats = readFormats(where, options.format);
   const source = credentialSource(options.credential);
   return {
@@ -108,8 +111,7 @@ export function prepareVerifier<S extends string>(options: VerifierOptions<S>): 
     source,
     formats,
     serves: readEnvironments(where, options.environment, formats),
-    hashers: createHashers(options.pepper),
-    lookup: createLookup(store, storeTimeoutMs),
+    find: createFinder(store, createHashers(options.pepper), storeTimeoutMs),
     clientIp: clientIpResolver(options),
     limit: boundedLimiter(rateLimiter, storeTimeoutMs),
     refusals: createRefusals(scopes, source, options.realm ?? "api", options.exposeKeyState ?? false),
@@ -132,7 +134,10 @@ function readEnvironments(
 ): (environment: string | undefined) => boolean {
   if (environment === undefined) return () => true;
   const names: readonly unknown[] = Array.isArray(environment) ? environment : [environment];
-  const known = formats.flatMap((format) => format.environments ?? []);
+  // A format that lists none may still tell one from a secret.
+  const known = formats.some((format) => format.environments === undefined)
+    ? []
+    : formats.flatMap((format) => format.environments ?? []);
   for (const name of names) {
     if (typeof name !== "string" || name === "") {
       throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${describe(name)}`);
@@ -149,11 +154,23 @@ function readEnvironments(
   return (name) => name === undefined || served.has(name);
 }
 
+/** Without a limiter, a key's limit is not in force: the operator should know. */
+function warningOfLimits(): PreparedVerifier<string>["limit"] {
+  let warned = false;
+  return ({ rateLimit }) => {
+    if (rateLimit && !warned) {
+      warned = true;
+      warn("KEYBEARER_NO_RATE_LIMITER", 'A key has a "rateLimit", but the verifier has no "rateLimiter"');
+    }
+    return undefined;
+  };
+}
+
 function boundedLimiter(
   limiter: RateLimiter | undefined,
   timeoutMs: number,
 ): PreparedVerifier<string>["limit"] {
-  if (limiter === undefined) return () => undefined;
+  if (limiter === undefined) return warningOfLimits();
   const what = "The rate limiter";
   const trust = (decision: RateLimitDecision) => {
     if (!isRateLimitDecision(decision))

@@ -3,7 +3,6 @@ import type { AuthError } from "./errors.js";
 import { type DenialReason, emit, type KeyEvent, type KeyIdentity, type RequestFacts } from "./events.js";
 import { judgeKey, judgeNetwork } from "./judge.js";
 import { parseSecret } from "./key-format.js";
-import { findRecord } from "./lookup.js";
 import { isPromiseLike } from "./options.js";
 import { ApiKeyPrincipal, type Principal } from "./principal.js";
 import { type RateLimitDecision, rateLimitHeaders } from "./rate-limit.js";
@@ -56,7 +55,7 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
  * const auth = expressAuth(verifier);
  */
 export function createVerifier<S extends string>(options: VerifierOptions<S>): Verifier<S> {
-  const { scopes, source, formats, serves, hashers, lookup, clientIp, limit, refusals, observers, now } =
+  const { scopes, source, formats, serves, find, clientIp, limit, refusals, observers, now } =
     prepareVerifier(options);
 
   const observed = observers.length > 0;
@@ -71,7 +70,7 @@ export function createVerifier<S extends string>(options: VerifierOptions<S>): V
       if (parsed === undefined) return deny(attempt, "unrecognized_format");
       if (!serves(parsed.environment)) return deny(attempt, "wrong_environment");
 
-      const found = findRecord(secret, hashers, lookup);
+      const found = find(secret);
       const record = isPromiseLike(found) ? await found : found;
       if (record === undefined) return deny(attempt, "unknown_key");
       attempt.record = record;

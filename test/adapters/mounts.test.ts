@@ -49,8 +49,12 @@ async function peek(request: Request): Promise<Response> {
   return new Response("too large", { status: 413 });
 }
 
+/** How many requests the handler has seen. */
+const reached = { count: 0 };
+
 /** The one handler that is mounted everywhere; it knows its whole path. */
 const handler: FetchHandler = (request, connection) => {
+  reached.count++;
   const { pathname } = new URL(request.url);
   if (pathname === "/admin/echo") return echo(request, connection);
   if (pathname === "/admin/show") return show(request, connection);
@@ -316,6 +320,58 @@ describe.each(mounts)("$name", ({ name, start }) => {
   test.each(["", "a b", "a@b", "[::1", "a:99999", "%"])("Host %j: an answer, and no 500", async (host) => {
     const answer = await ask({ host, target: "/admin/open" });
     expect([200, 400, 404]).toContain(answer.status);
+  });
+
+  // The router, and a guard in front of it, see the target as it came; a URL would take these segments away.
+  test.each([
+    "/public/../admin/open",
+    "/public/x/../../admin/open",
+    "/public/%2e%2e/admin/open",
+    "/public/.%2E/admin/open",
+    "/public/%2E./admin/open",
+    "/public/./open",
+    "/public/%2e/open",
+    "/public/..",
+    "/public/x/.",
+    "/public/%2e%2E?a=1",
+    "/public/..?a=1",
+    "/public/x/..\\..\\admin/open",
+    "/public/..\\admin\\open",
+    "/public/x\\y",
+    "/public/%2e%2e\\admin/open",
+  ])("%s is 400, and the handler never sees it", async (target) => {
+    const before = reached.count;
+    for (const method of ["GET", "POST", "HEAD"]) {
+      const answer = await ask({ method, target, headers: [bearer(reader), "Content-Length: 0"] });
+      expect([answer.status, answer.body]).toEqual([400, ""]);
+    }
+    expect(reached.count).toBe(before);
+  });
+
+  test("an absolute target with dot segments is 400 or nowhere", async () => {
+    const before = reached.count;
+    for (const path of ["/public/../admin/open", "/public/%2e%2e/admin/open", "/public/..\\admin/open"]) {
+      expect([400, 404]).toContain((await ask({ target: `http://fleet.test${path}` })).status);
+    }
+    expect(reached.count).toBe(before);
+  });
+
+  test.each([
+    "/public/.well-known/x",
+    "/public/a..b",
+    "/public/..a/b..",
+    "/public/...",
+    "/public/%2e%2e%2e/x",
+    "/public/a%2eb",
+    "/public/..;/x",
+    "/public/a?x=/../b",
+    "/public/a?x=\\y&z=/%2e%2e/",
+    "/public/..%2fadmin",
+  ])("%s is a path like any other", async (target) => {
+    const before = reached.count;
+    const answer = await ask({ target });
+    expect([answer.status, answer.body]).toEqual([404, "no such page"]);
+    expect(reached.count).toBe(before + 1);
   });
 
   test.runIf(name === "fastifyHandler")("the parsers of the app around it stay", async () => {

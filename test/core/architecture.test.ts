@@ -48,7 +48,8 @@ describe("architecture", () => {
     expect(files).toContain("core/verifier.ts");
     expect(imports.length).toBeGreaterThan(files.length);
     expect(told(imports)).toContain("core/cidr.ts imports ipaddr.js");
-    expect(told(imports)).toContain("core/verifier.ts imports ./lookup.js");
+    expect(told(imports)).toContain("core/verifier-options.ts imports ./lookup.js");
+    expect(told(imports)).toContain("observers/last-used.ts imports ../index.js");
     expect(told(imports)).toContain("index.ts imports ./core/verifier.js");
     const lines = files.flatMap(
       (file) => textOf(file).match(/^(?:import|export|\}).* from "[^"]+";$/gm) ?? [],

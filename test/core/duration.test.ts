@@ -12,7 +12,7 @@ test.each([
   ["007d", 604_800_000],
   ["36500d", 3_153_600_000_000],
 ])("%s is %i ms", (text, expected) => {
-  expect(milliseconds("x", text)).toBe(expected);
+  expect(milliseconds(text)).toBe(expected);
 });
 
 test.each([
@@ -46,16 +46,15 @@ test.each([
   Number.POSITIVE_INFINITY,
   ["24h"],
   { toString: () => "24h" },
-])("%j is a TypeError that says where", (value) => {
-  expect(() => milliseconds("rotate: overlap", value)).toThrow(TypeError);
-  expect(() => milliseconds("rotate: overlap", value)).toThrow(/^rotate: overlap: expected a duration/);
+])("%j is none", (value) => {
+  expect(milliseconds(value)).toBeUndefined();
 });
 
 test("property: is the number times its unit", () => {
   const units = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 } as const;
   fc.assert(
     fc.property(fc.nat(36_500), fc.constantFrom(...Object.entries(units)), (count, [unit, size]) => {
-      expect(milliseconds("x", `${count}${unit}`)).toBe(count * size);
+      expect(milliseconds(`${count}${unit}`)).toBe(count * size);
     }),
   );
 });

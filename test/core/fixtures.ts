@@ -105,4 +105,18 @@ export async function thrownBy(action: () => unknown): Promise<unknown> {
   throw new Error("nothing was thrown");
 }
 
+/** Runs while members stand on the prototype of every object. */
+export async function polluted(members: object, run: () => unknown): Promise<void> {
+  const names = Object.keys(members);
+  try {
+    for (const name of names) {
+      const value = (members as Record<string, unknown>)[name];
+      Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true });
+    }
+    await run();
+  } finally {
+    for (const name of names) delete (Object.prototype as Record<string, unknown>)[name];
+  }
+}
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

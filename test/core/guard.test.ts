@@ -8,7 +8,7 @@ import {
   StoreError,
   type Verifier,
 } from "../../src/index.js";
-import { bearer, type FleetScope, format, scopes, service, sleep, storeOf } from "./fixtures.js";
+import { bearer, type FleetScope, format, polluted, scopes, service, sleep, storeOf } from "./fixtures.js";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -95,6 +95,24 @@ describe("arguments of a route", () => {
   ])("%s is a TypeError when the route is made", async (_, args) => {
     const { guard } = await guarded();
     expect(() => guard(...(args as never))).toThrow(TypeError);
+  });
+
+  test("an option that somebody put on every object's prototype is none", async () => {
+    const { guard, secret } = await guarded();
+    await polluted({ optional: true, onError: () => {} }, async () => {
+      const checks = [
+        guard(),
+        guard({}),
+        guard("vehicles:read"),
+        guard("vehicles:read", {}),
+        guard(["vehicles:read"]),
+        guard({ anyOf: ["vehicles:read"] }),
+      ];
+      for (const check of checks) {
+        expect(refusal(await check({ headers: {} })).json.code).toBe("missing_credential");
+        expect((await check(bearer(secret))).pass).toBe(true);
+      }
+    });
   });
 
   test("later changes to the caller's list do nothing", async () => {

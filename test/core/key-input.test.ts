@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  checkInput,
   readAllowlist,
+  readDuration,
   readExpiry,
   readId,
   readMetadata,
@@ -12,16 +14,56 @@ import {
 import { KeyInputError } from "../../src/index.js";
 import { START, scopes } from "./fixtures.js";
 
-/** The error of a reader; its path is part of what is tested. */
-function problem(read: () => unknown): string {
+function caught(read: () => unknown): KeyInputError {
   try {
     read();
   } catch (error) {
-    if (error instanceof KeyInputError) return `${error.path} ${error.problem}`;
+    if (error instanceof KeyInputError) return error;
     throw error;
   }
   throw new Error("it was accepted");
 }
+
+/** The error of a reader; its path is part of what is tested. */
+function problem(read: () => unknown): string {
+  const { path, problem } = caught(read);
+  return `${path} ${problem}`;
+}
+
+describe("readDuration", () => {
+  test("is milliseconds, or an error that shows how a duration looks", () => {
+    expect(readDuration("overlap", "24h")).toBe(86_400_000);
+    expect(readDuration("overlap", "0s")).toBe(0);
+    for (const value of ["24", 24, null, undefined, "36501d"]) {
+      expect(problem(() => readDuration("overlap", value))).toMatch(
+        /^overlap must be a duration such as "30s"/,
+      );
+    }
+  });
+});
+
+describe("checkInput", () => {
+  const check = (input: unknown) => checkInput("create", input, ["a", "b"]);
+
+  test("names the unknown member, and those that are known", () => {
+    expect(check({ a: 1, b: undefined })).toBeUndefined();
+    expect(check({})).toBeUndefined();
+    expect(problem(() => check({ a: 1, c: undefined }))).toBe(
+      "c is not a member that create knows; it knows a, b",
+    );
+    expect(problem(() => check(JSON.parse('{"__proto__":{}}')))).toMatch(/^__proto__ is not a member/);
+  });
+
+  test.each([
+    [undefined, "create needs an object, got undefined"],
+    [null, "create needs an object, got null"],
+    [[], "create needs an object, got an array"],
+    ["hunter2", "create needs an object, got a value of type string"],
+    [() => {}, "create needs an object, got a value of type function"],
+  ])("%j is no input", (input, expected) => {
+    expect(problem(() => check(input))).toBe(expected);
+  });
+});
 
 describe("readExpiry", () => {
   const read = (value: unknown) => readExpiry("expiresAt", value, START);
@@ -274,9 +316,13 @@ describe("readRateLimit", () => {
     [{ limit: 5, windowSeconds: 0 }, "rateLimit.windowSeconds must be a whole number above 0"],
     [{ limit: 5, windowSeconds: "1m" }, "rateLimit.windowSeconds must be a whole number above 0"],
     [{}, "rateLimit.limit must be a whole number above 0"],
-    [5, "rateLimit.limit must be a whole number above 0"],
-    ["5/m", "rateLimit.limit must be a whole number above 0"],
-    [[], "rateLimit.limit must be a whole number above 0"],
+    [5, "rateLimit needs an object, got a value of type number"],
+    ["5/m", "rateLimit needs an object, got a value of type string"],
+    [[], "rateLimit needs an object, got an array"],
+    [
+      { limit: 5, windowSeconds: 60, window: 1 },
+      "window is not a member that rateLimit knows; it knows limit, windowSeconds",
+    ],
   ])("%j", (value, expected) => {
     expect(problem(() => read(value))).toBe(expected);
   });
@@ -348,6 +394,23 @@ describe("readMetadata", () => {
   ])("%s is refused", (_, value, expected) => {
     expect(problem(() => read(value))).toMatch(expected);
   });
+
+  test.each(["a\nb", "a\r\nb", "\u001b[2J", "a.b", "a b", "x".repeat(1_000)])(
+    "a member named %j stands in the path on one line, and shortened",
+    (name) => {
+      const deep = (depth: number): object => (depth === 0 ? {} : { [name]: deep(depth - 1) });
+      for (const value of [deep(10), { [name]: Number.NaN }, { a: { [name]: [() => {}] } }]) {
+        const error = caught(() => read(value));
+        for (const text of [error.message, error.path]) {
+          expect(text).not.toMatch(/\p{Cc}/u);
+          expect(text.length).toBeLessThan(1_000);
+        }
+      }
+      expect(caught(() => read({ [name]: Number.NaN })).path).toBe(
+        `metadata.${JSON.stringify(name.slice(0, 64))}`,
+      );
+    },
+  );
 
   test("the limits themselves are fine", () => {
     expect(Object.keys(read(members(100)) ?? {})).toHaveLength(100);

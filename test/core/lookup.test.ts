@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createHashers } from "../../src/core/hash.js";
-import { createLookup, findRecord } from "../../src/core/lookup.js";
+import { createFinder, createLookup } from "../../src/core/lookup.js";
 import {
   createVerifier,
   hashSecret,
@@ -164,6 +164,74 @@ describe("sharing", () => {
   });
 });
 
+describe("a store that hangs once, and answers at once from then on", () => {
+  /** The first call never ends; the others do what the test says, on the spot. */
+  function once(answer: (hash: KeyHash) => VerifiableRecord | undefined) {
+    let calls = 0;
+    const store = storeOf((hash) => (calls++ === 0 ? new Promise(() => {}) : answer(hash)));
+    return { store, calls: () => calls };
+  }
+
+  test("its settled answer is nobody's who comes later", async () => {
+    let version = 1;
+    const { store, calls } = once((hash) => recordOf(hash, { version }));
+    const lookup = createLookup(store, 200);
+    const stuck = thrownBy(() => lookup(HASH));
+    expect(await Promise.all([lookup(HASH), lookup(HASH)])).toMatchObject([{ version: 1 }, { version: 1 }]);
+    expect(calls()).toBe(2);
+    for (version = 2; version < 5; version++) expect((await lookup(HASH))?.version).toBe(version);
+    expect(await stuck).toBeInstanceOf(StoreError);
+    version = 9;
+    expect(lookup(HASH)).toMatchObject({ version: 9 });
+  });
+
+  test("a revocation between two requests is seen by the second", async () => {
+    let revokedAt: Date | null = null;
+    const { store } = once((hash) => recordOf(hash, { revokedAt }));
+    const verifier = createVerifier({ store, scopes, format, storeTimeoutMs: 200 });
+    const secret = format.generate("live");
+    const stuck = thrownBy(() => verifier.verify(bearer(secret)));
+    expect((await verifier.verify(bearer(secret))).ok).toBe(true);
+    revokedAt = new Date();
+    expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+    await stuck;
+    expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+  });
+
+  test("an exception on the spot is only theirs who waited for it", async () => {
+    let broken = true;
+    const { store } = once((hash) => {
+      if (broken) throw new Error("closed");
+      return recordOf(hash);
+    });
+    const lookup = createLookup(store, 200);
+    const stuck = thrownBy(() => lookup(HASH));
+    for (const error of await Promise.all([0, 1].map(() => thrownBy(() => lookup(HASH))))) {
+      expect(error).toEqual(new StoreError("The key store failed (Error)"));
+    }
+    broken = false;
+    expect((await lookup(HASH))?.hash).toBe(HASH);
+    await stuck;
+    expect((await lookup(HASH))?.hash).toBe(HASH);
+  });
+
+  test("promises first, plain answers later, and promises again", async () => {
+    let version = 0;
+    const lookup = createLookup(
+      storeOf((hash) => {
+        const record = recordOf(hash, { version: ++version });
+        return version % 3 === 0 ? record : sleep(1).then(() => record);
+      }),
+      1_000,
+    );
+    for (let round = 0; round < 20; round++) {
+      const before = version;
+      const answers = await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH)]);
+      for (const answer of answers) expect(answer?.version).toBeGreaterThan(before);
+    }
+  });
+});
+
 describe("time", () => {
   test("a store that hangs is left after the time limit; waiting requests too", async () => {
     const lookup = createLookup(
@@ -298,10 +366,40 @@ describe("findManyByHash", () => {
     expect(answers.map((answer) => answer?.hash)).toEqual(hashes);
   });
 
-  test("one hash is asked once in a batch", async () => {
+  test("one hash is asked once in a batch, and everybody is answered", async () => {
     const { batches, lookup } = batching();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => lookup(HASH)));
+    expect(batches).toEqual([[HASH]]);
+    expect(answers.map((answer) => answer?.hash)).toEqual(Array(10).fill(HASH));
     await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH), lookup(hashes[0] as KeyHash)]);
-    expect(batches).toEqual([[HASH, hashes[0]], [HASH]]);
+    expect(batches.slice(1)).toEqual([[HASH, hashes[0]]]);
+  });
+
+  test("a hash that is there already fits into a batch that is full", async () => {
+    const { batches, lookup } = batching();
+    const wanted = hashes.slice(0, 500);
+    const answers = await Promise.all([...wanted, ...wanted].map((hash) => lookup(hash)));
+    expect(batches.map((batch) => batch.length)).toEqual([500]);
+    expect(answers.map((answer) => answer?.hash)).toEqual([...wanted, ...wanted]);
+  });
+
+  test("a batch that is under way is not shared by those who come later", async () => {
+    const ends: (() => void)[] = [];
+    const { batches, lookup } = batching(async (asked) => {
+      const version = ends.length + 1;
+      await new Promise<void>((resolve) => ends.push(resolve));
+      return asked.map((hash) => recordOf(hash, { version }));
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const answers = [lookup(HASH)];
+    await turn();
+    answers.push(lookup(HASH), lookup(hashes[0] as KeyHash));
+    await turn();
+    answers.push(lookup(HASH));
+    await turn();
+    expect(batches).toEqual([[HASH], [HASH, hashes[0]], [HASH]]);
+    for (const end of ends.reverse()) end();
+    expect((await Promise.all(answers)).map((answer) => answer?.version)).toEqual([1, 2, 2, 3]);
   });
 
   test("answers that are missing, and a list that is not a promise", async () => {
@@ -345,7 +443,7 @@ describe("findManyByHash", () => {
   });
 });
 
-describe("findRecord", () => {
+describe("createFinder", () => {
   const hashers = createHashers({
     current: "v2",
     keys: { v1: "first pepper, long enough", v2: "second pepper, long enough" },
@@ -354,16 +452,31 @@ describe("findRecord", () => {
 
   test("asks under the current pepper first, under older ones only when there is no answer", async () => {
     const asked: KeyHash[] = [];
-    const only = (known: KeyHash) => (hash: KeyHash) => {
-      asked.push(hash);
-      return Promise.resolve(hash === known ? recordOf(hash) : null);
-    };
-    expect((await findRecord("abc", hashers, only(v2)))?.hash).toBe(v2);
+    const only = (known: KeyHash) =>
+      createFinder(
+        storeOf((hash) => {
+          asked.push(hash);
+          return Promise.resolve(hash === known ? recordOf(hash) : null);
+        }),
+        hashers,
+        1_000,
+      );
+    expect((await only(v2)("abc"))?.hash).toBe(v2);
     expect(asked).toEqual([v2]);
-    expect((await findRecord("abc", hashers, only(v1)))?.hash).toBe(v1);
+    expect((await only(v1)("abc"))?.hash).toBe(v1);
     expect(asked).toEqual([v2, v2, v1]);
-    expect(await findRecord("abc", hashers, only(HASH))).toBeUndefined();
+    expect(await only(HASH)("abc")).toBeUndefined();
     expect(asked).toEqual([v2, v2, v1, v2, v1]);
+  });
+
+  test("a store that answers at once is never awaited, under several peppers either", () => {
+    const find = createFinder(
+      storeOf((hash) => (hash === v1 ? recordOf(hash) : undefined)),
+      hashers,
+      1_000,
+    );
+    expect(find("abc")).toEqual(recordOf(v1));
+    expect(find("abd")).toBeUndefined();
   });
 
   test.each([
@@ -374,10 +487,46 @@ describe("findRecord", () => {
     ["true", true],
     ["a list of the record", [recordOf(v2)]],
   ])("%s is a StoreError", async (_, answer) => {
-    expect(() => findRecord("abc", hashers, () => answer as never)).toThrow(StoreError);
-    expect(await thrownBy(() => findRecord("abc", hashers, async () => answer as never))).toBeInstanceOf(
-      StoreError,
+    const over = (store: KeyStore) => createFinder(store, hashers, 1_000);
+    expect(() => over(storeOf(() => answer as never))("abc")).toThrow(StoreError);
+    for (const store of [
+      storeOf(async () => answer as never),
+      { findByHash: () => undefined, findManyByHash: async () => [answer as never] },
+    ]) {
+      expect(await thrownBy(() => over(store)("abc"))).toBeInstanceOf(StoreError);
+    }
+  });
+
+  test("the time limit is for all peppers together", async () => {
+    const three = createHashers({
+      current: "v3",
+      keys: { v1: "first pepper, long enough", v2: "second pepper, long enough", v3: "third, long enough" },
+    });
+    const slowly = async () => {
+      await sleep(200);
+      return undefined;
+    };
+    for (const store of [
+      storeOf(slowly),
+      { findByHash: slowly, findManyByHash: async () => [await slowly()] },
+    ]) {
+      const began = performance.now();
+      const error = await thrownBy(() => createFinder(store, three, 250)("abc"));
+      expect(performance.now() - began).toBeLessThan(380);
+      expect(error).toEqual(new StoreError("The key store did not answer within 250 ms"));
+    }
+    await sleep(450); // what is left behind must not become an unhandled rejection
+  });
+
+  test("no timer is left when there are several peppers", async () => {
+    const before = timers();
+    const find = createFinder(
+      storeOf(async () => undefined),
+      hashers,
+      60_000,
     );
+    await Promise.all(Array.from({ length: 20 }, (_, i) => find(`secret ${i}`)));
+    expect(timers() - before).toBeLessThan(5); // some are the test runner's own
   });
 });
 

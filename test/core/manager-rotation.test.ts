@@ -7,6 +7,7 @@ import {
   type IssuedKey,
   KeyStateError,
   type ManagedKeyStore,
+  StoreError,
 } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { bearer, format, START, scopes, service, sleep, stoppedClock, thrownBy } from "./fixtures.js";
@@ -146,13 +147,17 @@ describe("rotate", () => {
   });
 
   test.each([["24"], [""], ["-1h"], [24], [null], ["36501d"]])(
-    "an overlap of %j is a TypeError",
+    "an overlap of %j is a KeyInputError",
     async (overlap) => {
       const { manager } = service();
       const { key } = await manager.create(INPUT);
-      expect(await thrownBy(() => manager.rotate(key.id, { overlap: overlap as never }))).toBeInstanceOf(
-        TypeError,
-      );
+      const error = await thrownBy(() => manager.rotate(key.id, { overlap: overlap as never }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error).toMatchObject({
+        name: "KeyInputError",
+        path: "overlap",
+        problem: expect.stringContaining('such as "30s"'),
+      });
       expect(await manager.get(key.id)).toEqual(key);
     },
   );
@@ -168,6 +173,36 @@ describe("rotate", () => {
     const unbounded = await free.create(INPUT);
     expect((await manager.rotate(unbounded.key.id)).key.expiresAt).toEqual(later(1000 + 864e6));
   });
+});
+
+describe("a store of one's own that keeps dates as texts", () => {
+  const DATES = ["createdAt", "updatedAt", "expiresAt", "disabledAt", "revokedAt", "rotatedAt"] as const;
+
+  test.each(DATES.flatMap((member) => [[member, false] as const, [member, true] as const]))(
+    "%s as a text, disabled %s: no raw TypeError, and no key that lives longer",
+    async (member, disabled) => {
+      const memory = memoryStore();
+      const clock = stoppedClock();
+      const text = "2029-01-01T00:00:00.000Z"; // before the clock
+      const store = {
+        ...memory,
+        async findById(id: string) {
+          const record = await memory.findById(id);
+          return record && { ...record, ...(disabled && { disabledAt: START }), [member]: text };
+        },
+      } as never as ManagedKeyStore;
+      const manager = createKeyManager({ store, scopes, format, clock: clock.now });
+      const { key } = await manager.create(INPUT);
+      const outcome = await manager.rotate(key.id, { overlap: "1h" }).catch((error: unknown) => error);
+      if (outcome instanceof Error) {
+        expect([KeyStateError, StoreError].some((kind) => outcome instanceof kind)).toBe(true);
+        expect(outcome.message).not.toMatch(/getTime|toISOString|is not a function/);
+        expect((await manager.list()).items).toHaveLength(1);
+      }
+      const state = ["expiresAt", "revokedAt", "rotatedAt"].includes(member);
+      expect(outcome instanceof Error).toBe(state);
+    },
+  );
 });
 
 describe("concurrency", () => {

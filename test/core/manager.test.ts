@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   createKeyManager,
+  createVerifier,
   hashSecret,
   KeyConflictError,
   KeyInputError,
@@ -116,6 +117,10 @@ describe("create", () => {
     ["metadata that is a list", { metadata: [] }, "metadata"],
     ["metadata with a function", { metadata: { a: () => 1 } }, "metadata.a"],
     ["a rate limit of 0", { rateLimit: { limit: 0, windowSeconds: 1 } }, "rateLimit.limit"],
+    ["a rate limit that is a number", { rateLimit: 5 }, "rateLimit"],
+    ["a rate limit with another member", { rateLimit: { limit: 1, windowSeconds: 1, burst: 5 } }, "burst"],
+    ["an unknown member", { allowlist: ["10.0.0.0/8"] }, "allowlist"],
+    ["an unknown member that is undefined", { allowlist: undefined }, "allowlist"],
   ])("%s is a KeyInputError with its path, and nothing is stored", async (_, more, path) => {
     const { manager, events } = service();
     const error = await thrownBy(() => manager.create({ ...INPUT, ...more } as never));
@@ -130,16 +135,56 @@ describe("create", () => {
     const { manager } = service();
     expect(await thrownBy(() => manager.create(INPUT, ""))).toMatchObject({ path: "actor" });
     expect(await thrownBy(() => manager.create(INPUT, "a\nb"))).toMatchObject({ path: "actor" });
-    expect(
-      await thrownBy(() => manager.create({ ...INPUT, scope: ["vehicles:read"] } as never)),
-    ).toMatchObject({
-      name: "TypeError",
-      message: expect.stringContaining('"scope"'),
-    });
+    expect(await thrownBy(() => manager.create(INPUT, { actor: "" }))).toMatchObject({ path: "actor" });
+    expect(await thrownBy(() => manager.create(INPUT, 7 as never))).toMatchObject({ path: "actor" });
+    const misspelt = await thrownBy(() => manager.create({ ...INPUT, scope: ["vehicles:read"] } as never));
+    expect(misspelt).toBeInstanceOf(KeyInputError);
+    expect(misspelt).toBeInstanceOf(TypeError);
+    expect(misspelt).toMatchObject({ path: "scope" });
+    expect(await thrownBy(() => manager.create(INPUT, { by: "ann" } as never))).toMatchObject({ path: "by" });
     for (const input of [undefined, null, [], "acme"]) {
-      expect(await thrownBy(() => manager.create(input as never))).toBeInstanceOf(TypeError);
+      expect(await thrownBy(() => manager.create(input as never))).toMatchObject({
+        name: "KeyInputError",
+        path: "create",
+      });
+    }
+    for (const by of [null, []]) {
+      expect(await thrownBy(() => manager.create(INPUT, by as never))).toBeInstanceOf(KeyInputError);
     }
     expect((await manager.list()).items).toEqual([]);
+  });
+
+  test("the actor is a text, or a member of options as everywhere else", async () => {
+    const { manager } = service();
+    for (const by of ["ann", { actor: "ann" }, undefined, {}, { actor: undefined }]) {
+      const { key } = await manager.create(INPUT, by);
+      const [entry] = (await manager.auditTrail({ keyId: key.id })).items;
+      expect(entry?.actor).toBe(by === "ann" || (typeof by === "object" && by.actor) ? "ann" : null);
+    }
+  });
+
+  test("a format without environments: the host's own name for one is kept, and counts", async () => {
+    const bare = keyFormat({ prefix: "ezt" });
+    const { manager, store, clock } = managing({ format: bare });
+    const { key, secret } = await manager.create(INPUT);
+    expect(key.environment).toBe("live");
+    expect(await store.findById(key.id)).toMatchObject({ environment: "live" });
+    const verifying = (environment?: string) =>
+      createVerifier({
+        store,
+        scopes,
+        format: bare,
+        clock: clock.now,
+        ...(environment !== undefined && { environment }),
+      }).verify(bearer(secret));
+    for (const environment of [undefined, "live"]) {
+      const result = await verifying(environment);
+      expect(result.ok && result.principal.environment).toBe("live");
+    }
+    expect(refused(await verifying("test")).code).toBe("invalid_key");
+    const next = await manager.rotate(key.id);
+    expect(next.key.environment).toBe("live");
+    expect(bare.parse(next.secret)).toBeDefined();
   });
 
   test("maxLifetime bounds an expiry, and is the expiry of a key without one", async () => {
@@ -192,23 +237,30 @@ describe("update", () => {
     expect(await store.findById(key.id)).toMatchObject({ version: 1 });
   });
 
-  test("scopes are a TypeError that says why, also when they are undefined", async () => {
+  test("scopes are a KeyInputError that says why, also when they are undefined", async () => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
     for (const change of [{ scopes: ["fleet:admin"] }, { scopes: undefined }, { name: "x", scopes: [] }]) {
       const error = await thrownBy(() => manager.update(key.id, change as never));
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error).toMatchObject({ message: expect.stringContaining("fixed at creation") });
+      expect(error).toBeInstanceOf(KeyInputError);
+      expect(error).toMatchObject({
+        path: "scopes",
+        message: expect.stringMatching(/^scopes of a key are fixed at creation/),
+      });
     }
-    for (const change of [
-      { ownerId: "evil" },
-      { revokedAt: null },
-      { hash: "x" },
-      { version: 9 },
-      null,
-      "name",
+    for (const [change, path] of [
+      [{ ownerId: "evil" }, "ownerId"],
+      [{ revokedAt: null }, "revokedAt"],
+      [{ hash: "x" }, "hash"],
+      [{ version: 9 }, "version"],
+      [{ rateLimit: { limit: 1, windowSeconds: 1, per: "ip" } }, "per"],
+      [null, "update"],
+      [[], "update"],
+      ["name", "update"],
     ]) {
-      expect(await thrownBy(() => manager.update(key.id, change as never))).toBeInstanceOf(TypeError);
+      const error = await thrownBy(() => manager.update(key.id, change as never));
+      expect(error).toMatchObject({ name: "KeyInputError", path });
+      expect(error).toBeInstanceOf(TypeError);
     }
     expect(await manager.get(key.id)).toEqual(key);
   });
@@ -243,6 +295,23 @@ describe("update", () => {
       path: "expiresAt",
     });
     expect((await manager.update(key.id, { expiresAt: null })).expiresAt).toEqual(most);
+  });
+
+  test("a key that is older than the longest life does not get a new one", async () => {
+    const store = memoryStore();
+    const clock = stoppedClock();
+    const free = createKeyManager({ store, scopes, format, clock: clock.now });
+    const { key } = await free.create(INPUT);
+    const { manager } = managing({ store, clock: clock.now, maxLifetime: "90d" });
+    for (const age of [90, 91]) {
+      clock.set(later(age * 864e5));
+      for (const expiresAt of [null, later(age * 864e5 + 1)]) {
+        const error = await thrownBy(() => manager.update(key.id, { expiresAt }));
+        expect(error).toMatchObject({ name: "KeyInputError", path: "expiresAt" });
+      }
+    }
+    expect((await manager.get(key.id))?.expiresAt).toBeNull();
+    expect((await manager.update(key.id, { name: "old" })).expiresAt).toBeNull();
   });
 
   test("neither a revoked key nor the end of an overlap can be changed", async () => {
@@ -316,19 +385,22 @@ describe("states", () => {
     expect(await manager.revoke(key.id)).toMatchObject({ revokedReason: null, status: "revoked" });
   });
 
-  test("misspelt options are TypeErrors, and change nothing", async () => {
+  test("misspelt options are KeyInputErrors that name them, and change nothing", async () => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
-    for (const change of [
-      () => manager.revoke(key.id, { resaon: "x" } as never),
-      () => manager.disable(key.id, { reason: "x" } as never),
-      () => manager.enable(key.id, { by: "x" } as never),
-      () => manager.rotate(key.id, { overlab: "24h" } as never),
-      () => manager.update(key.id, { name: "x" }, { by: "ann" } as never),
-      () => manager.disable(key.id, null as never),
-      () => manager.revoke(key.id, "leaked" as never),
-    ]) {
-      expect(await thrownBy(change)).toBeInstanceOf(TypeError);
+    for (const [path, change] of [
+      ["resaon", () => manager.revoke(key.id, { resaon: "x" } as never)],
+      ["reason", () => manager.disable(key.id, { reason: "x" } as never)],
+      ["by", () => manager.enable(key.id, { by: "x" } as never)],
+      ["overlab", () => manager.rotate(key.id, { overlab: "24h" } as never)],
+      ["by", () => manager.update(key.id, { name: "x" }, { by: "ann" } as never)],
+      ["disable", () => manager.disable(key.id, null as never)],
+      ["revoke", () => manager.revoke(key.id, "leaked" as never)],
+      ["rotate", () => manager.rotate(key.id, [] as never)],
+    ] as const) {
+      const error = await thrownBy(change);
+      expect(error).toMatchObject({ name: "KeyInputError", path });
+      expect(error).toBeInstanceOf(TypeError);
     }
     expect(await manager.get(key.id)).toEqual(key);
   });
@@ -414,8 +486,36 @@ describe("lists", () => {
   test("an unknown status, and unknown filters", async () => {
     const { manager } = service();
     expect(await thrownBy(() => manager.list({ status: "gone" as never }))).toMatchObject({ path: "status" });
-    expect(await thrownBy(() => manager.list({ owner: "acme" } as never))).toBeInstanceOf(TypeError);
-    expect(await thrownBy(() => manager.auditTrail({ owner: "acme" } as never))).toBeInstanceOf(TypeError);
+    for (const query of [{ owner: "acme" }, { owner: undefined }]) {
+      for (const list of [() => manager.list(query as never), () => manager.auditTrail(query as never)]) {
+        expect(await thrownBy(list)).toMatchObject({ name: "KeyInputError", path: "owner" });
+      }
+    }
+    for (const query of [null, [], "acme"]) {
+      expect(await thrownBy(() => manager.list(query as never))).toMatchObject({ path: "list" });
+      expect(await thrownBy(() => manager.auditTrail(query as never))).toMatchObject({ path: "auditTrail" });
+    }
+  });
+
+  test("the audit entries of one millisecond come newest first, page by page too", async () => {
+    const { manager } = service();
+    const { key } = await manager.create(INPUT);
+    const wanted = ["created"];
+    for (let i = 0; i < 20; i++) {
+      await manager.disable(key.id);
+      await manager.enable(key.id);
+      wanted.unshift("enabled", "disabled");
+    }
+    const actions = (items: readonly { action: string }[]) => items.map(({ action }) => action);
+    expect(actions((await manager.auditTrail({ keyId: key.id })).items)).toEqual(wanted);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await manager.auditTrail({ limit: 3, ...(cursor !== undefined && { cursor }) });
+      seen.push(...actions(page.items));
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    expect(seen).toEqual(wanted);
   });
 });
 
@@ -517,6 +617,40 @@ describe("a broken store", () => {
   );
 });
 
+describe("a store that does not say whether it wrote", () => {
+  test.each<[string, unknown]>([
+    ["a driver's result that changed nothing", { rowCount: 0, rows: [] }],
+    ["a driver's result", { affectedRows: 1 }],
+    ["a list of rows", []],
+    ["the number of rows", 1],
+    ["no rows", 0],
+    ["nothing", undefined],
+    ["null", null],
+    ["a text", "true"],
+  ])("%s is a StoreError, and nobody is told of a change", async (_, answer) => {
+    for (const result of [answer, Promise.resolve(answer)]) {
+      const memory = memoryStore();
+      const events: unknown[] = [];
+      const store = { ...memory, update: () => result, replace: () => result } as never as ManagedKeyStore;
+      const { manager } = managing({ store, observers: [(event) => events.push(event)] });
+      const { key } = await manager.create(INPUT);
+      events.length = 0;
+      for (const change of [
+        () => manager.update(key.id, { name: "x" }),
+        () => manager.disable(key.id),
+        () => manager.revoke(key.id, { reason: "leaked" }),
+        () => manager.rotate(key.id, { overlap: "1h" }),
+      ]) {
+        const error = await thrownBy(change);
+        expect(error).toBeInstanceOf(StoreError);
+        expect(error).toMatchObject({ message: expect.stringContaining("true or false") });
+      }
+      expect(events).toEqual([]);
+      expect(await manager.get(key.id)).toEqual(key);
+    }
+  });
+});
+
 describe("mistakes are TypeErrors that name the option", () => {
   const good = { store: memoryStore(), scopes, format };
   const { replace: _, ...half } = good.store;
@@ -530,8 +664,13 @@ describe("mistakes are TypeErrors that name the option", () => {
     ["several formats", { ...good, format: [format] }, /"format"/],
     ["a longest life without a unit", { ...good, maxLifetime: 90 }, /"maxLifetime"/],
     ["a longest life that is longer than a century", { ...good, maxLifetime: "36501d" }, /"maxLifetime"/],
+    ["a longest life of nothing", { ...good, maxLifetime: "0s" }, /"maxLifetime".*not 0/],
+    ["a longest life of null", { ...good, maxLifetime: null }, /"maxLifetime"/],
     ["a clock that is a date", { ...good, clock: new Date() }, /"clock"/],
     ["an empty pepper", { ...good, pepper: "" }, /pepper/],
+    ["a pepper that is undefined", { ...good, pepper: undefined }, /"pepper" is undefined/],
+    ["a pepper of null", { ...good, pepper: null }, /pepper.*null/],
+    ["a pepper that is a number", { ...good, pepper: 7 }, /pepper.*number/],
   ])("%s", (_, options, message) => {
     const make = () => createKeyManager(options as never);
     expect(make).toThrow(TypeError);

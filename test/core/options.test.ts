@@ -5,6 +5,7 @@ import {
   checkOptions,
   isPromiseLike,
   describe as kindOf,
+  refuseUndefined,
   warn,
 } from "../../src/core/options.js";
 
@@ -19,9 +20,34 @@ describe("checkOptions", () => {
     expect(() => checkOptions("thing", { toString: 1 }, ["a"])).toThrow(TypeError);
   });
 
-  test.each([[undefined], [null], [[]], ["a"], [7], [() => {}]])("%j is no options object", (value) => {
-    expect(() => checkOptions("thing", value, ["a"])).toThrow(/^thing: expected an options object, got /);
+  test("answers a copy of what the object has itself", () => {
+    const given = Object.assign(Object.create({ inherited: 1 }), { a: 1, b: undefined });
+    const options = checkOptions("thing", given, ["a", "b", "inherited"]);
+    expect(options).not.toBe(given);
+    expect(Object.getPrototypeOf(options)).toBeNull();
+    expect(Object.entries(options)).toEqual([
+      ["a", 1],
+      ["b", undefined],
+    ]);
+    expect("inherited" in options).toBe(false);
+    given.a = 2;
+    expect(options.a).toBe(1);
   });
+
+  test.each([[undefined], [null], [[]], ["a"], [7], [() => {}]])("%j is no options object", (value) => {
+    expect(() => checkOptions("thing", value as never, ["a"])).toThrow(
+      /^thing: expected an options object, got /,
+    );
+  });
+});
+
+test("refuseUndefined lets an option be absent, not empty", () => {
+  const refuse = (options: { a?: unknown }) => refuseUndefined("thing", options, "a");
+  expect(() => refuse({ a: undefined })).toThrow(TypeError);
+  expect(() => refuse({ a: undefined })).toThrow(/^thing: "a" is undefined/);
+  for (const options of [{}, { a: null }, { a: 0 }, Object.create({ a: undefined })]) {
+    expect(() => refuse(options)).not.toThrow();
+  }
 });
 
 test("checkFunction and checkMethods name the option", () => {

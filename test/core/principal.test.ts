@@ -119,6 +119,25 @@ describe("principal", () => {
     expect(allowed(result).scopes).toEqual(["vehicles:read"]);
   });
 
+  test("what a store does to its list of scopes later gives nothing, and takes nothing", async () => {
+    const secret = format.generate("live");
+    const granted = ["vehicles:read"];
+    const record = recordOf(hashSecret(secret), { scopes: granted });
+    const verifier = createVerifier({ store: storeOf(() => record), scopes, format });
+    const read = allowed(await verifier.verify(bearer(secret)));
+    const unread = allowed(await verifier.verify(bearer(secret)));
+    expect(read.scopes).toEqual(["vehicles:read"]);
+    granted.splice(0, 1, "fleet:admin", "drivers:read");
+    for (const principal of [read, unread]) {
+      expect(principal.can("fleet:admin")).toBe(false);
+      expect(principal.can("drivers:read")).toBe(false);
+      expect(principal.can("vehicles:read")).toBe(true);
+      expect(principal.scopes).toEqual(["vehicles:read"]);
+    }
+    const next = allowed(await verifier.verify(bearer(secret)));
+    expect(next.can("fleet:admin")).toBe(true);
+  });
+
   test("without an id of the framework it has one of its own, and keeps it", async () => {
     const store = storeOf((hash) => recordOf(hash));
     const verifier = createVerifier({ store, scopes, format });

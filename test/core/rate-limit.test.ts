@@ -1,7 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { isRateLimitDecision, rateLimitHeaders } from "../../src/core/rate-limit.js";
 import { createVerifier, type RateLimitDecision, type RateLimiter, StoreError } from "../../src/index.js";
 import { allowed, bearer, format, refused, scopes, service, sleep, thrownBy } from "./fixtures.js";
+
+afterEach(() => vi.restoreAllMocks());
 
 const minute = { name: "minute", limit: 60, windowSeconds: 60, remaining: 3, resetSeconds: 12.2 };
 const hour = { name: "hour", limit: 1000, windowSeconds: 3600, remaining: 0, resetSeconds: 90 };
@@ -22,6 +24,14 @@ describe("headers", () => {
     expect(rateLimitHeaders({ allowed: false, states: [over] })).toMatchObject({
       RateLimit: '"minute";r=0;t=1',
       "Retry-After": "1",
+    });
+  });
+
+  test("numbers are whole, as structured fields want them, and what is left is never rounded up", () => {
+    const odd = { name: "odd", limit: 1e18, windowSeconds: 0.5, remaining: 0.9, resetSeconds: 1e300 };
+    expect(rateLimitHeaders({ allowed: true, states: [odd] })).toEqual({
+      RateLimit: '"odd";r=0;t=999999999999999',
+      "RateLimit-Policy": '"odd";q=999999999999999;w=1',
     });
   });
 
@@ -48,6 +58,26 @@ const NONSENSE: [string, unknown][] = [
 
 test.each(NONSENSE)("%s is no decision", (_, value) => {
   expect(isRateLimitDecision(value)).toBe(false);
+});
+
+describe("a verifier without a limiter", () => {
+  test("warns once when a key has a limit, which is not in force", async () => {
+    const emit = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const { manager, verifier } = service();
+    const input = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
+    const free = await manager.create(input);
+    await verifier.verify(bearer(free.secret));
+    expect(emit).not.toHaveBeenCalled();
+    for (let i = 0; i < 3; i++) {
+      const { secret } = await manager.create({ ...input, rateLimit: { limit: 1, windowSeconds: 60 } });
+      for (let n = 0; n < 3; n++) expect((await verifier.verify(bearer(secret))).ok).toBe(true);
+    }
+    expect(emit).toHaveBeenCalledOnce();
+    expect(emit.mock.calls[0]?.[1]).toEqual({
+      type: "KeybearerWarning",
+      code: "KEYBEARER_NO_RATE_LIMITER",
+    });
+  });
 });
 
 describe("in a verifier", () => {

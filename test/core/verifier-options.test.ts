@@ -12,6 +12,7 @@ import {
   bearer,
   type FleetScope,
   format,
+  polluted,
   recordOf,
   refused,
   START,
@@ -90,6 +91,22 @@ describe("environments", () => {
 });
 
 describe("formats", () => {
+  test("a format of one's own may tell an environment that the others lack", async () => {
+    const own: KeyFormat = {
+      parse: (secret) => (secret.startsWith("staging-") ? { environment: "staging" } : undefined),
+    };
+    const serving = (environment: string | string[], formats: KeyFormat[] = [format, own]) =>
+      createVerifier({ store, scopes, format: formats, environment });
+    const verifier = serving("staging");
+    expect((await verifier.verify(bearer("staging-1"))).ok).toBe(true);
+    expect(refused(await verifier.verify(bearer(format.generate("live")))).code).toBe("wrong_environment");
+    const both = serving(["live", "staging"], [own, format]);
+    expect((await both.verify(bearer("staging-1"))).ok).toBe(true);
+    expect((await both.verify(bearer(format.generate("live")))).ok).toBe(true);
+    expect(refused(await both.verify(bearer(format.generate("test")))).code).toBe("wrong_environment");
+    expect(() => serving("staging", [format])).toThrow(/"staging"/);
+  });
+
   test("keys of an older system beside new ones", async () => {
     const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false });
     const secret = "0123456789abcdef0123456789abcdef";
@@ -245,7 +262,12 @@ describe("mistakes are TypeErrors that name the option", () => {
     ["an empty environment", { ...good, environment: "" }, /"environment"/],
     ["an environment of null", { ...good, environment: null }, /"environment"/],
     ["an environment in a list that is none", { ...good, environment: ["live", undefined] }, /"environment"/],
+    ["an environment that is undefined", { ...good, environment: undefined }, /"environment" is undefined/],
     ["an empty pepper", { ...good, pepper: "" }, /pepper/],
+    ["a pepper that is undefined", { ...good, pepper: undefined }, /"pepper" is undefined/],
+    ["a pepper of null", { ...good, pepper: null }, /pepper.*null/],
+    ["a pepper that is a number", { ...good, pepper: 7 }, /pepper.*number/],
+    ["a pepper that is a list", { ...good, pepper: ["x"] }, /pepper.*array/],
     ["a pepper without its current version", { ...good, pepper: { current: "v2", keys: {} } }, /pepper/],
     ["a time limit of 0", { ...good, storeTimeoutMs: 0 }, /"storeTimeoutMs"/],
     ["a time limit below 0", { ...good, storeTimeoutMs: -1 }, /"storeTimeoutMs"/],
@@ -266,6 +288,46 @@ describe("mistakes are TypeErrors that name the option", () => {
     const make = () => createVerifier(options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
+  });
+
+  test("an option that somebody put on every object's prototype has no effect", async () => {
+    const secret = format.generate("live");
+    const hostile = {
+      exposeKeyState: true,
+      trustedProxies: ["0.0.0.0/0", "::/0"],
+      clientIpHeader: "x-real-ip",
+      environment: "test",
+      pepper: "a pepper of somebody else",
+      clock: () => START,
+      header: "x-evil",
+      scheme: "Evil",
+    };
+    await polluted(hostile, async () => {
+      const revoked = createVerifier({
+        ...good,
+        store: storeOf((hash) => recordOf(hash, { environment: "live", revokedAt: START })),
+      });
+      expect(refused(await revoked.verify(bearer(secret))).details).toEqual({});
+      const bound = createVerifier({
+        store: storeOf((hash) =>
+          hash === hashSecret(secret)
+            ? recordOf(hash, { environment: "live", ipAllowlist: ["10.0.0.0/8"] })
+            : undefined,
+        ),
+        scopes,
+        format,
+        credential: {},
+      });
+      const headers = {
+        authorization: `Bearer ${secret}`,
+        "x-forwarded-for": "10.0.0.1",
+        "x-real-ip": "10.0.0.1",
+      };
+      expect(refused(await bound.verify({ headers, remoteAddress: "203.0.113.7" })).code).toBe(
+        "ip_not_allowed",
+      );
+      expect((await bound.verify({ headers, remoteAddress: "10.0.0.1" })).ok).toBe(true);
+    });
   });
 
   test("lists are copied: a proxy or format that is added later counts for nothing", async () => {

@@ -9,6 +9,7 @@ import {
   hashSecret,
   type KeyFormat,
   type KeyHash,
+  type KeyRecord,
   type KeyStore,
   keyFormat,
   type ManagedKeyStore,
@@ -151,10 +152,20 @@ describe("manager", () => {
     manager.rotate("id", { overlap: 3600 });
     // @ts-expect-error no unit
     manager.rotate("id", { overlap: "24" });
+    // @ts-expect-error a misspelt option
+    manager.create({ ownerId: "acme", scopes: [] }, { by: "ann" });
     // @ts-expect-error no such unit
     manager.rotate("id", { overlap: "2w" });
     // @ts-expect-error a misspelt option
     manager.rotate("id", { overlab: "24h" });
+  });
+
+  test("the actor is a text, or a member of options", () => {
+    manager.create({ ownerId: "acme", scopes: [] }, "ann");
+    manager.create({ ownerId: "acme", scopes: [] }, { actor: "ann" });
+    manager.create({ ownerId: "acme", scopes: [] }, { actor: undefined });
+    // @ts-expect-error a number
+    manager.create({ ownerId: "acme", scopes: [] }, 7);
   });
 
   test("keys have no hash", async () => {
@@ -179,8 +190,19 @@ describe("stores", () => {
     store.findByHash(`v1:${hashSecret("x")}`);
     // @ts-expect-error plain texts
     store.findManyByHash?.(["ezt_live_x"]);
-    // @ts-expect-error a plain text
-    ({ id: "1", hash: "x", ownerId: "acme", scopes: [] }) satisfies VerifiableRecord;
+  });
+
+  test("a record's hash is whatever text the table has", () => {
+    const row: { id: string; hash: string; ownerId: string; scopes: string[] } = {
+      id: "1",
+      hash: "x",
+      ownerId: "acme",
+      scopes: [],
+    };
+    row satisfies VerifiableRecord;
+    expectTypeOf<VerifiableRecord["hash"]>().toEqualTypeOf<string>();
+    expectTypeOf<KeyRecord["hash"]>().toEqualTypeOf<KeyHash>();
+    ({ findByHash: async () => row }) satisfies KeyStore;
   });
 
   test("one method is enough, at once or as a promise", () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Awaitable } from "../../index.js";
+import { type Awaitable, StoreError } from "../../index.js";
 
 const PATIENCE_MS = 5_000;
 const LONGEST_PAUSE_MS = 50;
@@ -12,7 +12,7 @@ export function patiently<T>(work: () => T): Awaitable<T> {
   try {
     return work();
   } catch (error) {
-    if (!isBusy(error)) throw error;
+    if (!isBusy(error)) throw explained(error);
     return again(work);
   }
 }
@@ -24,9 +24,15 @@ async function again<T>(work: () => T): Promise<T> {
     try {
       return work();
     } catch (error) {
-      if (!isBusy(error) || performance.now() >= end) throw error;
+      if (!isBusy(error) || performance.now() >= end) throw explained(error);
     }
   }
+}
+
+/** The most common mistake, in words that say what to do about it. */
+function explained(error: unknown): unknown {
+  const missing = error instanceof Error && /\bno such table\b/.test(error.message);
+  return missing ? new StoreError("The tables are missing; call await store.migrate() first", error) : error;
 }
 
 // SQLITE_BUSY and its extended codes, whose low byte is 5 (sqlite.org/rescode.html): better-sqlite3 and libsql

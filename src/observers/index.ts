@@ -1,0 +1,1 @@
+export { type LastUsed, type LastUsedOptions, lastUsed } from "./last-used.js";

@@ -1,0 +1,415 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  type AllowedEvent,
+  type Awaitable,
+  createKeyManager,
+  createVerifier,
+  defineScopes,
+  type KeyEvent,
+  keyFormat,
+  type ManagedKeyStore,
+} from "../../src/index.js";
+import { type LastUsed, type LastUsedOptions, lastUsed } from "../../src/observers/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+
+const START = new Date("2030-01-01T00:00:00Z");
+const later = (ms: number) => new Date(START.getTime() + ms);
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+const opened: LastUsed[] = [];
+const unhandled: unknown[] = [];
+const note = (reason: unknown) => unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on("unhandledRejection", note);
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await Promise.allSettled(opened.splice(0).map((usage) => usage.close()));
+  await sleep(2);
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+/** A tracker whose writes are kept; `answer` may hold one up or let it fail. */
+function tracking(options: LastUsedOptions = {}, answer: (write: number) => unknown = () => {}) {
+  const writes: Record<string, Date>[] = [];
+  const store = {
+    touch(uses: ReadonlyMap<string, Date>) {
+      writes.push(Object.fromEntries(uses));
+      return answer(writes.length) as Promise<void>;
+    },
+  };
+  const usage = lastUsed(store, options);
+  opened.push(usage);
+  return { usage, writes };
+}
+
+function allowed(keyId: string, at: Date): AllowedEvent {
+  return {
+    type: "auth.allowed",
+    at,
+    keyId,
+    ownerId: "acme",
+    environment: undefined,
+    requestId: "id",
+    method: "GET",
+    path: "/",
+    clientIp: undefined,
+    requiredScopes: [],
+    audit: false,
+    durationMs: 1,
+  };
+}
+
+const rejection = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+describe("what is written", () => {
+  test("the latest use of each key, once", async () => {
+    const { usage, writes } = tracking();
+    usage.observer(allowed("a", later(1)));
+    usage.observer(allowed("b", later(2)));
+    usage.observer(allowed("a", later(3)));
+    usage.observer(allowed("a", later(2)));
+    expect(writes).toEqual([]);
+    await usage.flush();
+    expect(writes).toEqual([{ a: later(3), b: later(2) }]);
+    await usage.flush();
+    expect(writes).toHaveLength(1);
+  });
+
+  test("requests that passed, and no other event", async () => {
+    const { usage, writes } = tracking();
+    const { type: _, ...facts } = allowed("a", START);
+    const others: KeyEvent[] = [
+      { ...facts, type: "auth.denied", code: "ip_not_allowed", reason: "ip_not_allowed" },
+      { ...facts, type: "auth.failed", error: new Error("x") },
+      { type: "key.revoked", at: START, keyId: "a", ownerId: "acme", actor: null, details: {} },
+    ];
+    for (const event of others) usage.observer(event);
+    await usage.flush();
+    expect(writes).toEqual([]);
+  });
+
+  test("behind a verifier, to the store", async () => {
+    const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": {} });
+    const format = keyFormat({ prefix: "ezt" });
+    const store = memoryStore();
+    const manager = createKeyManager({ store, scopes, format });
+    const usage = lastUsed(store);
+    opened.push(usage);
+    const verifier = createVerifier({
+      store,
+      scopes,
+      format,
+      observers: [usage.observer],
+      clock: () => START,
+    });
+    const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
+    const request = { headers: { authorization: `Bearer ${secret}` } };
+    await verifier.verify(request, "vehicles:write");
+    await usage.flush();
+    expect((await manager.get(key.id))?.lastUsedAt).toBeNull();
+    await verifier.verify(request, "vehicles:read");
+    expect((await manager.get(key.id))?.lastUsedAt).toBeNull();
+    await usage.flush();
+    expect((await manager.get(key.id))?.lastUsedAt).toEqual(START);
+    expect(await store.findById(key.id)).toMatchObject({ version: 1 });
+  });
+});
+
+describe("when it is written", () => {
+  test("once an interval, and not when there is nothing", async () => {
+    vi.useFakeTimers();
+    const { usage, writes } = tracking({ intervalMs: 1_000 });
+    usage.observer(allowed("a", later(1)));
+    await vi.advanceTimersByTimeAsync(999);
+    expect(writes).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(writes).toEqual([{ a: later(1) }]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(writes).toHaveLength(1);
+  });
+
+  test("once a minute by default", async () => {
+    vi.useFakeTimers();
+    const { usage, writes } = tracking();
+    usage.observer(allowed("a", later(1)));
+    await vi.advanceTimersByTimeAsync(59_999);
+    expect(writes).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(writes).toHaveLength(1);
+  });
+
+  test("early, when 10,000 keys were used", async () => {
+    const { usage, writes } = tracking();
+    for (let i = 0; i < 9_999; i++) usage.observer(allowed(`key_${i}`, START));
+    for (let i = 0; i < 9_999; i++) usage.observer(allowed(`key_${i}`, later(1)));
+    expect(writes).toEqual([]);
+    usage.observer(allowed("key_9999", START));
+    await sleep(1);
+    expect(writes.map((write) => Object.keys(write).length)).toEqual([10_000]);
+    expect(writes[0]?.key_0).toEqual(later(1));
+  });
+
+  test("no more than 10,000 wait while a write is under way or the store is down", async () => {
+    let fail: (error: unknown) => void = () => {};
+    const { usage, writes } = tracking({}, (write) =>
+      write === 1
+        ? new Promise((_, reject) => {
+            fail = reject;
+          })
+        : undefined,
+    );
+    for (let i = 0; i < 25_000; i++) usage.observer(allowed(`key_${i}`, START));
+    await sleep(1);
+    expect(writes).toHaveLength(1);
+    fail(new Error("down"));
+    await sleep(1);
+    await usage.flush();
+    expect(writes).toHaveLength(2);
+    for (const write of writes) expect(Object.keys(write)).toHaveLength(10_000);
+    // A key that is waiting already is still moved forward.
+    for (let i = 0; i < 3; i++) usage.observer(allowed("key_1", later(i)));
+    await usage.flush();
+    expect(writes[2]).toEqual({ key_1: later(2) });
+  });
+
+  test("when it is closed, and by no timer afterwards", async () => {
+    vi.useFakeTimers();
+    const { usage, writes } = tracking({ intervalMs: 1_000 });
+    usage.observer(allowed("a", later(1)));
+    await usage.close();
+    expect(writes).toEqual([{ a: later(1) }]);
+    expect(vi.getTimerCount()).toBe(0);
+    await usage.close();
+    expect(writes).toHaveLength(1);
+  });
+
+  test("closing waits for the write that is under way, then writes the rest", async () => {
+    let end = () => {};
+    const { usage, writes } = tracking({}, (write) =>
+      write === 1
+        ? new Promise<void>((resolve) => {
+            end = resolve;
+          })
+        : undefined,
+    );
+    usage.observer(allowed("a", later(1)));
+    const first = usage.flush();
+    usage.observer(allowed("b", later(2)));
+    let closed = false;
+    const closing = usage.close().then(() => {
+      closed = true;
+    });
+    await sleep(5);
+    expect([closed, writes.length]).toEqual([false, 1]);
+    end();
+    await Promise.all([first, closing]);
+    expect(writes).toEqual([{ a: later(1) }, { b: later(2) }]);
+  });
+});
+
+describe("one write at a time", () => {
+  test("flushes that come together follow each other", async () => {
+    let under = 0;
+    let most = 0;
+    const { usage, writes } = tracking({ intervalMs: 1 }, async () => {
+      most = Math.max(most, ++under);
+      await sleep(3);
+      under--;
+    });
+    const flushes: Promise<void>[] = [];
+    for (let i = 0; i < 30; i++) {
+      usage.observer(allowed(`key_${i % 3}`, later(i)));
+      if (i % 4 === 0) flushes.push(usage.flush());
+      await sleep(1);
+    }
+    await Promise.all(flushes);
+    await usage.close();
+    expect(most).toBe(1);
+    const last = Object.assign({}, ...writes);
+    expect(last).toEqual({ key_0: later(27), key_1: later(28), key_2: later(29) });
+  });
+});
+
+describe("a store that fails", () => {
+  const down = new Error("down");
+
+  test.each([
+    [
+      "throws",
+      () => {
+        throw down;
+      },
+    ],
+    ["rejects", () => Promise.reject(down)],
+  ])("%s: flush rejects, and what was not written is tried again", async (_, fail) => {
+    let broken = true;
+    const { usage, writes } = tracking({}, () => (broken ? fail() : undefined));
+    usage.observer(allowed("a", later(1)));
+    usage.observer(allowed("b", later(1)));
+    expect(await rejection(usage.flush())).toBe(down);
+    usage.observer(allowed("b", later(5)));
+    broken = false;
+    await usage.flush();
+    expect(writes[1]).toEqual({ a: later(1), b: later(5) });
+  });
+
+  test("a use that comes during a write that fails is not moved back by it", async () => {
+    let fail: (error: unknown) => void = () => {};
+    const { usage, writes } = tracking({}, (write) =>
+      write === 1
+        ? new Promise((_, reject) => {
+            fail = reject;
+          })
+        : undefined,
+    );
+    usage.observer(allowed("a", later(1)));
+    const first = rejection(usage.flush());
+    usage.observer(allowed("a", later(9)));
+    fail(down);
+    expect(await first).toBe(down);
+    await usage.flush();
+    expect(writes).toEqual([{ a: later(1) }, { a: later(9) }]);
+  });
+
+  test.each<[string, (error: unknown) => unknown]>([
+    ["is told", () => {}],
+    [
+      "throws itself",
+      () => {
+        throw new Error("of the host");
+      },
+    ],
+    ["rejects itself", () => Promise.reject(new Error("of the host"))],
+  ])("behind the timer, onError %s", async (_, then) => {
+    vi.useFakeTimers();
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => {
+      errors.push(error);
+      return then(error);
+    };
+    const { usage, writes } = tracking({ intervalMs: 1_000, onError }, (write) =>
+      write < 3 ? Promise.reject(down) : undefined,
+    );
+    usage.observer(allowed("a", later(1)));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(errors).toEqual([down, down]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(errors).toHaveLength(2);
+    expect(writes[2]).toEqual({ a: later(1) });
+  });
+
+  test("without onError a failure behind the timer disturbs nobody", async () => {
+    vi.useFakeTimers();
+    const { usage, writes } = tracking({ intervalMs: 1_000 }, (write) =>
+      write === 1 ? Promise.reject(down) : undefined,
+    );
+    usage.observer(allowed("a", later(1)));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(writes).toHaveLength(2);
+  });
+
+  test("closing rejects when the last write fails", async () => {
+    const { usage } = tracking({}, (write) => (write === 1 ? Promise.reject(down) : undefined));
+    usage.observer(allowed("a", later(1)));
+    expect(await rejection(usage.close())).toBe(down);
+    await usage.close();
+  });
+});
+
+describe("beside changes of state", () => {
+  test("never undoes a revocation, a disablement or a version", async () => {
+    const scopes = defineScopes({ "vehicles:read": {} });
+    const format = keyFormat({ prefix: "ezt" });
+    for (let round = 0; round < 25; round++) {
+      const memory = memoryStore();
+      const slowly =
+        <A extends unknown[], R>(method: (...args: A) => Awaitable<R>) =>
+        async (...args: A): Promise<R> => {
+          await sleep(Math.random() * 2);
+          const result = await method(...args);
+          await sleep(Math.random() * 2);
+          return result;
+        };
+      const store: ManagedKeyStore = {
+        ...memory,
+        touch: slowly(memory.touch),
+        update: slowly(memory.update),
+        findById: slowly(memory.findById),
+      };
+      const manager = createKeyManager({ store, scopes, format });
+      const usage = lastUsed(store, { intervalMs: 1 });
+      opened.push(usage);
+      const { key } = await manager.create({ ownerId: "acme", scopes: [] });
+      const using = (async () => {
+        for (let i = 1; i <= 10; i++) {
+          usage.observer(allowed(key.id, later(i)));
+          await (i % 3 === 0 ? usage.flush() : sleep(Math.random()));
+        }
+      })();
+      await manager.disable(key.id);
+      await manager.enable(key.id);
+      await manager.revoke(key.id, { reason: "leaked" });
+      await using;
+      usage.observer(allowed(key.id, later(5)));
+      await usage.close();
+      expect(await memory.findById(key.id)).toMatchObject({
+        version: 4,
+        revokedReason: "leaked",
+        revokedAt: expect.any(Date),
+        lastUsedAt: later(10),
+      });
+      expect((await manager.auditTrail({ keyId: key.id })).items).toHaveLength(4);
+    }
+  });
+});
+
+test("the timer does not keep the process running", async () => {
+  const index = new URL("../../src/observers/index.ts", import.meta.url).href;
+  const script = `import { lastUsed } from ${JSON.stringify(index)};
+    const usage = lastUsed({ touch() {} }, { intervalMs: 60_000 });
+    usage.observer({ type: "auth.allowed", keyId: "a", at: new Date() });
+    process.stdout.write("made");`;
+  const began = performance.now();
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--import", "tsx", "--input-type=module", "--eval", script],
+    { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 15_000 },
+  );
+  expect(stdout).toBe("made");
+  expect(performance.now() - began).toBeLessThan(15_000);
+});
+
+describe("mistakes are TypeErrors", () => {
+  const store = { touch() {} };
+
+  test.each<[string, unknown, unknown, RegExp]>([
+    ["no store", undefined, undefined, /touch/],
+    ["a store for verification only", { findByHash() {} }, undefined, /touch/],
+    ["an interval of 0", store, { intervalMs: 0 }, /"intervalMs"/],
+    ["an interval below 0", store, { intervalMs: -1 }, /"intervalMs"/],
+    ["an interval of NaN", store, { intervalMs: Number.NaN }, /"intervalMs"/],
+    ["an interval that setInterval takes for none", store, { intervalMs: 2 ** 31 }, /"intervalMs"/],
+    ["an interval with a unit", store, { intervalMs: "1m" }, /"intervalMs"/],
+    ["an onError that is no function", store, { onError: true }, /"onError"/],
+  ])("%s", (_, first, options, message) => {
+    const make = () => lastUsed(first as never, options as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+
+  test("the tracker is frozen", () => {
+    expect(Object.isFrozen(tracking().usage)).toBe(true);
+  });
+});
