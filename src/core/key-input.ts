@@ -113,7 +113,10 @@ export function checkInput(where: string, input: unknown, known: readonly string
   }
   const unknown = Object.keys(input).find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw new KeyInputError(unknown, `is not a member that ${where} knows; it knows ${known.join(", ")}`);
+    throw new KeyInputError(
+      plain(unknown),
+      `is not a member that ${where} knows; it knows ${known.join(", ")}`,
+    );
   }
 }
 
@@ -205,11 +208,7 @@ function checkJson(path: string, value: unknown, depth: number): void {
     for (const [name, member] of Object.entries(value)) {
       if (name === "__proto__") throw new KeyInputError(path, "must not have a member __proto__");
       checkStorable(path, name);
-      checkJson(
-        `${path}.${/^\w{1,64}$/.test(name) ? name : JSON.stringify(name.slice(0, 64))}`,
-        member,
-        depth + 1,
-      );
+      checkJson(`${path}.${plain(name)}`, member, depth + 1);
     }
   } else throw new KeyInputError(path, `must hold JSON values only, got ${describe(value)}`);
 }
@@ -226,6 +225,19 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return prototype === null || prototype === Object.prototype;
 }
 
+/** The name of a member, for a path. */
+function plain(name: string): string {
+  return /^\w{1,64}$/.test(name) ? name : escaped(name.slice(0, 64));
+}
+
+/** What a caller sent, in quotes and in ASCII: it must not forge a line of a log. */
+function escaped(text: string): string {
+  return JSON.stringify(text).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 function quote(name: unknown): string {
-  return typeof name === "string" && name.length <= 128 ? `: ${JSON.stringify(name)}` : "";
+  return typeof name === "string" && name.length <= 128 ? `: ${escaped(name)}` : "";
 }

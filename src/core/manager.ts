@@ -27,6 +27,7 @@ import {
   deepFreeze,
   isExpired,
   isPresent,
+  isReadableRecord,
   type KeyRecord,
   type KeyStatus,
   keyStatus,
@@ -103,8 +104,8 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     const secret = format.generate?.(format.environments && (members.environment ?? undefined)) as string;
     if (!format.parse(secret)) throw new TypeError(`${where}: "format" does not recognise what it generates`);
     const record = {
-      ...UNUSED,
       ...members,
+      ...UNUSED,
       id: `key_${randomUUID().replaceAll("-", "")}`,
       hash: hash(secret),
       version: 1,
@@ -137,6 +138,13 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
   const find = async (id: string): Promise<KeyRecord> => {
     const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
     if (!isPresent(record)) throw new KeyNotFoundError();
+    if (
+      !isReadableRecord(record) ||
+      !Number.isSafeInteger(record.version) ||
+      !(record.createdAt instanceof Date)
+    ) {
+      throw new StoreError("The key store answered something that is not a key record");
+    }
     return record;
   };
 
@@ -297,11 +305,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
           );
         }
         const { secret, record } = issue(
-          {
-            ...inherited(old),
-            expiresAt: earliest(old.expiresAt, latestExpiry(at)),
-            replaces: old.id,
-          },
+          { ...old, expiresAt: earliest(old.expiresAt, latestExpiry(at)), replaces: old.id },
           at,
         );
         const end = earliest(old.expiresAt, new Date(at.getTime() + overlapMs)) as Date;
@@ -338,7 +342,7 @@ function auditId(at: Date): string {
   return `${first}-${second}-${randomUUID().slice(0, 18)}`;
 }
 
-/** What no key has when it is new. */
+/** What no key has when it is new, a successor neither. */
 const UNUSED = {
   lastUsedAt: null,
   revokedAt: null,
@@ -346,29 +350,6 @@ const UNUSED = {
   rotatedAt: null,
   replacedBy: null,
 } as const;
-
-/** What a successor inherits as it is. */
-function inherited({
-  ownerId,
-  name,
-  scopes,
-  environment,
-  ipAllowlist,
-  metadata,
-  rateLimit,
-  disabledAt,
-}: KeyRecord) {
-  return {
-    ownerId,
-    name,
-    scopes,
-    environment,
-    ipAllowlist,
-    metadata,
-    rateLimit,
-    disabledAt,
-  };
-}
 
 function earliest(a: Date | null, b: Date | null): Date | null {
   if (a === null || b === null) return a ?? b;

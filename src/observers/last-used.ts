@@ -36,6 +36,10 @@ const MOST_KEYS = 10_000;
  * process.once("SIGTERM", () => usage.close());
  */
 export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUsedOptions = {}): LastUsed {
+  const unknown = Object.keys(options ?? {}).find((name) => name !== "intervalMs" && name !== "onError");
+  if (typeof options !== "object" || options === null)
+    throw new TypeError("lastUsed: expected an options object");
+  if (unknown !== undefined) throw new TypeError(`lastUsed: unknown option "${unknown}"`);
   const { intervalMs = 60_000, onError = () => {} } = options;
   if (typeof store?.touch !== "function")
     throw new TypeError("lastUsed: the store must have a method touch()");
@@ -46,6 +50,7 @@ export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUse
 
   const unwritten = new Map<string, Date>();
   let writing: Promise<void> | undefined;
+  let failing = false; // then the next try waits for the interval, however much there is to write
 
   const note = (id: string, at: Date): void => {
     const known = unwritten.get(id);
@@ -57,7 +62,9 @@ export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUse
     unwritten.clear();
     try {
       if (uses.size > 0) await store.touch(uses);
+      failing = false;
     } catch (error) {
+      failing = true;
       for (const [id, at] of uses) note(id, at);
       throw error;
     }
@@ -86,7 +93,7 @@ export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUse
     observer: ((event) => {
       if (event.type !== "auth.allowed") return;
       note(event.keyId, event.at);
-      if (unwritten.size >= MOST_KEYS) flushQuietly();
+      if (unwritten.size >= MOST_KEYS && !failing) flushQuietly();
     }) satisfies Observer,
     flush,
     close: () => {

@@ -426,3 +426,10 @@ describe("readMetadata", () => {
     expect(({} as { admin?: boolean }).admin).toBeUndefined();
   });
 });
+
+describe("what a caller sent, in an error", () => {
+  test.each(["a\nFORGED LOG LINE", "\u2028", "\u202ename", "x".repeat(1_000_000)])("%#", (name) => {
+    const message = problem(() => checkInput("create", { [name]: 1 }, ["ownerId"]));
+    expect(message).toMatch(/^[\x20-\x7e]{1,200}$/);
+  });
+});

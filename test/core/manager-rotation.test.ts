@@ -199,7 +199,7 @@ describe("a store of one's own that keeps dates as texts", () => {
         expect(outcome.message).not.toMatch(/getTime|toISOString|is not a function/);
         expect((await manager.list()).items).toHaveLength(1);
       }
-      const state = ["expiresAt", "revokedAt", "rotatedAt"].includes(member);
+      const state = ["createdAt", "expiresAt", "revokedAt", "rotatedAt"].includes(member);
       expect(outcome instanceof Error).toBe(state);
     },
   );

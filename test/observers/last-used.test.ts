@@ -413,3 +413,19 @@ describe("mistakes are TypeErrors", () => {
     expect(Object.isFrozen(tracking().usage)).toBe(true);
   });
 });
+
+test("while the store fails, the next try waits for the interval, however much there is to write", async () => {
+  const { usage, writes } = tracking({ intervalMs: 60_000 }, () => Promise.reject(new Error("down")));
+  for (let i = 0; i < 10_200; i++) {
+    usage.observer(allowed(`key_${i}`, START));
+    if (i >= 9_990) await Promise.resolve().then(() => {});
+  }
+  await sleep(5);
+  expect(writes).toHaveLength(1);
+});
+
+test("unknown options, and none at all, are refused", () => {
+  const store = { touch: () => {} };
+  expect(() => lastUsed(store, { interval: 5 } as never)).toThrow('"interval"');
+  expect(() => lastUsed(store, null as never)).toThrow(TypeError);
+});
