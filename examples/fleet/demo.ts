@@ -103,6 +103,9 @@ Ctrl-C stops the server.`);
   await new Promise<void>((stop) => {
     // Stays in place: a terminal sends Ctrl-C to npm and tsx too, and they pass it on.
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
+    // npm tells a SIGTERM to its shell alone; without its parent the server would stay behind.
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && stop(), 250).unref();
   });
   console.log("\nStopped.");
 }
@@ -115,6 +118,9 @@ try {
     process.exitCode = 2;
   } else if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") {
     console.error(`Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another, or leave it out.`);
+    process.exitCode = 1;
+  } else if (/^(SQLITE|E[A-Z]+)/.test((error as NodeJS.ErrnoException).code ?? "")) {
+    console.error(`The keys cannot be opened: ${(error as Error).message}\nSee npm run demo -- --help`);
     process.exitCode = 1;
   } else {
     console.error(error);
