@@ -236,26 +236,26 @@ describe("time", () => {
   test("a store that hangs is left after the time limit; waiting requests too", async () => {
     const lookup = createLookup(
       storeOf(() => new Promise(() => {})),
-      60,
+      400,
     );
     const began = performance.now();
-    const waits = [0, 10, 30].map(async (delay) => {
+    const waits = [0, 60, 200].map(async (delay) => {
       await sleep(delay);
       const came = performance.now();
       expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
       return performance.now() - came;
     });
-    for (const wait of await Promise.all(waits)) expect(wait).toBeLessThan(60 + 60);
-    expect(performance.now() - began).toBeGreaterThan(50);
+    for (const wait of await Promise.all(waits)) expect(wait).toBeLessThan(400 + 300);
+    expect(performance.now() - began).toBeGreaterThan(390);
   });
 
   test("a store that takes most of its time answers everybody", async () => {
     const lookup = createLookup(
       storeOf(async (hash) => {
-        await sleep(140);
+        await sleep(600);
         return recordOf(hash);
       }),
-      200,
+      1_000,
     );
     const answers = await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH)]);
     expect(answers.map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH]);
@@ -263,10 +263,10 @@ describe("time", () => {
 
   test("one call that hangs holds up nobody who comes after it", async () => {
     const { calls, store } = manual();
-    const lookup = createLookup(store, 300);
+    const lookup = createLookup(store, 600);
     const stuck = thrownBy(() => lookup(HASH));
     const second = lookup(HASH);
-    await sleep(60);
+    await sleep(250);
     expect(calls).toHaveLength(2);
     calls[1]?.answer(recordOf(HASH));
     expect((await second)?.hash).toBe(HASH);
@@ -512,7 +512,7 @@ describe("createFinder", () => {
     ]) {
       const began = performance.now();
       const error = await thrownBy(() => createFinder(store, three, 250)("abc"));
-      expect(performance.now() - began).toBeLessThan(380);
+      expect(performance.now() - began).toBeLessThan(550); // one after another they would take 600
       expect(error).toEqual(new StoreError("The key store did not answer within 250 ms"));
     }
     await sleep(450); // what is left behind must not become an unhandled rejection

@@ -401,7 +401,7 @@ describe("a broken store", () => {
     const { verifier } = service({ store: storeOf(answer as never), storeTimeoutMs: 30 });
     const began = performance.now();
     const error = await thrownBy(() => verifier.verify(bearer(format.generate("live"))));
-    expect(performance.now() - began).toBeLessThan(30 + 100);
+    expect(performance.now() - began).toBeLessThan(30 + 1_000);
     expect(error).toBeInstanceOf(StoreError);
     expect((error as StoreError).message).not.toContain("hunter2");
   });
