@@ -1,3 +1,4 @@
+export { createAuditEntry } from "./core/audit.js";
 export type { ClientIpOptions } from "./core/client-ip.js";
 export type { CredentialOptions } from "./core/credential.js";
 export {
@@ -5,7 +6,7 @@ export {
   encodeCursor,
   type ListPosition,
 } from "./core/cursor.js";
-export type { Duration } from "./core/duration.js";
+export { type Duration, milliseconds } from "./core/duration.js";
 export {
   AuthError,
   type AuthErrorBody,
@@ -17,16 +18,19 @@ export {
   KeyStateError,
   StoreError,
 } from "./core/errors.js";
-export type {
-  AllowedEvent,
-  DenialReason,
-  DeniedEvent,
-  FailedEvent,
-  KeyEvent,
-  KeyIdentity,
-  LifecycleEvent,
-  Observer,
-  RequestFacts,
+export {
+  type AllowedEvent,
+  type BackgroundFailure,
+  type CacheEvent,
+  type DenialReason,
+  type DeniedEvent,
+  emit,
+  type FailedEvent,
+  type KeyEvent,
+  type KeyIdentity,
+  type LifecycleEvent,
+  type Observer,
+  type RequestFacts,
 } from "./core/events.js";
 export {
   createGuard,
@@ -46,6 +50,7 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/key-format.js";
+export { createLookup, type Lookup } from "./core/lookup.js";
 export { createKeyManager } from "./core/manager.js";
 export type {
   ActorOption,
@@ -57,6 +62,7 @@ export type {
   ListKeys,
   UpdateKey,
 } from "./core/manager-api.js";
+export { checkOptions } from "./core/options.js";
 export type { Principal } from "./core/principal.js";
 export type {
   RateLimitDecision,

@@ -1,6 +1,6 @@
 import type { AuthErrorCode } from "./errors.js";
 import { isPromiseLike } from "./options.js";
-import type { AuditAction } from "./store.js";
+import type { AuditAction, AuditEntry } from "./store.js";
 
 /**
  * Why a request was refused, in more detail than its client is told.
@@ -62,9 +62,12 @@ export interface FailedEvent extends RequestFacts, Partial<KeyIdentity> {
   readonly error: unknown;
 }
 
+/** What may happen to a key itself. */
+export type LifecycleAction = Exclude<AuditAction, "used">;
+
 /** A key was changed, and the change is committed. */
 export interface LifecycleEvent {
-  readonly type: `key.${AuditAction}`;
+  readonly type: `key.${LifecycleAction}`;
   readonly at: Date;
   readonly keyId: string;
   readonly ownerId: string;
@@ -72,8 +75,33 @@ export interface LifecycleEvent {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+/** Work behind the requests failed. No request was decided by it, and none was answered otherwise for it. */
+export interface BackgroundFailure {
+  readonly type: "background.failed";
+  readonly at: Date;
+  /** What was to be done: move a key to the current hash, or tell other processes that a key has changed. */
+  readonly task: "rehash" | "invalidate";
+  /** The key that it was for. */
+  readonly keyId: string;
+  readonly error: unknown;
+}
+
+/** A cache does not answer from memory, because its bus is down; or it does so again. */
+export interface CacheEvent {
+  readonly type: "cache.bypassed" | "cache.resumed";
+  readonly at: Date;
+  /** None: it concerns every key. */
+  readonly keyId?: undefined;
+}
+
 /** Everything that an {@link Observer} is told. No event holds a secret, a hash or a pepper. */
-export type KeyEvent = AllowedEvent | DeniedEvent | FailedEvent | LifecycleEvent;
+export type KeyEvent =
+  | AllowedEvent
+  | DeniedEvent
+  | FailedEvent
+  | LifecycleEvent
+  | BackgroundFailure
+  | CacheEvent;
 
 /**
  * Is told of every decision and every change, after the fact: it can neither delay nor alter one, and what it
@@ -84,7 +112,12 @@ export type KeyEvent = AllowedEvent | DeniedEvent | FailedEvent | LifecycleEvent
  */
 export type Observer = (event: KeyEvent) => unknown;
 
-/** Tells every observer. */
+/** The event of a change, from its audit entry. */
+export function lifecycleEvent({ action, at, keyId, ownerId, actor, details }: AuditEntry): LifecycleEvent {
+  return { type: `key.${action as LifecycleAction}`, at: new Date(at), keyId, ownerId, actor, details };
+}
+
+/** Tells every observer. What one throws, or rejects with, is dropped. */
 export function emit(observers: readonly Observer[], event: KeyEvent): void {
   Object.freeze(event);
   for (const observer of observers) {

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { createAuditEntry } from "./audit.js";
 import { DURATION_FORM, milliseconds } from "./duration.js";
 import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "./errors.js";
-import { checkObservers, emit } from "./events.js";
+import { checkObservers, emit, type LifecycleAction, lifecycleEvent } from "./events.js";
 import { createHashers } from "./hash.js";
 import { startOf } from "./key-format.js";
 import {
@@ -24,7 +25,6 @@ import type { KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { checkFunction, checkMethods, checkOptions, refuseUndefined } from "./options.js";
 import {
   type ApiKey,
-  deepFreeze,
   isExpired,
   isPresent,
   isReadableRecord,
@@ -33,7 +33,7 @@ import {
   keyStatus,
   toApiKey,
 } from "./record.js";
-import type { AuditAction, AuditEntry, Awaitable, KeyChange } from "./store.js";
+import type { AuditEntry, Awaitable, KeyChange } from "./store.js";
 
 const OPTIONS = ["store", "scopes", "format", "pepper", "maxLifetime", "clock", "observers"];
 const CREATE = [
@@ -117,23 +117,15 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
   };
 
   const audited = (
-    action: AuditAction,
+    action: LifecycleAction,
     key: KeyRecord,
     at: Date,
     actor: string | undefined,
     details: AuditEntry["details"] = {},
-  ): AuditEntry => ({
-    id: auditId(at),
-    at,
-    action,
-    keyId: key.id,
-    ownerId: key.ownerId,
-    actor: actor === undefined ? null : readId("actor", actor),
-    details: deepFreeze(details),
-  });
+  ): AuditEntry =>
+    createAuditEntry(action, key, at, actor === undefined ? null : readId("actor", actor), details);
 
-  const announce = ({ action, at, keyId, ownerId, actor, details }: AuditEntry): void =>
-    emit(observers, { type: `key.${action}`, at: new Date(at), keyId, ownerId, actor, details });
+  const announce = (entry: AuditEntry): void => emit(observers, lifecycleEvent(entry));
 
   const find = async (id: string): Promise<KeyRecord> => {
     const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
@@ -328,18 +320,6 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
   };
   return Object.freeze(manager);
-}
-
-let lastAudit = 0;
-let auditsWithin = 0;
-
-/** A unique id. Those of one process sort by time, and by their order within a millisecond. */
-function auditId(at: Date): string {
-  const time = Math.max(0, at.getTime());
-  auditsWithin = time === lastAudit ? auditsWithin + 1 : 0;
-  lastAudit = time;
-  const [first, second] = [time, auditsWithin].map((number) => number.toString(16).padStart(12, "0"));
-  return `${first}-${second}-${randomUUID().slice(0, 18)}`;
 }
 
 /** What no key has when it is new, a successor neither. */

@@ -27,6 +27,14 @@ export interface KeyStore {
    * turn of the event loop travel together.
    */
   findManyByHash?(hashes: readonly KeyHash[]): Awaitable<readonly (VerifiableRecord | null | undefined)[]>;
+  /**
+   * Stores the key under the hash `to`, if it is still stored under `from`; answers whether it was. Neither
+   * version nor state changes. Verifiers call it behind a request, to bring a key from an older pepper, or from
+   * a hash that was imported, to the current one; without it keys stay as they are, and work.
+   *
+   * @throws when a key of the hash `to` exists.
+   */
+  rehash?(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean>;
 }
 
 /**
@@ -60,6 +68,16 @@ export interface ManagedKeyStore extends KeyStore {
   touch(uses: ReadonlyMap<string, Date>): Awaitable<void>;
   /** Newest first, by time and then id; continues behind `cursor`. */
   auditTrail(query: AuditQuery): Awaitable<Page<AuditEntry>>;
+  /**
+   * Forgets the key, if it still has version `ifVersion`; answers whether it did. Its audit trail stays.
+   * Needed by `purge` of a manager.
+   */
+  remove?(id: string, ifVersion: number, audit: AuditEntry): Awaitable<boolean>;
+  /**
+   * Writes entries that belong to no change, all of them or none; passes over those whose id it has, so that
+   * it can be called again after a failure. Needed by `auditLog` of `keybearer/observers`.
+   */
+  appendAudit?(entries: readonly AuditEntry[]): Awaitable<void>;
 }
 
 /** The members of a record that may change. */
@@ -75,6 +93,8 @@ export interface KeyQuery {
   readonly ownerId?: string | undefined;
   readonly environment?: string | undefined;
   readonly status?: KeyStatus | undefined;
+  /** Only keys that were revoked, or whose expiry came, at this moment or before. A store may ignore it. */
+  readonly deadBefore?: Date | undefined;
   /** The moment at which `status` is judged. */
   readonly now: Date;
   readonly cursor?: string | undefined;
@@ -95,8 +115,21 @@ export interface Page<T> {
   readonly nextCursor?: string | undefined;
 }
 
-/** What happened to a key. */
-export type AuditAction = "created" | "updated" | "disabled" | "enabled" | "revoked" | "rotated";
+/**
+ * What happened to a key. `rehashed`: it moved to the current pepper or hash; `purged`: its record is gone;
+ * `used`: a request came through a route whose scope is marked `audit`.
+ */
+export type AuditAction =
+  | "created"
+  | "imported"
+  | "updated"
+  | "disabled"
+  | "enabled"
+  | "revoked"
+  | "rotated"
+  | "rehashed"
+  | "purged"
+  | "used";
 
 /** One line of the audit trail; never holds a secret or a hash. */
 export interface AuditEntry {

@@ -13,7 +13,18 @@ import {
 } from "./fixtures.js";
 
 const AWKWARD = `' " \\ % ; \n é 😀`;
-const ACTIONS: readonly AuditAction[] = ["created", "updated", "disabled", "enabled", "revoked", "rotated"];
+const ACTIONS: readonly AuditAction[] = [
+  "created",
+  "imported",
+  "updated",
+  "disabled",
+  "enabled",
+  "revoked",
+  "rotated",
+  "rehashed",
+  "purged",
+  "used",
+];
 
 /** The audit trail. */
 export const AUDIT_RULES: readonly Rule[] = [
@@ -25,7 +36,7 @@ export const AUDIT_RULES: readonly Rule[] = [
           { id: `key ${AWKWARD}`, ownerId: `owner ${AWKWARD}` },
           {
             action,
-            at: index === 5 ? latest : new Date(index * 1_001),
+            at: index === ACTIONS.length - 1 ? latest : new Date(index * 1_001),
             actor: index % 2 === 0 ? null : AWKWARD,
             details: index === 0 ? {} : { [AWKWARD]: [AWKWARD, index, null, true, { deep: [{}] }] },
           },

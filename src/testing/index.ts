@@ -5,6 +5,7 @@ import { CONCURRENCY_RULES } from "./concurrency-rules.js";
 import type { Rule } from "./fixtures.js";
 import { LIST_RULES } from "./list-rules.js";
 import { LOOKUP_RULES } from "./lookup-rules.js";
+import { MAINTENANCE_RULES } from "./maintenance-rules.js";
 import { TOUCH_RULES } from "./touch-rules.js";
 
 /** A store for one case, and what to do with it afterwards. */
@@ -43,6 +44,7 @@ const RULES: readonly Rule[] = [
   ...CONCURRENCY_RULES,
   ...LIST_RULES,
   ...AUDIT_RULES,
+  ...MAINTENANCE_RULES,
 ];
 
 /**

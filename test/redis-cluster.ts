@@ -1,0 +1,88 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const PATIENCE_MS = 20_000;
+
+/** A Redis Cluster of three processes on loopback, without replicas; keeps nothing. */
+export interface RedisCluster {
+  /** URLs of its nodes. */
+  readonly nodes: readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Starts a cluster on free ports. @throws when there is no redis-server, or it does not come up. */
+export async function startRedisCluster(): Promise<RedisCluster> {
+  await run("redis-server", ["--version"]);
+  const directory = mkdtempSync(join(tmpdir(), "keybearer-cluster-"));
+  const ports = await freePorts(6);
+  const nodes = ports.slice(0, 3);
+  const processes = nodes.map((port, index) => startNode(directory, port, ports[index + 3] as number));
+  const stop = async (): Promise<void> => {
+    await Promise.all(processes.map(kill));
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await Promise.all(nodes.map((port) => until(async () => (await ask(port, "ping")).includes("PONG"))));
+    const addresses = nodes.map((port) => `127.0.0.1:${port}`);
+    await run("redis-cli", ["--cluster", "create", ...addresses, "--cluster-yes"]);
+    const isUp = async (port: number) => (await ask(port, "cluster", "info")).includes("cluster_state:ok");
+    await Promise.all(nodes.map((port) => until(() => isUp(port))));
+    return { nodes: nodes.map((port) => `redis://127.0.0.1:${port}`), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function startNode(directory: string, port: number, busPort: number): ChildProcess {
+  const options = {
+    bind: "127.0.0.1",
+    port,
+    "cluster-enabled": "yes",
+    "cluster-port": busPort,
+    "cluster-config-file": `nodes-${port}.conf`,
+    dir: directory,
+    save: "",
+    appendonly: "no",
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return spawn("redis-server", args, { stdio: "ignore" });
+}
+
+async function ask(port: number, ...command: string[]): Promise<string> {
+  return (await run("redis-cli", ["-p", String(port), ...command])).stdout;
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (!(await holds().catch(() => false))) {
+    if (performance.now() > end) throw new Error("the nodes did not come up");
+    await sleep(50);
+  }
+}
+
+async function kill(process: ChildProcess): Promise<void> {
+  process.kill("SIGKILL");
+  if (process.exitCode === null && process.signalCode === null) await once(process, "exit");
+}
+
+/** Ports that are free now, all held until all are known. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
