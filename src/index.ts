@@ -41,7 +41,7 @@ export {
   type RouteGuard,
   type RouteOptions,
 } from "./core/guard.js";
-export { hashSecret, type KeyHash, type Pepper } from "./core/hash.js";
+export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/hash.js";
 export { type HttpRefusal, toHttpRefusal } from "./core/http-error.js";
 export {
   type GeneratedKeyFormat,
@@ -55,11 +55,15 @@ export { createKeyManager } from "./core/manager.js";
 export type {
   ActorOption,
   CreateKey,
+  ImportedSecret,
+  ImportKey,
   IssuedKey,
   KeyManager,
   KeyManagerOptions,
   ListAudit,
   ListKeys,
+  PurgeOptions,
+  PurgeResult,
   UpdateKey,
 } from "./core/manager-api.js";
 export { checkOptions } from "./core/options.js";

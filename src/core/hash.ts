@@ -1,18 +1,21 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
-import { checkOptions, describe, warn } from "./options.js";
+import { StoreError } from "./errors.js";
+import { checkFunction, checkOptions, describe, isPromiseLike, warn } from "./options.js";
+import type { Awaitable } from "./store.js";
 
 declare const keyHash: unique symbol;
 
 /**
- * The stored form of a secret: 64 hex digits of SHA-256, or `<pepper version>:<64 hex digits>` of HMAC-SHA-256.
- * The brand keeps a secret from being passed where a hash belongs.
+ * The stored form of a secret: 64 hex digits of SHA-256, `<pepper version>:<64 hex digits>` of HMAC-SHA-256, or
+ * `<name>:<text>` of a {@link LegacyHash}. The brand keeps a secret from being passed where a hash belongs.
  */
 export type KeyHash = string & { readonly [keyHash]: true };
 
 /**
  * A secret of the service that goes into every hash, so that a stolen table alone proves nothing. A plain
- * string is version `v1`; give versions to replace it without reissuing keys. Keys that were stored without a
- * pepper are not found with one: reissue them.
+ * string is version `v1`; give versions to replace it without reissuing keys. A key of an older version works,
+ * and moves to the current one when it is used. So let every process know a new version before the first one
+ * has it as `current`.
  *
  * @example
  * const pepper: Pepper = { current: "v2", keys: { v1: readSecret("pepper-1"), v2: readSecret("pepper-2") } };
@@ -22,14 +25,37 @@ export type Pepper =
   | {
       readonly current: string;
       readonly keys: Readonly<Record<string, string>>;
+      /** Find keys too that were stored before there was a pepper. By default they are not found. */
+      readonly unpeppered?: boolean;
     };
+
+/**
+ * How another system hashed the secrets whose hashes were imported, such as the one that this library replaces.
+ * A key that is found by it works, and moves to the current hash when it is used.
+ *
+ * The hash must be determined by the secret. For a salted one, such as bcrypt, find the salt by the part of the
+ * secret that identifies it, and answer the hash that comes out; the time limit of the store holds for it.
+ *
+ * @example
+ * const old: LegacyHash = { name: "old", hash: (secret) => createHash("sha512").update(secret).digest("base64") };
+ */
+export interface LegacyHash {
+  /** Goes in front of the stored hash: 1 to 32 of `A-Z a-z 0-9 _ -`, and no version of a pepper. */
+  readonly name: string;
+  /** The hash as it was imported: 1 to 190 printable characters of ASCII; `undefined` for none. */
+  readonly hash: (secret: string) => Awaitable<string | undefined>;
+}
 
 /** Turns a secret into the hash that its key is stored under. */
 export type Hasher = (secret: string) => KeyHash;
 
-/** The hasher of new keys, and behind it those of older peppers. */
-export type Hashers = readonly [current: Hasher, ...older: Hasher[]];
+/** Turns a secret into the hash that its key may still be stored under. */
+export type OlderHasher = (secret: string) => Awaitable<KeyHash | undefined>;
 
+/** The hasher of new keys, and behind it those of older peppers and legacy hashes. */
+export type Hashers = readonly [current: Hasher, ...older: OlderHasher[]];
+
+const LEGACY = /^[\x21-\x7e]{1,190}$/;
 const VERSION = /^[A-Za-z0-9_-]{1,32}$/;
 // 112 bits is the least that NIST SP 800-131A accepts for an HMAC key; a text of 16 bytes can reach it.
 const SHORT_PEPPER_BYTES = 16;
@@ -49,22 +75,43 @@ export function hashSecret(secret: string, pepper?: Pepper): KeyHash {
   return createHashers(pepper)[0](secret);
 }
 
-/** @throws TypeError when a pepper is empty, or the current version is not among its keys. */
-export function createHashers(pepper: Pepper | undefined): Hashers {
-  if (pepper === null || (typeof pepper !== "string" && typeof pepper !== "object" && pepper !== undefined)) {
-    throw new TypeError(`pepper: expected a text or { current, keys }, got ${describe(pepper)}`);
+/** @throws TypeError when a pepper is empty, the current version is not among its keys, or a name is taken. */
+export function createHashers(pepper: Pepper | undefined, legacyHashes: readonly LegacyHash[] = []): Hashers {
+  if (!Array.isArray(legacyHashes)) throw new TypeError('"legacyHashes" must be a list of { name, hash }');
+  const [versions, hashers] = pepperHashers(pepper);
+  const names = new Set(versions);
+  for (const legacy of legacyHashes as readonly LegacyHash[]) {
+    const { name, hash: hasher } = checkOptions("legacyHashes", legacy, ["name", "hash"]);
+    if (typeof name !== "string" || !VERSION.test(name)) {
+      throw new TypeError('legacyHashes: "name" is 1 to 32 of A-Z a-z 0-9 _ -');
+    }
+    if (names.has(name)) throw new TypeError(`legacyHashes: the name "${name}" is taken`);
+    if (hasher === undefined) throw new TypeError('legacyHashes: "hash" must be a function, got undefined');
+    checkFunction("legacyHashes", "hash", hasher);
+    names.add(name);
   }
-  if (pepper === undefined) return [(secret) => hash("sha256", secret, "hex") as KeyHash];
-  const { current, keys } = typeof pepper === "string" ? { current: "v1", keys: { v1: pepper } } : pepper;
-  if (typeof pepper !== "string") checkOptions("pepper", pepper, ["current", "keys"]);
-  if (typeof keys !== "object" || keys === null || !Object.hasOwn(keys, current)) {
-    throw new TypeError('pepper: "keys" must have a member for the version that "current" names');
-  }
-  const older = Object.keys(keys).filter((version) => version !== current);
-  return [
-    peppered(current, keys[current]),
-    ...older.reverse().map((version) => peppered(version, keys[version])),
-  ];
+  return [...hashers, ...legacyHashes.map(legacyHasher)];
+}
+
+/** Writes the hash that another system made as the one that its key is stored under; `undefined` if it cannot. */
+export function legacyKeyHash(name: string, hash: unknown): KeyHash | undefined {
+  return typeof hash === "string" && LEGACY.test(hash) ? (`${name}:${hash}` as KeyHash) : undefined;
+}
+
+// No version and no name is written with a space.
+const PLAIN = "plain SHA-256";
+
+/** What a hash was made with, for people: the version of a pepper, the name of a legacy hash, or none of them. */
+export function hashKind(hash: string): string {
+  const colon = hash.indexOf(":");
+  return colon < 0 ? PLAIN : hash.slice(0, colon);
+}
+
+/** The kinds of hash, without the legacy ones, that are looked for with this pepper. */
+export function ownHashKinds(pepper: Pepper | undefined): readonly string[] {
+  if (pepper === undefined) return [PLAIN];
+  if (typeof pepper === "string") return ["v1"];
+  return [...Object.keys(pepper.keys), ...(pepper.unpeppered === true ? [PLAIN] : [])];
 }
 
 /**
@@ -76,6 +123,48 @@ export function sameHash(a: string, b: string): boolean {
   let difference = 0;
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
   return difference === 0;
+}
+
+function pepperHashers(
+  pepper: Pepper | undefined,
+): readonly [versions: readonly string[], hashers: readonly [Hasher, ...Hasher[]]] {
+  if (pepper === null || (typeof pepper !== "string" && typeof pepper !== "object" && pepper !== undefined)) {
+    throw new TypeError(`pepper: expected a text or { current, keys }, got ${describe(pepper)}`);
+  }
+  if (pepper === undefined) return [[], [plain]];
+  const given = typeof pepper === "string" ? { current: "v1", keys: { v1: pepper } } : pepper;
+  const {
+    current,
+    keys,
+    unpeppered = false,
+  } = checkOptions("pepper", given, ["current", "keys", "unpeppered"]);
+  if (typeof keys !== "object" || keys === null || !Object.hasOwn(keys, current)) {
+    throw new TypeError('pepper: "keys" must have a member for the version that "current" names');
+  }
+  if (typeof unpeppered !== "boolean") throw new TypeError('pepper: "unpeppered" must be true or false');
+  const older = Object.keys(keys).filter((version) => version !== current);
+  const hashers: [Hasher, ...Hasher[]] = [
+    peppered(current, keys[current]),
+    ...older.reverse().map((version) => peppered(version, keys[version])),
+  ];
+  if (unpeppered) hashers.push(plain);
+  return [[current, ...older], hashers];
+}
+
+const plain: Hasher = (secret) => hash("sha256", secret, "hex") as KeyHash;
+
+function legacyHasher({ name, hash: hasher }: LegacyHash): OlderHasher {
+  const written = (value: string | undefined): KeyHash | undefined => {
+    if (value === undefined) return undefined;
+    const stored = legacyKeyHash(name, value);
+    if (stored === undefined)
+      throw new StoreError(`The legacy hash "${name}" answered something that is no hash`);
+    return stored;
+  };
+  return (secret) => {
+    const value = hasher(secret);
+    return isPromiseLike(value) ? value.then(written) : written(value);
+  };
 }
 
 function peppered(version: string, pepper: unknown): Hasher {

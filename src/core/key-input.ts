@@ -99,6 +99,16 @@ export function readExpiry(path: string, value: unknown, now: Date): Date | null
   return date;
 }
 
+/** A moment that is over: a Date, or RFC 3339 with an offset, from 1970 on. */
+export function readPast(path: string, value: unknown, now: Date): Date | null {
+  if (value === undefined || value === null) return null;
+  const date = value instanceof Date ? new Date(value) : parseDate(path, value);
+  if (Number.isNaN(date.getTime())) throw new KeyInputError(path, "is not a date");
+  if (date.getTime() < 0) throw new KeyInputError(path, "must not be before 1970");
+  if (date.getTime() > now.getTime()) throw new KeyInputError(path, "must not be in the future");
+  return date;
+}
+
 /** Reads a length of time as milliseconds. */
 export function readDuration(path: string, value: unknown): number {
   const result = milliseconds(value);

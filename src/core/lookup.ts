@@ -15,37 +15,55 @@ export type Lookup = (hash: KeyHash) => Awaitable<Answer>;
 export type Finder = (secret: string) => Awaitable<VerifiableRecord | undefined>;
 
 /**
- * Makes the look-up of a verifier, which looks under the current pepper, then under older ones, and makes sure
+ * Makes the look-up of a verifier, which looks under the current hash, then under older ones, and makes sure
  * that what it finds is a record, and the right one: a store that compared too little must not let anybody in.
  *
  * It fails with a StoreError, within `timeoutMs`, when the store fails, is slow or answers anything else.
  */
-export function createFinder(store: KeyStore, hashers: Hashers, timeoutMs: number): Finder {
+export function createFinder(store: KeyStore, [current, ...older]: Hashers, timeoutMs: number): Finder {
   const lookup = createLookup(store, timeoutMs);
 
-  const find = (secret: string, index: number): Awaitable<VerifiableRecord | undefined> => {
-    const hasher = hashers[index];
-    if (hasher === undefined) return undefined;
-    const hash = hasher(secret);
-    const recognise = (answer: Answer): Awaitable<VerifiableRecord | undefined> => {
-      if (answer === undefined || answer === null) return find(secret, index + 1);
-      if (!isReadableRecord(answer)) {
-        throw new StoreError("The key store answered something that is not a key record");
-      }
-      if (!sameHash(answer.hash, hash)) {
-        throw new StoreError("The key store answered the record of another hash");
-      }
-      return answer;
-    };
+  const findBy = (hash: KeyHash): Awaitable<VerifiableRecord | undefined> => {
     const answer = lookup(hash);
-    return isPromiseLike(answer) ? answer.then(recognise) : recognise(answer);
+    return isPromiseLike(answer) ? answer.then((found) => recognised(found, hash)) : recognised(answer, hash);
   };
 
-  if (hashers.length === 1) return (secret) => find(secret, 0);
-  return (secret) => {
-    const found = find(secret, 0);
-    return isPromiseLike(found) ? withinTime(found, timeoutMs) : found;
+  if (older.length === 0) return (secret) => findBy(current(secret));
+
+  const findByOlder = async (
+    secret: string,
+    hash: KeyHash,
+    first: Awaitable<VerifiableRecord | undefined>,
+  ): Promise<VerifiableRecord | undefined> => {
+    const found = await first;
+    if (found !== undefined) return found;
+    const answers = await Promise.all(
+      older.map(async (hasher) => {
+        const olderHash = await hasher(secret);
+        return olderHash && findBy(olderHash);
+      }),
+    );
+    // Once more: the key may have moved from an older hash to the current one between the two looks.
+    return answers.find((answer) => answer !== undefined) ?? findBy(hash);
   };
+
+  return (secret) => {
+    const hash = current(secret);
+    const found = findBy(hash);
+    if (!isPromiseLike(found) && found !== undefined) return found;
+    return withinTime(findByOlder(secret, hash, found), timeoutMs);
+  };
+}
+
+function recognised(answer: Answer, hash: KeyHash): VerifiableRecord | undefined {
+  if (answer === undefined || answer === null) return undefined;
+  if (!isReadableRecord(answer)) {
+    throw new StoreError("The key store answered something that is not a key record");
+  }
+  if (!sameHash(answer.hash, hash)) {
+    throw new StoreError("The key store answered the record of another hash");
+  }
+  return answer;
 }
 
 /** Puts a store behind a time limit, and lets look-ups share calls. */

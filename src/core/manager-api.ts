@@ -1,6 +1,6 @@
 import type { Duration } from "./duration.js";
 import type { Observer } from "./events.js";
-import type { Pepper } from "./hash.js";
+import type { LegacyHash, Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "./record.js";
 import type { Scopes } from "./scopes.js";
@@ -14,6 +14,8 @@ export interface KeyManagerOptions<S extends string = string> {
   readonly format: KeyFormat;
   /** The same as the verifier has. */
   readonly pepper?: Pepper;
+  /** How the hashes were made that are imported from another system; the same as the verifier has. */
+  readonly legacyHashes?: readonly LegacyHash[];
   /** The longest that a key may live, counted from its creation. A key without an expiry gets this one. */
   readonly maxLifetime?: Duration;
   /** The time, for tests; the system's by default. */
@@ -40,6 +42,45 @@ export interface CreateKey<S extends string = string> {
   readonly metadata?: KeyMetadata | null;
   /** Counted by the `rateLimiter` of the verifier; without one it is not in force. */
   readonly rateLimit?: RateLimit | null;
+}
+
+/**
+ * A key that another system issued: its secret, or its hash. `hash` is 64 hex digits of SHA-256 over the whole
+ * secret (or, with a pepper, `<version>:` and HMAC-SHA-256), unless `hashedBy` names one of `legacyHashes`.
+ */
+export type ImportKey<S extends string = string> = Omit<CreateKey<S>, "environment"> &
+  ImportedSecret & {
+    /** As it was; a fresh one by default. 1 to 255 characters. */
+    readonly id?: string;
+    /** The first characters of the secret, for people: up to 32. Read from a secret that the format knows. */
+    readonly start?: string;
+    /** The one in the secret by default. A key of which neither names one works in every environment. */
+    readonly environment?: string | null;
+    /** When it was made there: not in the future. A Date, or RFC 3339 with an offset; now by default. */
+    readonly createdAt?: Date | string | null;
+    /** When it was last used there: not in the future. */
+    readonly lastUsedAt?: Date | string | null;
+    /** Bring it in disabled. */
+    readonly disabled?: boolean;
+  };
+
+/** What {@link ImportKey} is imported by. */
+export type ImportedSecret =
+  | { readonly secret: string; readonly hash?: undefined; readonly hashedBy?: undefined }
+  | { readonly hash: string; readonly hashedBy?: string | undefined; readonly secret?: undefined };
+
+/** Which keys to forget. */
+export interface PurgeOptions extends ActorOption {
+  /** How long ago they must have been revoked or expired. */
+  readonly deadFor: Duration;
+  /** At most so many; all by default. */
+  readonly limit?: number;
+}
+
+/** What was forgotten. */
+export interface PurgeResult {
+  /** Keys. */
+  readonly purged: number;
 }
 
 /** What may change in a key. Members that are absent stay; `null` takes away. */
@@ -120,4 +161,25 @@ export interface KeyManager<S extends string = string> {
   rotate(id: string, options?: ActorOption & { readonly overlap?: Duration }): Promise<IssuedKey>;
   /** A page of what happened to keys, newest first. */
   auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
+  /**
+   * Takes a key over that another system issued, so that its holder keeps the secret. The verifier needs a
+   * format that recognises it, and the same `legacyHashes`. A hash of another kind than the current one is
+   * replaced when the key is first used.
+   *
+   * @throws KeyInputError that names the member at fault. @throws KeyConflictError when the key is there.
+   *
+   * @example
+   * await manager.import({ hash: row.digest, hashedBy: "old", ownerId: row.account, scopes: ["vehicles:read"] });
+   */
+  import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
+  /**
+   * Forgets the keys that were revoked, or expired, at least `deadFor` ago; their audit trail stays. Runs until
+   * there are no more, one transaction for each, and may run in several processes at once.
+   *
+   * @throws TypeError when the store has no `remove`.
+   *
+   * @example
+   * const { purged } = await manager.purge({ deadFor: "365d", actor: "cron" });
+   */
+  purge(options: PurgeOptions): Promise<PurgeResult>;
 }

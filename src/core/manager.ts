@@ -1,10 +1,5 @@
-import { randomUUID } from "node:crypto";
-import { createAuditEntry } from "./audit.js";
-import { DURATION_FORM, milliseconds } from "./duration.js";
-import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "./errors.js";
-import { checkObservers, emit, type LifecycleAction, lifecycleEvent } from "./events.js";
-import { createHashers } from "./hash.js";
-import { startOf } from "./key-format.js";
+import { KeyInputError, KeyStateError } from "./errors.js";
+import { importKey } from "./import-key.js";
 import {
   checkFilter,
   checkInput,
@@ -20,22 +15,13 @@ import {
   readScopes,
   readText,
 } from "./key-input.js";
-import { failed } from "./lookup.js";
-import type { KeyManager, KeyManagerOptions } from "./manager-api.js";
-import { checkFunction, checkMethods, checkOptions, refuseUndefined } from "./options.js";
-import {
-  type ApiKey,
-  isExpired,
-  isPresent,
-  isReadableRecord,
-  type KeyRecord,
-  type KeyStatus,
-  keyStatus,
-  toApiKey,
-} from "./record.js";
-import type { AuditEntry, Awaitable, KeyChange } from "./store.js";
+import { asked, createLedger, written } from "./ledger.js";
+import type { ActorOption, KeyManager, KeyManagerOptions } from "./manager-api.js";
+import { prepareManager } from "./manager-options.js";
+import { purgeKeys } from "./purge.js";
+import { isExpired, isPresent, type KeyStatus, keyStatus, toApiKey } from "./record.js";
+import type { KeyChange } from "./store.js";
 
-const OPTIONS = ["store", "scopes", "format", "pepper", "maxLifetime", "clock", "observers"];
 const CREATE = [
   "ownerId",
   "name",
@@ -47,12 +33,7 @@ const CREATE = [
   "rateLimit",
 ];
 const UPDATE = ["name", "ipAllowlist", "expiresAt", "metadata", "rateLimit"];
-const STORE = ["findByHash", "findById", "list", "insert", "update", "replace", "touch", "auditTrail"];
 const STATUSES: readonly KeyStatus[] = ["active", "disabled", "expired", "revoked", "retiring"];
-// Each round has a winner, so this many changes of one key can be under way at once.
-const MOST_ATTEMPTS = 100;
-const CONFLICT = "The key was changed by others each time; read it and try again";
-
 /**
  * Makes the manager of a service's keys.
  *
@@ -62,107 +43,15 @@ const CONFLICT = "The key was changed by others each time; read it and try again
  * const manager = createKeyManager({ store, scopes, format, maxLifetime: "365d" });
  */
 export function createKeyManager<S extends string>(given: KeyManagerOptions<S>): KeyManager<S> {
-  const where = "createKeyManager";
-  const options = checkOptions(where, given, OPTIONS);
-  refuseUndefined(where, options, "pepper");
-  const { store, scopes, format, clock, observers = [] } = options;
-  checkMethods(where, "store", store, STORE);
-  checkMethods(where, "scopes", scopes, ["isGrantable", "get"]);
-  checkMethods(where, "format", format, ["parse", "generate"]);
-  checkFunction(where, "clock", clock);
-  checkObservers(where, observers);
-  const [hash] = createHashers(options.pepper);
-  const longest = milliseconds(options.maxLifetime);
-  if (options.maxLifetime !== undefined && !longest) {
-    throw new TypeError(`${where}: "maxLifetime" ${DURATION_FORM}, and not 0`);
-  }
-
-  const now = (): Date => {
-    const date = clock === undefined ? new Date() : new Date(clock());
-    if (Number.isNaN(date.getTime())) throw new TypeError(`${where}: "clock" answered no date`);
-    return date;
-  };
-
-  const latestExpiry = (createdAt: Date): Date | null =>
-    longest === undefined ? null : new Date(createdAt.getTime() + longest);
-
-  const boundExpiry = (expiresAt: Date | null, createdAt: Date, at: Date): Date | null => {
-    const latest = latestExpiry(createdAt);
-    if (latest === null) return expiresAt;
-    const bounded = expiresAt ?? latest;
-    if (bounded <= latest && bounded > at) return bounded;
-    throw new KeyInputError("expiresAt", `must be within ${options.maxLifetime} of creation`);
-  };
-
-  const issue = (
-    members: Omit<
-      KeyRecord,
-      "id" | "hash" | "version" | "start" | "createdAt" | "updatedAt" | keyof typeof UNUSED
-    >,
-    at: Date,
-  ): { secret: string; record: KeyRecord } => {
-    const secret = format.generate?.(format.environments && (members.environment ?? undefined)) as string;
-    if (!format.parse(secret)) throw new TypeError(`${where}: "format" does not recognise what it generates`);
-    const record = {
-      ...members,
-      ...UNUSED,
-      id: `key_${randomUUID().replaceAll("-", "")}`,
-      hash: hash(secret),
-      version: 1,
-      start: startOf(format, secret),
-      createdAt: at,
-      updatedAt: at,
-    };
-    return { secret, record };
-  };
-
-  const audited = (
-    action: LifecycleAction,
-    key: KeyRecord,
-    at: Date,
-    actor: string | undefined,
-    details: AuditEntry["details"] = {},
-  ): AuditEntry =>
-    createAuditEntry(action, key, at, actor === undefined ? null : readId("actor", actor), details);
-
-  const announce = (entry: AuditEntry): void => emit(observers, lifecycleEvent(entry));
-
-  const find = async (id: string): Promise<KeyRecord> => {
-    const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
-    if (!isPresent(record)) throw new KeyNotFoundError();
-    if (
-      !isReadableRecord(record) ||
-      !Number.isSafeInteger(record.version) ||
-      !(record.createdAt instanceof Date)
-    ) {
-      throw new StoreError("The key store answered something that is not a key record");
-    }
-    return record;
-  };
-
-  /** Reads a key, decides, and writes if nobody else did meanwhile; else begins anew. */
-  const change = async (
-    id: string,
-    decide: (record: KeyRecord, at: Date) => { change: KeyChange; audit: AuditEntry } | undefined,
-  ): Promise<ApiKey> => {
-    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-      const record = await find(id);
-      const at = now();
-      const decision = decide(record, at);
-      if (decision === undefined) return toApiKey(record, at.getTime());
-      const changed = { updatedAt: at, ...decision.change };
-      if (await written(() => store.update(id, record.version, changed, decision.audit))) {
-        announce(decision.audit);
-        return toApiKey({ ...record, ...changed }, at.getTime());
-      }
-    }
-    throw new KeyConflictError(CONFLICT);
-  };
+  const prepared = prepareManager(given);
+  const { store, scopes, format, now, latestExpiry, boundExpiry, issue } = prepared;
+  const ledger = createLedger(prepared);
+  const { entry, announce, change, retry } = ledger;
 
   const manager: KeyManager<S> = {
     async create(input, by) {
       checkInput("create", input, CREATE);
-      const { actor } = typeof by === "object" ? readOptions("create", by) : { actor: by };
+      const actor = readActor("create", by);
       const at = now();
       const { secret, record } = issue(
         {
@@ -179,7 +68,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         },
         at,
       );
-      const audit = audited("created", record, at, actor, {
+      const audit = entry("created", record, at, actor, {
         scopes: record.scopes,
       });
       await asked(() => store.insert(record, audit));
@@ -241,7 +130,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         if (members.length === 0) return undefined;
         return {
           change: changed,
-          audit: audited("updated", record, at, actor, { members }),
+          audit: entry("updated", record, at, actor, { members }),
         };
       });
     },
@@ -253,7 +142,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         if (isPresent(record.disabledAt)) return undefined;
         return {
           change: { disabledAt: at },
-          audit: audited("disabled", record, at, actor),
+          audit: entry("disabled", record, at, actor),
         };
       });
     },
@@ -265,7 +154,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         if (!isPresent(record.disabledAt)) return undefined;
         return {
           change: { disabledAt: null },
-          audit: audited("enabled", record, at, actor),
+          audit: entry("enabled", record, at, actor),
         };
       });
     },
@@ -277,7 +166,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         if (isPresent(record.revokedAt)) return undefined;
         return {
           change: { revokedAt: at, revokedReason },
-          audit: audited("revoked", record, at, actor, { reason: revokedReason }),
+          audit: entry("revoked", record, at, actor, { reason: revokedReason }),
         };
       });
     },
@@ -285,9 +174,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     async rotate(id, options = {}) {
       const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap");
       const overlapMs = readDuration("overlap", overlap);
-      for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-        const old = await find(id);
-        const at = now();
+      return retry(id, async (old, at) => {
         const status = keyStatus(old, at.getTime());
         if (isPresent(old.rotatedAt))
           throw new KeyStateError("The key is already rotated; rotate its successor");
@@ -301,55 +188,33 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
           at,
         );
         const end = earliest(old.expiresAt, new Date(at.getTime() + overlapMs)) as Date;
-        const changed = {
-          updatedAt: at,
-          rotatedAt: at,
-          replacedBy: record.id,
-          expiresAt: end,
-        };
-        const audit = audited("rotated", old, at, actor, {
+        const changed = { updatedAt: at, rotatedAt: at, replacedBy: record.id, expiresAt: end };
+        const audit = entry("rotated", old, at, actor, {
           replacedBy: record.id,
           expiresAt: end.toISOString(),
         });
-        if (await written(() => store.replace(old.id, old.version, changed, record, audit))) {
-          announce(audit);
-          return { secret, key: toApiKey(record, at.getTime()) };
-        }
-      }
-      throw new KeyConflictError(CONFLICT);
+        if (!(await written(() => store.replace(old.id, old.version, changed, record, audit))))
+          return undefined;
+        announce(audit);
+        return { secret, key: toApiKey(record, at.getTime()) };
+      });
     },
+
+    async import(input, by) {
+      return importKey(prepared, ledger, input, readActor("import", by));
+    },
+
+    purge: async (options) => purgeKeys(prepared, ledger, options),
   };
   return Object.freeze(manager);
 }
 
-/** What no key has when it is new, a successor neither. */
-const UNUSED = {
-  lastUsedAt: null,
-  revokedAt: null,
-  revokedReason: null,
-  rotatedAt: null,
-  replacedBy: null,
-} as const;
+/** The actor of a method that takes it alone or in its options. */
+function readActor(where: string, by: string | ActorOption | undefined): string | undefined {
+  return typeof by === "object" ? readOptions(where, by).actor : by;
+}
 
 function earliest(a: Date | null, b: Date | null): Date | null {
   if (a === null || b === null) return a ?? b;
   return a < b ? a : b;
-}
-
-/** Asks the store to write. Only `true` says that it did: a driver's own result would pass for it. */
-async function written(question: () => Awaitable<boolean>): Promise<boolean> {
-  const answer: unknown = await asked(question);
-  if (typeof answer === "boolean") return answer;
-  throw new StoreError(
-    "The key store did not say whether it wrote; update() and replace() answer true or false",
-  );
-}
-
-/** Asks the store; what a driver throws becomes a StoreError, so that nobody prints its parameters. */
-async function asked<T>(question: () => Awaitable<T>): Promise<T> {
-  try {
-    return await question();
-  } catch (error) {
-    throw error instanceof KeyInputError ? error : failed(error);
-  }
 }

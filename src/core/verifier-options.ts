@@ -2,7 +2,7 @@ import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from ".
 import { type CredentialOptions, type CredentialSource, credentialSource } from "./credential.js";
 import { StoreError } from "./errors.js";
 import { checkObservers, type Observer } from "./events.js";
-import { createHashers, type Pepper } from "./hash.js";
+import { createHashers, type LegacyHash, type Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import { createFinder, type Finder, failed, withinTime } from "./lookup.js";
 import {
@@ -17,6 +17,7 @@ import {
 import { isRateLimitDecision, type RateLimitDecision, type RateLimiter } from "./rate-limit.js";
 import type { VerifiableRecord } from "./record.js";
 import { createRefusals, type Refusals } from "./refusals.js";
+import { createRehash, type Rehash } from "./rehash.js";
 import type { AuthRequest } from "./request.js";
 import type { Scopes } from "./scopes.js";
 import type { Awaitable, KeyStore } from "./store.js";
@@ -33,6 +34,13 @@ export interface VerifierOptions<S extends string = string> extends ClientIpOpti
   readonly environment?: string | readonly string[];
   /** The same as the manager has. */
   readonly pepper?: Pepper;
+  /** How the hashes were made that were imported from another system; asked for keys that are not found else. */
+  readonly legacyHashes?: readonly LegacyHash[];
+  /**
+   * Move keys to the current hash when they are used: of an older pepper, stored before there was one, or
+   * imported. `true` by default, for stores that can. Keys work either way.
+   */
+  readonly rehash?: boolean;
   /** Named in challenges; `"api"` by default. */
   readonly realm?: string;
   /** The time, for tests; the system's by default. */
@@ -55,6 +63,8 @@ const OPTIONS: readonly (keyof VerifierOptions)[] = [
   "format",
   "environment",
   "pepper",
+  "legacyHashes",
+  "rehash",
   "trustedProxies",
   "clientIpHeader",
   "realm",
@@ -74,6 +84,8 @@ export interface PreparedVerifier<S extends string> {
   /** Whether this service serves an environment; a secret that names none is judged by its record. */
   readonly serves: (environment: string | undefined) => boolean;
   readonly find: Finder;
+  /** Called for each request that is let through; `undefined` when no key can be under an older hash. */
+  readonly rehash: Rehash | undefined;
   readonly clientIp: ClientIpResolver;
   readonly limit: (
     record: VerifiableRecord,
@@ -92,6 +104,7 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
   const { store, scopes, clock, observers = [], storeTimeoutMs = 250, rateLimiter } = options;
   checkMethods(where, "store", store, ["findByHash"]);
   checkFunction(where, "store.findManyByHash", store.findManyByHash);
+  checkFunction(where, "store.rehash", store.rehash);
   checkMethods(where, "scopes", scopes, ["holds", "get", "assertRequirement"]);
   checkFunction(where, "clock", clock);
   checkObservers(where, observers);
@@ -100,23 +113,30 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
   if (!(typeof storeTimeoutMs === "number" && storeTimeoutMs > 0 && storeTimeoutMs < 2 ** 31)) {
     throw new TypeError(`${where}: "storeTimeoutMs" must be a number of milliseconds above 0`);
   }
-  if (options.exposeKeyState !== undefined && typeof options.exposeKeyState !== "boolean") {
-    throw new TypeError(`${where}: "exposeKeyState" must be true or false`);
+  for (const name of ["exposeKeyState", "rehash"] as const) {
+    if (options[name] !== undefined && typeof options[name] !== "boolean") {
+      throw new TypeError(`${where}: "${name}" must be true or false`);
+    }
   }
-  for (const name of ["environment", "pepper"] as const) refuseUndefined(where, options, name);
+  for (const name of ["environment", "pepper", "legacyHashes"] as const)
+    refuseUndefined(where, options, name);
   const formats = readFormats(where, options.format);
   const source = credentialSource(options.credential);
+  const hashers = createHashers(options.pepper, options.legacyHashes);
+  const now = clock === undefined ? Date.now : () => clock().getTime();
   return {
     scopes,
     source,
     formats,
     serves: readEnvironments(where, options.environment, formats),
-    find: createFinder(store, createHashers(options.pepper), storeTimeoutMs),
+    find: createFinder(store, hashers, storeTimeoutMs),
+    rehash:
+      options.rehash === false ? undefined : createRehash(store, hashers, storeTimeoutMs, now, observers),
     clientIp: clientIpResolver(options),
     limit: boundedLimiter(rateLimiter, storeTimeoutMs),
     refusals: createRefusals(scopes, source, options.realm ?? "api", options.exposeKeyState ?? false),
     observers: [...observers],
-    now: clock === undefined ? Date.now : () => clock().getTime(),
+    now,
   };
 }
 

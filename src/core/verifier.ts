@@ -55,7 +55,7 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
  * const auth = expressAuth(verifier);
  */
 export function createVerifier<S extends string>(options: VerifierOptions<S>): Verifier<S> {
-  const { scopes, source, formats, serves, find, clientIp, limit, refusals, observers, now } =
+  const { scopes, source, formats, serves, find, rehash, clientIp, limit, refusals, observers, now } =
     prepareVerifier(options);
 
   const observed = observers.length > 0;
@@ -84,6 +84,7 @@ export function createVerifier<S extends string>(options: VerifierOptions<S>): V
       const limited = isPromiseLike(limiting) ? await limiting : limiting;
       if (limited?.allowed === false) return deny(attempt, "rate_limited", limited);
 
+      rehash?.(record, secret);
       return allow(attempt, new ApiKeyPrincipal(record, scopes, attempt.request, time), limited);
     } catch (error) {
       tell(attempt, (facts) => ({ ...facts, type: "auth.failed", error }));

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createHashers, sameHash } from "../../src/core/hash.js";
-import { hashSecret } from "../../src/index.js";
+import { hashSecret, StoreError } from "../../src/index.js";
 
 const V1 = "first pepper of 32 bytes, or so!";
 const V2 = "second pepper of 32 bytes, or so";
@@ -38,9 +38,16 @@ describe("hashSecret", () => {
 describe("peppers", () => {
   test("the current one comes first, then the others, the newest first; none twice", () => {
     const hashers = createHashers({ current: "v2", keys: { v1: V1, v2: V2, v3: `${V1}3` } });
-    expect(hashers.map((hash) => hash("abc").split(":")[0])).toEqual(["v2", "v3", "v1"]);
+    expect(hashers.map((hash) => String(hash("abc")).split(":")[0])).toEqual(["v2", "v3", "v1"]);
     expect(createHashers(V1)).toHaveLength(1);
     expect(createHashers(undefined)).toHaveLength(1);
+  });
+
+  test("keys from before there was a pepper are looked for last, and only when asked for", () => {
+    const pepper = { current: "v1", keys: { v1: V1 } };
+    expect(createHashers(pepper)).toHaveLength(1);
+    const hashers = createHashers({ ...pepper, unpeppered: true });
+    expect(hashers.map((hash) => hash("abc"))).toEqual([hashSecret("abc", pepper), hashSecret("abc")]);
   });
 
   test.each([
@@ -59,6 +66,7 @@ describe("peppers", () => {
     ["a version with a colon", { current: "v:1", keys: { "v:1": V1 } }],
     ["a version of 33 characters", { current: "v".repeat(33), keys: { ["v".repeat(33)]: V1 } }],
     ["an unknown member", { current: "v1", keys: { v1: V1 }, key: V1 }],
+    ["an unpeppered that is no boolean", { current: "v1", keys: { v1: V1 }, unpeppered: "no" }],
   ])("refuses %s", (_, pepper) => {
     expect(() => createHashers(pepper as never)).toThrow(TypeError);
     expect(() => hashSecret("abc", pepper as never)).toThrow(TypeError);
@@ -82,6 +90,59 @@ describe("peppers", () => {
     createHashers("sixteen bytes!!!");
     createHashers("äääääääá"); // eight characters of two bytes
     expect(warn).toHaveBeenCalledOnce();
+  });
+});
+
+describe("legacy hashes", () => {
+  const legacy = (hash: unknown, name: unknown = "old") => [{ name, hash }] as never;
+
+  test("come behind the peppers, and carry their name", async () => {
+    const hashers = createHashers(V1, [
+      { name: "old", hash: (secret) => `${secret}=` },
+      { name: "older", hash: async (secret) => (secret === "abc" ? "$2b$10$salted" : undefined) },
+    ]);
+    expect(hashers[1]?.("abc")).toBe("old:abc=");
+    expect(await hashers[2]?.("abc")).toBe("older:$2b$10$salted");
+    expect(await hashers[2]?.("abd")).toBeUndefined();
+  });
+
+  test("an identity cannot let a stolen hash pass for a secret", () => {
+    const hashers = createHashers(undefined, [{ name: "plaintext", hash: (secret) => secret }]);
+    const stolen = hashSecret("abc");
+    expect(hashers.map((hash) => hash(stolen))).not.toContain(stolen);
+  });
+
+  test.each([[""], ["with space"], ["a\0b"], ["é"], ["x".repeat(191)], [7], [null], [{}]])(
+    "an answer of %j is a StoreError without it",
+    async (answer) => {
+      const [, old] = createHashers(
+        undefined,
+        legacy(() => answer),
+      );
+      expect(() => old?.("abc")).toThrow(
+        new StoreError('The legacy hash "old" answered something that is no hash'),
+      );
+      const [, later] = createHashers(
+        undefined,
+        legacy(async () => answer),
+      );
+      await expect(later?.("abc")).rejects.toThrow(StoreError);
+    },
+  );
+
+  test.each([
+    ["no list", { name: "old", hash: () => "" }],
+    ["no function", legacy("sha512")],
+    ["no hash", legacy(undefined)],
+    ["no name", legacy(() => "", "")],
+    ["a name with a colon", legacy(() => "", "a:b")],
+    ["the name of a pepper", legacy(() => "", "v1")],
+    ["a name twice", [...legacy(() => ""), ...legacy(() => "")]],
+    ["an unknown member", [{ name: "old", hash: () => "", salt: "" }]],
+    ["null", null],
+    ["a list of null", [null]],
+  ])("refuses %s", (_, hashes) => {
+    expect(() => createHashers(V1, hashes as never)).toThrow(TypeError);
   });
 });
 

@@ -1,0 +1,105 @@
+import { createAuditEntry } from "./audit.js";
+import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from "./errors.js";
+import { emit, type LifecycleAction, lifecycleEvent } from "./events.js";
+import { readId } from "./key-input.js";
+import { failed } from "./lookup.js";
+import type { PreparedManager } from "./manager-options.js";
+import { type ApiKey, isPresent, isReadableRecord, type KeyRecord, toApiKey } from "./record.js";
+import type { AuditEntry, Awaitable, KeyChange } from "./store.js";
+
+// Each round has a winner, so this many changes of one key can be under way at once.
+const MOST_ATTEMPTS = 100;
+
+/** A change, and how it goes into the audit trail. */
+export interface Decision {
+  readonly change: KeyChange;
+  readonly audit: AuditEntry;
+}
+
+/** Reads and writes keys, so that nobody's change is lost and each one is told. */
+export interface Ledger {
+  /** @throws KeyNotFoundError when there is none. */
+  find(id: string): Promise<KeyRecord>;
+  /** Makes the audit entry of a change. @throws KeyInputError for an actor that is none. */
+  entry(
+    action: LifecycleAction,
+    key: Pick<KeyRecord, "id" | "ownerId">,
+    at: Date,
+    actor: string | undefined,
+    details?: AuditEntry["details"],
+  ): AuditEntry;
+  /** Tells the observers of a change that is committed. */
+  announce(entry: AuditEntry): void;
+  /** Reads a key, decides, and writes if nobody else did meanwhile; else begins anew. */
+  change(id: string, decide: (record: KeyRecord, at: Date) => Decision | undefined): Promise<ApiKey>;
+  /**
+   * Calls `attempt` with what the store has, until it answers something else than `undefined`.
+   *
+   * @throws KeyConflictError when others were faster each time.
+   */
+  retry<T>(id: string, attempt: (record: KeyRecord, at: Date) => Promise<T | undefined>): Promise<T>;
+}
+
+export function createLedger({ store, observers, now }: PreparedManager<string>): Ledger {
+  const find = async (id: string): Promise<KeyRecord> => {
+    const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
+    if (!isPresent(record)) throw new KeyNotFoundError();
+    if (
+      !isReadableRecord(record) ||
+      !Number.isSafeInteger(record.version) ||
+      !(record.createdAt instanceof Date)
+    ) {
+      throw new StoreError("The key store answered something that is not a key record");
+    }
+    return record;
+  };
+
+  const announce = (entry: AuditEntry): void => emit(observers, lifecycleEvent(entry));
+
+  const retry: Ledger["retry"] = async (id, attempt) => {
+    for (let count = 0; count < MOST_ATTEMPTS; count++) {
+      const result = await attempt(await find(id), now());
+      if (result !== undefined) return result;
+    }
+    throw new KeyConflictError("The key was changed by others each time; read it and try again");
+  };
+
+  return {
+    find,
+    announce,
+    retry,
+
+    entry: (action, key, at, actor, details) =>
+      createAuditEntry(action, key, at, actor === undefined ? null : readId("actor", actor), details),
+
+    change: (id, decide) =>
+      retry(id, async (record, at) => {
+        const decision = decide(record, at);
+        if (decision === undefined) return toApiKey(record, at.getTime());
+        const changed = { updatedAt: at, ...decision.change };
+        if (!(await written(() => store.update(id, record.version, changed, decision.audit)))) {
+          return undefined;
+        }
+        announce(decision.audit);
+        return toApiKey({ ...record, ...changed }, at.getTime());
+      }),
+  };
+}
+
+/** Asks the store to write. Only `true` says that it did: a driver's own result would pass for it. */
+export async function written(question: () => Awaitable<boolean>): Promise<boolean> {
+  const answer: unknown = await asked(question);
+  if (typeof answer === "boolean") return answer;
+  throw new StoreError(
+    "The key store did not say whether it wrote; update(), replace() and remove() answer true or false",
+  );
+}
+
+/** Asks the store; what a driver throws becomes a StoreError, so that nobody prints its parameters. */
+export async function asked<T>(question: () => Awaitable<T>): Promise<T> {
+  try {
+    return await question();
+  } catch (error) {
+    throw error instanceof KeyInputError || error instanceof KeyConflictError ? error : failed(error);
+  }
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from "node:crypto";
+import { DURATION_FORM, milliseconds } from "./duration.js";
+import { KeyInputError } from "./errors.js";
+import { checkObservers, type Observer } from "./events.js";
+import { createHashers, type Hasher, ownHashKinds } from "./hash.js";
+import type { KeyFormat } from "./key-format.js";
+import { startOf } from "./key-format.js";
+import type { KeyManagerOptions } from "./manager-api.js";
+import { checkFunction, checkMethods, checkOptions, refuseUndefined } from "./options.js";
+import type { KeyRecord } from "./record.js";
+import type { Scopes } from "./scopes.js";
+import type { ManagedKeyStore } from "./store.js";
+
+const OPTIONS = ["store", "scopes", "format", "pepper", "legacyHashes", "maxLifetime", "clock", "observers"];
+const STORE = ["findByHash", "findById", "list", "insert", "update", "replace", "touch", "auditTrail"];
+
+/** What the manager makes up itself of a new key; everything else it is told. */
+type Made = "id" | "hash" | "version" | "start" | "createdAt" | "updatedAt" | keyof typeof UNUSED;
+
+/** The options of a manager, checked: what its methods work with. */
+export interface PreparedManager<S extends string> {
+  readonly store: ManagedKeyStore;
+  readonly scopes: Scopes<S>;
+  readonly format: KeyFormat;
+  /** The hash of a new key. */
+  readonly hash: Hasher;
+  /** The kinds of hash that verifiers with these options look for; see `hashKind`. */
+  readonly hashKinds: readonly string[];
+  /** The names of the legacy ones. */
+  readonly legacyNames: readonly string[];
+  readonly observers: readonly Observer[];
+  /** @throws TypeError when the clock answers no date. */
+  now(): Date;
+  /** The end of the longest life that a key of this age may have; `null` without one. */
+  latestExpiry(createdAt: Date): Date | null;
+  /** @throws KeyInputError for an expiry that is later than the key may live. */
+  boundExpiry(expiresAt: Date | null, createdAt: Date, at: Date): Date | null;
+  /** Makes a new secret and the record of its key. */
+  issue(members: Omit<KeyRecord, Made>, at: Date): { secret: string; record: KeyRecord };
+}
+
+/** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
+export function prepareManager<S extends string>(given: KeyManagerOptions<S>): PreparedManager<S> {
+  const where = "createKeyManager";
+  const options = checkOptions(where, given, OPTIONS);
+  for (const name of ["pepper", "legacyHashes"] as const) refuseUndefined(where, options, name);
+  const { store, scopes, format, clock, observers = [], legacyHashes = [] } = options;
+  checkMethods(where, "store", store, STORE);
+  checkMethods(where, "scopes", scopes, ["isGrantable", "get"]);
+  checkMethods(where, "format", format, ["parse", "generate"]);
+  checkFunction(where, "clock", clock);
+  checkObservers(where, observers);
+  const [hash] = createHashers(options.pepper, legacyHashes);
+  const longest = milliseconds(options.maxLifetime);
+  if (options.maxLifetime !== undefined && !longest) {
+    throw new TypeError(`${where}: "maxLifetime" ${DURATION_FORM}, and not 0`);
+  }
+
+  const latestExpiry = (createdAt: Date): Date | null =>
+    longest === undefined ? null : new Date(createdAt.getTime() + longest);
+
+  return {
+    store,
+    scopes,
+    format,
+    hash,
+    hashKinds: ownHashKinds(options.pepper),
+    legacyNames: legacyHashes.map(({ name }) => name),
+    observers: [...observers],
+    latestExpiry,
+
+    now() {
+      const date = clock === undefined ? new Date() : new Date(clock());
+      if (Number.isNaN(date.getTime())) throw new TypeError(`${where}: "clock" answered no date`);
+      return date;
+    },
+
+    boundExpiry(expiresAt, createdAt, at) {
+      const latest = latestExpiry(createdAt);
+      if (latest === null) return expiresAt;
+      const bounded = expiresAt ?? latest;
+      if (bounded <= latest && bounded > at) return bounded;
+      throw new KeyInputError("expiresAt", `must be within ${options.maxLifetime} of creation`);
+    },
+
+    issue(members, at) {
+      const secret = format.generate?.(format.environments && (members.environment ?? undefined)) as string;
+      if (!format.parse(secret)) {
+        throw new TypeError(`${where}: "format" does not recognise what it generates`);
+      }
+      const record = {
+        ...members,
+        ...UNUSED,
+        id: newKeyId(),
+        hash: hash(secret),
+        version: 1,
+        start: startOf(format, secret),
+        createdAt: at,
+        updatedAt: at,
+      };
+      return { secret, record };
+    },
+  };
+}
+
+/** A fresh id; of random bits, so that nobody can guess the ids of others. */
+export function newKeyId(): string {
+  return `key_${randomUUID().replaceAll("-", "")}`;
+}
+
+/** What no key has when it is new, a successor neither. */
+export const UNUSED = {
+  lastUsedAt: null,
+  revokedAt: null,
+  revokedReason: null,
+  rotatedAt: null,
+  replacedBy: null,
+} as const;

@@ -1,0 +1,60 @@
+import { KeyInputError } from "./errors.js";
+import { checkInput, readDuration, readId } from "./key-input.js";
+import { asked, type Ledger, written } from "./ledger.js";
+import type { PurgeOptions, PurgeResult } from "./manager-api.js";
+import type { PreparedManager } from "./manager-options.js";
+import type { KeyRecord } from "./record.js";
+
+const PAGE = 100;
+const AT_ONCE = 10;
+
+/** Forgets the keys that were revoked, or expired, long enough ago. */
+export async function purgeKeys(
+  { store, now }: PreparedManager<string>,
+  ledger: Ledger,
+  options: PurgeOptions,
+): Promise<PurgeResult> {
+  checkInput("purge", options, ["deadFor", "limit", "actor"]);
+  const { actor, deadFor, limit = Number.POSITIVE_INFINITY } = options;
+  if (actor !== undefined) readId("actor", actor);
+  const age = readDuration("deadFor", deadFor);
+  if (limit !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(limit) || limit < 1)) {
+    throw new KeyInputError("limit", "must be a whole number above 0");
+  }
+  const { remove } = store;
+  if (typeof remove !== "function") throw new TypeError("purge: the store has no method remove()");
+
+  const forget = async (record: KeyRecord): Promise<boolean> => {
+    const { revokedAt, expiresAt } = record;
+    const details = {
+      revokedAt: revokedAt?.toISOString() ?? null,
+      expiresAt: expiresAt?.toISOString() ?? null,
+    };
+    const audit = ledger.entry("purged", record, now(), actor, details);
+    if (!(await written(() => remove.call(store, record.id, record.version, audit)))) return false;
+    ledger.announce(audit);
+    return true;
+  };
+
+  const at = now();
+  const deadBefore = new Date(at.getTime() - age);
+  let purged = 0;
+  let cursor: string | undefined;
+  do {
+    const query = { now: at, deadBefore, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) };
+    const page = await asked(() => store.list(query));
+    // Asked again here: a store may ignore `deadBefore`, and what it answers decides what is lost for good.
+    const dead = page.items.filter((record) => isDead(record, deadBefore)).slice(0, limit - purged);
+    for (let first = 0; first < dead.length; first += AT_ONCE) {
+      const answers = await Promise.all(dead.slice(first, first + AT_ONCE).map(forget));
+      purged += answers.filter(Boolean).length;
+    }
+    cursor = page.nextCursor;
+  } while (cursor !== undefined && purged < limit);
+  return { purged };
+}
+
+/** Whether a key had been revoked, or had expired, at a moment. A date that cannot be read is no reason. */
+function isDead({ revokedAt, expiresAt }: KeyRecord, moment: Date): boolean {
+  return [revokedAt, expiresAt].some((date) => date instanceof Date && date <= moment);
+}

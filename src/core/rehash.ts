@@ -1,0 +1,56 @@
+import { createAuditEntry } from "./audit.js";
+import { emit, lifecycleEvent, type Observer } from "./events.js";
+import { type Hashers, hashKind, type KeyHash, sameHash } from "./hash.js";
+import { failed, withinTime } from "./lookup.js";
+import type { VerifiableRecord } from "./record.js";
+import type { KeyStore } from "./store.js";
+
+/** Moves the key of a secret to the current hash, behind the request, if it is stored under an older one. */
+export type Rehash = (record: VerifiableRecord, secret: string) => void;
+
+const MOST_AT_ONCE = 100;
+// A store that is read-only would else be asked in vain with each request.
+const PAUSE_MS = 60_000;
+
+/**
+ * Makes what a verifier does with keys that it let through; `undefined` when there is nothing to do: there are
+ * no older hashes, or the store has no `rehash`.
+ */
+export function createRehash(
+  store: KeyStore,
+  [current, ...older]: Hashers,
+  timeoutMs: number,
+  now: () => number,
+  observers: readonly Observer[],
+): Rehash | undefined {
+  if (older.length === 0 || store.rehash === undefined) return undefined;
+  const underWay = new Set<string>();
+  let rest = Number.NEGATIVE_INFINITY;
+
+  const move = async (record: VerifiableRecord, to: KeyHash): Promise<void> => {
+    const at = new Date(now());
+    const from = record.hash as KeyHash;
+    const audit = createAuditEntry("rehashed", record, at, null, { from: hashKind(from), to: hashKind(to) });
+    const answer = Promise.resolve(store.rehash?.(record.id, from, to, audit));
+    if ((await withinTime(answer, timeoutMs)) === true) emit(observers, lifecycleEvent(audit));
+  };
+
+  return (record, secret) => {
+    if (underWay.size >= MOST_AT_ONCE || underWay.has(record.id) || performance.now() < rest) return;
+    const to = current(secret);
+    if (sameHash(record.hash, to)) return;
+    underWay.add(record.id);
+    move(record, to)
+      .catch((error: unknown) => {
+        rest = performance.now() + PAUSE_MS;
+        emit(observers, {
+          type: "background.failed",
+          at: new Date(now()),
+          task: "rehash",
+          keyId: record.id,
+          error: failed(error),
+        });
+      })
+      .finally(() => underWay.delete(record.id));
+  };
+}

@@ -1,0 +1,220 @@
+import { describe, expect, test } from "vitest";
+import {
+  createKeyManager,
+  createVerifier,
+  hashSecret,
+  KeyConflictError,
+  KeyInputError,
+  type KeyManagerOptions,
+  StoreError,
+} from "../../src/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import {
+  allowed,
+  bearer,
+  type FleetScope,
+  format,
+  refused,
+  START,
+  scopes,
+  service,
+  stoppedClock,
+  thrownBy,
+} from "./fixtures.js";
+
+const SECRET = "0123456789abcdef0123456789abcdef";
+const HASH = hashSecret(SECRET);
+const INPUT = { ownerId: "acme", scopes: ["vehicles:read"] } as const;
+const bare = { parse: (secret: string) => (/^[0-9a-f]{32}$/.test(secret) ? {} : undefined) };
+
+function managing(more: Partial<KeyManagerOptions<FleetScope>> = {}) {
+  const store = more.store ?? memoryStore();
+  const clock = stoppedClock();
+  const manager = createKeyManager({ store, scopes, format, clock: clock.now, ...more });
+  const verifier = createVerifier({ store, scopes, format: [format, bare], clock: clock.now });
+  return { store, manager, verify: (secret: string) => verifier.verify(bearer(secret)) };
+}
+
+describe("import", () => {
+  test("by its secret, which works from then on and is answered to nobody", async () => {
+    const { manager, store, verify } = managing();
+    const key = await manager.import({ secret: SECRET, ...INPUT }, "ann");
+    expect(key).toMatchObject({ ownerId: "acme", status: "active", start: "", environment: null });
+    expect(allowed(await verify(SECRET)).id).toBe(key.id);
+    expect(store.findByHash(HASH)).toMatchObject({ id: key.id, version: 1 });
+    const { items } = await manager.auditTrail();
+    expect(items).toMatchObject([{ action: "imported", keyId: key.id, actor: "ann" }]);
+    expect(JSON.stringify([key, items])).not.toContain(SECRET);
+    expect(JSON.stringify([key, items])).not.toContain(HASH);
+  });
+
+  test("by the hash of its secret, in any case of letters", async () => {
+    for (const hash of [HASH, HASH.toUpperCase()]) {
+      const { manager, verify } = managing();
+      const key = await manager.import({ hash, ...INPUT });
+      expect(allowed(await verify(SECRET)).id).toBe(key.id);
+    }
+  });
+
+  test("with everything that it had", async () => {
+    const { manager, store } = managing();
+    const key = await manager.import({
+      ...INPUT,
+      hash: HASH,
+      id: "legacy/17",
+      start: "0123",
+      name: "Importer",
+      environment: "live",
+      ipAllowlist: ["10.0.0.0/8"],
+      createdAt: "2020-02-29T12:00:00+01:00",
+      lastUsedAt: new Date(0),
+      expiresAt: "2031-01-01T00:00:00Z",
+      disabled: true,
+      metadata: { plan: "pro" },
+      rateLimit: { limit: 5, windowSeconds: 60 },
+    });
+    expect(key).toEqual({
+      id: "legacy/17",
+      ownerId: "acme",
+      name: "Importer",
+      start: "0123",
+      environment: "live",
+      status: "disabled",
+      scopes: ["vehicles:read"],
+      ipAllowlist: ["10.0.0.0/8"],
+      rateLimit: { limit: 5, windowSeconds: 60 },
+      metadata: { plan: "pro" },
+      createdAt: new Date("2020-02-29T11:00:00Z"),
+      updatedAt: START,
+      expiresAt: new Date("2031-01-01T00:00:00Z"),
+      lastUsedAt: new Date(0),
+      disabledAt: START,
+      revokedAt: null,
+      revokedReason: null,
+      rotatedAt: null,
+      replacedBy: null,
+      replaces: null,
+    });
+    expect((await manager.get("legacy/17"))?.name).toBe("Importer");
+    expect((await store.findByHash(HASH))?.hash).toBe(HASH);
+  });
+
+  test("of a secret of the own format takes its environment and start from it", async () => {
+    const { manager, verify } = managing();
+    const secret = format.generate("test");
+    const key = await manager.import({ secret, ...INPUT });
+    expect(key).toMatchObject({ environment: "test", start: secret.slice(0, 13) });
+    expect((await verify(secret)).ok).toBe(true);
+    const other = format.generate("test");
+    const error = await thrownBy(() => manager.import({ secret: other, environment: "live", ...INPUT }));
+    expect(error).toMatchObject({ path: "environment" });
+  });
+
+  test("twice, by secret, hash or id, is a conflict that writes nothing", async () => {
+    const { manager } = managing();
+    await manager.import({ secret: SECRET, id: "legacy", ...INPUT });
+    for (const again of [
+      { secret: SECRET, ...INPUT },
+      { hash: HASH, ...INPUT },
+      { secret: `${SECRET}0`, id: "legacy", ...INPUT },
+    ]) {
+      expect(await thrownBy(() => manager.import(again))).toBeInstanceOf(KeyConflictError);
+    }
+    expect((await manager.list()).items).toHaveLength(1);
+    expect((await manager.auditTrail()).items).toHaveLength(1);
+  });
+
+  test("of one secret many times at once makes one key", async () => {
+    const { manager } = managing();
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => manager.import({ secret: SECRET, ...INPUT })),
+    );
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect((await manager.list()).items).toHaveLength(1);
+  });
+
+  test("with a pepper, hashes secrets with it and takes hashes of its versions", async () => {
+    const pepper = { current: "v2", keys: { v1: "the first pepper of all", v2: "the second pepper of all" } };
+    const { manager, store } = managing({ pepper });
+    await manager.import({ secret: SECRET, ...INPUT });
+    expect(store.findByHash(hashSecret(SECRET, pepper))).toBeDefined();
+    const old = hashSecret(`${SECRET}1`, { current: "v1", keys: pepper.keys });
+    await manager.import({ hash: old, ...INPUT });
+    expect(store.findByHash(old)).toBeDefined();
+    for (const hash of [hashSecret("x"), `v3:${HASH}`]) {
+      expect(await thrownBy(() => manager.import({ hash, ...INPUT }))).toMatchObject({ path: "hash" });
+    }
+    const { manager: both } = managing({ pepper: { ...pepper, unpeppered: true } });
+    await both.import({ hash: HASH, ...INPUT });
+  });
+
+  test("keeps to the longest life, counted from its creation", async () => {
+    const { manager } = managing({ maxLifetime: "90d" });
+    const day = 86_400_000;
+    const createdAt = new Date(START.getTime() - 60 * day);
+    const key = await manager.import({ secret: SECRET, createdAt, ...INPUT });
+    expect(key.expiresAt).toEqual(new Date(START.getTime() + 30 * day));
+    const ancient = new Date(START.getTime() - 91 * day);
+    const error = await thrownBy(() =>
+      manager.import({ secret: `${SECRET}1`, createdAt: ancient, ...INPUT }),
+    );
+    expect(error).toMatchObject({ path: "expiresAt" });
+  });
+
+  test.each<[string, object, string]>([
+    ["neither a secret nor a hash", {}, "import"],
+    ["both", { secret: SECRET, hash: HASH }, "import"],
+    ["a short secret", { secret: "0123456789abcde" }, "secret"],
+    ["a secret with a space", { secret: `${SECRET} a` }, "secret"],
+    ["a secret that is too long", { secret: "a".repeat(513) }, "secret"],
+    ["a secret that is no text", { secret: 17 }, "secret"],
+    ["a secret with hashedBy", { secret: SECRET, hashedBy: "old" }, "hashedBy"],
+    ["a hash that is none", { hash: "abc" }, "hash"],
+    ["a hash of 65 digits", { hash: `${HASH}0` }, "hash"],
+    ["a hash with a pepper that nobody has", { hash: `v1:${HASH}` }, "hash"],
+    ["a hash of nobody", { hash: HASH, hashedBy: "new" }, "hashedBy"],
+    ["a legacy hash with spaces", { hash: "a b", hashedBy: "old" }, "hash"],
+    ["a legacy hash that is empty", { hash: "", hashedBy: "old" }, "hash"],
+    ["an unknown member", { hash: HASH, revoked: true }, "revoked"],
+    ["an empty id", { hash: HASH, id: "" }, "id"],
+    ["an id with a line end", { hash: HASH, id: "a\nb" }, "id"],
+    ["a start that is long", { hash: HASH, start: "a".repeat(33) }, "start"],
+    ["a start that tells the secret", { secret: SECRET, start: SECRET.slice(0, 21) }, "start"],
+    ["a creation in the future", { hash: HASH, createdAt: "2030-01-01T00:00:00.001Z" }, "createdAt"],
+    ["a creation that is no date", { hash: HASH, createdAt: "2021-02-29T00:00:00Z" }, "createdAt"],
+    ["a creation before 1970", { hash: HASH, createdAt: "1969-12-31T23:59:59Z" }, "createdAt"],
+    ["a use in the future", { hash: HASH, lastUsedAt: new Date("2030-01-01T00:00:00.001Z") }, "lastUsedAt"],
+    ["an expiry in the past", { hash: HASH, expiresAt: START }, "expiresAt"],
+    ["a scope of nobody", { hash: HASH, scopes: ["trucks:read"] }, "scopes[0]"],
+    ["an environment of nobody", { hash: HASH, environment: "prod" }, "environment"],
+    ["disabled that is a text", { hash: HASH, disabled: "yes" }, "disabled"],
+  ])("refuses %s, and writes nothing", async (_, input, path) => {
+    const { manager } = managing({ legacyHashes: [{ name: "old", hash: (secret) => secret }] });
+    const error = await thrownBy(() => manager.import({ ...INPUT, ...input } as never));
+    expect(error).toBeInstanceOf(KeyInputError);
+    expect(error).toMatchObject({ path });
+    expect(String(error)).not.toContain(SECRET.slice(0, 15));
+    expect((await manager.list()).items).toEqual([]);
+  });
+
+  test("a store that fails is a StoreError", async () => {
+    const store = {
+      ...memoryStore(),
+      insert: () => {
+        throw new Error(`insert into keys values ('${HASH}')`);
+      },
+    };
+    const error = await thrownBy(() => managing({ store }).manager.import({ hash: HASH, ...INPUT }));
+    expect(error).toBeInstanceOf(StoreError);
+    expect(String(error)).not.toContain(HASH);
+  });
+});
+
+test("a disabled import does not work until it is enabled", async () => {
+  const { manager, verifier } = service();
+  const secret = format.generate("live");
+  const key = await manager.import({ secret, disabled: true, ...INPUT });
+  expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+  await manager.enable(key.id);
+  expect((await verifier.verify(bearer(secret))).ok).toBe(true);
+});
