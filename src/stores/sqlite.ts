@@ -1,7 +1,7 @@
 import {
-  type CompiledQuery,
   DummyDriver,
   Kysely,
+  type SqlBool,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -15,14 +15,17 @@ import type {
   KeyHash,
   KeyQuery,
   KeyRecord,
+  ListPosition,
   ManagedKeyStore,
   Page,
 } from "../index.js";
 import { patiently } from "./sql/busy.js";
-import { createMigrations } from "./sql/migrations.js";
-import { createQueries, pageOf } from "./sql/queries.js";
-import { createKeyReader, type RawRow, readAudit, writeTime } from "./sql/rows.js";
-import { KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
+import type { Statement, Write } from "./sql/changes.js";
+import { createLists, pageOf } from "./sql/lists.js";
+import { createMigrations, versionIn } from "./sql/migrations.js";
+import { createKeyReader, isStorable, type RawRow, readAudit, writeTime } from "./sql/rows.js";
+import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
+import { createSteps } from "./sql/steps.js";
 
 /** What {@link sqliteStore} calls of a prepared statement. The parameters are texts, numbers and `null`. */
 export interface SqliteStatement {
@@ -47,7 +50,7 @@ export interface SqliteStoreOptions {
 }
 
 /** A store over SQLite. */
-export interface SqliteKeyStore extends ManagedKeyStore {
+export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
    * Makes the tables, or brings them up to date. Does nothing when they are; any number of processes may call
    * it at once.
@@ -82,14 +85,25 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     throw new TypeError("sqliteStore: the database must have the methods exec() and prepare()");
   }
   const tables = readTableNames("sqliteStore", options);
-  const queries = createQueries(builder, tables);
+  const lists = createLists(builder, tables, (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`);
+  const writes = createSteps(builder, tables, (insertion) =>
+    insertion.onConflict((conflict) => conflict.column("id").doNothing()),
+  );
   const readKey = createKeyReader();
 
-  const all = ({ sql, parameters }: CompiledQuery): RawRow[] =>
+  const all = ({ sql, parameters }: Statement): RawRow[] =>
     database.prepare(sql).all(...parameters) as RawRow[];
 
+  const pageOfAll = <T>(
+    statement: Statement | undefined,
+    limit: number,
+    read: (row: RawRow) => T,
+    place: (item: T) => ListPosition,
+  ): Awaitable<Page<T>> =>
+    statement === undefined ? { items: [] } : patiently(() => pageOf(all(statement), limit, read, place));
+
   /** Answers how many rows the statement wrote. */
-  const run = ({ sql, parameters }: CompiledQuery): number =>
+  const run = ({ sql, parameters }: Statement): number =>
     Number(database.prepare(sql).run(...parameters).changes);
 
   /** Runs a transaction, from beginning to end in one turn of the event loop. */
@@ -107,11 +121,16 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       }
     });
 
-  /** Writes all, or nothing when the first statement finds its row changed by somebody else. */
-  const writeIfCurrent = (first: CompiledQuery, ...others: CompiledQuery[]): Awaitable<boolean> =>
+  const writeAll = (statements: readonly Statement[]): Awaitable<void> =>
     transaction(() => {
-      if (run(first) !== 1) return false;
-      others.forEach(run);
+      for (const statement of statements) run(statement);
+    });
+
+  /** Writes all, or nothing when the first statement finds its row changed by somebody else. */
+  const writeIfCurrent = ([first, ...others]: Write): Awaitable<boolean> =>
+    transaction(() => {
+      if (run(first) === 0) return false;
+      for (const statement of others) run(statement);
       return true;
     });
 
@@ -122,7 +141,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       const row = statement.get(value);
       return row === undefined || row === null ? undefined : readKey(row as RawRow);
     };
-    return (value) => patiently(() => find(value));
+    return (value) => (isStorable(value) ? patiently(() => find(value)) : undefined);
   };
 
   return Object.freeze({
@@ -130,10 +149,10 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
       await transaction(() => {
         run(prepare);
-        const applied = Number(all(current)[0]?.version ?? 0);
+        const applied = versionIn(all(current));
         for (const [index, statements] of steps.entries()) {
           if (index < applied) continue;
-          statements.forEach(run);
+          for (const statement of statements) run(statement);
           run(record(index + 1, Date.now()));
         }
       });
@@ -144,20 +163,12 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     findById: finder("id"),
 
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
-      patiently(() =>
-        pageOf(all(queries.listKeys(query)), query.limit, readKey, ({ createdAt, id }) => ({
-          at: createdAt,
-          id,
-        })),
-      ),
+      pageOfAll(lists.keys(query), query.limit, readKey, ({ createdAt, id }) => ({ at: createdAt, id })),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => {
-      const statements = [queries.insertKey(record), queries.insertAudit(audit)];
-      return transaction(() => statements.forEach(run));
-    },
+    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => writeAll(writes.insert(record, audit)),
 
     update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
-      writeIfCurrent(queries.updateKey(id, ifVersion, change), queries.insertAudit(audit)),
+      isStorable(id) && writeIfCurrent(writes.update(id, ifVersion, change, audit)),
 
     replace: (
       id: string,
@@ -166,11 +177,13 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       successor: KeyRecord,
       audit: AuditEntry,
     ): Awaitable<boolean> =>
-      writeIfCurrent(
-        queries.updateKey(id, ifVersion, change),
-        queries.insertKey(successor),
-        queries.insertAudit(audit),
-      ),
+      isStorable(id) && writeIfCurrent(writes.replace(id, ifVersion, change, successor, audit)),
+
+    rehash: (id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean> =>
+      isStorable(id) && writeIfCurrent(writes.rehash(id, from, to, audit)),
+
+    remove: (id: string, ifVersion: number, audit: AuditEntry): Awaitable<boolean> =>
+      isStorable(id) && writeIfCurrent(writes.remove(id, ifVersion, audit)),
 
     touch: (uses: ReadonlyMap<string, Date>): Awaitable<void> => {
       const rows = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
@@ -183,7 +196,9 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     },
 
     auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
-      patiently(() => pageOf(all(queries.listAudit(query)), query.limit, readAudit, (entry) => entry)),
+      pageOfAll(lists.audit(query), query.limit, readAudit, (entry) => entry),
+
+    appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => writeAll(writes.appendAudit(entries)),
   });
 }
 
@@ -198,8 +213,8 @@ const builder = new Kysely<Tables>({
 });
 
 // Named one by one: a statement that was prepared before a migration must not read other columns after it.
-const COLUMNS = Object.values(KEY_COLUMNS)
-  .map(([column]) => `"${column}"`)
+const COLUMNS = columnsOf(KEY_COLUMNS)
+  .map((column) => `"${column}"`)
   .join(", ");
 
 const COLUMN_TYPES = {

@@ -1,5 +1,7 @@
-import type { ColumnDataType, CompiledQuery, Kysely, RawBuilder } from "kysely";
+import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely";
+import type { Statement } from "./changes.js";
 import type { TableNames, Tables } from "./schema.js";
+import { attempt, type Server } from "./server-store.js";
 
 /** What a database calls the columns that keys need. */
 export interface ColumnTypes {
@@ -10,24 +12,25 @@ export interface ColumnTypes {
   /** A whole number of 64 bits. */
   readonly integer: ColumnDataType | RawBuilder<unknown>;
   /** What stands behind the columns of a table. */
-  readonly tableEnd: RawBuilder<unknown>;
+  readonly tableEnd?: RawBuilder<unknown>;
 }
 
-/** How a store brings its tables up to date, in one transaction that keeps everybody else out. */
+/** How a store brings its tables up to date. Only one process at a time may. */
 export interface Migrations {
   /** Makes the table of applied migrations unless there is one. */
-  readonly prepare: CompiledQuery;
+  readonly prepare: Statement;
   /** Answers `version`, the last migration that was applied, or null. */
-  readonly current: CompiledQuery;
+  readonly current: Statement;
   /** The statements of each migration; the first one has version 1. */
-  readonly steps: readonly (readonly CompiledQuery[])[];
+  readonly steps: readonly (readonly Statement[])[];
   /** Notes that a migration was applied. */
-  record(version: number, appliedAt: number): CompiledQuery;
+  record(version: number, appliedAt: number): Statement;
 }
 
 /**
  * Writes the migrations of one store. A step that was ever released stays as it is: a change of the schema is
- * a new step behind it.
+ * a new step behind it. MySQL has no transactions for them, so a step may begin anew after some of its
+ * statements: it must end as well then, or fail as `mysqlStore` expects of what is done.
  */
 export function createMigrations(
   builder: Kysely<Tables>,
@@ -55,8 +58,8 @@ export function createMigrations(
 function createTables(
   { schema }: Kysely<Tables>,
   { keys, audit }: TableNames,
-  { word, text, integer, tableEnd }: ColumnTypes,
-): readonly CompiledQuery[] {
+  { word, text, integer, tableEnd = sql`` }: ColumnTypes,
+): readonly Statement[] {
   return [
     schema
       .createTable(keys)
@@ -87,6 +90,7 @@ function createTables(
     schema.createIndex(`${keys}_owner`).on(keys).columns(["owner_id", "created_at", "id"]).compile(),
     schema.createIndex(`${keys}_created`).on(keys).columns(["created_at", "id"]).compile(),
     schema.createIndex(`${keys}_expires`).on(keys).column("expires_at").compile(),
+    schema.createIndex(`${keys}_revoked`).on(keys).column("revoked_at").compile(),
     schema
       .createTable(audit)
       .addColumn("id", word, (column) => column.primaryKey().notNull())
@@ -102,4 +106,21 @@ function createTables(
     schema.createIndex(`${audit}_owner`).on(audit).columns(["owner_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_at`).on(audit).columns(["at", "id"]).compile(),
   ];
+}
+
+/** The last migration that a server has seen; 0 for none, `undefined` where even their table is missing. */
+export function appliedVersion(server: Server, { current }: Migrations): Promise<number | undefined> {
+  return attempt(server, async () => {
+    try {
+      return versionIn((await server.read(current)).rows);
+    } catch (error) {
+      if (server.faultOf(error) === "missing") return undefined;
+      throw error;
+    }
+  });
+}
+
+/** Reads the answer to {@link Migrations.current}. */
+export function versionIn(rows: readonly Readonly<Record<string, unknown>>[]): number {
+  return Number(rows[0]?.version ?? 0);
 }

@@ -8,7 +8,14 @@ import {
   type RateLimit,
   StoreError,
 } from "../../index.js";
-import { type AuditRow, type ColumnKind, KEY_COLUMNS, type KeyRow } from "./schema.js";
+import {
+  AUDIT_COLUMNS,
+  type AuditRow,
+  type ColumnKind,
+  type Columns,
+  KEY_COLUMNS,
+  type KeyRow,
+} from "./schema.js";
 
 /** A row as a driver answers it. */
 export type RawRow = Readonly<Record<string, unknown>>;
@@ -31,7 +38,7 @@ const CHANGEABLE: Readonly<Record<keyof KeyChange, true>> = {
 
 /** The row of a new key. */
 export function writeKey(record: KeyRecord): KeyRow {
-  return writeMembers(record, Object.keys(KEY_COLUMNS) as (keyof KeyRecord)[]) as KeyRow;
+  return writeMembers(record, KEY_COLUMNS, Object.keys(KEY_COLUMNS) as (keyof KeyRecord)[]) as KeyRow;
 }
 
 /** The columns that a change touches. */
@@ -39,21 +46,27 @@ export function writeChange(change: KeyChange): Partial<KeyRow> {
   const members = Object.keys(CHANGEABLE) as (keyof KeyChange)[];
   return writeMembers(
     change,
+    KEY_COLUMNS,
     members.filter((member) => change[member] !== undefined),
   );
 }
 
+/** The hash that a key moves to. */
+export function writeHash(hash: KeyHash): string {
+  return writeText(hash, "hash", MOST_BYTES.word);
+}
+
 /** The row of an audit entry. */
-export function writeAudit({ id, at, action, keyId, ownerId, actor, details }: AuditEntry): AuditRow {
-  return {
-    id,
-    at: writeTime(at),
-    action,
-    key_id: keyId,
-    owner_id: ownerId,
-    actor: actor ?? null,
-    details: JSON.stringify(details),
-  };
+export function writeAudit(entry: AuditEntry): AuditRow {
+  return writeMembers(entry, AUDIT_COLUMNS, Object.keys(AUDIT_COLUMNS) as (keyof AuditEntry)[]) as AuditRow;
+}
+
+/**
+ * Whether every database can keep a text, and find it again: PostgreSQL has no NUL characters, and half of a
+ * surrogate pair has no bytes in UTF-8.
+ */
+export function isStorable(text: string): boolean {
+  return !/\0|\p{Cs}/u.test(text);
 }
 
 /**
@@ -116,24 +129,39 @@ export function readAudit(row: RawRow): AuditEntry {
   };
 }
 
-const WRITERS: Record<ColumnKind, (value: never) => unknown> = {
-  text: (value) => value,
+// Some databases cut off what is too long for a column, and all have a limit for what an index holds. 1,020
+// bytes are the longest id that a manager takes, and more.
+const MOST_BYTES = { word: 1_020, text: 2 ** 24 - 1 };
+
+const WRITERS: Record<ColumnKind, (value: never, column: string) => unknown> = {
+  word: (value, column) => writeText(value, column, MOST_BYTES.word),
+  text: (value, column) => writeText(value, column, MOST_BYTES.text),
   integer: (value) => value,
   time: writeTime,
-  json: (value) => JSON.stringify(value),
+  json: (value, column) => writeText(JSON.stringify(value), column, MOST_BYTES.text),
 };
 
-function writeMembers(
-  members: Partial<KeyRecord>,
-  names: readonly (keyof KeyRecord)[],
+function writeMembers<Member extends string>(
+  members: { readonly [M in Member]?: unknown },
+  columns: Columns<Member>,
+  names: readonly Member[],
 ): Record<string, unknown> {
   const row: Record<string, unknown> = {};
   for (const name of names) {
-    const [column, kind] = KEY_COLUMNS[name];
+    const [column, kind] = columns[name];
     const value = members[name] ?? null;
-    row[column] = value === null ? null : WRITERS[kind](value as never);
+    row[column] = value === null ? null : WRITERS[kind](value as never, column);
   }
   return row;
+}
+
+function writeText(text: unknown, column: string, mostBytes: number): string {
+  if (typeof text !== "string") throw new StoreError(`The column "${column}" holds texts only`);
+  if (Buffer.byteLength(text) > mostBytes)
+    throw new StoreError(`The column "${column}" holds at most ${mostBytes} bytes`);
+  if (!isStorable(text))
+    throw new StoreError(`The column "${column}" cannot hold NUL characters or lone surrogates`);
+  return text;
 }
 
 const MOST_LISTS = 1_000;

@@ -1,15 +1,15 @@
-import type { KeyRecord } from "../../index.js";
+import { type AuditEntry, checkOptions, type KeyRecord } from "../../index.js";
 
 /**
- * Where each member of a record is kept, and how: as text, as a whole number, as the milliseconds since 1970
- * or as JSON in a text.
+ * Where each member of a record is kept, and how: as a word (a text that is looked up), as text, as a whole
+ * number, as the milliseconds since 1970 or as JSON in a text.
  */
 export const KEY_COLUMNS = {
-  id: ["id", "text"],
-  hash: ["hash", "text"],
+  id: ["id", "word"],
+  hash: ["hash", "word"],
   version: ["version", "integer"],
-  ownerId: ["owner_id", "text"],
-  environment: ["environment", "text"],
+  ownerId: ["owner_id", "word"],
+  environment: ["environment", "word"],
   start: ["start", "text"],
   name: ["name", "text"],
   scopes: ["scopes", "json"],
@@ -24,33 +24,46 @@ export const KEY_COLUMNS = {
   revokedAt: ["revoked_at", "time"],
   revokedReason: ["revoked_reason", "text"],
   rotatedAt: ["rotated_at", "time"],
-  replacedBy: ["replaced_by", "text"],
-  replaces: ["replaces", "text"],
+  replacedBy: ["replaced_by", "word"],
+  replaces: ["replaces", "word"],
 } as const;
 
-type KeyColumns = typeof KEY_COLUMNS;
+/** The same for audit entries. */
+export const AUDIT_COLUMNS = {
+  id: ["id", "word"],
+  at: ["at", "time"],
+  action: ["action", "word"],
+  keyId: ["key_id", "word"],
+  ownerId: ["owner_id", "word"],
+  actor: ["actor", "text"],
+  details: ["details", "json"],
+} as const;
 
 /** The kinds of column. */
-export type ColumnKind = KeyColumns[keyof KeyColumns][1];
+export type ColumnKind = "word" | "text" | "integer" | "time" | "json";
+
+/** Columns and their kinds, by member. */
+export type Columns<Members extends string = string> = {
+  readonly [Member in Members]: readonly [column: string, kind: ColumnKind];
+};
 
 type Cell<Kind extends ColumnKind> = Kind extends "time" | "integer" ? number : string;
 
-/** A row of the table of keys, as it is written. */
-export type KeyRow = {
-  [Member in keyof KeyColumns as KeyColumns[Member][0]]:
-    | Cell<KeyColumns[Member][1]>
-    | (null extends KeyRecord[Member] ? null : never);
+type Row<Names extends Columns, Members> = {
+  [Member in keyof Names & keyof Members as Names[Member][0]]:
+    | Cell<Names[Member][1]>
+    | (null extends Members[Member] ? null : never);
 };
 
+/** A row of the table of keys, as it is written. */
+export type KeyRow = Row<typeof KEY_COLUMNS, KeyRecord>;
+
 /** A row of the table of audit entries, as it is written. */
-export interface AuditRow {
-  id: string;
-  at: number;
-  action: string;
-  key_id: string;
-  owner_id: string;
-  actor: string | null;
-  details: string;
+export type AuditRow = Row<typeof AUDIT_COLUMNS, AuditEntry>;
+
+/** The columns of a table, for a list of what to select. */
+export function columnsOf<Names extends Columns>(columns: Names): Names[keyof Names][0][] {
+  return Object.values(columns).map(([column]) => column);
 }
 
 /** A row of the table that says which migrations were applied. */
@@ -78,13 +91,12 @@ const TABLE = /^(?!sqlite_|pg_)[a-z_][a-z0-9_]{0,39}$/i;
  *
  * @throws TypeError for an unknown option, or a table name that is not 1 to 40 of `A-Z a-z 0-9 _`.
  */
-export function readTableNames(where: string, options: { readonly table?: string } = {}): TableNames {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`${where}: expected an options object`);
-  const unknown = Object.keys(options).find((name) => name !== "table");
-  if (unknown !== undefined)
-    throw new TypeError(`${where}: unknown option "${unknown}"; known options are table`);
-  const { table = DEFAULT_TABLE } = options;
+export function readTableNames(
+  where: string,
+  options: { readonly table?: string } = {},
+  more: readonly string[] = [],
+): TableNames {
+  const { table = DEFAULT_TABLE } = checkOptions(where, options, ["table", ...more]);
   if (typeof table !== "string" || !TABLE.test(table)) {
     throw new TypeError(
       `${where}: "table" must be 1 to 40 of A-Z a-z 0-9 _, not begin with a digit and not with sqlite_ or pg_`,

@@ -1,59 +1,51 @@
-import type { CompiledQuery, Expression, ExpressionBuilder, Kysely, SqlBool } from "kysely";
+import type { Expression, ExpressionBuilder, Kysely, SqlBool } from "kysely";
 import {
-  type AuditEntry,
   type AuditQuery,
   decodeCursor,
   encodeCursor,
-  type KeyChange,
+  KeyInputError,
   type KeyQuery,
-  type KeyRecord,
   type KeyStatus,
   type ListPosition,
   type Page,
 } from "../../index.js";
-import { type RawRow, writeAudit, writeChange, writeKey, writeTime } from "./rows.js";
-import type { TableNames, Tables } from "./schema.js";
+import type { Statement } from "./changes.js";
+import { isStorable, type RawRow, writeTime } from "./rows.js";
+import { AUDIT_COLUMNS, columnsOf, KEY_COLUMNS, type TableNames, type Tables } from "./schema.js";
 
-/** What a manager asks of a database, as statements with their parameters. */
-export interface Queries {
-  insertKey(record: KeyRecord): CompiledQuery;
-  /** Changes one row, or none when the version is another by now: the compare-and-set of a store. */
-  updateKey(id: string, ifVersion: number, change: KeyChange): CompiledQuery;
-  insertAudit(audit: AuditEntry): CompiledQuery;
-  /** Answers one row more than `limit` when another page follows; see {@link pageOf}. */
-  listKeys(query: KeyQuery): CompiledQuery;
-  /** Answers one row more than `limit` when another page follows; see {@link pageOf}. */
-  listAudit(query: AuditQuery): CompiledQuery;
+/**
+ * The queries of lists. Each answers one row more than `limit` when another page follows; `undefined` stands for
+ * one that finds nothing, because no database can hold what it asks for.
+ */
+export interface Lists {
+  keys(query: KeyQuery): Statement | undefined;
+  audit(query: AuditQuery): Statement | undefined;
 }
 
-/** Makes the queries of one store. The builder is never connected: it only writes statements. */
-export function createQueries(builder: Kysely<Tables>, tables: TableNames): Queries {
+/**
+ * Makes the queries of lists. `rarely` tells a planner that guesses without statistics that few rows meet a
+ * condition, so that it looks for them by their index.
+ */
+export function createLists(
+  builder: Kysely<Tables>,
+  tables: TableNames,
+  rarely: (condition: Expression<SqlBool>) => Expression<SqlBool> = (condition) => condition,
+): Lists {
   return {
-    insertKey: (record) => builder.insertInto(tables.keys).values(writeKey(record)).compile(),
-
-    updateKey: (id, ifVersion, change) =>
-      builder
-        .updateTable(tables.keys)
-        .set({ ...writeChange(change), version: ifVersion + 1 })
-        .where("id", "=", id)
-        .where("version", "=", ifVersion)
-        .compile(),
-
-    insertAudit: (audit) => builder.insertInto(tables.audit).values(writeAudit(audit)).compile(),
-
-    listKeys({ ownerId, environment, status, now, cursor, limit }) {
-      let query = builder.selectFrom(tables.keys).selectAll();
+    keys({ ownerId, environment, status, deadBefore, now, cursor, limit }) {
+      let query = builder.selectFrom(tables.keys).select(columnsOf(KEY_COLUMNS));
       if (ownerId !== undefined) query = query.where("owner_id", "=", ownerId);
       if (environment !== undefined) query = query.where("environment", "=", environment);
       if (status !== undefined) query = query.where((eb) => STATUS[status](eb, writeTime(now)));
+      if (deadBefore !== undefined) query = query.where((eb) => rarely(wasDead(eb, writeTime(deadBefore))));
       if (cursor !== undefined) {
-        const { at, id } = decodeCursor(cursor);
-        const time = writeTime(at);
+        const { time, id } = placeOf(cursor);
         // The first condition bounds the scan of the index; the second one breaks ties.
         query = query
           .where("created_at", "<=", time)
           .where((eb) => eb.or([eb("created_at", "<", time), eb("id", "<", id)]));
       }
+      if (!isPossible(ownerId, environment)) return undefined;
       return query
         .orderBy("created_at", "desc")
         .orderBy("id", "desc")
@@ -61,15 +53,15 @@ export function createQueries(builder: Kysely<Tables>, tables: TableNames): Quer
         .compile();
     },
 
-    listAudit({ keyId, ownerId, cursor, limit }) {
-      let query = builder.selectFrom(tables.audit).selectAll();
+    audit({ keyId, ownerId, cursor, limit }) {
+      let query = builder.selectFrom(tables.audit).select(columnsOf(AUDIT_COLUMNS));
       if (keyId !== undefined) query = query.where("key_id", "=", keyId);
       if (ownerId !== undefined) query = query.where("owner_id", "=", ownerId);
       if (cursor !== undefined) {
-        const { at, id } = decodeCursor(cursor);
-        const time = writeTime(at);
+        const { time, id } = placeOf(cursor);
         query = query.where("at", "<=", time).where((eb) => eb.or([eb("at", "<", time), eb("id", "<", id)]));
       }
+      if (!isPossible(keyId, ownerId)) return undefined;
       return query
         .orderBy("at", "desc")
         .orderBy("id", "desc")
@@ -77,6 +69,18 @@ export function createQueries(builder: Kysely<Tables>, tables: TableNames): Quer
         .compile();
     },
   };
+}
+
+/** Whether there can be rows of these values. What is absent filters nothing. */
+function isPossible(...values: readonly (string | undefined)[]): boolean {
+  return values.every((value) => value === undefined || isStorable(value));
+}
+
+/** @throws KeyInputError for a cursor that no list can have answered. */
+function placeOf(cursor: string): { time: number; id: string } {
+  const { at, id } = decodeCursor(cursor);
+  if (!isStorable(id)) throw new KeyInputError("cursor", "is not one that a list has answered");
+  return { time: writeTime(at), id };
 }
 
 /** Turns the rows of a list into its page. */
@@ -110,4 +114,9 @@ function notStopped(eb: Conditions): Expression<SqlBool> {
 
 function notExpired(eb: Conditions, now: number): Expression<SqlBool> {
   return eb.or([eb("expires_at", "is", null), eb("expires_at", ">", now)]);
+}
+
+/** Whether a key had been revoked, or had expired, at a moment. */
+function wasDead(eb: Conditions, moment: number): Expression<SqlBool> {
+  return eb.or([eb("revoked_at", "<=", moment), eb("expires_at", "<=", moment)]);
 }
