@@ -1,0 +1,49 @@
+// A process of its own for bus.test.ts: the kind of bus, its URL and channel, a file of keys and a secret are
+// its arguments. It verifies the secret again and again, answers lines of JSON, and ends by itself, with nothing
+// left open, after the first line that it is sent.
+
+import { writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { setImmediate as turn } from "node:timers/promises";
+import { cachedStore } from "../../src/stores/cached.js";
+import { sqliteStore } from "../../src/stores/sqlite.js";
+import { busKindNamed } from "./bus-kinds.js";
+import { serviceOver } from "./service.js";
+import { drivers } from "./sqlite-drivers.js";
+
+const [kind, url = "", channel = "", file = "", secret = ""] = process.argv.slice(2);
+const say = (line: unknown): void => {
+  writeSync(1, `${JSON.stringify(line)}\n`);
+};
+
+const connection = drivers.find(({ available }) => available)?.open(file);
+if (connection === undefined) throw new Error("there is no driver of SQLite");
+const open = await busKindNamed(kind).open(url, channel, "keybearer-child");
+const events: string[] = [];
+const observers = [({ type }: { readonly type: string }) => events.push(type)];
+const store = cachedStore(sqliteStore(connection), { bus: open.bus, ttl: "1h", observers });
+const { verify } = serviceOver(store);
+await store.ready();
+
+let running = true;
+createInterface({ input: process.stdin }).once("line", () => {
+  running = false;
+  process.stdin.destroy();
+});
+
+let accepted: bigint | undefined;
+let verdict: boolean | undefined;
+while (running) {
+  for (let i = 0; i < 20; i++) {
+    const began = process.hrtime.bigint();
+    const { ok } = await verify(secret);
+    if (ok) accepted = began;
+    if (ok !== verdict) say({ ok, accepted: String(accepted), events });
+    verdict = ok;
+  }
+  await turn();
+}
+say({ ok: verdict, accepted: String(accepted), events });
+await store.close();
+await open.close();
+connection.close();

@@ -1,0 +1,621 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { hashSecret, type KeyRecord, type ManagedKeyStore } from "../../src/index.js";
+import { cachedStore, type InvalidationBus } from "../../src/stores/cached.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import {
+  added,
+  auditOf,
+  found,
+  isKnown,
+  keyOf,
+  type LocalBus,
+  localBus,
+  observed,
+  revoked,
+  settled,
+} from "./cached-fixtures.js";
+
+const opened: { close(): Promise<void> }[] = [];
+const unhandled: unknown[] = [];
+const note = (reason: unknown) => unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on("unhandledRejection", note);
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+  await settled();
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+/** A cache over a remote store, with what its observers are told. */
+function instance(bus: InvalidationBus, inner: ManagedKeyStore, options = {}) {
+  const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
+  const made = observed(remote, { bus, ttl: "1h", ...options });
+  opened.push(made.store);
+  return made;
+}
+
+/** Two caches over one store and one bus that have heard of each other. */
+async function pair(inner: ManagedKeyStore, options = {}) {
+  const bus = localBus();
+  const [here, there] = [instance(bus, inner, options), instance(bus, inner, options)];
+  for (const { store } of [here, there]) {
+    await store.ready();
+    await store.update("nobody", 1, {}, auditOf(keyOf()));
+  }
+  return { bus, inner, here, there };
+}
+
+/** The same, and both know a key. */
+async function two(options = {}) {
+  const { bus, inner, here, there } = await pair(memoryStore(), options);
+  const key = await added(inner);
+  for (const { store } of [here, there]) await found(store, key.hash);
+  return { bus, inner, here, there, key };
+}
+
+const parsed = (bus: LocalBus) => bus.sent.map((text) => JSON.parse(text));
+
+describe("two instances", () => {
+  test("a change through one is known to the other when it returns", async () => {
+    const { here, there, key } = await two();
+    expect(isKnown(there.store, key.hash)).toBe(true);
+    await revoked(here.store, key);
+    expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
+  });
+
+  test.each<[string, (store: ManagedKeyStore, key: KeyRecord) => unknown]>([
+    ["update", (store, key) => store.update(key.id, 1, { name: "after" }, auditOf(key))],
+    ["replace", (store, key) => store.replace(key.id, 1, { name: "after" }, keyOf(), auditOf(key))],
+    ["rehash", (store, key) => store.rehash?.(key.id, key.hash, hashSecret("to"), auditOf(key))],
+    ["remove", (store, key) => store.remove?.(key.id, 1, auditOf(key))],
+  ])("%s is told, and makes the other ask again", async (_, change) => {
+    const inner = { ...memoryStore(), rehash: async () => true, remove: async () => true };
+    const { bus, here, there } = await pair(inner);
+    const [key, other] = [await added(inner), await added(inner)];
+    for (const { hash } of [key, other]) await found(there.store, hash);
+    expect(isKnown(there.store, key.hash)).toBe(true);
+    await change(here.store, key);
+    expect(isKnown(there.store, key.hash)).toBe(false);
+    expect(isKnown(there.store, other.hash)).toBe(true);
+    expect(parsed(bus).at(-1)).toMatchObject({ type: "changed", id: key.id });
+  });
+
+  test("a new key ends absences elsewhere; a change does not", async () => {
+    const { here, there, key } = await two({ negativeTtl: "1h" });
+    const hash = hashSecret("unknown");
+    await found(there.store, hash);
+    await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
+    expect(isKnown(there.store, hash)).toBe(true);
+    const made = keyOf();
+    await here.store.insert(made, auditOf(made));
+    expect(isKnown(there.store, hash)).toBe(false);
+  });
+
+  test("tell ids, and neither hashes nor anything else of a key", async () => {
+    const { bus, here, key } = await two();
+    const made = keyOf({ name: "Fleet dashboard", metadata: { plan: "pro" } });
+    await here.store.insert(made, auditOf(made));
+    await here.store.replace(key.id, 1, { name: "after" }, keyOf(), auditOf(key));
+    const told = bus.sent.join();
+    expect(told).toContain(made.id);
+    expect(told).toContain(key.id);
+    expect(told).not.toMatch(/[0-9a-f]{64}|Fleet|pro|after|acme/);
+  });
+
+  test("an id that is too long for a message makes the other forget everything", async () => {
+    const { bus, here, there, key } = await two();
+    const made = keyOf({ id: "é".repeat(3_000) });
+    await here.store.insert(made, auditOf(made));
+    expect(isKnown(there.store, key.hash)).toBe(false);
+    for (const text of bus.sent) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4_000);
+  });
+
+  test("ids of any characters arrive", async () => {
+    const { here, there, inner } = await two();
+    const key = await added(inner, { id: `'"\\\n\u0000\u2028 日本 😀 \ud800` });
+    await found(there.store, key.hash);
+    expect(isKnown(there.store, key.hash)).toBe(true);
+    await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
+    expect(isKnown(there.store, key.hash)).toBe(false);
+  });
+});
+
+describe("messages", () => {
+  const good = { v: 1, from: "other", number: 1, type: "changed", id: "a", added: false };
+
+  test.each<[string, unknown]>([
+    ["no JSON", "changed key_1"],
+    ["nothing", ""],
+    ["no text", undefined],
+    ["bytes", Buffer.from(JSON.stringify(good))],
+    ["no object", "null"],
+    ["a list", "[]"],
+    ["another version", JSON.stringify({ ...good, v: 2 })],
+    ["another type", JSON.stringify({ ...good, type: "rotated" })],
+    ["no id", JSON.stringify({ ...good, id: undefined })],
+    ["an id that is no text", JSON.stringify({ ...good, id: 1 })],
+    ["nothing about absences", JSON.stringify({ ...good, added: undefined })],
+    ["no sender", JSON.stringify({ ...good, from: undefined })],
+    ["a sender without end", JSON.stringify({ ...good, from: "x".repeat(65) })],
+    ["no number", JSON.stringify({ ...good, number: undefined })],
+    ["number 0", JSON.stringify({ ...good, number: 0 })],
+    ["half a number", JSON.stringify({ ...good, number: 1.5 })],
+    ["a number beyond counting", JSON.stringify({ ...good, number: 2 ** 53 })],
+    ["more than a message may have", JSON.stringify({ ...good, id: "x".repeat(4_000) })],
+  ])("of %s make a cache forget everything, and use itself on", async (_, message) => {
+    const { bus, here, key } = await two({ negativeTtl: "1h" });
+    await found(here.store, hashSecret("unknown"));
+    bus.deliver(message as string);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(isKnown(here.store, hashSecret("unknown"))).toBe(false);
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(here.types()).toEqual([]);
+  });
+
+  test("of nonsense overtake look-ups, too", async () => {
+    const bus = localBus();
+    const inner = memoryStore();
+    const key = await added(inner);
+    const answers: (() => void)[] = [];
+    const findByHash = (hash: KeyRecord["hash"]) =>
+      new Promise<KeyRecord | undefined>((resolve) => {
+        answers.push(() => resolve(inner.findByHash(hash) as KeyRecord | undefined));
+      });
+    const { store } = observed({ ...inner, findByHash }, { bus, negativeTtl: "1h", timeoutMs: 60_000 });
+    opened.push(store);
+    await store.ready();
+    for (const hash of [key.hash, hashSecret("unknown")]) {
+      for (const nonsense of [true, false]) {
+        const looking = found(store, hash);
+        expect(answers).toHaveLength(1);
+        if (nonsense) bus.deliver("nonsense");
+        answers.shift()?.();
+        await looking;
+      }
+      expect(isKnown(store, hash)).toBe(true);
+    }
+  });
+
+  test("of others, well formed, do what they say and no more", async () => {
+    const { bus, here, key } = await two();
+    bus.deliver(JSON.stringify({ ...good, number: 1, type: "ping" }));
+    bus.deliver(JSON.stringify({ ...good, number: 2, id: "another" }));
+    expect(isKnown(here.store, key.hash)).toBe(true);
+    bus.deliver(JSON.stringify({ ...good, number: 3, id: key.id }));
+    expect(isKnown(here.store, key.hash)).toBe(false);
+  });
+
+  test.each([
+    ["that is missing", [1, 2, 4]],
+    ["that comes twice", [1, 1]],
+    ["that comes late", [2]],
+  ])("one %s makes a cache forget everything", async (_, numbers) => {
+    const { bus, here, key } = await two();
+    for (const number of numbers) {
+      await found(here.store, key.hash);
+      expect(isKnown(here.store, key.hash)).toBe(true);
+      bus.deliver(JSON.stringify({ ...good, number, id: "another" }));
+    }
+    expect(isKnown(here.store, key.hash)).toBe(false);
+  });
+
+  test("that could not be sent make the others forget everything with the next one", async () => {
+    const { bus, here, there, key } = await two({ heartbeatMs: 200 });
+    const deliver = bus.onPublish;
+    bus.onPublish = (message) => {
+      if (JSON.parse(message).type === "changed") throw new Error("lost");
+      return deliver(message);
+    };
+    await revoked(here.store, key);
+    expect(here.events).toMatchObject([{ type: "background.failed", task: "invalidate", keyId: key.id }]);
+    await vi.waitFor(() => expect(isKnown(there.store, key.hash)).toBe(false), { interval: 2 });
+    expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
+    expect(there.types()).toEqual([]);
+  });
+});
+
+describe("publishing that fails", () => {
+  test.each<[string, () => unknown]>([
+    ["rejects", () => Promise.reject(new Error("secret-password"))],
+    [
+      "throws",
+      () => {
+        throw new Error("secret-password");
+      },
+    ],
+    ["hangs", () => new Promise(() => {})],
+  ])("when it %s, the change is made all the same, soon, and observers are told", async (_, publish) => {
+    const { bus, here, key } = await two();
+    bus.onPublish = publish;
+    const began = performance.now();
+    expect(await revoked(here.store, key)).toBe(true);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    const [event] = here.events;
+    expect(event).toMatchObject({
+      type: "background.failed",
+      task: "invalidate",
+      keyId: key.id,
+      at: expect.any(Date),
+    });
+    expect(String((event as { error?: Error }).error)).toContain("StoreError");
+    expect(JSON.stringify(here.events) + String((event as { error?: Error }).error?.stack)).not.toContain(
+      "secret",
+    );
+    expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
+  });
+
+  test("a change that failed itself fails with its own error, and is told", async () => {
+    const bus = localBus();
+    const inner = memoryStore();
+    const failing = instance(bus, { ...inner, update: () => Promise.reject(new Error("mine")) });
+    const there = instance(bus, inner);
+    await Promise.all([failing.store.ready(), there.store.ready()]);
+    const key = await added(inner);
+    await found(there.store, key.hash);
+    await expect(failing.store.update(key.id, 1, {}, auditOf(key))).rejects.toThrow("mine");
+    expect(isKnown(there.store, key.hash)).toBe(false);
+  });
+
+  test("what became of a change that failed is told with each reading, until the next change", async () => {
+    const bus = localBus();
+    const inner = memoryStore();
+    let broken = true;
+    const update: ManagedKeyStore["update"] = (...args) => {
+      if (broken) throw new Error("mine");
+      return inner.update(...args);
+    };
+    const { store } = instance(bus, { ...inner, update });
+    await store.ready();
+    const key = await added(inner);
+    const told = () => parsed(bus).filter(({ type }) => type === "changed").length;
+    await store.findById(key.id);
+    expect(told()).toBe(0);
+    await expect(revoked(store, key)).rejects.toThrow("mine");
+    await store.findById(key.id);
+    await store.findById(key.id);
+    expect(told()).toBe(3);
+    broken = false;
+    await revoked(store, key); // reads, and writes
+    expect(told()).toBe(5);
+    await store.findById(key.id);
+    expect(told()).toBe(5);
+  });
+
+  test("does not pile up without end", async () => {
+    const { bus, here, key } = await two();
+    bus.onPublish = () => new Promise(() => {});
+    const before = bus.sent.length;
+    const changes = Array.from({ length: 1_200 }, () => here.store.update(key.id, 99, {}, auditOf(key)));
+    await Promise.all(changes);
+    expect(bus.sent.length - before).toBeLessThanOrEqual(1_000);
+    expect(here.events).toHaveLength(1_200);
+  });
+});
+
+describe("while the bus is down", () => {
+  test("at the start every look-up goes to the store, and nothing is kept", async () => {
+    const bus = localBus({ up: false });
+    const inner = memoryStore();
+    const { store, events } = instance(bus, inner, { negativeTtl: "1h" });
+    const key = await added(inner);
+    for (let i = 0; i < 3; i++) {
+      expect(isKnown(store, key.hash)).toBe(false);
+      expect(await found(store, key.hash)).toEqual(key);
+      expect(await found(store, hashSecret("unknown"))).toBeUndefined();
+      expect(isKnown(store, hashSecret("unknown"))).toBe(false);
+    }
+    bus.setState(true);
+    await store.ready();
+    expect(isKnown(store, key.hash)).toBe(false);
+    await found(store, key.hash);
+    expect(isKnown(store, key.hash)).toBe(true);
+    expect(events).toEqual([]);
+  });
+
+  test("that it does not come up is told once, and that it has, too", async () => {
+    const bus = localBus({ up: false });
+    const { store, types } = instance(bus, memoryStore(), { heartbeatMs: 10 });
+    await vi.waitFor(() => expect(types()).toEqual(["cache.bypassed"]));
+    await sleep(100);
+    bus.setState(true);
+    await store.ready();
+    expect(types()).toEqual(["cache.bypassed", "cache.resumed"]);
+  });
+
+  test("everything is forgotten, nothing is kept, and it is told once", async () => {
+    const { bus, here, key, inner } = await two();
+    bus.setState(false);
+    bus.setState(false);
+    for (let i = 0; i < 3; i++) expect(isKnown(here.store, key.hash)).toBe(false);
+    await revoked(inner, key);
+    expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
+    expect(here.types()).toEqual(["cache.bypassed"]);
+    expect(here.events).toMatchObject([{ at: expect.any(Date) }]);
+    bus.setState(true);
+    expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+  });
+
+  test("a look-up that began meanwhile is not kept", async () => {
+    const bus = localBus();
+    const inner = memoryStore();
+    let answer: () => void = () => {};
+    const slow = {
+      ...inner,
+      findByHash: (hash: KeyRecord["hash"]) =>
+        new Promise<KeyRecord>((resolve) => {
+          answer = () => resolve(inner.findByHash(hash) as KeyRecord);
+        }),
+    };
+    const { store } = observed(slow, { bus, ttl: "1h", timeoutMs: 60_000 });
+    opened.push(store);
+    await store.ready();
+    const key = await added(inner);
+    for (const [before, after] of [
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const) {
+      bus.setState(before);
+      const looking = found(store, key.hash);
+      bus.setState(false);
+      bus.setState(after);
+      answer();
+      await looking;
+      bus.setState(true);
+      expect(isKnown(store, key.hash)).toBe(false);
+      answer();
+      await settled();
+      bus.setState(false);
+    }
+  });
+
+  test("it is not used before a ping has come back over the new connection", async () => {
+    const { bus, here, key } = await two();
+    const late: string[] = [];
+    bus.onPublish = (message) => late.push(message);
+    bus.setState(false);
+    bus.setState(true);
+    const ofThatConnection = late.splice(0);
+    bus.setState(false);
+    bus.setState(true);
+    for (const message of ofThatConnection) bus.deliver(message);
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    for (const message of late) bus.deliver(message);
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+  });
+
+  test("a connection that came back without having been missed counts as new", async () => {
+    const { bus, here, key } = await two();
+    bus.setState(true);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
+  });
+});
+
+describe("a bus that says it is up, and is not", () => {
+  test("is found out when its pings do not come back, and used again when they do", async () => {
+    const { bus, here, key } = await two({ heartbeatMs: 200 });
+    const deliver = bus.onPublish;
+    await sleep(800);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+    bus.onPublish = () => {};
+    await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed"]), { interval: 5 });
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    bus.onPublish = deliver;
+    await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]), {
+      interval: 5,
+    });
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+  });
+
+  test("keeps nothing alive longer than three heartbeats, whatever timers do", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] }); // timers hardly get to run: this process is blocked
+    const { here, key } = await two();
+    vi.advanceTimersByTime(2_999);
+    expect(isKnown(here.store, key.hash)).toBe(true);
+    vi.advanceTimersByTime(1);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(here.types()).toEqual(["cache.bypassed"]);
+  });
+
+  test("pings that come back too late prove nothing", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    const { bus, here, key } = await two();
+    const late: string[] = [];
+    bus.onPublish = (message) => late.push(message);
+    bus.setState(true);
+    vi.advanceTimersByTime(3_000);
+    for (const message of late) bus.deliver(message);
+    await found(here.store, key.hash);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(here.types()).toEqual(["cache.bypassed"]);
+  });
+
+  test("a process that is blocked, and then goes on, asks the store first", async () => {
+    const { here, inner, key } = await two({ heartbeatMs: 20 });
+    await revoked(inner, key); // its news is lost, or still in the socket
+    const end = performance.now() + 80;
+    while (performance.now() < end);
+    expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
+    await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]));
+  });
+
+  test("hits alone cannot keep a stale key alive, though they leave no room for timers and messages", async () => {
+    const { here, inner, key } = await two({ heartbeatMs: 20 });
+    await revoked(inner, key);
+    const began = performance.now();
+    let record: Awaited<ReturnType<typeof found>>;
+    do record = await found(here.store, key.hash);
+    while (record?.revokedAt === null && performance.now() - began < 10_000);
+    expect(record?.revokedAt).toBeInstanceOf(Date);
+  });
+});
+
+describe("a bus from which nothing comes back", () => {
+  test.each<[string, () => void]>([
+    ["is asked to reconnect, now and then", () => {}],
+    [
+      "may fail at that",
+      () => {
+        throw new Error("no");
+      },
+    ],
+  ])("%s", async (_, act) => {
+    const bus = localBus();
+    const reconnect = vi.fn(act);
+    const deliver = bus.onPublish;
+    const { store } = instance(Object.assign(bus, { reconnect }), memoryStore(), { heartbeatMs: 20 });
+    await store.ready();
+    await sleep(500);
+    expect(reconnect).not.toHaveBeenCalled();
+    bus.onPublish = () => {};
+    await vi.waitFor(() => expect(reconnect.mock.calls.length).toBeGreaterThan(1), { timeout: 10_000 });
+    const pings = bus.sent.length;
+    await vi.waitFor(() => expect(bus.sent.length).toBeGreaterThan(pings), { timeout: 10_000 });
+    bus.setState(false);
+    const calls = reconnect.mock.calls.length;
+    await sleep(300);
+    expect(reconnect).toHaveBeenCalledTimes(calls);
+    bus.onPublish = deliver;
+  });
+});
+
+describe("subscribing", () => {
+  test.each<[string, () => unknown]>([
+    ["rejects", () => Promise.reject(new Error("down"))],
+    [
+      "throws",
+      () => {
+        throw new Error("down");
+      },
+    ],
+  ])("that %s is tried again with the heartbeat", async (_, fail) => {
+    const bus = localBus();
+    let attempts = 0;
+    const flaky: InvalidationBus = {
+      publish: bus.publish,
+      subscribe: (...args) => (++attempts < 3 ? (fail() as never) : bus.subscribe(...args)),
+    };
+    const { store } = instance(flaky, memoryStore(), { heartbeatMs: 10 });
+    await store.ready();
+    expect(attempts).toBe(3);
+  });
+
+  test("is done once for each cache, and undone when it is closed", async () => {
+    const { bus, here, there, key } = await two({ heartbeatMs: 10 });
+    await sleep(60);
+    expect(bus.subscribers).toBe(2);
+    await here.store.close();
+    expect(bus.subscribers).toBe(1);
+    const sent = () => parsed(bus).filter(({ from }) => from === parsed(bus)[0].from).length;
+    const before = sent();
+    await sleep(60);
+    expect(sent()).toBe(before);
+    const told = here.events.length;
+    bus.setState(false);
+    bus.setState(true);
+    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(here.events).toHaveLength(told);
+    await there.store.close();
+    expect(bus.subscribers).toBe(0);
+  });
+
+  test("a change after closing is still told", async () => {
+    const { here, there, key } = await two();
+    await here.store.close();
+    await revoked(here.store, key);
+    expect(isKnown(there.store, key.hash)).toBe(false);
+  });
+
+  test("what a bus says after it was left is not heard", async () => {
+    const bus = localBus();
+    const rude: InvalidationBus = {
+      publish: bus.publish,
+      async subscribe(...args) {
+        await bus.subscribe(...args);
+        return async () => {};
+      },
+    };
+    const inner = memoryStore();
+    const { store, types } = instance(rude, inner);
+    await store.ready();
+    const key = await added(inner);
+    await store.close();
+    const sent = bus.sent.length;
+    bus.setState(true);
+    bus.deliver("nonsense");
+    bus.deliver(bus.sent[0] as string);
+    await found(store, key.hash);
+    expect(isKnown(store, key.hash)).toBe(false);
+    expect(bus.sent).toHaveLength(sent);
+    expect(types()).toEqual([]);
+  });
+
+  test("closing while it is under way undoes it when it is done", async () => {
+    const bus = localBus();
+    let go: () => void = () => {};
+    const slow: InvalidationBus = {
+      publish: bus.publish,
+      async subscribe(...args) {
+        await new Promise<void>((resolve) => {
+          go = resolve;
+        });
+        return bus.subscribe(...args);
+      },
+    };
+    const { store } = instance(slow, memoryStore());
+    const ready = expect(store.ready()).rejects.toThrow("closed");
+    const closing = store.close();
+    go();
+    await Promise.all([ready, closing]);
+    expect(bus.subscribers).toBe(0);
+  });
+
+  test.each<[string, () => Promise<void>]>([
+    ["hangs", () => new Promise(() => {})],
+    ["rejects", () => Promise.reject(new Error("gone"))],
+  ])("closing ends when unsubscribing %s", async (_, leave) => {
+    const { store } = instance({ publish: async () => {}, subscribe: async () => leave }, memoryStore());
+    await store.close();
+  });
+
+  test("closing ends when subscribing never did", async () => {
+    const { store } = instance(
+      { publish: async () => {}, subscribe: () => new Promise(() => {}) },
+      memoryStore(),
+    );
+    await store.close();
+  });
+});
+
+test("an observer that throws disturbs nobody", async () => {
+  const bus = localBus();
+  const inner = memoryStore();
+  const observers = [
+    () => {
+      throw new Error("of the host");
+    },
+  ];
+  const store = cachedStore(inner, { bus, observers });
+  opened.push(store);
+  await store.ready();
+  const key = await added(inner);
+  bus.setState(false);
+  expect(await found(store, key.hash)).toEqual(key);
+  bus.setState(true);
+  expect(await found(store, key.hash)).toEqual(key);
+});
