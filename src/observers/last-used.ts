@@ -1,11 +1,15 @@
-import type { ManagedKeyStore, Observer } from "../index.js";
+import { LRUCache } from "lru-cache";
+import { checkOptions, type ManagedKeyStore, type Observer } from "../index.js";
+import { checkWriteBehind, type WriteBehindOptions } from "./options.js";
+import { writeBehind } from "./write-behind.js";
 
 /** Options of {@link lastUsed}. */
-export interface LastUsedOptions {
-  /** How often uses are written down, and so how far `lastUsedAt` may lag: 60,000 ms by default. */
+export interface LastUsedOptions extends WriteBehindOptions {
+  /**
+   * For how long a key that was written down is not written again: 60,000 ms by default. `lastUsedAt` may lag by
+   * this, and by the five seconds that uses wait for each other.
+   */
   readonly intervalMs?: number;
-  /** Told when a write failed; its uses are tried again with the next one. */
-  readonly onError?: (error: unknown) => unknown;
 }
 
 /** Keeps `lastUsedAt` up to date; made by {@link lastUsed}. */
@@ -14,91 +18,63 @@ export interface LastUsed {
   readonly observer: Observer;
   /** Writes down what is still unwritten. Rejects when the store fails, and keeps it for the next time. */
   flush(): Promise<void>;
-  /** Stops the timer and flushes; for the end of the service. */
+  /**
+   * Takes no more uses in, and writes down what is unwritten; for the end of the service. Tries again while the
+   * store fails, for `closeTimeoutMs` at most. Then it rejects, and can be called again.
+   */
   close(): Promise<void>;
 }
 
-// Uses of more keys than this within one interval are written down early, and while a write of as many is
-// under way, further keys have to wait for their next use.
 const MOST_KEYS = 10_000;
+const MOST_DELAY_MS = 5_000;
 
 /**
- * Writes down when each key was last used: behind the requests, once an interval for all keys together. It
- * goes through `touch`, which only moves `lastUsedAt` forward, so it cannot undo a change of state.
+ * Writes down when each key was last used: behind the requests, for all keys together. A use is written within
+ * five seconds when its key was not written for `intervalMs`, else when that is over. It goes through `touch`,
+ * which only moves `lastUsedAt` forward, so it cannot undo a change of state.
  *
- * The timer does not keep the process running. Close it before the store's client is closed.
+ * When the store fails, uses wait, and are tried again after one second at first, and up to a minute. At most
+ * 10,000 keys wait, beside as many under way; then uses of further keys are dropped, which `onError` is told.
+ * Of more keys than these within one interval, some are written more often.
  *
- * @throws TypeError for a store without `touch`, and for an interval that is none.
+ * No timer keeps the process running. Close it after the server, and before the store's client.
+ *
+ * @throws TypeError for a store without `touch`, and for options that are unknown or cannot work.
  *
  * @example
- * const usage = lastUsed(store);
+ * const usage = lastUsed(store, { onError: (error, { pending, dropped }) => log.error({ error, pending, dropped }) });
  * const verifier = createVerifier({ store, scopes, format, observers: [usage.observer] });
- * process.once("SIGTERM", () => usage.close());
+ * process.once("SIGTERM", () => server.close(() => usage.close()));
  */
 export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUsedOptions = {}): LastUsed {
-  const unknown = Object.keys(options ?? {}).find((name) => name !== "intervalMs" && name !== "onError");
-  if (typeof options !== "object" || options === null)
-    throw new TypeError("lastUsed: expected an options object");
-  if (unknown !== undefined) throw new TypeError(`lastUsed: unknown option "${unknown}"`);
-  const { intervalMs = 60_000, onError = () => {} } = options;
+  const known = ["intervalMs", "onError", "storeTimeoutMs", "closeTimeoutMs"];
+  const checked = checkOptions("lastUsed", options, known);
+  checkWriteBehind("lastUsed", checked, ["intervalMs"]);
   if (typeof store?.touch !== "function")
     throw new TypeError("lastUsed: the store must have a method touch()");
-  if (!(typeof intervalMs === "number" && intervalMs > 0 && intervalMs < 2 ** 31)) {
-    throw new TypeError('lastUsed: "intervalMs" must be a number of milliseconds above 0');
-  }
-  if (typeof onError !== "function") throw new TypeError('lastUsed: "onError" must be a function');
+  const { intervalMs = 60_000 } = checked;
 
-  const unwritten = new Map<string, Date>();
-  let writing: Promise<void> | undefined;
-  let failing = false; // then the next try waits for the interval, however much there is to write
-
-  const note = (id: string, at: Date): void => {
-    const known = unwritten.get(id);
-    if (known === undefined ? unwritten.size < MOST_KEYS : known < at) unwritten.set(id, at);
-  };
-
-  const write = async (): Promise<void> => {
-    const uses = new Map(unwritten);
-    unwritten.clear();
-    try {
-      if (uses.size > 0) await store.touch(uses);
-      failing = false;
-    } catch (error) {
-      failing = true;
-      for (const [id, at] of uses) note(id, at);
-      throw error;
-    }
-  };
-
-  /** One write at a time: what comes meanwhile goes with the next. */
-  const flush = async (): Promise<void> => {
-    while (writing !== undefined) await writing.catch(() => {});
-    writing = write().finally(() => {
-      writing = undefined;
-    });
-    return writing;
-  };
-
-  const flushQuietly = (): void => {
-    if (writing !== undefined) return;
-    flush()
-      .catch(async (error) => onError(error))
-      .catch(() => {});
-  };
-
-  const timer = setInterval(flushQuietly, intervalMs);
-  timer.unref();
-
-  return Object.freeze({
-    observer: ((event) => {
-      if (event.type !== "auth.allowed") return;
-      note(event.keyId, event.at);
-      if (unwritten.size >= MOST_KEYS && !failing) flushQuietly();
-    }) satisfies Observer,
-    flush,
-    close: () => {
-      clearInterval(timer);
-      return flush();
+  const writtenAt = new LRUCache<string, number>({ max: MOST_KEYS }); // by the monotonic clock
+  const { add, drop, flush, close } = writeBehind<number>({
+    ...checked,
+    name: "lastUsed",
+    delayMs: Math.min(MOST_DELAY_MS, intervalMs),
+    max: MOST_KEYS,
+    batchSize: MOST_KEYS,
+    merge: Math.max,
+    write: (uses) => store.touch(new Map([...uses].map(([id, time]) => [id, new Date(time)]))),
+    readyAt: (id) => (writtenAt.peek(id) ?? Number.NEGATIVE_INFINITY) + intervalMs,
+    onWritten(ids, began) {
+      for (const id of ids) writtenAt.set(id, began);
     },
   });
+
+  const observer: Observer = (event) => {
+    if (event.type !== "auth.allowed") return;
+    const time = event.at.getTime();
+    if (Number.isNaN(time)) drop("the clock gave no date; uses without one are dropped");
+    else add(event.keyId, time);
+  };
+
+  return Object.freeze({ observer, flush, close });
 }
