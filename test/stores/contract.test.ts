@@ -1,43 +1,22 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { memoryStore } from "../../src/stores/memory.js";
-import { sqliteStore } from "../../src/stores/sqlite.js";
-import { keyStoreContract, type StoreUnderTest } from "../../src/testing/index.js";
-import { type Connection, drivers } from "./sqlite-drivers.js";
+import { keyStoreContract } from "../../src/testing/index.js";
+import { allBackends } from "./backends/all.js";
 
-describe("memoryStore", () => {
-  for (const { name, run } of keyStoreContract(() => memoryStore(), { sharedLookups: true })) {
-    test(name, run);
-  }
-});
-
-for (const { name: driver, available, open } of drivers) {
-  describe.skipIf(!available)(`sqliteStore over ${driver}, in memory`, () => {
-    for (const { name, run } of keyStoreContract(() => migrated(open(":memory:")))) test(name, run);
-  });
-
-  describe.skipIf(!available)(`sqliteStore over ${driver}, in a file`, () => {
-    const create = async () => {
-      const directory = mkdtempSync(join(tmpdir(), "keybearer-"));
-      const { store, close } = await migrated(open(join(directory, "keys.db")));
+for (const { name: title, missing, sharedLookups = false, create, drop } of allBackends(inject("servers"))) {
+  describe.skipIf(missing !== undefined)(title, () => {
+    const fresh = async () => {
+      const { store, place, close } = await create();
       return {
         store,
-        close: () => {
-          close?.();
-          rmSync(directory, { recursive: true });
+        close: async () => {
+          await close();
+          await drop(place);
         },
       };
     };
-    for (const { name, run } of keyStoreContract(create)) test(name, run);
+    for (const { name, run } of keyStoreContract(fresh, { sharedLookups })) test(name, run, 60_000);
   });
-}
-
-async function migrated(connection: Connection): Promise<StoreUnderTest> {
-  const store = sqliteStore(connection);
-  await store.migrate();
-  return { store, close: () => connection.close() };
 }
 
 describe("keyStoreContract", () => {
