@@ -117,7 +117,8 @@ export interface Page<T> {
 
 /**
  * What happened to a key. `rehashed`: it moved to the current pepper or hash; `purged`: its record is gone;
- * `used`: a request came through a route whose scope is marked `audit`.
+ * `used`: a request came through a route whose scope is marked `audit`, or was refused there (`details` has its
+ * `code` then).
  */
 export type AuditAction =
   | "created"

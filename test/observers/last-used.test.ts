@@ -8,13 +8,7 @@ import {
   keyFormat,
   type ManagedKeyStore,
 } from "../../src/index.js";
-import {
-  DroppedError,
-  type LastUsed,
-  type LastUsedOptions,
-  lastUsed,
-  type WriteReport,
-} from "../../src/observers/index.js";
+import { lastUsed } from "../../src/observers/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { allowed, later, rejection, START, sleep, tidily, toBeClosed, tracking } from "./fixtures.js";
 

@@ -67,7 +67,7 @@ export async function overTwo(
   }
 }
 
-/** How many rounds a suite makes. @throws Error for a text that is no number. */
+/** How many rounds a suite makes: STRESS_ROUNDS, or as many as usual. @throws Error for a text that is no number. */
 export function rounds(usual: number): number {
   const count = Number(process.env.STRESS_ROUNDS ?? usual);
   if (!Number.isInteger(count) || count < 1) throw new Error("STRESS_ROUNDS must be a whole number above 0");

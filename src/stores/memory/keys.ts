@@ -247,7 +247,15 @@ export function keyTable(texts: Pool<string>): KeyTable {
 
 function readKind(json: string): Kind {
   const kind = JSON.parse(json) as Kind;
-  return Object.freeze({ ...kind, scopes: Object.freeze(kind.scopes) });
+  return Object.freeze({ ...kind, scopes: Object.freeze(kind.scopes.map(asName)) });
+}
+
+/**
+ * The same text, as the engine keeps the names of properties and the texts in code: each once. So a scope is
+ * compared with the one that a route asks for by its address.
+ */
+function asName(text: string): string {
+  return Object.keys({ [text]: true })[0] as string;
 }
 
 function readList(json: string): readonly string[] {
