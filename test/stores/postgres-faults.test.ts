@@ -298,6 +298,27 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     );
   });
 
+  test("a change that stricter transactions of the host have undone is made in one of its own", async () => {
+    const asked: string[] = [];
+    const released: (boolean | undefined)[] = [];
+    const connection = {
+      query: async ({ text }: { text: string }) => {
+        asked.push(text.slice(0, 40));
+        if (asked.length === 1) throw Object.assign(new Error("could not serialize"), { code: "40001" });
+        return { rows: [], rowCount: 1 };
+      },
+      on: () => {},
+      removeListener: () => {},
+      release: (destroy?: boolean) => released.push(destroy),
+      getTransactionStatus: () => "I",
+    };
+    const store = postgresStore({ connect: async () => connection });
+    expect(await store.update("key", 1, { name: "x" }, sampleAudit(sampleKey()))).toBe(true);
+    const update = 'with "keybearer_keys_changed" as (update';
+    expect(asked).toEqual([update, "begin isolation level read committed", update, "commit"]);
+    expect(released).toEqual([true, false]);
+  });
+
   describe.each(["serializable", "repeatable read"])("on a host whose transactions are %s", (isolation) => {
     const option = `-c default_transaction_isolation=${isolation.replaceAll(" ", "\\ ")}`;
     const create = async () => {
@@ -305,6 +326,8 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       const pool = poolAt(url, { options: option });
       const store = postgresStore(pool, { table: name });
       await store.migrate();
+      const { rows } = await pool.query("show transaction isolation level");
+      expect(rows).toEqual([{ transaction_isolation: isolation }]);
       return {
         store,
         close: async () => {

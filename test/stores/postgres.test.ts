@@ -147,6 +147,15 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
     },
   );
 
+  test("compare words byte by byte, whatever the database does by default", async () => {
+    const { rows } = await pool.query(
+      `select distinct collation_name from information_schema.columns
+       where table_name in ($1, $2) and column_name in ('id', 'hash', 'owner_id', 'environment', 'key_id')`,
+      [table, `${table}_audit`],
+    );
+    expect(rows).toEqual([{ collation_name: "C" }]);
+  });
+
   test("prepares look-ups under a name that belongs to their text, and nothing else", async () => {
     const { recorded, statements } = recording(pool);
     const named = postgresStore(recorded, { table });

@@ -10,7 +10,7 @@ import { type Column, momentColumn, numberColumn, words } from "./columns.js";
 import { type KeyDraft, type Kind, type Rare, tailText } from "./drafts.js";
 import type { Selection, Timeline } from "./newest.js";
 import { createPool, flatCopy, type Pool } from "./pool.js";
-import { recent } from "./recent.js";
+import { recentRecords } from "./recent.js";
 import { uniqueTexts } from "./unique.js";
 
 /** Keys, a row for each. The row of a key that was removed is given to a later one. */
@@ -111,7 +111,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     };
   };
 
-  const lookups = recent((row) => Object.freeze(make(row)));
+  const lookups = recentRecords((row) => Object.freeze(make(row)));
 
   const recordIfSame = (row: number, hash: string): KeyRecord | undefined => {
     const record = lookups.get(row);
@@ -168,7 +168,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     leap: createdAt.leap,
     idAt: ids.get,
     find: ids.find,
-    findByHash: (hash: KeyHash) => hashes.search(hash, recordIfSame),
+    findByHash: (hash: KeyHash) => lookups.find(hash) ?? hashes.search(hash, recordIfSame),
 
     read(row: number): KeyRecord {
       const record = make(row);

@@ -90,14 +90,14 @@ export function packedTexts(
   });
 }
 
-const VALUES = new Uint8Array(128);
-for (let value = 0; value < 16; value++) VALUES[value.toString(16).charCodeAt(0)] = value;
-
-/** Eight hex digits of a text as a 32-bit number. What is no digit counts as 0. */
+/** Eight lower-case hex digits of a text as a 32-bit number; some number or other for anything else. */
 export function readWord(text: string, begin: number): number {
   let word = 0;
-  for (let i = begin; i < begin + DIGITS_IN_WORD; i++) word = (word << 4) | (VALUES[text.charCodeAt(i)] ?? 0);
-  return word;
+  for (let i = begin; i < begin + DIGITS_IN_WORD; i++) {
+    const code = text.charCodeAt(i); // 0x30 and on for digits, 0x61 and on for letters
+    word = (word << 4) + (code & 15) + (code >>> 6) * 9;
+  }
+  return word | 0;
 }
 
 function spellingOf(lead: string, digits: number): Spelling {

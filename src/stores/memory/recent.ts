@@ -1,37 +1,58 @@
-/** What was made of rows not long ago. */
-export interface Recent<T> {
-  get(row: number): T;
-  /** The row has changed. */
+import type { KeyRecord } from "../../index.js";
+
+/** Records that were made of rows not long ago. */
+export interface RecentRecords {
+  /** The record of a hash, if it is among them. */
+  find(hash: string): KeyRecord | undefined;
+  /** The record of a row, from among them or made anew. */
+  get(row: number): KeyRecord;
+  /** To be called with each change of a row: its record must not be answered any more. */
   forget(row: number): void;
 }
 
 const SLOTS = 16_384;
 
 /**
- * Keeps what `make` makes of a row when the row is asked for twice, and no other row of its slot in between.
- * So the rows that are in use are at hand, and those that are asked for once cost nothing to keep.
+ * Keeps the record that `make` makes of a row when the row is asked for twice, and no other row of its slot in
+ * between. So the keys that are in use are at hand, in some 10 MB at most, and a key that is asked for once
+ * takes the place of none.
  */
-export function recent<T extends object>(make: (row: number) => Readonly<T>): Recent<Readonly<T>> {
+export function recentRecords(make: (row: number) => KeyRecord): RecentRecords {
   const rows = new Int32Array(SLOTS).fill(-1);
-  const made = new Array<Readonly<T> | undefined>(SLOTS).fill(undefined);
+  const records = new Array<KeyRecord | undefined>(SLOTS).fill(undefined);
+  const byHash = new Map<string, KeyRecord>();
+
+  const clear = (slot: number): void => {
+    const record = records[slot];
+    if (record === undefined) return;
+    byHash.delete(record.hash);
+    records[slot] = undefined;
+  };
 
   return Object.freeze({
-    get(row: number): Readonly<T> {
+    find: (hash: string) => byHash.get(hash),
+
+    get(row: number): KeyRecord {
       const slot = row % SLOTS;
-      if (rows[slot] === row) {
-        made[slot] ??= make(row);
-        return made[slot];
+      const isSecond = rows[slot] === row;
+      const known = isSecond ? records[slot] : undefined;
+      if (known !== undefined) return known;
+      const record = make(row);
+      if (isSecond) {
+        records[slot] = record;
+        byHash.set(record.hash, record);
+      } else {
+        clear(slot);
+        rows[slot] = row;
       }
-      rows[slot] = row;
-      if (made[slot] !== undefined) made[slot] = undefined;
-      return make(row);
+      return record;
     },
 
     forget(row: number): void {
       const slot = row % SLOTS;
       if (rows[slot] !== row) return;
+      clear(slot);
       rows[slot] = -1;
-      made[slot] = undefined;
     },
   });
 }

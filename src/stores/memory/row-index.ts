@@ -64,15 +64,11 @@ export function rowIndex({ headOf, headAt, tailOf, tailAt }: Indexed): RowIndex 
 
   return Object.freeze({
     search<T>(text: string, recognise: (row: number, text: string) => T | undefined): T | undefined {
-      const head = headOf(text);
-      const tail = tailOf(text);
-      const mixed = mix(head, tail);
+      const mixed = mix(headOf(text), tailOf(text));
       for (let slot = mixed & last; slots[slot] !== 0; slot = (slot + 1) & last) {
         const entry = slots[slot] as number;
         if (((entry ^ mixed) & ~ROW) !== 0) continue;
-        const row = rowOf(entry);
-        if (headAt(row) !== head || tailAt(row) !== tail) continue;
-        const found = recognise(row, text);
+        const found = recognise(rowOf(entry), text);
         if (found !== undefined) return found;
       }
       return undefined;
