@@ -96,8 +96,8 @@ export interface Order {
 /** To the parent. Times are nanoseconds of the system's monotonic clock, which all processes share. */
 export type Report =
   | { readonly type: "ready" }
-  /** The key of this round is accepted from memory; and the last time at which the one before it was accepted. */
-  | { readonly type: "watching"; readonly round: number; readonly before: string }
+  /** The key of this round is accepted from memory; and when the last accepted request of the one before it came and went. */
+  | { readonly type: "watching"; readonly round: number; readonly came: string; readonly went: string }
   | { readonly type: "refused"; readonly round: number };
 
 async function watch(place: Place): Promise<void> {
@@ -112,28 +112,29 @@ async function watch(place: Place): Promise<void> {
   say({ type: "ready" });
   while (order === undefined) await sleep(1);
 
-  let before = 0n;
+  let before = { came: "0", went: "0" };
   while (order.secret !== undefined) {
     const { round, secret }: Order = order;
     const request = { headers: { authorization: `Bearer ${secret}` } };
-    let last = 0n;
+    let [came, went] = [0n, 0n];
     let count = 0;
     let refused = false;
     while (order.round === round) {
+      const began = hrtime.bigint();
       const { ok } = await verifier.verify(request, "vehicles:read");
       if (ok) {
-        last = hrtime.bigint();
+        [came, went] = [began, hrtime.bigint()];
         count += 1;
-        if (count === 3) say({ type: "watching", round, before: String(before) });
+        if (count === 3) say({ type: "watching", round, ...before });
       } else if (!refused) {
         refused = true;
         say({ type: "refused", round });
       }
       await (place.rest > 0 ? sleep(place.rest) : turn());
     }
-    before = last;
+    before = { came: String(came), went: String(went) };
   }
-  say({ type: "watching", round: order.round, before: String(before) });
+  say({ type: "watching", round: order.round, ...before });
   await close();
   process.disconnect();
 }

@@ -69,8 +69,10 @@ const place = {
 
 /** Milliseconds, and in each round the latest of all processes. */
 interface Figures {
-  /** From the return of the revocation to the last acceptance; below 0 when that was before. */
-  readonly accepted: number[];
+  /** From the return of the revocation to the end of the last accepted request; below 0 when that was before. */
+  readonly went: number[];
+  /** The same to its beginning. */
+  readonly came: number[];
   /** How long the revocation took. */
   readonly revoking: number[];
 }
@@ -83,15 +85,17 @@ async function run(parent: Opened, children: readonly Worker[]): Promise<Figures
     keys.push(await maker.create({ ownerId: "acme", scopes: ["vehicles:read"] }));
 
   const manager = createKeyManager({ store: parent.store, scopes, format });
-  const figures: Figures = { accepted: [], revoking: [] };
+  const figures: Figures = { went: [], came: [], revoking: [] };
   let returned = 0n;
   for (let round = 0; round <= rounds; round++) {
     const issued = keys[round];
     for (const child of children) child.order({ round, secret: issued?.secret });
     const reports = await Promise.all(children.map((child) => child.next("watching", round)));
     if (round > 0) {
-      const delays = reports.map((report) => Number(BigInt(report.before ?? 0) - returned) / 1e6);
-      figures.accepted.push(Math.max(...delays));
+      const latest = (which: "came" | "went") =>
+        Math.max(...reports.map((report) => Number(BigInt(report[which] ?? 0) - returned) / 1e6));
+      figures.came.push(latest("came"));
+      figures.went.push(latest("went"));
     }
     if (issued === undefined) break;
 
@@ -116,10 +120,15 @@ async function run(parent: Opened, children: readonly Worker[]): Promise<Figures
   return figures;
 }
 
+interface Ended {
+  readonly came?: string;
+  readonly went?: string;
+}
+
 interface Worker {
   readonly process: ChildProcess;
   order(order: Order): void;
-  next(type: Report["type"], round?: number): Promise<{ readonly before?: string }>;
+  next(type: Report["type"], round?: number): Promise<Ended>;
 }
 
 function start(at: Place): Worker {
@@ -141,7 +150,7 @@ function start(at: Place): Worker {
         const found = reports.findIndex(
           (report) => report.type === type && (!("round" in report) || report.round === round),
         );
-        if (found >= 0) return reports.splice(found, 1)[0] as { before?: string };
+        if (found >= 0) return reports.splice(found, 1)[0] as Ended;
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -187,13 +196,15 @@ try {
   const at = { ...place, busUrl: values.cut === "children" ? broken.href : direct };
   const children = Array.from({ length: processes }, () => start(at));
   await Promise.all(children.map((child) => child.next("ready")));
-  const { accepted, revoking } = await run(parent, children);
-  const after = accepted.filter((delay) => delay > 0);
+  const { came, went, revoking } = await run(parent, children);
+  const late = (delays: readonly number[]) => delays.filter((delay) => delay > 0).length;
+  const from0 = (delays: readonly number[]) => delays.map((delay) => Math.max(0, delay));
   console.log(
     [
       `bus ${values.bus}, store ${values.store}, ${processes} processes, ttl ${values.ttl}, rest ${values.rest} ms, cut ${values.cut}`,
-      `last acceptance after revoke() returned: ${spread(accepted.map((delay) => Math.max(0, delay)))}`,
-      `revocations after whose return any process accepted: ${after.length} of ${accepted.length}`,
+      `from the return of revoke() to the end of the last accepted request: ${spread(from0(went))}`,
+      `from the return of revoke() to its beginning: ${spread(from0(came))}`,
+      `revocations after which an accepted request ended: ${late(went)} of ${rounds}; began: ${late(came)}`,
       `revoke(): ${spread(revoking)}`,
       `Node ${process.versions.node}, ${availableParallelism()} CPUs, load before ${before}, after ${load()}`,
     ].join("\n"),

@@ -32,8 +32,8 @@ let auditsWithin = 0;
 
 function auditId(at: Date): string {
   const time = Math.max(0, at.getTime());
-  auditsWithin = time === lastAudit ? auditsWithin + 1 : 0;
-  lastAudit = time;
+  if (time > lastAudit) [lastAudit, auditsWithin] = [time, 0];
+  else auditsWithin += 1; // also when the clock goes back: the order within a millisecond must not
   const [first, second] = [time, auditsWithin].map((number) => number.toString(16).padStart(12, "0"));
   return `${first}-${second}-${randomUUID().slice(0, 18)}`;
 }

@@ -14,8 +14,8 @@ export type KeyHash = string & { readonly [keyHash]: true };
 /**
  * A secret of the service that goes into every hash, so that a stolen table alone proves nothing. A plain
  * string is version `v1`; give versions to replace it without reissuing keys. A key of an older version works,
- * and moves to the current one when it is used. So let every process know a new version before the first one
- * has it as `current`.
+ * and moves to the current one when it is used. List the versions from the oldest to the newest, and let every
+ * process know a new one before the first one has it as `current`: a key never moves to an older version.
  *
  * @example
  * const pepper: Pepper = { current: "v2", keys: { v1: readSecret("pepper-1"), v2: readSecret("pepper-2") } };
@@ -25,7 +25,10 @@ export type Pepper =
   | {
       readonly current: string;
       readonly keys: Readonly<Record<string, string>>;
-      /** Find keys too that were stored before there was a pepper. By default they are not found. */
+      /**
+       * Find keys too that were stored before there was a pepper. By default they are not found. Let every
+       * verifier have this, with `rehash: false`, before the first key moves or is issued under the pepper.
+       */
       readonly unpeppered?: boolean;
     };
 
@@ -42,7 +45,10 @@ export type Pepper =
 export interface LegacyHash {
   /** Goes in front of the stored hash: 1 to 32 of `A-Z a-z 0-9 _ -`, and no version of a pepper. */
   readonly name: string;
-  /** The hash as it was imported: 1 to 190 printable characters of ASCII; `undefined` for none. */
+  /**
+   * The hash as it was imported: 1 to 190 printable characters of ASCII. It is asked for secrets of every form:
+   * answer `undefined`, and do not throw, for one that cannot be the other system's.
+   */
   readonly hash: (secret: string) => Awaitable<string | undefined>;
 }
 
@@ -105,6 +111,13 @@ const PLAIN = "plain SHA-256";
 export function hashKind(hash: string): string {
   const colon = hash.indexOf(":");
   return colon < 0 ? PLAIN : hash.slice(0, colon);
+}
+
+/** The versions of a pepper that stand behind the current one in `keys`: newer ones, that others write already. */
+export function newerVersions(pepper: Pepper | undefined): readonly string[] {
+  if (pepper === undefined || typeof pepper === "string") return [];
+  const versions = Object.keys(pepper.keys);
+  return versions.slice(versions.indexOf(pepper.current) + 1);
 }
 
 /** The kinds of hash, without the legacy ones, that are looked for with this pepper. */

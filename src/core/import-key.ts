@@ -1,3 +1,4 @@
+import { hash as sha256 } from "node:crypto";
 import { KeyConflictError, KeyInputError } from "./errors.js";
 import { hashKind, type KeyHash, legacyKeyHash } from "./hash.js";
 import { startOf } from "./key-format.js";
@@ -15,7 +16,7 @@ import {
 } from "./key-input.js";
 import { asked, type Ledger } from "./ledger.js";
 import type { ImportKey } from "./manager-api.js";
-import { newKeyId, type PreparedManager, UNUSED } from "./manager-options.js";
+import { type PreparedManager, UNUSED } from "./manager-options.js";
 import { type ApiKey, isPresent, type KeyRecord, toApiKey } from "./record.js";
 
 const MEMBERS = [
@@ -39,7 +40,7 @@ const MEMBERS = [
 // What RFC 6750, section 2.1 lets a client send, long enough not to be guessed.
 const SECRET = /^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$/;
 const LEAST_HIDDEN = 12;
-const MOST_START = 32;
+const MOST_START = 16;
 
 /** Takes a key over that another system issued. */
 export async function importKey<S extends string>(
@@ -53,9 +54,16 @@ export async function importKey<S extends string>(
   const at = now();
   const hash = readHash(manager, input);
   const record = readRecord(manager, input, hash, at);
+  if (record.start !== "" && (await everyHash(manager, record.start)).includes(hash)) {
+    throw new KeyInputError("start", "is the whole secret");
+  }
   const details = { scopes: record.scopes, hash: hashKind(hash) };
   const audit = ledger.entry("imported", record, at, actor, details);
-  if (isPresent(await asked(() => store.findByHash(hash)))) throw exists("secret");
+  // A key may be stored under an older hash; beside it, a revoked one would be let in again.
+  const hashes = input.secret === undefined ? [hash] : await everyHash(manager, input.secret);
+  for (const each of hashes) {
+    if (isPresent(await asked(() => store.findByHash(each)))) throw exists("secret");
+  }
   if (isPresent(await asked(() => store.findById(record.id)))) throw exists("id");
   await asked(() => store.insert(record, audit));
   ledger.announce(audit);
@@ -74,7 +82,7 @@ function readRecord<S extends string>(
   }
   return {
     ...UNUSED,
-    id: input.id === undefined ? newKeyId() : readId("id", input.id),
+    id: input.id === undefined ? idOf(hash) : readId("id", input.id),
     hash,
     version: 1,
     ownerId: readId("ownerId", input.ownerId),
@@ -96,7 +104,7 @@ function readRecord<S extends string>(
 
 /** The hash that the key is stored under: of its secret, or as it was made elsewhere. */
 function readHash(
-  { hash: hasher, hashKinds, legacyNames }: PreparedManager<string>,
+  { hashers, hashKinds, legacyNames }: PreparedManager<string>,
   { secret, hash, hashedBy }: { secret?: unknown; hash?: unknown; hashedBy?: unknown },
 ): KeyHash {
   if ((secret === undefined) === (hash === undefined)) {
@@ -107,7 +115,7 @@ function readHash(
     if (typeof secret !== "string" || !SECRET.test(secret)) {
       throw new KeyInputError("secret", "must be 16 to 512 of A-Z a-z 0-9 . _ ~ + / -, and = at its end");
     }
-    return hasher(secret);
+    return hashers[0](secret);
   }
   if (hashedBy !== undefined) {
     if (typeof hashedBy !== "string" || !legacyNames.includes(hashedBy)) {
@@ -137,10 +145,23 @@ function readStart(input: ImportKey, format: PreparedManager<string>["format"]):
   const text = readText("start", start) ?? "";
   if (text.length > MOST_START)
     throw new KeyInputError("start", `must have at most ${MOST_START} characters`);
-  if (secret?.startsWith(text) && secret.length - text.length < LEAST_HIDDEN) {
-    throw new KeyInputError("start", `must leave at least ${LEAST_HIDDEN} characters of the secret out`);
-  }
-  return text;
+  if (secret === undefined) return text;
+  if (!secret.startsWith(text)) throw new KeyInputError("start", "must be how the secret begins");
+  if (secret.length - text.length >= LEAST_HIDDEN) return text;
+  throw new KeyInputError("start", `must leave at least ${LEAST_HIDDEN} characters of the secret out`);
+}
+
+/** Every hash that a key of this secret may be stored under. */
+function everyHash({ hashers }: PreparedManager<string>, secret: string): Promise<readonly KeyHash[]> {
+  return asked(async () => {
+    const hashes = await Promise.all(hashers.map(async (hasher) => hasher(secret)));
+    return hashes.filter((each) => each !== undefined);
+  });
+}
+
+/** The same for one hash each time, and a digest more than what is stored. */
+function idOf(hash: KeyHash): string {
+  return `key_${sha256("sha256", `import ${hash}`, "hex").slice(0, 32)}`;
 }
 
 /** What the secret names, what the host names, or none: the key then works in every environment. */

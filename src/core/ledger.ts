@@ -5,7 +5,7 @@ import { readId } from "./key-input.js";
 import { failed } from "./lookup.js";
 import type { PreparedManager } from "./manager-options.js";
 import { type ApiKey, isPresent, isReadableRecord, type KeyRecord, toApiKey } from "./record.js";
-import type { AuditEntry, Awaitable, KeyChange } from "./store.js";
+import type { AuditEntry, Awaitable, KeyChange, Page } from "./store.js";
 
 // Each round has a winner, so this many changes of one key can be under way at once.
 const MOST_ATTEMPTS = 100;
@@ -44,13 +44,10 @@ export function createLedger({ store, observers, now }: PreparedManager<string>)
   const find = async (id: string): Promise<KeyRecord> => {
     const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
     if (!isPresent(record)) throw new KeyNotFoundError();
-    if (
-      !isReadableRecord(record) ||
-      !Number.isSafeInteger(record.version) ||
-      !(record.createdAt instanceof Date)
-    ) {
+    if (!isChangeable(record)) {
       throw new StoreError("The key store answered something that is not a key record");
     }
+    if (record.id !== id) throw new StoreError("The key store answered the record of another id");
     return record;
   };
 
@@ -84,6 +81,22 @@ export function createLedger({ store, observers, now }: PreparedManager<string>)
         return toApiKey({ ...record, ...changed }, at.getTime());
       }),
   };
+}
+
+/** Whether a store's answer is a record that can be changed by compare-and-set. */
+export function isChangeable(record: unknown): record is KeyRecord {
+  return isReadableRecord(record) && Number.isSafeInteger(record.version) && record.createdAt instanceof Date;
+}
+
+/** Asks the store for a page, and makes sure that it is one, and that the next one is another. */
+export async function askedPage<T>(question: () => Awaitable<Page<T>>, cursor?: string): Promise<Page<T>> {
+  const page: unknown = await asked(question);
+  const { items, nextCursor } = (page ?? {}) as { items?: unknown; nextCursor?: unknown };
+  const next = nextCursor ?? undefined;
+  if (!Array.isArray(items) || (next !== undefined && (typeof next !== "string" || next === cursor))) {
+    throw new StoreError("The key store answered something that is not a page, or the same page again");
+  }
+  return next === undefined ? { items } : { items, nextCursor: next };
 }
 
 /** Asks the store to write. Only `true` says that it did: a driver's own result would pass for it. */

@@ -202,7 +202,20 @@ export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: s
 /** Names the kind of a driver's error, never its text: drivers put statements and parameters there. */
 export function failed(error: unknown, what: string = STORE): StoreError {
   if (error instanceof StoreError) return error;
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-  const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
+  const kind = kindOf(error);
   return new StoreError(`${what} failed${kind && ` (${kind})`}`, error);
+}
+
+// Names and codes as drivers have them; neither a secret nor a hash is written like this.
+const NAME = /^[A-Z][A-Za-z_]{0,39}$/;
+const CODE = /^(?:[A-Z][A-Z0-9_]{0,39}|[0-9A-Z]{5})$/;
+
+function kindOf(error: unknown): string {
+  try {
+    const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
+    const isPlain = (value: unknown, form: RegExp) => typeof value === "string" && form.test(value);
+    return [isPlain(name, NAME) && name, isPlain(code, CODE) && code].filter(Boolean).join(" ");
+  } catch {
+    return ""; // an error whose members cannot even be read
+  }
 }

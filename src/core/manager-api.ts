@@ -50,9 +50,9 @@ export interface CreateKey<S extends string = string> {
  */
 export type ImportKey<S extends string = string> = Omit<CreateKey<S>, "environment"> &
   ImportedSecret & {
-    /** As it was; a fresh one by default. 1 to 255 characters. */
+    /** As it was. By default one that is made of the hash, so that an import that runs twice finds the key. */
     readonly id?: string;
-    /** The first characters of the secret, for people: up to 32. Read from a secret that the format knows. */
+    /** The first characters of the secret, for people: up to 16. Read from a secret that the format knows. */
     readonly start?: string;
     /** The one in the secret by default. A key of which neither names one works in every environment. */
     readonly environment?: string | null;
@@ -158,7 +158,14 @@ export interface KeyManager<S extends string = string> {
    * @example
    * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
    */
-  rotate(id: string, options?: ActorOption & { readonly overlap?: Duration }): Promise<IssuedKey>;
+  rotate(
+    id: string,
+    options?: ActorOption & {
+      readonly overlap?: Duration;
+      /** That of the successor, for a key that was imported without one, when the format has several. */
+      readonly environment?: string;
+    },
+  ): Promise<IssuedKey>;
   /** A page of what happened to keys, newest first. */
   auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
   /**
@@ -166,14 +173,16 @@ export interface KeyManager<S extends string = string> {
    * format that recognises it, and the same `legacyHashes`. A hash of another kind than the current one is
    * replaced when the key is first used.
    *
-   * @throws KeyInputError that names the member at fault. @throws KeyConflictError when the key is there.
+   * @throws KeyInputError that names the member at fault. @throws KeyConflictError when the key is there, also
+   * when it has moved to another hash since; a key that was purged is not there.
    *
    * @example
    * await manager.import({ hash: row.digest, hashedBy: "old", ownerId: row.account, scopes: ["vehicles:read"] });
    */
   import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
   /**
-   * Forgets the keys that were revoked, or expired, at least `deadFor` ago; their audit trail stays. Runs until
+   * Forgets the keys that were revoked, or expired, at least `deadFor` ago; their audit trail stays. That the
+   * secret of a forgotten key was revoked is forgotten too: it must not be imported again. Runs until
    * there are no more, one transaction for each, and may run in several processes at once.
    *
    * @throws TypeError when the store has no `remove`.

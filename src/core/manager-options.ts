@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { DURATION_FORM, milliseconds } from "./duration.js";
 import { KeyInputError } from "./errors.js";
 import { checkObservers, type Observer } from "./events.js";
-import { createHashers, type Hasher, ownHashKinds } from "./hash.js";
+import { createHashers, type Hashers, ownHashKinds } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import { startOf } from "./key-format.js";
 import type { KeyManagerOptions } from "./manager-api.js";
@@ -22,8 +22,8 @@ export interface PreparedManager<S extends string> {
   readonly store: ManagedKeyStore;
   readonly scopes: Scopes<S>;
   readonly format: KeyFormat;
-  /** The hash of a new key. */
-  readonly hash: Hasher;
+  /** The hash of a new key, and behind it those that older ones may be stored under. */
+  readonly hashers: Hashers;
   /** The kinds of hash that verifiers with these options look for; see `hashKind`. */
   readonly hashKinds: readonly string[];
   /** The names of the legacy ones. */
@@ -43,14 +43,15 @@ export interface PreparedManager<S extends string> {
 export function prepareManager<S extends string>(given: KeyManagerOptions<S>): PreparedManager<S> {
   const where = "createKeyManager";
   const options = checkOptions(where, given, OPTIONS);
-  for (const name of ["pepper", "legacyHashes"] as const) refuseUndefined(where, options, name);
+  for (const name of ["pepper", "legacyHashes", "maxLifetime"] as const)
+    refuseUndefined(where, options, name);
   const { store, scopes, format, clock, observers = [], legacyHashes = [] } = options;
   checkMethods(where, "store", store, STORE);
   checkMethods(where, "scopes", scopes, ["isGrantable", "get"]);
   checkMethods(where, "format", format, ["parse", "generate"]);
   checkFunction(where, "clock", clock);
   checkObservers(where, observers);
-  const [hash] = createHashers(options.pepper, legacyHashes);
+  const hashers = createHashers(options.pepper, legacyHashes);
   const longest = milliseconds(options.maxLifetime);
   if (options.maxLifetime !== undefined && !longest) {
     throw new TypeError(`${where}: "maxLifetime" ${DURATION_FORM}, and not 0`);
@@ -63,16 +64,16 @@ export function prepareManager<S extends string>(given: KeyManagerOptions<S>): P
     store,
     scopes,
     format,
-    hash,
+    hashers,
     hashKinds: ownHashKinds(options.pepper),
     legacyNames: legacyHashes.map(({ name }) => name),
     observers: [...observers],
     latestExpiry,
 
     now() {
-      const date = clock === undefined ? new Date() : new Date(clock());
-      if (Number.isNaN(date.getTime())) throw new TypeError(`${where}: "clock" answered no date`);
-      return date;
+      const date: unknown = clock === undefined ? new Date() : clock();
+      if (date instanceof Date && !Number.isNaN(date.getTime())) return new Date(date);
+      throw new TypeError(`${where}: "clock" answered no date`);
     },
 
     boundExpiry(expiresAt, createdAt, at) {
@@ -92,7 +93,7 @@ export function prepareManager<S extends string>(given: KeyManagerOptions<S>): P
         ...members,
         ...UNUSED,
         id: newKeyId(),
-        hash: hash(secret),
+        hash: hashers[0](secret),
         version: 1,
         start: startOf(format, secret),
         createdAt: at,

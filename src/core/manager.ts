@@ -1,5 +1,6 @@
 import { KeyInputError, KeyStateError } from "./errors.js";
 import { importKey } from "./import-key.js";
+import type { KeyFormat } from "./key-format.js";
 import {
   checkFilter,
   checkInput,
@@ -15,11 +16,11 @@ import {
   readScopes,
   readText,
 } from "./key-input.js";
-import { asked, createLedger, written } from "./ledger.js";
+import { asked, askedPage, createLedger, written } from "./ledger.js";
 import type { ActorOption, KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { prepareManager } from "./manager-options.js";
 import { purgeKeys } from "./purge.js";
-import { isExpired, isPresent, type KeyStatus, keyStatus, toApiKey } from "./record.js";
+import { isExpired, isPresent, type KeyRecord, type KeyStatus, keyStatus, toApiKey } from "./record.js";
 import type { KeyChange } from "./store.js";
 
 const CREATE = [
@@ -89,14 +90,15 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         throw new KeyInputError("status", `must be one of ${STATUSES.join(", ")}`);
       }
       const at = now();
-      const page = await asked(() => store.list({ ...query, limit, now: at }));
+      const page = await askedPage(() => store.list({ ...query, limit, now: at }), query.cursor);
       const items = page.items.map((record) => toApiKey(record, at.getTime()));
       return page.nextCursor === undefined ? { items } : { items, nextCursor: page.nextCursor };
     },
 
     async auditTrail(query = {}) {
       checkFilter("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
-      return asked(() => store.auditTrail({ ...query, limit: readLimit(query.limit) }));
+      const limit = readLimit(query.limit);
+      return askedPage(() => store.auditTrail({ ...query, limit }), query.cursor);
     },
 
     async update(id, input, options = {}) {
@@ -172,7 +174,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async rotate(id, options = {}) {
-      const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap");
+      const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap", "environment");
       const overlapMs = readDuration("overlap", overlap);
       return retry(id, async (old, at) => {
         const status = keyStatus(old, at.getTime());
@@ -184,7 +186,12 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
           );
         }
         const { secret, record } = issue(
-          { ...old, expiresAt: earliest(old.expiresAt, latestExpiry(at)), replaces: old.id },
+          {
+            ...old,
+            environment: successorEnvironment(old, options.environment, format),
+            expiresAt: earliest(old.expiresAt, latestExpiry(at)),
+            replaces: old.id,
+          },
           at,
         );
         const end = earliest(old.expiresAt, new Date(at.getTime() + overlapMs)) as Date;
@@ -212,6 +219,17 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
 /** The actor of a method that takes it alone or in its options. */
 function readActor(where: string, by: string | ActorOption | undefined): string | undefined {
   return typeof by === "object" ? readOptions(where, by).actor : by;
+}
+
+/** That of the key; one that has none, because it was imported, gets one of the format's. */
+function successorEnvironment(
+  { environment }: KeyRecord,
+  asked: string | undefined,
+  format: KeyFormat,
+): string | null {
+  if (!isPresent(environment)) return readEnvironment(asked, format);
+  if (asked === undefined || asked === environment) return environment;
+  throw new KeyInputError("environment", "of a key is fixed at creation; create a new key for another");
 }
 
 function earliest(a: Date | null, b: Date | null): Date | null {

@@ -1,6 +1,6 @@
 import { KeyInputError } from "./errors.js";
 import { checkInput, readDuration, readId } from "./key-input.js";
-import { asked, type Ledger, written } from "./ledger.js";
+import { askedPage, isChangeable, type Ledger, written } from "./ledger.js";
 import type { PurgeOptions, PurgeResult } from "./manager-api.js";
 import type { PreparedManager } from "./manager-options.js";
 import type { KeyRecord } from "./record.js";
@@ -25,11 +25,7 @@ export async function purgeKeys(
   if (typeof remove !== "function") throw new TypeError("purge: the store has no method remove()");
 
   const forget = async (record: KeyRecord): Promise<boolean> => {
-    const { revokedAt, expiresAt } = record;
-    const details = {
-      revokedAt: revokedAt?.toISOString() ?? null,
-      expiresAt: expiresAt?.toISOString() ?? null,
-    };
+    const details = { revokedAt: written8601(record.revokedAt), expiresAt: written8601(record.expiresAt) };
     const audit = ledger.entry("purged", record, now(), actor, details);
     if (!(await written(() => remove.call(store, record.id, record.version, audit)))) return false;
     ledger.announce(audit);
@@ -42,9 +38,11 @@ export async function purgeKeys(
   let cursor: string | undefined;
   do {
     const query = { now: at, deadBefore, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) };
-    const page = await asked(() => store.list(query));
+    const page = await askedPage(() => store.list(query), cursor);
     // Asked again here: a store may ignore `deadBefore`, and what it answers decides what is lost for good.
-    const dead = page.items.filter((record) => isDead(record, deadBefore)).slice(0, limit - purged);
+    const dead = page.items
+      .filter((record) => isChangeable(record) && isDead(record, deadBefore))
+      .slice(0, limit - purged);
     for (let first = 0; first < dead.length; first += AT_ONCE) {
       const answers = await Promise.all(dead.slice(first, first + AT_ONCE).map(forget));
       purged += answers.filter(Boolean).length;
@@ -57,4 +55,8 @@ export async function purgeKeys(
 /** Whether a key had been revoked, or had expired, at a moment. A date that cannot be read is no reason. */
 function isDead({ revokedAt, expiresAt }: KeyRecord, moment: Date): boolean {
   return [revokedAt, expiresAt].some((date) => date instanceof Date && date <= moment);
+}
+
+function written8601(date: unknown): string | null {
+  return date instanceof Date && !Number.isNaN(date.getTime()) ? date.toISOString() : null;
 }

@@ -1,4 +1,5 @@
 import { createAuditEntry } from "./audit.js";
+import { StoreError } from "./errors.js";
 import { emit, lifecycleEvent, type Observer } from "./events.js";
 import { type Hashers, hashKind, type KeyHash, sameHash } from "./hash.js";
 import { failed, withinTime } from "./lookup.js";
@@ -14,11 +15,13 @@ const PAUSE_MS = 60_000;
 
 /**
  * Makes what a verifier does with keys that it let through; `undefined` when there is nothing to do: there are
- * no older hashes, or the store has no `rehash`.
+ * no older hashes, or the store has no `rehash`. A key under one of the `newer` versions stays: a process that
+ * knows more has moved it, and the two would move it to and fro.
  */
 export function createRehash(
   store: KeyStore,
   [current, ...older]: Hashers,
+  newer: readonly string[],
   timeoutMs: number,
   now: () => number,
   observers: readonly Observer[],
@@ -27,29 +30,27 @@ export function createRehash(
   const underWay = new Set<string>();
   let rest = Number.NEGATIVE_INFINITY;
 
-  const move = async (record: VerifiableRecord, to: KeyHash): Promise<void> => {
-    const at = new Date(now());
+  const move = async (record: VerifiableRecord, to: KeyHash, at: Date): Promise<void> => {
     const from = record.hash as KeyHash;
     const audit = createAuditEntry("rehashed", record, at, null, { from: hashKind(from), to: hashKind(to) });
     const answer = Promise.resolve(store.rehash?.(record.id, from, to, audit));
-    if ((await withinTime(answer, timeoutMs)) === true) emit(observers, lifecycleEvent(audit));
+    const moved: unknown = await withinTime(answer, timeoutMs);
+    if (typeof moved !== "boolean")
+      throw new StoreError("The key store did not say whether it moved the key");
+    if (moved) emit(observers, lifecycleEvent(audit));
   };
 
   return (record, secret) => {
     if (underWay.size >= MOST_AT_ONCE || underWay.has(record.id) || performance.now() < rest) return;
     const to = current(secret);
-    if (sameHash(record.hash, to)) return;
+    if (sameHash(record.hash, to) || newer.includes(hashKind(record.hash))) return;
+    const at = new Date(now());
     underWay.add(record.id);
-    move(record, to)
+    move(record, to, at)
       .catch((error: unknown) => {
         rest = performance.now() + PAUSE_MS;
-        emit(observers, {
-          type: "background.failed",
-          at: new Date(now()),
-          task: "rehash",
-          keyId: record.id,
-          error: failed(error),
-        });
+        const told = { at, task: "rehash", keyId: record.id, error: failed(error) } as const;
+        emit(observers, { type: "background.failed", ...told });
       })
       .finally(() => underWay.delete(record.id));
   };

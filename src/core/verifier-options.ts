@@ -2,7 +2,7 @@ import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from ".
 import { type CredentialOptions, type CredentialSource, credentialSource } from "./credential.js";
 import { StoreError } from "./errors.js";
 import { checkObservers, type Observer } from "./events.js";
-import { createHashers, type LegacyHash, type Pepper } from "./hash.js";
+import { createHashers, type LegacyHash, newerVersions, type Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import { createFinder, type Finder, failed, withinTime } from "./lookup.js";
 import {
@@ -131,7 +131,9 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
     serves: readEnvironments(where, options.environment, formats),
     find: createFinder(store, hashers, storeTimeoutMs),
     rehash:
-      options.rehash === false ? undefined : createRehash(store, hashers, storeTimeoutMs, now, observers),
+      options.rehash === false
+        ? undefined
+        : createRehash(store, hashers, newerVersions(options.pepper), storeTimeoutMs, now, observers),
     clientIp: clientIpResolver(options),
     limit: boundedLimiter(rateLimiter, storeTimeoutMs),
     refusals: createRefusals(scopes, source, options.realm ?? "api", options.exposeKeyState ?? false),

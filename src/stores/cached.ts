@@ -32,15 +32,17 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
 /**
  * Puts a cache in front of a store. It answers the same kind of store: give it to verifiers, and to managers
  * too, because a change that is made through it is one that it knows of. What a look-up finds it answers from
- * memory for the `ttl`, at once, and never past the expiry of the key; the verifier makes every check each time.
+ * memory for the `ttl`, and never past the expiry of the key; the verifier makes every check each time.
  *
  * - In this process, no look-up that begins after a change has returned answers what was before it. A look-up
  *   that was under way during a change is answered, and not kept. Failures are never kept.
  * - In other processes a change is known within a few milliseconds over a `bus`, and within the `ttl` without
  *   one, or when a process dies between writing a change and telling of it.
+ * - A look-up is answered from memory at once; with a bus, when the last was more than 5 ms ago, after one turn
+ *   of the event loop. So a process that could not run for a while reads what it has missed before it answers.
  * - While the bus is not known to work, every look-up goes to the store. That is so until `ready()`, and from
  *   three heartbeats after the last one that came back. Observers are told `cache.bypassed`, then
- *   `cache.resumed`. A process that could not run for a while asks the store first, too.
+ *   `cache.resumed`.
  * - A change returns when it is written, and the bus has taken the news of it, or has not within 250 ms: then
  *   observers are told `background.failed`, and the others forget everything with the next message.
  * - Only `touch` tells nobody: `lastUsedAt` may lag by the `ttl`.
@@ -70,11 +72,20 @@ export function cachedStore(
   const link = bus === undefined ? createLoneLink(entries) : createLink(bus, heartbeatMs, observers, entries);
   const lookUp = createLookup(keeping(store, entries, link), settings.timeoutMs);
 
+  const recall = (hash: KeyHash, now: number) => (link.isSound(now) ? entries.find(hash, now) : undefined);
+
+  const recallOrLookUp = (hash: KeyHash) => {
+    const known = recall(hash, performance.now());
+    return known === undefined ? lookUp(hash) : known;
+  };
+
   return Object.freeze({
     findByHash(hash: KeyHash) {
       const now = performance.now();
-      const known = link.isSound(now) ? entries.find(hash, now) : undefined;
-      return known === undefined ? lookUp(hash) : known;
+      const known = recall(hash, now);
+      if (known === undefined) return lookUp(hash);
+      const behind = link.catchUp(now);
+      return behind === undefined ? known : behind.then(() => recallOrLookUp(hash));
     },
     ...managing(store, entries, link),
     ready: link.ready,

@@ -63,17 +63,17 @@ export function memoryStore(): ManagedKeyStore {
 
     insert(record: KeyRecord, audit: AuditEntry): void {
       const [key, entry] = [draftKey(record), draftEntry(audit)];
-      keys.refuseDuplicate(key);
-      keys.insert(key);
+      keys.assertNew(key);
       trail.append(entry);
+      keys.insert(key);
     },
 
     update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): boolean {
       const found = current(id, ifVersion);
       if (found === undefined) return false;
       const [key, entry] = [draftChange(found.record, change), draftEntry(audit)];
-      keys.rewrite(found.row, key);
       trail.append(entry);
+      keys.rewrite(found.row, key);
       return true;
     },
 
@@ -87,10 +87,10 @@ export function memoryStore(): ManagedKeyStore {
       const found = current(id, ifVersion);
       if (found === undefined) return false;
       const [key, next, entry] = [draftChange(found.record, change), draftKey(successor), draftEntry(audit)];
-      keys.refuseDuplicate(next);
+      keys.assertNew(next);
+      trail.append(entry);
       keys.rewrite(found.row, key);
       keys.insert(next);
-      trail.append(entry);
       return true;
     },
 
@@ -106,8 +106,9 @@ export function memoryStore(): ManagedKeyStore {
       const row = keys.find(id);
       if (row === undefined || keys.hashAt(row) !== from) return false;
       const entry = draftEntry(audit);
-      if (to !== from) keys.rehash(row, to);
+      if (to !== from) keys.assertNewHash(to);
       trail.append(entry);
+      keys.rehash(row, to);
       return true;
     },
 
@@ -115,8 +116,8 @@ export function memoryStore(): ManagedKeyStore {
       const found = current(id, ifVersion);
       if (found === undefined) return false;
       const entry = draftEntry(audit);
-      keys.remove(found.row);
       trail.append(entry);
+      keys.remove(found.row);
       return true;
     },
 

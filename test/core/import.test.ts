@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   createKeyManager,
   createVerifier,
@@ -179,7 +179,18 @@ describe("import", () => {
     ["an empty id", { hash: HASH, id: "" }, "id"],
     ["an id with a line end", { hash: HASH, id: "a\nb" }, "id"],
     ["a start that is long", { hash: HASH, start: "a".repeat(33) }, "start"],
-    ["a start that tells the secret", { secret: SECRET, start: SECRET.slice(0, 21) }, "start"],
+    ["a start that tells the secret", { secret: SECRET.slice(0, 20), start: SECRET.slice(0, 9) }, "start"],
+    ["a start from elsewhere in the secret", { secret: SECRET, start: SECRET.slice(1, 9) }, "start"],
+    [
+      "a start that is the secret",
+      { hash: hashSecret("0123456789abcdef"), start: "0123456789abcdef" },
+      "start",
+    ],
+    [
+      "a start that is the secret of the other system",
+      { hash: "hunter22", hashedBy: "old", start: "hunter22" },
+      "start",
+    ],
     ["a creation in the future", { hash: HASH, createdAt: "2030-01-01T00:00:00.001Z" }, "createdAt"],
     ["a creation that is no date", { hash: HASH, createdAt: "2021-02-29T00:00:00Z" }, "createdAt"],
     ["a creation before 1970", { hash: HASH, createdAt: "1969-12-31T23:59:59Z" }, "createdAt"],
@@ -207,6 +218,52 @@ describe("import", () => {
     const error = await thrownBy(() => managing({ store }).manager.import({ hash: HASH, ...INPUT }));
     expect(error).toBeInstanceOf(StoreError);
     expect(String(error)).not.toContain(HASH);
+  });
+});
+
+describe("a secret that was revoked", () => {
+  const keys = { v1: "the first pepper of all", v2: "the second pepper of all" };
+
+  test("cannot come back under another pepper, or before one", async () => {
+    const store = memoryStore();
+    for (const old of [{ current: "v1", keys }, undefined]) {
+      const { manager } = managing({ store, ...(old && { pepper: old }) });
+      const secret = format.generate("live");
+      await manager.revoke((await manager.import({ secret, ...INPUT })).id);
+      const next = managing({ store, pepper: { current: "v2", keys, unpeppered: true } });
+      expect(await thrownBy(() => next.manager.import({ secret, ...INPUT }))).toBeInstanceOf(
+        KeyConflictError,
+      );
+    }
+  });
+
+  test("cannot come back by an import that runs again after its key has moved", async () => {
+    const store = memoryStore();
+    const legacyHashes = [
+      { name: "old", hash: (secret: string) => `${secret.length}/${hashSecret(secret)}` },
+    ];
+    const { manager } = managing({ store, legacyHashes });
+    const hash = legacyHashes[0]?.hash(SECRET) as string;
+    const key = await manager.import({ hash, hashedBy: "old", ...INPUT });
+    const verifier = createVerifier({ store, scopes, format: bare, legacyHashes });
+    expect((await verifier.verify(bearer(SECRET))).ok).toBe(true);
+    await vi.waitFor(() => expect(store.findByHash(HASH)).toBeDefined());
+    await manager.revoke(key.id);
+    const again = await thrownBy(() => manager.import({ hash, hashedBy: "old", ...INPUT }));
+    expect(again).toBeInstanceOf(KeyConflictError);
+    expect((await verifier.verify(bearer(SECRET))).ok).toBe(false);
+  });
+});
+
+test("a key without an environment is rotated into one that has", async () => {
+  const { manager, verify } = managing();
+  const { id } = await manager.import({ secret: SECRET, ...INPUT });
+  expect(await thrownBy(() => manager.rotate(id))).toMatchObject({ path: "environment" });
+  const { secret, key } = await manager.rotate(id, { environment: "live" });
+  expect(key.environment).toBe("live");
+  expect((await verify(secret)).ok).toBe(true);
+  expect(await thrownBy(() => manager.rotate(key.id, { environment: "test" }))).toMatchObject({
+    path: "environment",
   });
 });
 

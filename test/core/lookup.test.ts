@@ -443,6 +443,29 @@ describe("findManyByHash", () => {
   });
 });
 
+test("an error that cannot even be looked at is a StoreError in time", async () => {
+  const hostile = {
+    get code() {
+      throw new Error("no code");
+    },
+  };
+  for (const store of [
+    storeOf(() => Promise.reject(hostile)),
+    { findByHash: () => undefined, findManyByHash: () => Promise.reject(hostile) },
+  ]) {
+    expect(await thrownBy(() => createLookup(store, 1_000)(HASH))).toEqual(
+      new StoreError("The key store failed"),
+    );
+  }
+});
+
+test("a code that could be a secret or a hash is not told", async () => {
+  for (const code of [HASH, "0123456789abcdef0123456789abcdef", "ezt_live_abc"]) {
+    const store = storeOf(() => Promise.reject(Object.assign(new Error("no"), { code, name: code })));
+    expect(String(await thrownBy(() => createLookup(store, 1_000)(HASH)))).not.toContain(code);
+  }
+});
+
 describe("createFinder", () => {
   const hashers = createHashers({
     current: "v2",

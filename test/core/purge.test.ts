@@ -91,6 +91,45 @@ describe("purge", () => {
     expect(events.some(({ type }) => type === "key.purged")).toBe(false);
   });
 
+  test("ends with a store that spells the end of its pages as null, and refuses one that never ends", async () => {
+    const inner = memoryStore();
+    const ended = managing({
+      store: { ...inner, list: (query) => ({ ...inner.list(query), nextCursor: null }) as never },
+    });
+    await ended.manager.revoke((await ended.manager.create(INPUT)).key.id);
+    expect(await ended.manager.purge({ deadFor: "0s" })).toEqual({ purged: 1 });
+    expect(await ended.manager.list()).toEqual({ items: [] });
+    for (const page of [
+      { items: [], nextCursor: "a" },
+      undefined,
+      { items: null },
+      { items: [], nextCursor: 7 },
+    ]) {
+      const { manager } = managing({ store: { ...memoryStore(), list: () => page as never } });
+      expect(await thrownBy(() => manager.purge({ deadFor: "0s" }))).toBeInstanceOf(StoreError);
+    }
+  });
+
+  test("is not held up by a record that cannot be read", async () => {
+    const inner = memoryStore();
+    const dead = { expiresAt: START };
+    const damaged = [
+      { revokedAt: new Date(Number.NaN), ...dead },
+      { revokedAt: "2020", ...dead },
+      { version: "1", ...dead },
+    ];
+    const store: ManagedKeyStore = {
+      ...inner,
+      list: async (query) => {
+        const { items } = await inner.list(query);
+        return { items: items.map((item, index) => ({ ...item, ...damaged[index] }) as never) };
+      },
+    };
+    const { manager } = managing({ store });
+    for (let i = 0; i < 4; i++) await manager.revoke((await manager.create(INPUT)).key.id);
+    expect(await manager.purge({ deadFor: "0s" })).toEqual({ purged: 3 });
+  });
+
   test("several at once forget each key once", async () => {
     const { manager, clock } = managing();
     for (let i = 0; i < 60; i++) await manager.revoke((await manager.create(INPUT)).key.id);

@@ -157,6 +157,30 @@ describe("a move that fails", () => {
   });
 });
 
+test("a process that does not write the newest pepper yet moves no key back", async () => {
+  const { store, secret, manager, key } = await issued(OLD);
+  const before = verifying(store, { pepper: { current: "v1", keys: { v1: V1, v2: V2 } } });
+  const after = verifying(store, { pepper: NEW });
+  for (let i = 0; i < 10; i++) {
+    for (const { verify } of [before, after]) expect((await verify(secret)).ok).toBe(true);
+    await sleep(1);
+  }
+  const { items } = await manager.auditTrail({ keyId: key.id });
+  expect(items.map(({ action }) => action).sort()).toEqual(["created", "rehashed"]);
+});
+
+test("a store that does not say whether it moved the key is told of, once", async () => {
+  const { store, secret } = await issued(OLD);
+  const rehash = vi.fn(async () => undefined as never);
+  const { verify, background } = verifying({ ...store, rehash }, { pepper: NEW });
+  for (let i = 0; i < 5; i++) {
+    expect((await verify(secret)).ok).toBe(true);
+    await sleep(1);
+  }
+  expect(rehash).toHaveBeenCalledOnce();
+  expect(background()).toMatchObject([{ type: "background.failed", error: expect.any(StoreError) }]);
+});
+
 test("of many requests at once, one moves the key, and every one is let through", async () => {
   const { store, secret } = await issued(OLD);
   const later = <T>(value: T) => new Promise<T>((resolve) => setTimeout(resolve, Math.random() * 3, value));

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { MessageChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hashSecret, type KeyRecord, type ManagedKeyStore } from "../../src/index.js";
 import { cachedStore, type InvalidationBus } from "../../src/stores/cached.js";
@@ -7,8 +8,8 @@ import {
   added,
   auditOf,
   found,
-  isKnown,
   keyOf,
+  knows,
   type LocalBus,
   localBus,
   observed,
@@ -65,7 +66,7 @@ const parsed = (bus: LocalBus) => bus.sent.map((text) => JSON.parse(text));
 describe("two instances", () => {
   test("a change through one is known to the other when it returns", async () => {
     const { here, there, key } = await two();
-    expect(isKnown(there.store, key.hash)).toBe(true);
+    expect(await knows(there.store, key.hash)).toBe(true);
     await revoked(here.store, key);
     expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
   });
@@ -80,10 +81,10 @@ describe("two instances", () => {
     const { bus, here, there } = await pair(inner);
     const [key, other] = [await added(inner), await added(inner)];
     for (const { hash } of [key, other]) await found(there.store, hash);
-    expect(isKnown(there.store, key.hash)).toBe(true);
+    expect(await knows(there.store, key.hash)).toBe(true);
     await change(here.store, key);
-    expect(isKnown(there.store, key.hash)).toBe(false);
-    expect(isKnown(there.store, other.hash)).toBe(true);
+    expect(await knows(there.store, key.hash)).toBe(false);
+    expect(await knows(there.store, other.hash)).toBe(true);
     expect(parsed(bus).at(-1)).toMatchObject({ type: "changed", id: key.id });
   });
 
@@ -92,10 +93,10 @@ describe("two instances", () => {
     const hash = hashSecret("unknown");
     await found(there.store, hash);
     await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
-    expect(isKnown(there.store, hash)).toBe(true);
+    expect(await knows(there.store, hash)).toBe(true);
     const made = keyOf();
     await here.store.insert(made, auditOf(made));
-    expect(isKnown(there.store, hash)).toBe(false);
+    expect(await knows(there.store, hash)).toBe(false);
   });
 
   test("tell ids, and neither hashes nor anything else of a key", async () => {
@@ -113,7 +114,7 @@ describe("two instances", () => {
     const { bus, here, there, key } = await two();
     const made = keyOf({ id: "é".repeat(3_000) });
     await here.store.insert(made, auditOf(made));
-    expect(isKnown(there.store, key.hash)).toBe(false);
+    expect(await knows(there.store, key.hash)).toBe(false);
     for (const text of bus.sent) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4_000);
   });
 
@@ -121,9 +122,9 @@ describe("two instances", () => {
     const { here, there, inner } = await two();
     const key = await added(inner, { id: `'"\\\n\u0000\u2028 日本 😀 \ud800` });
     await found(there.store, key.hash);
-    expect(isKnown(there.store, key.hash)).toBe(true);
+    expect(await knows(there.store, key.hash)).toBe(true);
     await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
-    expect(isKnown(there.store, key.hash)).toBe(false);
+    expect(await knows(there.store, key.hash)).toBe(false);
   });
 });
 
@@ -153,10 +154,10 @@ describe("messages", () => {
     const { bus, here, key } = await two({ negativeTtl: "1h" });
     await found(here.store, hashSecret("unknown"));
     bus.deliver(message as string);
-    expect(isKnown(here.store, key.hash)).toBe(false);
-    expect(isKnown(here.store, hashSecret("unknown"))).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, hashSecret("unknown"))).toBe(false);
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
     expect(here.types()).toEqual([]);
   });
 
@@ -180,7 +181,7 @@ describe("messages", () => {
         answers.shift()?.();
         await looking;
       }
-      expect(isKnown(store, hash)).toBe(true);
+      expect(await knows(store, hash)).toBe(true);
     }
   });
 
@@ -188,9 +189,9 @@ describe("messages", () => {
     const { bus, here, key } = await two();
     bus.deliver(JSON.stringify({ ...good, number: 1, type: "ping" }));
     bus.deliver(JSON.stringify({ ...good, number: 2, id: "another" }));
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
     bus.deliver(JSON.stringify({ ...good, number: 3, id: key.id }));
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
   });
 
   test.each([
@@ -201,10 +202,10 @@ describe("messages", () => {
     const { bus, here, key } = await two();
     for (const number of numbers) {
       await found(here.store, key.hash);
-      expect(isKnown(here.store, key.hash)).toBe(true);
+      expect(await knows(here.store, key.hash)).toBe(true);
       bus.deliver(JSON.stringify({ ...good, number, id: "another" }));
     }
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
   });
 
   test("that could not be sent make the others forget everything with the next one", async () => {
@@ -216,7 +217,7 @@ describe("messages", () => {
     };
     await revoked(here.store, key);
     expect(here.events).toMatchObject([{ type: "background.failed", task: "invalidate", keyId: key.id }]);
-    await vi.waitFor(() => expect(isKnown(there.store, key.hash)).toBe(false), { interval: 2 });
+    await vi.waitFor(async () => expect(await knows(there.store, key.hash)).toBe(false), { interval: 2 });
     expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     expect(there.types()).toEqual([]);
   });
@@ -261,7 +262,7 @@ describe("publishing that fails", () => {
     const key = await added(inner);
     await found(there.store, key.hash);
     await expect(failing.store.update(key.id, 1, {}, auditOf(key))).rejects.toThrow("mine");
-    expect(isKnown(there.store, key.hash)).toBe(false);
+    expect(await knows(there.store, key.hash)).toBe(false);
   });
 
   test("what became of a change that failed is told with each reading, until the next change", async () => {
@@ -307,16 +308,16 @@ describe("while the bus is down", () => {
     const { store, events } = instance(bus, inner, { negativeTtl: "1h" });
     const key = await added(inner);
     for (let i = 0; i < 3; i++) {
-      expect(isKnown(store, key.hash)).toBe(false);
+      expect(await knows(store, key.hash)).toBe(false);
       expect(await found(store, key.hash)).toEqual(key);
       expect(await found(store, hashSecret("unknown"))).toBeUndefined();
-      expect(isKnown(store, hashSecret("unknown"))).toBe(false);
+      expect(await knows(store, hashSecret("unknown"))).toBe(false);
     }
     bus.setState(true);
     await store.ready();
-    expect(isKnown(store, key.hash)).toBe(false);
+    expect(await knows(store, key.hash)).toBe(false);
     await found(store, key.hash);
-    expect(isKnown(store, key.hash)).toBe(true);
+    expect(await knows(store, key.hash)).toBe(true);
     expect(events).toEqual([]);
   });
 
@@ -334,16 +335,16 @@ describe("while the bus is down", () => {
     const { bus, here, key, inner } = await two();
     bus.setState(false);
     bus.setState(false);
-    for (let i = 0; i < 3; i++) expect(isKnown(here.store, key.hash)).toBe(false);
+    for (let i = 0; i < 3; i++) expect(await knows(here.store, key.hash)).toBe(false);
     await revoked(inner, key);
     expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     expect(here.types()).toEqual(["cache.bypassed"]);
     expect(here.events).toMatchObject([{ at: expect.any(Date) }]);
     bus.setState(true);
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
   });
 
   test("a look-up that began meanwhile is not kept", async () => {
@@ -373,7 +374,7 @@ describe("while the bus is down", () => {
       answer();
       await looking;
       bus.setState(true);
-      expect(isKnown(store, key.hash)).toBe(false);
+      expect(await knows(store, key.hash)).toBe(false);
       answer();
       await settled();
       bus.setState(false);
@@ -391,16 +392,16 @@ describe("while the bus is down", () => {
     bus.setState(true);
     for (const message of ofThatConnection) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     for (const message of late) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
   });
 
   test("a connection that came back without having been missed counts as new", async () => {
     const { bus, here, key } = await two();
     bus.setState(true);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
   });
 });
@@ -410,25 +411,25 @@ describe("a bus that says it is up, and is not", () => {
     const { bus, here, key } = await two({ heartbeatMs: 200 });
     const deliver = bus.onPublish;
     await sleep(800);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
     bus.onPublish = () => {};
     await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed"]), { interval: 5 });
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     bus.onPublish = deliver;
     await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]), {
       interval: 5,
     });
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
   });
 
   test("keeps nothing alive longer than three heartbeats, whatever timers do", async () => {
     vi.useFakeTimers({ toFake: ["performance"] }); // timers hardly get to run: this process is blocked
     const { here, key } = await two();
     vi.advanceTimersByTime(2_999);
-    expect(isKnown(here.store, key.hash)).toBe(true);
+    expect(await knows(here.store, key.hash)).toBe(true);
     vi.advanceTimersByTime(1);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed"]);
   });
 
@@ -441,7 +442,7 @@ describe("a bus that says it is up, and is not", () => {
     vi.advanceTimersByTime(3_000);
     for (const message of late) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed"]);
   });
 
@@ -453,15 +454,63 @@ describe("a bus that says it is up, and is not", () => {
     expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]));
   });
+});
 
-  test("hits alone cannot keep a stale key alive, though they leave no room for timers and messages", async () => {
-    const { here, inner, key } = await two({ heartbeatMs: 20 });
-    await revoked(inner, key);
+describe("messages that have arrived, and are not read yet", () => {
+  /** A bus whose messages come from outside of JavaScript, as those of a socket do. */
+  const start = async () => {
+    const { port1, port2 } = new MessageChannel();
+    const bus = localBus();
+    port2.on("message", (text) => bus.deliver(text));
+    opened.push({ close: async () => port1.close() });
+    bus.onPublish = (text) => port1.postMessage(text);
+    const inner = memoryStore();
+    // So long a lease that nothing else can end what is in memory.
+    const [here, there] = [1, 2].map(() => instance(bus, inner, { heartbeatMs: 60_000 }).store);
+    if (here === undefined || there === undefined) throw new Error();
+    await Promise.all([here.ready(), there.ready()]);
+    await there.update("nobody", 1, {}, auditOf(keyOf()));
+    await settled();
+    const key = await added(inner);
+    await found(here, key.hash);
+    expect(await knows(here, key.hash)).toBe(true);
+    return { here, there, inner, key };
+  };
+
+  const block = (milliseconds: number) => {
+    const end = performance.now() + milliseconds;
+    while (performance.now() < end);
+  };
+
+  test("are read before a process that was blocked answers from memory", async () => {
+    const { here, there, key } = await start();
+    const revoking = revoked(there, key);
+    for (let i = 0; i < 10; i++) await Promise.resolve(); // it is told, and no turn has passed
+    block(20);
+    expect((await found(here, key.hash))?.revokedAt).toBeInstanceOf(Date);
+    await revoking;
+  });
+
+  test("are read, though hits alone leave no room for it", async () => {
+    const { here, there, key } = await start();
+    const revoking = revoked(there, key);
     const began = performance.now();
     let record: Awaited<ReturnType<typeof found>>;
-    do record = await found(here.store, key.hash);
+    do record = await found(here, key.hash);
     while (record?.revokedAt === null && performance.now() - began < 10_000);
     expect(record?.revokedAt).toBeInstanceOf(Date);
+    await revoking;
+  });
+
+  test("are looked for once for all who ask, and not again a moment later", async () => {
+    const { here, key } = await start();
+    block(20);
+    const answers = [here.findByHash(key.hash), here.findByHash(key.hash)];
+    expect(answers.every((answer) => answer instanceof Promise)).toBe(true);
+    expect(await Promise.all(answers)).toEqual([key, key]);
+    const began = performance.now();
+    const answer = here.findByHash(key.hash);
+    if (performance.now() - began < 1) expect(answer).toEqual(key);
   });
 });
 
@@ -528,7 +577,7 @@ describe("subscribing", () => {
     const told = here.events.length;
     bus.setState(false);
     bus.setState(true);
-    expect(isKnown(here.store, key.hash)).toBe(false);
+    expect(await knows(here.store, key.hash)).toBe(false);
     expect(here.events).toHaveLength(told);
     await there.store.close();
     expect(bus.subscribers).toBe(0);
@@ -538,7 +587,7 @@ describe("subscribing", () => {
     const { here, there, key } = await two();
     await here.store.close();
     await revoked(here.store, key);
-    expect(isKnown(there.store, key.hash)).toBe(false);
+    expect(await knows(there.store, key.hash)).toBe(false);
   });
 
   test("what a bus says after it was left is not heard", async () => {
@@ -560,7 +609,7 @@ describe("subscribing", () => {
     bus.deliver("nonsense");
     bus.deliver(bus.sent[0] as string);
     await found(store, key.hash);
-    expect(isKnown(store, key.hash)).toBe(false);
+    expect(await knows(store, key.hash)).toBe(false);
     expect(bus.sent).toHaveLength(sent);
     expect(types()).toEqual([]);
   });

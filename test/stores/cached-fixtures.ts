@@ -120,7 +120,7 @@ export function held(inner: ManagedKeyStore): { store: ManagedKeyStore; calls: H
 
 /** Lets promises that can settle do so. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 3; i++) await turn();
+  for (let i = 0; i < 5; i++) await turn();
 }
 
 /** What a look-up answers, whether at once or not. */
@@ -128,12 +128,24 @@ export async function found(store: KeyStore, hash: KeyHash) {
   return (await (store.findByHash(hash) as Awaitable<KeyRecord | null | undefined>)) ?? undefined;
 }
 
-/** Whether a look-up is answered at once, and so from memory. */
+/** Whether a look-up is answered at once, and so from memory; for caches without a bus. */
 export function isKnown(store: KeyStore, hash: KeyHash): boolean {
   const answer = store.findByHash(hash) as { then?: unknown } | null | undefined;
   if (typeof answer?.then !== "function") return true;
   (answer as unknown as Promise<unknown>).catch(() => {});
   return false;
+}
+
+const asked = new WeakMap<KeyStore, () => number>();
+
+/** Whether a look-up is answered without the store being asked; for the stores that `observed` makes. */
+export async function knows(store: KeyStore, hash: KeyHash): Promise<boolean> {
+  const count = asked.get(store);
+  if (count === undefined) throw new Error("this store is not observed");
+  const before = count();
+  void found(store, hash).catch(() => {});
+  await settled();
+  return count() === before;
 }
 
 /** A bus within the process, that a test can cut, hold up and listen to. */
@@ -180,6 +192,13 @@ export function localBus({ up = true } = {}): LocalBus {
 /** A cached store, and what its observers are told. */
 export function observed<S extends ManagedKeyStore>(inner: S, options: CachedStoreOptions = {}) {
   const events: KeyEvent[] = [];
-  const store = cachedStore(inner, { ...options, observers: [(event) => events.push(event)] });
+  let count = 0;
+  const findByHash = (hash: KeyHash) => {
+    count += 1;
+    return inner.findByHash(hash);
+  };
+  const observers = [(event: KeyEvent) => events.push(event)];
+  const store = cachedStore({ ...inner, findByHash }, { ...options, observers });
+  asked.set(store, () => count);
   return { store, events, types: () => events.map(({ type }) => type) };
 }

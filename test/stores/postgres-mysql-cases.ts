@@ -321,10 +321,11 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       await opened.sql(`create table ${theirs} (id int primary key, hash int)`);
       await expect(opened.other(theirs).migrate()).rejects.toThrow(StoreError);
       await expect(opened.other(theirs).migrate()).rejects.toThrow(StoreError);
-      await opened.sql(`insert into ${theirs} (id) values (1), (2)`);
-      expect(await opened.sql(`select * from ${theirs}`)).toEqual([
-        { id: 1, hash: null },
-        { id: 2, hash: null },
+      // Nor is there an index more on it, which would refuse these.
+      await opened.sql(`insert into ${theirs} values (1, 5), (2, 5)`);
+      expect(await opened.sql(`select * from ${theirs} order by id`)).toEqual([
+        { id: 1, hash: 5 },
+        { id: 2, hash: 5 },
       ]);
       await expect(opened.sql(`select * from ${theirs}_audit`)).rejects.toThrow();
       await opened.sql(`drop table ${theirs}`);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { emit, type Observer, StoreError } from "../../index.js";
 import type { InvalidationBus } from "./bus.js";
+import { createCatchUp } from "./catch-up.js";
 import type { Entries } from "./entries.js";
 import { decodeMessage, encodeMessage, type News } from "./message.js";
 import { within } from "./within.js";
@@ -13,6 +14,8 @@ export interface Link {
    * may be read from memory, or kept.
    */
   isSound(now: number): boolean;
+  /** What has to be waited for before something is answered from memory, if anything. */
+  catchUp(now: number): Promise<void> | undefined;
   /** Tells the others; never fails, and never waits for long. */
   announce(id: string, added: boolean): Promise<void>;
   ready(): Promise<void>;
@@ -32,6 +35,7 @@ export function createLoneLink(entries: Entries): Link {
   let closed = false;
   return {
     isSound: () => !closed,
+    catchUp: () => undefined,
     announce: async () => {},
     ready: async () => {},
     async close() {
@@ -44,8 +48,8 @@ export function createLoneLink(entries: Entries): Link {
 /**
  * The link over a bus. An own ping that comes back proves that everything which the bus took before it has
  * arrived too, and so the cache may be used for a while from the moment at which that ping was sent: a lease,
- * compared with the clock at every look-up. A process that was blocked, or whose connection is dead without
- * anybody having noticed, finds its lease over before it answers anything that may be stale.
+ * compared with the clock at every look-up. A process whose connection is dead, without anybody having noticed,
+ * finds its lease over before it answers anything that may be stale, whatever its timers do.
  */
 export function createLink(
   bus: InvalidationBus,
@@ -189,6 +193,7 @@ export function createLink(
 
   return {
     isSound,
+    catchUp: createCatchUp(),
 
     async announce(id, added) {
       try {

@@ -10,7 +10,8 @@ import { type Column, momentColumn, numberColumn, words } from "./columns.js";
 import { type KeyDraft, type Kind, type Rare, tailText } from "./drafts.js";
 import type { Selection, Timeline } from "./newest.js";
 import { createPool, flatCopy, type Pool } from "./pool.js";
-import { recentRecords } from "./recent.js";
+import { recent } from "./recent.js";
+import { MOST_ROWS } from "./row-index.js";
 import { uniqueTexts } from "./unique.js";
 
 /** Keys, a row for each. The row of a key that was removed is given to a later one. */
@@ -22,18 +23,23 @@ export interface KeyTable extends Timeline {
   /** A copy of a key. */
   read(row: number): KeyRecord;
   select(query: KeyQuery): Selection;
-  /** @throws KeyConflictError when there is a key of this id or hash. */
-  refuseDuplicate(draft: KeyDraft): void;
+  /**
+   * To be called before `insert`.
+   *
+   * @throws KeyConflictError when there is a key of this id or hash, RangeError when the table is full.
+   */
+  assertNew(draft: KeyDraft): void;
   insert(draft: KeyDraft): void;
   /** Writes all of a key again, but for its id and hash. */
   rewrite(row: number, draft: KeyDraft): void;
   hashAt(row: number): string;
-  /** @throws KeyConflictError when another key has this hash. */
+  /** @throws KeyConflictError when there is a key of this hash. */
+  assertNewHash(hash: KeyHash): void;
   rehash(row: number, hash: KeyHash): void;
   /** Moves `lastUsedAt` forward, never back. */
   touch(row: number, time: number): void;
   remove(row: number): void;
-  /** The id of a key as the table has it, or else a copy. */
+  /** A copy of the id of a key: the one that the table has or, when the key is inserted next, is going to have. */
   copyId(id: string): string;
 }
 
@@ -63,7 +69,7 @@ const NOTHING_RARE: Rare = Object.freeze({
 export function keyTable(texts: Pool<string>): KeyTable {
   const rows = words(WORDS);
   const hashes = uniqueTexts(rows, HASH, 64);
-  const ids = uniqueTexts(rows, ID, 32);
+  const ids = uniqueTexts(rows, ID, 32, (id) => copyId(id));
   const kinds = createPool(readKind);
   const lists = createPool(readList);
   const kindAt = rows.column(KIND);
@@ -81,6 +87,15 @@ export function keyTable(texts: Pool<string>): KeyTable {
   const rare = new Map<number, Rare>();
   const free: number[] = [];
   let end = 0;
+
+  let lastCopy = "";
+
+  const copyId = (id: string): string => {
+    const row = ids.find(id);
+    if (row !== undefined) return ids.get(row);
+    if (id !== lastCopy) lastCopy = flatCopy(id);
+    return lastCopy;
+  };
 
   const make = (row: number): KeyRecord => {
     const created = new Date(createdAt.get(row) as number);
@@ -111,7 +126,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     };
   };
 
-  const lookups = recentRecords((row) => Object.freeze(make(row)));
+  const lookups = recent((row) => Object.freeze(make(row)));
 
   const recordIfSame = (row: number, hash: string): KeyRecord | undefined => {
     const record = lookups.get(row);
@@ -143,7 +158,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     lookups.forget(row);
   };
 
-  const refuseHash = (hash: string): void => {
+  const assertNewHash = (hash: string): void => {
     if (hashes.find(hash) !== undefined) throw new KeyConflictError("A key of this hash exists");
   };
 
@@ -168,7 +183,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     leap: createdAt.leap,
     idAt: ids.get,
     find: ids.find,
-    findByHash: (hash: KeyHash) => lookups.find(hash) ?? hashes.search(hash, recordIfSame),
+    findByHash: (hash: KeyHash) => hashes.search(hash, recordIfSame),
 
     read(row: number): KeyRecord {
       const record = make(row);
@@ -198,9 +213,10 @@ export function keyTable(texts: Pool<string>): KeyTable {
       };
     },
 
-    refuseDuplicate({ id, hash }: KeyDraft): void {
+    assertNew({ id, hash }: KeyDraft): void {
       if (ids.find(id) !== undefined) throw new KeyConflictError("A key of this id exists");
-      refuseHash(hash);
+      assertNewHash(hash);
+      if (free.length === 0 && end === MOST_ROWS) throw new RangeError("The store is full");
     },
 
     insert(draft: KeyDraft): void {
@@ -213,9 +229,9 @@ export function keyTable(texts: Pool<string>): KeyTable {
     rewrite,
 
     hashAt: hashes.get,
+    assertNewHash,
 
     rehash(row: number, hash: KeyHash): void {
-      refuseHash(hash);
       hashes.clear(row);
       hashes.set(row, hash);
       lookups.forget(row);
@@ -238,10 +254,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
       free.push(row);
     },
 
-    copyId(id: string): string {
-      const row = ids.find(id);
-      return row === undefined ? flatCopy(id) : ids.get(row);
-    },
+    copyId,
   });
 }
 

@@ -1,58 +1,41 @@
-import type { KeyRecord } from "../../index.js";
-
-/** Records that were made of rows not long ago. */
-export interface RecentRecords {
-  /** The record of a hash, if it is among them. */
-  find(hash: string): KeyRecord | undefined;
-  /** The record of a row, from among them or made anew. */
-  get(row: number): KeyRecord;
-  /** To be called with each change of a row: its record must not be answered any more. */
+/** What was made of rows not long ago. */
+export interface Recent<T> {
+  /** What a row makes, from what is at hand or anew. */
+  get(row: number): T;
+  /** To be called with each change of a row: what was made of it must not be answered any more. */
   forget(row: number): void;
 }
 
 const SLOTS = 16_384;
 
 /**
- * Keeps the record that `make` makes of a row when the row is asked for twice, and no other row of its slot in
- * between. So the keys that are in use are at hand, in some 10 MB at most, and a key that is asked for once
- * takes the place of none.
+ * Keeps what `make` makes of a row when the row is asked for twice, and no other row of its slot in between. So
+ * the rows in use are at hand, and one that is asked for once takes the place of none.
  */
-export function recentRecords(make: (row: number) => KeyRecord): RecentRecords {
+export function recent<T>(make: (row: number) => T): Recent<T> {
   const rows = new Int32Array(SLOTS).fill(-1);
-  const records = new Array<KeyRecord | undefined>(SLOTS).fill(undefined);
-  const byHash = new Map<string, KeyRecord>();
-
-  const clear = (slot: number): void => {
-    const record = records[slot];
-    if (record === undefined) return;
-    byHash.delete(record.hash);
-    records[slot] = undefined;
-  };
+  const made = new Array<T | undefined>(SLOTS).fill(undefined);
 
   return Object.freeze({
-    find: (hash: string) => byHash.get(hash),
-
-    get(row: number): KeyRecord {
+    get(row: number): T {
       const slot = row % SLOTS;
-      const isSecond = rows[slot] === row;
-      const known = isSecond ? records[slot] : undefined;
-      if (known !== undefined) return known;
-      const record = make(row);
-      if (isSecond) {
-        records[slot] = record;
-        byHash.set(record.hash, record);
-      } else {
-        clear(slot);
+      if (rows[slot] !== row) {
         rows[slot] = row;
+        if (made[slot] !== undefined) made[slot] = undefined;
+        return make(row);
       }
-      return record;
+      const known = made[slot];
+      if (known !== undefined) return known;
+      const again = make(row);
+      made[slot] = again;
+      return again;
     },
 
     forget(row: number): void {
       const slot = row % SLOTS;
       if (rows[slot] !== row) return;
-      clear(slot);
       rows[slot] = -1;
+      made[slot] = undefined;
     },
   });
 }

@@ -1,5 +1,8 @@
 import { randomInt } from "node:crypto";
 
+/** How many rows an index can hold. */
+export const MOST_ROWS: number = 2 ** 26 - 1;
+
 /** What rows are found by: two numbers of a text that are equal for equal texts. */
 export interface Indexed {
   headOf(text: string): number;
@@ -11,19 +14,17 @@ export interface Indexed {
 /** Finds the row of a text. */
 export interface RowIndex {
   /**
-   * What `recognise` makes of the row that has this text. It is asked about each row that could be it, which is
-   * hardly ever another one, and answers `undefined` for one that is not.
+   * What `recognise` makes of the row that has this text. It is asked about each row that could be the one,
+   * which is seldom another, and answers `undefined` when it is not.
    */
   search<T>(text: string, recognise: (row: number, text: string) => T | undefined): T | undefined;
-  /** @throws RangeError for a row past the limit. */
   add(row: number): void;
   /** The row must have the text still with which it was added. */
   remove(row: number): void;
 }
 
-// A slot holds a row and six bits of its text's mix, which tell most other rows apart without a look at them.
-const ROW_BITS = 26;
-const ROW = 2 ** ROW_BITS - 1;
+// A slot holds row + 1, and six bits of the mix that tell most other rows apart without a look at them.
+const ROW = MOST_ROWS;
 const LEAST_SLOTS = 64;
 const MOST_FULL = 0.75;
 
@@ -75,7 +76,6 @@ export function rowIndex({ headOf, headAt, tailOf, tailAt }: Indexed): RowIndex 
     },
 
     add(row: number): void {
-      if (row >= ROW) throw new RangeError(`A table in memory has at most ${ROW} rows`);
       if (count >= slots.length * MOST_FULL) grow();
       place(row);
       count += 1;

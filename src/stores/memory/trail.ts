@@ -4,10 +4,11 @@ import type { EntryDraft } from "./drafts.js";
 import type { Selection, Timeline } from "./newest.js";
 import { packedTexts, readWord } from "./packed.js";
 import { flatCopy, type Pool } from "./pool.js";
-import { rowIndex } from "./row-index.js";
+import { MOST_ROWS, rowIndex } from "./row-index.js";
 
 /** The audit trail, a row for each entry, in the order in which they came. None is ever taken away. */
 export interface Trail extends Timeline {
+  /** @throws RangeError when the trail is full; then it is as it was. */
   append(draft: EntryDraft): void;
   /** Whether there is an entry of this id. */
   hasId(id: string): boolean;
@@ -63,20 +64,18 @@ export function createTrail(texts: Pool<string>, copyKeyId: (id: string) => stri
 
   /** Finds ids. Made when the first one is asked for: a trail that is only written with changes needs none. */
   const createFinder = (): IdFinder => {
-    const index = rowIndex({
-      headOf,
-      headAt: (row) => rows.get(row, HEAD),
-      tailOf,
-      tailAt: (row) => rows.get(row, TAIL),
-    });
+    const headAt = (row: number): number => rows.get(row, HEAD);
+    const index = rowIndex({ headOf, headAt, tailOf, tailAt: (row) => rows.get(row, TAIL) });
     const odd = new Set<string>();
     const rowIfSame = (row: number, id: string): number | undefined => (idAt(row) === id ? row : undefined);
     const has = (id: string): boolean => odd.has(id) || index.search(id, rowIfSame) !== undefined;
+    // One entry may stand for many changes; as many rows of one id would crowd the index.
+    const isRepeated = (row: number): boolean =>
+      row > 0 && headAt(row) === headAt(row - 1) && idAt(row) === idAt(row - 1);
     const add = (row: number): void => {
-      const id = idAt(row);
-      if (has(id)) return;
-      if (oddIds[row] === undefined) index.add(row);
-      else odd.add(id);
+      const id = oddIds[row];
+      if (id !== undefined) odd.add(id);
+      else if (!isRepeated(row)) index.add(row);
     };
     for (let row = 0; row < end; row++) add(row);
     return { has, add };
@@ -90,6 +89,7 @@ export function createTrail(texts: Pool<string>, copyKeyId: (id: string) => stri
 
     append(draft: EntryDraft): void {
       const row = end;
+      if (row === MOST_ROWS) throw new RangeError("The audit trail is full");
       keyIds.set(row, draft.keyId);
       times.set(row, draft.at);
       setId(row, draft.id, draft.at);

@@ -1,4 +1,3 @@
-import type { Words } from "./columns.js";
 import { type PackedTexts, packedTexts } from "./packed.js";
 import { type RowIndex, rowIndex } from "./row-index.js";
 
@@ -10,8 +9,8 @@ export type UniqueTexts = Pick<PackedTexts, "get" | "set" | "clear"> &
   };
 
 /** Makes a column of different texts; see {@link packedTexts}. */
-export function uniqueTexts(rows: Words, first: number, digits: number): UniqueTexts {
-  const texts = packedTexts(rows, first, digits);
+export function uniqueTexts(...options: Parameters<typeof packedTexts>): UniqueTexts {
+  const texts = packedTexts(...options);
   const index = rowIndex(texts);
   const odd = new Map<string, number>();
 
