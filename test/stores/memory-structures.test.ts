@@ -43,7 +43,7 @@ describe("numberColumn", () => {
     fc.nat(70_000),
     fc.nat(2 ** 32),
     fc.integer(),
-    fc.double({ noNaN: true }),
+    fc.double({ noNaN: true }).filter((value) => !Object.is(value, -0)),
     fc.constantFrom(255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER),
   );
 
@@ -224,13 +224,13 @@ describe("uniqueTexts", () => {
 
   test.each([
     ["counted", (number: number) => number.toString(16).padStart(64, "0")],
-    ["counted from the left", (number: number) => number.toString(16).padEnd(64, "z").replaceAll("z", "0")],
+    ["counted from the left", (number: number) => number.toString(16).padEnd(64, "0")],
     ["scattered", (number: number) => (number * 0x9e3779b1).toString(16).padStart(32, "0").repeat(2)],
   ])("finds 100,000 %s texts while others come and go", (_, text) => {
     const texts = uniqueTexts(words(8), 0, 64);
     const different = [...new Set(Array.from({ length: 100_000 }, (_, number) => text(number + 1)))];
-    different.forEach((one, at) => texts.set(at, one));
-    different.forEach((_, at) => at % 2 === 1 && texts.clear(at));
+    for (const [at, one] of different.entries()) texts.set(at, one);
+    for (let at = 1; at < different.length; at += 2) texts.clear(at);
     const found = different.map((one) => texts.find(one));
     expect(found.filter((at, index) => at !== (index % 2 === 1 ? undefined : index))).toEqual([]);
   });
@@ -351,7 +351,7 @@ describe("newest", () => {
         fc.integer({ min: 1, max: 7 }),
         (places, limit) => {
           const times = momentColumn();
-          places.forEach(({ time }, at) => times.set(at, time));
+          for (const [at, { time }] of places.entries()) times.set(at, time);
           const timeline = {
             end: () => places.length,
             timeAt: (at: number) => times.get(at) as number,
