@@ -1,6 +1,13 @@
+export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
 export type { ClientIpOptions } from "./core/client-ip.js";
-export type { CredentialOptions } from "./core/credential.js";
+export {
+  type CredentialFault,
+  type CredentialOptions,
+  type CredentialSource,
+  credentialSource,
+  extractCredential,
+} from "./core/credential.js";
 export {
   decodeCursor,
   encodeCursor,
@@ -43,6 +50,7 @@ export {
 } from "./core/guard.js";
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/hash.js";
 export { type HttpRefusal, toHttpRefusal } from "./core/http-error.js";
+export { judgeKey, judgeNetwork } from "./core/judge.js";
 export {
   type GeneratedKeyFormat,
   type KeyFormat,
@@ -50,7 +58,7 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/key-format.js";
-export { createLookup, type Lookup } from "./core/lookup.js";
+export { createLookup, type Lookup, withinTime } from "./core/lookup.js";
 export { createKeyManager } from "./core/manager.js";
 export type {
   ActorOption,
@@ -66,8 +74,17 @@ export type {
   PurgeResult,
   UpdateKey,
 } from "./core/manager-api.js";
-export { checkOptions } from "./core/options.js";
-export type { Principal } from "./core/principal.js";
+export { type KeyNotices, keyNotices } from "./core/notice.js";
+export {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  describe,
+  isPromiseLike,
+  refuseUndefined,
+  warn,
+} from "./core/options.js";
+export { definedScopes, type Principal } from "./core/principal.js";
 export type {
   RateLimitDecision,
   RateLimiter,
@@ -80,8 +97,10 @@ export {
   type KeyStatus,
   keyStatus,
   type RateLimit,
+  toApiKey,
   type VerifiableRecord,
 } from "./core/record.js";
+export type { Attempt, Holder } from "./core/refusals.js";
 export {
   type AuthRequest,
   type HeaderLookup,
@@ -89,7 +108,9 @@ export {
 } from "./core/request.js";
 export {
   defineScopes,
+  meets,
   type Requirement,
+  requiredScopes,
   type ScopeDefinition,
   type ScopeExplanation,
   type ScopeName,
@@ -111,4 +132,12 @@ export {
   createVerifier,
   type Verifier,
 } from "./core/verifier.js";
+export {
+  COMMON_VERIFIER_OPTIONS,
+  type CommonVerifierOptions,
+  createVerifierKit,
+  type LimitedHolder,
+  type VerifierKind,
+  type VerifierKit,
+} from "./core/verifier-kit.js";
 export type { VerifierOptions } from "./core/verifier-options.js";

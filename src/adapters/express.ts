@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sendResponse } from "@remix-run/node-fetch-server";
+import type { FetchHandler } from "../http/handler.js";
 import {
   createGuard,
   type GuardArguments,
@@ -7,7 +8,7 @@ import {
   type Principal,
   type Verifier,
 } from "../index.js";
-import { type FetchHandler, respond } from "./node-bridge.js";
+import { respond } from "./node-bridge.js";
 import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
 
 declare global {

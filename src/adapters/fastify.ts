@@ -1,4 +1,5 @@
 import type { FastifyPluginCallback, onRequestAsyncHookHandler } from "fastify";
+import type { FetchHandler } from "../http/handler.js";
 import {
   createGuard,
   type GuardArguments,
@@ -6,7 +7,7 @@ import {
   type Principal,
   type Verifier,
 } from "../index.js";
-import { type FetchHandler, respond } from "./node-bridge.js";
+import { respond } from "./node-bridge.js";
 import { fromIncoming } from "./node-request.js";
 
 declare module "fastify" {

@@ -1,3 +1,4 @@
+import { type ConnectionInfo, fromFetch } from "../http/handler.js";
 import {
   createGuard,
   type GuardOptions,
@@ -6,7 +7,6 @@ import {
   type RouteOptions,
   type Verifier,
 } from "../index.js";
-import type { ConnectionInfo } from "./node-bridge.js";
 
 export type { ConnectionInfo };
 
@@ -50,17 +50,14 @@ export function fetchAuth<S extends string>(verifier: Verifier<S>, options?: Gua
     if (typeof handler !== "function") throw new TypeError("fetchAuth: the last argument must be a handler");
     const check = guard(...(args as Parameters<typeof guard>));
     return async (request, connection) => {
-      const { remoteAddress, rawHeaders, headersTruncated } = connection ?? {};
-      const { headers, method } = request;
-      const path = new URL(request.url).pathname;
-      const outcome = await check({ headers, rawHeaders, headersTruncated, remoteAddress, method, path });
+      const outcome = await check(fromFetch(request, connection));
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
-        return new Response(method === "HEAD" ? null : body, { status, headers });
+        return new Response(request.method === "HEAD" ? null : body, { status, headers });
       }
       const response = await handler(request, {
         auth: outcome.principal,
-        remoteAddress,
+        remoteAddress: connection?.remoteAddress,
       });
       return withHeaders(response, outcome.headers);
     };

@@ -1,5 +1,6 @@
 import { sendResponse } from "@remix-run/node-fetch-server";
 import type { DefaultContext, DefaultState, Middleware } from "koa";
+import type { FetchHandler } from "../http/handler.js";
 import {
   createGuard,
   type GuardArguments,
@@ -7,7 +8,7 @@ import {
   type Principal,
   type Verifier,
 } from "../index.js";
-import { type FetchHandler, respond } from "./node-bridge.js";
+import { respond } from "./node-bridge.js";
 import { fromIncoming } from "./node-request.js";
 
 declare module "koa" {

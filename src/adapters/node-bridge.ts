@@ -1,21 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STATUS_CODES } from "node:http";
 import { sendResponse } from "@remix-run/node-fetch-server";
+import type { FetchHandler } from "../http/handler.js";
 import { toFetchRequest } from "./fetch-request.js";
 import { headersTruncated } from "./node-request.js";
-
-/** What a `Request` cannot say about the connection it came over. */
-export interface ConnectionInfo {
-  /** The address of the socket's other end. */
-  readonly remoteAddress?: string | undefined;
-  /** Header names and values in turn, as they came. */
-  readonly rawHeaders?: readonly string[] | undefined;
-  /** Whether the server may have dropped header lines. */
-  readonly headersTruncated?: boolean | undefined;
-}
-
-/** A function from a Fetch `Request` to a `Response`, such as those that `fetchAuth` makes. */
-export type FetchHandler = (request: Request, connection: ConnectionInfo) => Response | PromiseLike<Response>;
 
 /**
  * Serves a fetch handler with `node:http`. What the handler throws is printed and answered with a bare 500.

@@ -9,11 +9,8 @@ import {
 } from "../index.js";
 import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
 
-export {
-  type ConnectionInfo,
-  type FetchHandler,
-  toNodeListener,
-} from "./node-bridge.js";
+export type { ConnectionInfo, FetchHandler } from "../http/handler.js";
+export { toNodeListener } from "./node-bridge.js";
 
 /** A listener of `node:http` that runs for requests that passed; `req.auth` says whose they are. */
 export type AuthenticatedListener<P> = (

@@ -17,3 +17,15 @@ export function allows(allowlist: readonly string[], address: IpAddress | undefi
   }
   return networks.includes(address);
 }
+
+/**
+ * Whether every address that `child` lets through is let through by `parent` too: a key that is made with another
+ * one must not work from more networks than that. Absent (or `null`) lets everybody through.
+ */
+export function allowlistWithin(
+  child: readonly string[] | null | undefined,
+  parent: readonly string[] | null | undefined,
+): boolean {
+  if (!parent) return true;
+  return child ? compileReadableCidrs(parent).covers(compileReadableCidrs(child)) : false;
+}

@@ -9,6 +9,10 @@ export type IpAddress = number | readonly number[];
 /** A compiled list of networks. */
 export interface CidrList {
   includes(address: IpAddress): boolean;
+  /** Whether it includes every address of another list. */
+  covers(other: CidrList): boolean;
+  /** In order, and apart from each other. */
+  readonly ranges: readonly Range[];
 }
 
 /**
@@ -52,7 +56,8 @@ export function cidrProblem(entry: unknown): string | undefined {
   return typeof range === "string" ? range : undefined;
 }
 
-interface Range {
+/** The addresses of one family from the first to the last. */
+export interface Range {
   readonly first: IpAddress;
   readonly last: IpAddress;
 }
@@ -145,8 +150,16 @@ function writeOutIpv4(text: string): string | undefined {
 function compileRanges(ranges: readonly Range[]): CidrList {
   const four = merge(ranges.filter(({ first }) => typeof first === "number"));
   const six = merge(ranges.filter(({ first }) => typeof first !== "number"));
+  const rangeOf = (address: IpAddress) => find(typeof address === "number" ? four : six, address);
   return {
-    includes: (address) => includes(typeof address === "number" ? four : six, address),
+    ranges: [...four, ...six],
+    includes: (address) => rangeOf(address) !== undefined,
+    // Ranges that touch are joined, so each one of the other list lies within a single one of this.
+    covers: (other) =>
+      other.ranges.every(({ first, last }) => {
+        const range = rangeOf(first);
+        return range !== undefined && compare(last, range.last) <= 0;
+      }),
   };
 }
 
@@ -154,24 +167,39 @@ function merge(ranges: readonly Range[]): readonly Range[] {
   const merged: Range[] = [];
   for (const range of [...ranges].sort((a, b) => compare(a.first, b.first))) {
     const previous = merged[merged.length - 1];
-    if (previous === undefined || compare(range.first, previous.last) > 0) merged.push(range);
+    if (previous === undefined || !touches(previous.last, range.first)) merged.push(range);
     else if (compare(range.last, previous.last) > 0)
       merged[merged.length - 1] = { first: previous.first, last: range.last };
   }
   return merged;
 }
 
-function includes(ranges: readonly Range[], address: IpAddress): boolean {
+/** Whether nothing lies between the end of one range and the beginning of a later one. */
+function touches(last: IpAddress, first: IpAddress): boolean {
+  return compare(first, last) <= 0 || compare(first, next(last)) === 0;
+}
+
+function next(address: IpAddress): IpAddress {
+  if (typeof address === "number") return address + 1;
+  const parts = [...address];
+  for (let i = parts.length - 1; i >= 0; i--) {
+    parts[i] = ((parts[i] as number) + 1) & 0xffff;
+    if (parts[i] !== 0) break;
+  }
+  return parts; // the last address of all wraps around to the first, which no later range begins with
+}
+
+function find(ranges: readonly Range[], address: IpAddress): Range | undefined {
   let low = 0;
   let high = ranges.length - 1;
   while (low <= high) {
     const middle = (low + high) >>> 1;
-    const { first, last } = ranges[middle] as Range;
-    if (compare(address, first) < 0) high = middle - 1;
-    else if (compare(address, last) > 0) low = middle + 1;
-    else return true;
+    const range = ranges[middle] as Range;
+    if (compare(address, range.first) < 0) high = middle - 1;
+    else if (compare(address, range.last) > 0) low = middle + 1;
+    else return range;
   }
-  return false;
+  return undefined;
 }
 
 /** Orders two addresses of one family. */

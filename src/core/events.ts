@@ -15,6 +15,10 @@ export type DenialReason =
   | "disabled"
   | "expired"
   | "environment_mismatch"
+  | "invalid_token"
+  | "not_yet_valid"
+  | "key_changed"
+  | "token_revoked"
   | "ip_unknown"
   | "ip_not_allowed"
   | "insufficient_scope"
@@ -37,9 +41,12 @@ export interface RequestFacts {
   readonly durationMs: number;
 }
 
-/** The key that a request came with, once it is known. */
+/** The key that a request came with, or that its token was made of, once it is known. */
 export interface KeyIdentity {
+  /** Of a token that no key stands behind: its subject. */
   readonly keyId: string;
+  /** Whether `keyId` is the id of a key. */
+  readonly isKey: boolean;
   readonly ownerId: string;
   readonly environment: string | undefined;
 }

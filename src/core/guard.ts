@@ -14,6 +14,14 @@ export interface GuardOptions {
    * rule. Without it, the first such error is a process warning, `KEYBEARER_UNAVAILABLE`.
    */
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
+  /**
+   * Writes the body of a refusal in the words that a service's clients know, instead of
+   * `{ message, code, requestId }`. Status and headers stay. When it fails, the usual body is sent.
+   *
+   * @example
+   * const auth = expressAuth(verifier, { errorBody: ({ message }, requestId) => ({ message, requestId }) });
+   */
+  readonly errorBody?: (error: AuthError, requestId: string) => object;
 }
 
 /** The request that an error of a guard belongs to. */
@@ -70,8 +78,10 @@ export function createGuard<S extends string>(
   given: GuardOptions = {},
 ): (...args: GuardArguments<S>) => RouteGuard<S> {
   checkMethods("guard", "verifier", verifier, ["verify", "assertRequirement"]);
-  const options = checkOptions("guard", given, ["onError"]);
+  const options = checkOptions("guard", given, ["onError", "errorBody"]);
+  const { errorBody } = options;
   checkFunction("guard", "onError", options.onError);
+  checkFunction("guard", "errorBody", errorBody);
   const report = options.onError ?? warnOnce();
 
   return (...args) => {
@@ -80,10 +90,20 @@ export function createGuard<S extends string>(
 
     return async (arrived) => {
       const requestId = identify(arrived);
-      const refuse = (error: AuthError): GuardOutcome<S> => ({
-        pass: false,
-        refusal: toHttpRefusal(error, requestId, acceptOf(arrived)),
-      });
+      const context = () => ({ requestId, method: arrived.method, path: pathOf(arrived) });
+      const refuse = (error: AuthError): GuardOutcome<S> => {
+        if (errorBody !== undefined) {
+          try {
+            return {
+              pass: false,
+              refusal: toHttpRefusal(error, requestId, undefined, errorBody(error, requestId)),
+            };
+          } catch (fault) {
+            tell(report, fault, context());
+          }
+        }
+        return { pass: false, refusal: toHttpRefusal(error, requestId, acceptOf(arrived)) };
+      };
       try {
         const result = await verifier.verify(withRequestId(arrived, requestId), required);
         if (result.ok) return { pass: true, principal: result.principal, headers: result.headers };
@@ -92,7 +112,7 @@ export function createGuard<S extends string>(
         }
         return refuse(result.error);
       } catch (error) {
-        tell(report, error, { requestId, method: arrived.method, path: pathOf(arrived) });
+        tell(report, error, context());
         return refuse(UNAVAILABLE);
       }
     };

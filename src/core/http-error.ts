@@ -19,14 +19,18 @@ const TITLES: Readonly<Record<AuthErrorStatus, string>> = {
 
 /**
  * Writes a refusal down: `{ message, code, requestId }` and the details, or the same members in a problem
- * document (RFC 9457) for a client that asks for `application/problem+json`.
+ * document (RFC 9457) for a client that asks for `application/problem+json`. `members` replaces all of these.
  *
  * @example
  * const { status, headers, body } = toHttpRefusal(result.error, requestId, request.headers.accept);
  */
-export function toHttpRefusal(error: AuthError, requestId: string, accept: string | undefined): HttpRefusal {
+export function toHttpRefusal(
+  error: AuthError,
+  requestId: string,
+  accept: string | undefined,
+  members: object = error.toBody(requestId),
+): HttpRefusal {
   const problem = accept !== undefined && prefersProblem(accept);
-  const members = error.toBody(requestId);
   const body = JSON.stringify(
     problem
       ? {
@@ -38,6 +42,7 @@ export function toHttpRefusal(error: AuthError, requestId: string, accept: strin
         }
       : members,
   );
+  if (body === undefined) throw new TypeError("The body of a refusal must be an object");
   const headers: Record<string, string> = {
     ...error.headers,
     "Cache-Control": "no-store",

@@ -122,6 +122,10 @@ export interface ListAudit {
 
 /** Issues and changes keys. Every method that takes an id throws a {@link KeyNotFoundError} when there is none. */
 export interface KeyManager<S extends string = string> {
+  /** The scopes that its keys can be given. */
+  readonly scopes: Scopes<S>;
+  /** The environments of its keys; absent when its format has none. */
+  readonly environments: readonly string[] | undefined;
   /**
    * Issues a key.
    *

@@ -50,6 +50,9 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
   const { entry, announce, change, retry } = ledger;
 
   const manager: KeyManager<S> = {
+    scopes,
+    environments: format.environments,
+
     async create(input, by) {
       checkInput("create", input, CREATE);
       const actor = readActor("create", by);

@@ -13,8 +13,25 @@ export interface Attempt<S extends string> {
   readonly required: Requirement<S> | undefined;
   /** When it began, in milliseconds of `performance.now()`, for verifiers with observers. */
   readonly began?: number;
-  /** The key, once it is known. */
-  record?: VerifiableRecord;
+  /** Whose it is, once that is known. */
+  holder?: Holder;
+}
+
+/** Who holds the credential of a request. */
+export type Holder = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "scopes"> & {
+  /** `false` for the subject of a token that no key stands behind. */
+  readonly isKey?: boolean;
+};
+
+/** How the refusals of one verifier are worded. */
+export interface RefusalWords {
+  /** The name of the function that makes the verifier, for errors. */
+  readonly where: string;
+  /** What a credential is called, such as `API key`. */
+  readonly noun: string;
+  readonly source: CredentialSource;
+  readonly realm: string;
+  readonly exposeKeyState: boolean;
 }
 
 /** The error that a client is answered, for each reason to refuse it. */
@@ -48,33 +65,31 @@ const STATES = {
  */
 export function createRefusals<S extends string>(
   scopes: Scopes<S>,
-  source: CredentialSource,
-  realm: string,
-  exposeKeyState: boolean,
+  { where, noun, source, realm, exposeKeyState }: RefusalWords,
 ): Refusals<S> {
   // The part of a quoted-string that needs no escapes (RFC 9110, 5.6.4).
   if (typeof realm !== "string" || !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm)) {
-    throw new TypeError('createVerifier: "realm" must be printable ASCII without quotes and backslashes');
+    throw new TypeError(`${where}: "realm" must be printable ASCII without quotes and backslashes`);
   }
   // RFC 6750, section 3: the parameters of a challenge; 3.1: its error codes.
   const challenge = (parameters = "") => ({
     "WWW-Authenticate": `${source.challenge} realm="${realm}"${parameters}`,
   });
   const invalidToken = challenge(', error="invalid_token"');
-  const invalidKey = new AuthError("invalid_key", "The API key is not valid.", invalidToken);
+  const invalidKey = new AuthError("invalid_key", `The ${noun} is not valid.`, invalidToken);
   const inState = (reason: keyof typeof STATES) =>
     exposeKeyState
-      ? new AuthError("invalid_key", `The API key ${STATES[reason]}.`, invalidToken, { reason })
+      ? new AuthError("invalid_key", `The ${noun} ${STATES[reason]}.`, invalidToken, { reason })
       : invalidKey;
   const ipNotAllowed = new AuthError(
     "ip_not_allowed",
-    "The API key may not be used from this network address.",
+    `The ${noun} may not be used from this network address.`,
   );
 
   const fixed: Readonly<Record<FixedReason, AuthError>> = {
     missing_credential: new AuthError(
       "missing_credential",
-      `Authentication required. Provide a valid API key via ${source.example}`,
+      `Authentication required. Provide a valid ${noun} via ${source.example}`,
       challenge(), // RFC 6750, 3.1: a request without authentication information is told no error
     ),
     malformed_credential: new AuthError(
@@ -85,10 +100,14 @@ export function createRefusals<S extends string>(
     unrecognized_format: invalidKey,
     wrong_environment: new AuthError(
       "wrong_environment",
-      "The API key belongs to another environment.",
+      `The ${noun} belongs to another environment.`,
       invalidToken,
     ),
     unknown_key: invalidKey,
+    invalid_token: invalidKey,
+    not_yet_valid: invalidKey,
+    key_changed: invalidKey,
+    token_revoked: invalidKey,
     environment_mismatch: invalidKey,
     revoked: inState("revoked"),
     disabled: inState("disabled"),
@@ -97,7 +116,7 @@ export function createRefusals<S extends string>(
     ip_not_allowed: ipNotAllowed,
   };
 
-  return ({ required, record }, reason, limited) => {
+  return ({ required, holder }, reason, limited) => {
     if (reason === "rate_limited") {
       return new AuthError(
         reason,
@@ -106,11 +125,11 @@ export function createRefusals<S extends string>(
       );
     }
     if (reason !== "insufficient_scope") return fixed[reason];
-    const granted = record?.scopes ?? [];
+    const granted = holder?.scopes ?? [];
     const names = requiredScopes(required);
     return new AuthError(
       reason,
-      "The API key lacks a scope that this request needs.",
+      `The ${noun} lacks a scope that this request needs.`,
       challenge(`, error="insufficient_scope", scope="${names.join(" ")}"`),
       {
         requiredScopes: names,

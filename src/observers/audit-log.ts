@@ -41,6 +41,7 @@ const MOST_ENTRIES = 1_000_000;
 const BATCH = 500;
 const MOST_OF_A_PATH = 1_024;
 const MOST_OF_OTHERS = 128;
+const MOST_OF_AN_ID = 255;
 
 /**
  * Records each request that passed a route with a scope marked `audit: true`: an entry of the action `used` in
@@ -52,6 +53,8 @@ const MOST_OF_OTHERS = 128;
  * memory is bounded; then **further ones are dropped**, and `onError` is told when that begins and how many they
  * were. An entry that the store refuses alone ten times, while it takes others, is dropped too. What must
  * not be lost under any circumstances has to be written before the request is answered.
+ *
+ * A request with a token that no key stands behind is recorded under `jwt:` and its subject.
  *
  * Paths are cut at 1,024 characters. Characters that databases refuse, NUL and halves of surrogate pairs, and
  * other control characters become U+FFFD.
@@ -118,7 +121,9 @@ function entryOf(event: KeyedEvent): AuditEntry {
     ...(event.type === "auth.denied" ? { code: event.code, reason: event.reason } : {}),
   };
   const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
-  return createAuditEntry("used", { id: event.keyId, ownerId: event.ownerId }, at, null, given);
+  // The subject of a token must not be able to write into the trail of the key whose id it has chosen.
+  const id = event.isKey ? event.keyId : `jwt:${event.keyId}`.slice(0, MOST_OF_AN_ID);
+  return createAuditEntry("used", { id, ownerId: event.ownerId }, at, null, given);
 }
 
 /**

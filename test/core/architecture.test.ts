@@ -11,11 +11,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   index: ["core"],
   stores: ["index"],
-  adapters: ["index"],
+  http: ["index"],
+  adapters: ["index", "http"],
   observers: ["index"],
   testing: ["index"],
-  jwt: ["index"],
-  management: ["index", "jwt"],
+  jwt: ["index", "http"],
+  management: ["index", "http", "jwt"],
   cli: ["index", "jwt", "management", "stores"],
 };
 

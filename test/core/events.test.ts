@@ -63,6 +63,7 @@ describe("what events say", () => {
         audit: true,
         durationMs: expect.any(Number),
         keyId: key.id,
+        isKey: true,
         ownerId: "acme",
         environment: "live",
       },

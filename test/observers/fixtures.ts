@@ -51,6 +51,7 @@ export function allowed(keyId: string, at: Date = START, more: Partial<AllowedEv
     type: "auth.allowed",
     at,
     keyId,
+    isKey: true,
     ownerId: "acme",
     environment: "live",
     requestId: "req-1",

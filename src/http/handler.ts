@@ -1,0 +1,35 @@
+import type { AuthRequest } from "../index.js";
+
+/** What a `Request` cannot say about the connection it came over. */
+export interface ConnectionInfo {
+  /** The address of the socket's other end. */
+  readonly remoteAddress?: string | undefined;
+  /** Header names and values in turn, as they came. */
+  readonly rawHeaders?: readonly string[] | undefined;
+  /** Whether the server may have dropped header lines. */
+  readonly headersTruncated?: boolean | undefined;
+}
+
+/** Any function from a Fetch `Request` to a `Response`, such as those that `fetchAuth` makes. */
+export type FetchHandler = (request: Request, connection: ConnectionInfo) => Response | PromiseLike<Response>;
+
+/**
+ * A fetch handler of this package. Mount it with `expressHandler`, `koaHandler`, `fastifyHandler` or
+ * `toNodeListener`, or call it where a framework speaks Fetch itself. Tell it about the connection where the
+ * runtime knows it. It never rejects.
+ */
+export type RequestHandler = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
+
+/** What a verifier needs of a Fetch request. */
+export function fromFetch(request: Request, connection: ConnectionInfo = {}): AuthRequest {
+  const { remoteAddress, rawHeaders, headersTruncated } = connection;
+  const { headers, method } = request;
+  return {
+    headers,
+    rawHeaders,
+    headersTruncated,
+    remoteAddress,
+    method,
+    path: new URL(request.url).pathname,
+  };
+}
