@@ -92,15 +92,13 @@ export function createGuard<S extends string>(
       const requestId = identify(arrived);
       const context = () => ({ requestId, method: arrived.method, path: pathOf(arrived) });
       const refuse = (error: AuthError): GuardOutcome<S> => {
-        if (errorBody !== undefined) {
-          try {
-            return {
-              pass: false,
-              refusal: toHttpRefusal(error, requestId, undefined, errorBody(error, requestId)),
-            };
-          } catch (fault) {
-            tell(report, fault, context());
+        try {
+          if (errorBody !== undefined) {
+            const members = checkedBody(errorBody(error, requestId));
+            return { pass: false, refusal: toHttpRefusal(error, requestId, undefined, members) };
           }
+        } catch (fault) {
+          tell(report, fault, context());
         }
         return { pass: false, refusal: toHttpRefusal(error, requestId, acceptOf(arrived)) };
       };
@@ -117,6 +115,11 @@ export function createGuard<S extends string>(
       }
     };
   };
+}
+
+function checkedBody(members: unknown): object {
+  if (typeof members === "object" && members !== null) return members;
+  throw new TypeError(`guard: "errorBody" must answer an object, got ${describe(members)}`);
 }
 
 // A request that a third adapter built badly is refused like any other.

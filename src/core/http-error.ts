@@ -42,7 +42,6 @@ export function toHttpRefusal(
         }
       : members,
   );
-  if (body === undefined) throw new TypeError("The body of a refusal must be an object");
   const headers: Record<string, string> = {
     ...error.headers,
     "Cache-Control": "no-store",

@@ -245,3 +245,73 @@ describe("errors", () => {
     expect(await guard("vehicles:read")(request)).toMatchObject({ pass: true });
   });
 });
+
+describe("errorBody", () => {
+  const plain = (message: string) => ({ message });
+
+  test("replaces the body, and nothing else", async () => {
+    const { manager, verifier } = service();
+    const { secret } = await manager.create({ ownerId: "acme", scopes: [], environment: "live" });
+    const usual = createGuard(verifier)("vehicles:read");
+    const own = createGuard(verifier, {
+      errorBody: ({ message, code }, requestId) => ({ error: { message, code }, requestId }),
+    })("vehicles:read");
+    for (const request of [bearer(secret, { requestId: "r-1" }), { headers: {}, requestId: "r-1" }]) {
+      const [before, after] = [refusal(await usual(request)), refusal(await own(request))];
+      const { message, code, requestId } = before.json;
+      expect(after.json).toEqual({ error: { message, code }, requestId });
+      expect(after.status).toBe(before.status);
+      const length = String(Buffer.byteLength(after.body));
+      expect(after.headers).toEqual({ ...before.headers, "content-length": length });
+    }
+  });
+
+  test("is sent as JSON to clients that like problem documents", async () => {
+    const { verifier } = service();
+    const guard = createGuard(verifier, { errorBody: ({ message }) => plain(message) });
+    const outcome = refusal(await guard()({ headers: { accept: "application/problem+json" } }));
+    expect(outcome.headers["content-type"]).toBe("application/json");
+    expect(outcome.json).toEqual(plain(outcome.json.message));
+  });
+
+  test("writes the 503 too", async () => {
+    const errors: unknown[] = [];
+    const options = { errorBody: () => ({ down: true }), onError: (error: unknown) => errors.push(error) };
+    const outcome = refusal(
+      await createGuard(failing(), options)("vehicles:read")(bearer(format.generate("live"))),
+    );
+    expect([outcome.status, outcome.json]).toEqual([503, { down: true }]);
+    expect(errors).toEqual([expect.any(StoreError)]);
+  });
+
+  test.each<[string, () => unknown]>([
+    [
+      "throws at once",
+      () => {
+        throw new Error("x");
+      },
+    ],
+    ["answers undefined", () => undefined],
+    ["answers a text", () => "no"],
+    ["answers what JSON cannot hold", () => ({ big: 1n })],
+    [
+      "answers a circle",
+      () => {
+        const circle: Record<string, unknown> = {};
+        circle.circle = circle;
+        return circle;
+      },
+    ],
+  ])("that %s leaves the usual body, and is told", async (_, errorBody) => {
+    const errors: unknown[] = [];
+    const { verifier } = service();
+    const options = { errorBody: errorBody as () => object, onError: (error: unknown) => errors.push(error) };
+    const outcome = refusal(await createGuard(verifier, options)()({ headers: {} }));
+    expect([outcome.status, outcome.json.code]).toEqual([401, "missing_credential"]);
+    expect(errors).toHaveLength(1);
+  });
+
+  test("must be a function", () => {
+    expect(() => createGuard(service().verifier, { errorBody: {} as never })).toThrow(/"errorBody"/);
+  });
+});
