@@ -1,15 +1,14 @@
-import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import type { KeyManager } from "keybearer";
+import { HOST, listen } from "../serve.js";
 import { expressApp } from "./express.js";
 import { fastifyApp } from "./fastify.js";
 import { honoApp } from "./hono.js";
 import { koaApp } from "./koa.js";
 import { type FleetScope, type Setup, type SetupOptions, setup } from "./setup.js";
 
-export const HOST = "127.0.0.1";
+export { HOST } from "../serve.js";
 
 /** How each framework becomes a server that listens. */
 const SERVERS = {
@@ -57,16 +56,4 @@ export async function start(
     await shared.close();
     throw error;
   }
-}
-
-async function listen(server: Server, port: number) {
-  server.listen(port, HOST);
-  await once(server, "listening");
-  const { port: bound } = server.address() as AddressInfo;
-  const stop = async () => {
-    const closed = once(server, "close");
-    server.close();
-    await closed;
-  };
-  return { url: `http://${HOST}:${bound}`, stop };
 }

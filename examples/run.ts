@@ -1,0 +1,72 @@
+import { parseArgs } from "node:util";
+import type { Example } from "./example.js";
+import { HOST } from "./serve.js";
+
+const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip"];
+
+const HELP = `Starts one of the example systems on ${HOST}, and keeps it running.
+
+Usage: npm run example -- NAME
+
+NAME is one of ${NAMES.join(", ")}.
+The first line of output is one JSON object: "url", and every credential that a client needs to begin.
+
+Environment:
+  PORT         where to listen (default: any free port)`;
+
+/** The command line or the environment asks for something that there is not. */
+class UsageError extends Error {}
+
+function readOptions() {
+  let parsed: { values: { help?: boolean }; positionals: string[] };
+  try {
+    parsed = parseArgs({
+      options: { help: { type: "boolean", short: "h" } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  const { values, positionals } = parsed;
+  const [name = "", ...more] = positionals;
+  if (values.help === true) return undefined;
+  if (!NAMES.includes(name) || more.length > 0) {
+    throw new UsageError(`Name one example: ${NAMES.join(", ")}`);
+  }
+  const port = process.env.PORT || "0";
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
+    throw new UsageError(`PORT is ${JSON.stringify(port)}; it must be a number from 0 to 65535`);
+  }
+  return { name, port: Number(port) };
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  if (options === undefined) return console.log(HELP);
+  const { start }: Example = await import(`./${options.name}/main.js`);
+  const running = await start({ port: options.port });
+  console.log(JSON.stringify(running.credentials));
+  console.log(`\n${running.guide.trim()}\n\nCtrl-C stops the server.`);
+  await new Promise<void>((stop) => {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
+    // npm tells a SIGTERM to its shell alone; without its parent the server would stay behind.
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && stop(), 250).unref();
+  });
+  await running.close();
+}
+
+try {
+  await main();
+} catch (error) {
+  if (error instanceof UsageError) {
+    console.error(`${error.message}\nSee npm run example -- --help`);
+    process.exitCode = 2;
+  } else if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") {
+    console.error(`Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another, or leave it out.`);
+    process.exitCode = 1;
+  } else {
+    console.error(error);
+    process.exitCode = 1;
+  }
+}
