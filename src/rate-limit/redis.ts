@@ -128,7 +128,7 @@ function has(client: unknown, ...methods: readonly string[]): boolean {
 
 function readAnswer(counters: readonly Counter[], answer: unknown): Taken {
   const numbers: readonly number[] = Array.isArray(answer) ? answer.map(Number) : [];
-  if (numbers.length !== 1 + 2 * counters.length || !numbers.every(Number.isSafeInteger)) {
+  if (numbers.length !== 1 + 2 * counters.length || !numbers.every(Number.isInteger)) {
     throw new StoreError("Redis answered something that is no count");
   }
   return {
