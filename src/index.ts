@@ -1,6 +1,7 @@
 export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
-export type { ClientIpOptions } from "./core/client-ip.js";
+export { type CidrList, compileCidrs, type IpAddress } from "./core/cidr.js";
+export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/client-ip.js";
 export {
   type CredentialFault,
   type CredentialOptions,
