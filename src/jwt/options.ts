@@ -8,6 +8,8 @@ import {
   createVerifierKit,
   type Duration,
   isPromiseLike,
+  type KeyNotices,
+  keyNotices,
   milliseconds,
   refuseUndefined,
   StoreError,
@@ -48,6 +50,8 @@ export interface JwtVerifierOptions<S extends string = string> extends CommonVer
   readonly keyStore?: BoundKeyStore;
   /** How old an answer of `keyStore` may be: `"5s"` by default, `"1m"` at most; `"0s"` asks for each request. */
   readonly keyTtl?: Duration;
+  /** As in `createVerifier`: responses to tokens of a key that should be rotated say so in `API-Key-Notice`. */
+  readonly rotationAge?: Duration | false;
   /** Whether a token was revoked before its time. Asked for each request; when it fails, the answer is 503. */
   readonly isRevoked?: (claims: JwtClaims) => Awaitable<boolean>;
 }
@@ -65,6 +69,7 @@ const OPTIONS: readonly (keyof JwtVerifierOptions)[] = [
   "cacheMax",
   "keyStore",
   "keyTtl",
+  "rotationAge",
   "isRevoked",
   ...COMMON_VERIFIER_OPTIONS,
 ];
@@ -81,6 +86,8 @@ export interface PreparedJwtVerifier<S extends string> {
   /** Answers `undefined` for tokens without a binding. */
   readonly findKey: BoundKeys;
   readonly isRevoked: (claims: JwtClaims) => Awaitable<boolean>;
+  /** Of the keys of bound tokens. */
+  readonly notices: KeyNotices;
 }
 
 /** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
@@ -119,6 +126,7 @@ export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S
     }),
     findKey: isBound ? createBoundKeys(keyStore, keyTtl, timeoutMs) : () => undefined,
     isRevoked: isRevoked === undefined ? () => false : boundedRevocations(isRevoked, timeoutMs),
+    notices: keyNotices(WHERE, options.rotationAge),
   };
 }
 

@@ -33,7 +33,7 @@ import { holderOf, JwtPrincipal } from "./principal.js";
  * const auth = expressAuth(verifier);
  */
 export function createJwtVerifier<S extends string>(options: JwtVerifierOptions<S>): Verifier<S> {
-  const { kit, rules, prove, findKey, isRevoked } = prepareJwtVerifier(options);
+  const { kit, rules, prove, findKey, isRevoked, notices } = prepareJwtVerifier(options);
   const { scopes, credential, serves, limit, now, begin, allow, deny, fail } = kit;
 
   async function verify(request: AuthRequest, required?: Requirement<S>): Promise<AuthResult<S>> {
@@ -65,7 +65,7 @@ export function createJwtVerifier<S extends string>(options: JwtVerifierOptions<
       if (limited?.allowed === false) return deny(attempt, "rate_limited", limited);
 
       const principal = new JwtPrincipal(holder, proof.claims, key, scopes, attempt.request, time);
-      return allow(attempt, principal, limited);
+      return allow(attempt, principal, limited, key && notices(key, time));
     } catch (error) {
       fail(attempt, error);
       throw error;

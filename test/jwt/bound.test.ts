@@ -59,6 +59,19 @@ describe("a token that was made of a key", () => {
     expect(reasons(all.jwt)).toEqual(["auth.allowed", reason]);
   });
 
+  test("brings the notices of its key", async () => {
+    const { ask, keys, key, jwt } = await bound({ rotationAge: "1h" });
+    const notice = async (sent: string) => {
+      const result = await ask(sent);
+      return result.ok ? result.headers["API-Key-Notice"] : result.error.code;
+    };
+    expect(await notice(token(madeOf(key)))).toBeUndefined();
+    await keys.manager.update(key.id, { expiresAt: new Date((NOW + 3_600) * 1_000) });
+    expect(await notice(token(madeOf(key, 2)))).toBe(`expiring;end=@${NOW + 3_600}`);
+    expect(() => jwtService({ rotationAge: "soon" as never })).toThrow(/"rotationAge"/);
+    expect(jwt.events.map(({ type }) => type)).toEqual(["auth.allowed", "auth.allowed"]);
+  });
+
   test("of a newer version works while its key does", async () => {
     const { ask, keys, key, clock, jwt } = await bound();
     await keys.manager.update(key.id, { expiresAt: new Date((NOW + 60) * 1_000) });
