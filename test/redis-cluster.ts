@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** A Redis Cluster of three processes on loopback, without replicas; keeps nothing. */
 export interface RedisCluster {

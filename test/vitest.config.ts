@@ -5,8 +5,9 @@ export default defineConfig({
     root: new URL("..", import.meta.url).pathname,
     globalSetup: ["test/servers.ts"],
     include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // For a machine that is busy with other things, too.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     typecheck: { enabled: false },
   },
 });

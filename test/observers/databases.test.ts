@@ -44,8 +44,8 @@ for (const { name, missing, create, drop } of allBackends(inject("servers"))) {
     }
 
     test("requests of a marked scope are in the trail of their key, and its last use is known", async () => {
-      const audit = toBeClosed(auditLog(store, { denied: true }));
-      const usage = toBeClosed(lastUsed(store));
+      const audit = toBeClosed(auditLog(store, { denied: true, closeTimeoutMs: 50_000 }));
+      const usage = toBeClosed(lastUsed(store, { closeTimeoutMs: 50_000 }));
       const observers = [audit.observer, usage.observer];
       const verifier = createVerifier({ store, scopes, format, observers, storeTimeoutMs: 10_000 });
       const began = new Date();
@@ -82,7 +82,7 @@ for (const { name, missing, create, drop } of allBackends(inject("servers"))) {
           if (lose) throw new Error("connection reset");
         },
       };
-      const audit = toBeClosed(auditLog(losing));
+      const audit = toBeClosed(auditLog(losing, { closeTimeoutMs: 50_000 }));
       for (let i = 0; i < 700; i++) audit.observer(allowed("key_1", later(i)));
       expect(await rejection(audit.flush())).toEqual(new Error("connection reset"));
       expect(await rejection(audit.flush())).toEqual(new Error("connection reset"));

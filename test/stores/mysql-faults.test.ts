@@ -142,7 +142,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2, when things go wrong", () =
       const key = await inserted(store, fullKey());
       wire.cutAfter("\x03commit"); // the byte of a statement that goes as text, and the statement
       await expect(write(store, key)).rejects.toThrow(StoreError);
-      await expect.poll(() => everyEntry(store, { keyId: key.id })).toHaveLength(2);
+      await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 15_000 }).toHaveLength(2);
       expect(await store.findById(key.id)).not.toEqual(key);
       await pool.end();
     });

@@ -158,7 +158,7 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       const key = await inserted(store, fullKey());
       wire.cutAfter("insert into");
       await expect(write(store, key)).rejects.toThrow(StoreError);
-      await expect.poll(() => everyEntry(store, { keyId: key.id })).toHaveLength(2);
+      await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 15_000 }).toHaveLength(2);
       expect(await store.findById(key.id)).not.toEqual(key);
     });
   });
