@@ -47,7 +47,7 @@ for (const { name, missing, create, drop } of allBackends(inject("servers"))) {
       const audit = toBeClosed(auditLog(store, { denied: true, closeTimeoutMs: 50_000 }));
       const usage = toBeClosed(lastUsed(store, { closeTimeoutMs: 50_000 }));
       const observers = [audit.observer, usage.observer];
-      const verifier = createVerifier({ store, scopes, format, observers, storeTimeoutMs: 10_000 });
+      const verifier = createVerifier({ store, scopes, format, observers, storeTimeoutMs: 30_000 });
       const began = new Date();
       const { secret, key } = await manager.create({
         ownerId: "acme",

@@ -106,7 +106,7 @@ describe.skipIf(skip)("mysqlStore over mysql2, its statements", () => {
       store: mysqlStore(recorded, { table }),
       scopes,
       format,
-      storeTimeoutMs: 5_000,
+      storeTimeoutMs: 30_000,
     });
     for (const many of [40, 33, 64]) {
       const answers = await Promise.all(
