@@ -6,8 +6,8 @@ export default defineConfig({
     globalSetup: ["test/servers.ts"],
     include: ["test/**/*.test.ts"],
     // For a machine that is busy with other things, too.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     typecheck: { enabled: false },
   },
 });
