@@ -20,7 +20,7 @@ const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" 
 const V1 = "the first pepper, long enough";
 const V2 = "the second pepper, long enough";
 const OLD: Pepper = V1;
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 const NEW: Pepper = { current: "v2", keys: { v1: V1, v2: V2 } };
 
 async function issued(pepper?: Pepper) {

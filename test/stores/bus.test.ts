@@ -28,7 +28,7 @@ import { drivers } from "./sqlite-drivers.js";
 
 const servers = inject("servers");
 const CHILD = fileURLToPath(new URL("bus-child.ts", import.meta.url));
-const PATIENT = { timeout: 40_000, interval: 5 };
+const PATIENT = { timeout: 60_000, interval: 5 };
 // A lease of six seconds, in which a busy machine has got round to everybody.
 const STEADY = { heartbeatMs: 2_000 };
 
@@ -220,7 +220,8 @@ for (const kind of busKinds) {
       if (kind.server === "redis") expect(opened.listeners()).toBeGreaterThan(before);
       await store.close();
       expect(opened.listeners()).toBe(before);
-      if (kind.server === "postgres") expect(await kind.kill(url, label)).toBe(0);
+      // The server may take a moment to see that a connection was closed.
+      if (kind.server === "postgres") await vi.waitFor(() => expectNone(url, label), PATIENT);
     });
 
     test("closing during an outage ends, and what happens afterwards harms nobody", async () => {
@@ -290,7 +291,6 @@ for (const kind of busKinds) {
           const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
           expect(code).toBe(0);
         },
-        60_000,
       );
 
       test.skipIf(driver === undefined).each<[string, number, number, readonly string[]]>([
@@ -317,7 +317,6 @@ for (const kind of busKinds) {
           expect(last).toMatchObject({ ok: false, accepted });
           expect(last.events).toEqual(events);
         },
-        60_000,
       );
     });
   });
@@ -334,6 +333,16 @@ function linesOf(child: ChildProcessWithoutNullStreams): () => Promise<ReturnTyp
     if (done) throw new Error(complaint || "the process has ended");
     return JSON.parse(value);
   };
+}
+
+async function expectNone(connectionString: string, label: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const { rows } = await client.query("select pid from pg_stat_activity where application_name = $1", [
+    label,
+  ]);
+  await client.end();
+  expect(rows).toEqual([]);
 }
 
 function auditFor({ id, ownerId }: KeyRecord) {

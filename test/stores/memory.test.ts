@@ -377,7 +377,7 @@ describe("the memory of a memoryStore", () => {
     expect(Number(once)).toBeGreaterThan(80); // its hash and ids alone take that much
     expect(Number(once)).toBeLessThan(150);
     expect(Number(twice)).toBeLessThan(240);
-  }, 120_000);
+  });
 });
 
 describe("KEYBEARER_MEMORY_STORE", () => {

@@ -243,7 +243,7 @@ describe.skipIf(skip)("mysqlStore over mysql2, where cut texts are no error", ()
     };
   };
   for (const { name, run } of keyStoreContract(create)) {
-    if (/quotes|exactly|invalid date|exists is refused/.test(name)) test(name, run, 60_000);
+    if (/quotes|exactly|invalid date|exists is refused/.test(name)) test(name, run);
   }
 });
 

@@ -270,7 +270,7 @@ for (const [name, open] of CLIENTS) {
         }
         told = rotated.length;
       }
-    }, 60_000);
+    });
 
     const alive = async (store: RedisKeyStore): Promise<boolean> => {
       try {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PATIENCE_MS = 50_000;
+const PATIENCE_MS = 60_000;
 const ATTEMPTS = 3;
 
 /** A Redis of a test's own, on loopback: it may be filled up, blocked and killed. */
