@@ -8,7 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
+const ATTEMPTS = 3;
 
 /** A Redis Cluster of three processes on loopback, without replicas; keeps nothing. */
 export interface RedisCluster {
@@ -20,6 +21,16 @@ export interface RedisCluster {
 /** Starts a cluster on free ports. @throws when there is no redis-server, or it does not come up. */
 export async function startRedisCluster(): Promise<RedisCluster> {
   await run("redis-server", ["--version"]);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce();
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error; // else somebody may have taken a port meanwhile
+    }
+  }
+}
+
+async function startOnce(): Promise<RedisCluster> {
   const directory = mkdtempSync(join(tmpdir(), "keybearer-cluster-"));
   const ports = await freePorts(6);
   const nodes = ports.slice(0, 3);
@@ -29,7 +40,10 @@ export async function startRedisCluster(): Promise<RedisCluster> {
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    await Promise.all(nodes.map((port) => until(async () => (await ask(port, "ping")).includes("PONG"))));
+    const isEnded = ({ exitCode }: ChildProcess) => exitCode !== null;
+    const isThere = async (port: number) => (await ask(port, "ping")).includes("PONG");
+    await Promise.all(nodes.map((port) => until(async () => processes.some(isEnded) || isThere(port))));
+    if (processes.some(isEnded)) throw new Error("a node has ended");
     const addresses = nodes.map((port) => `127.0.0.1:${port}`);
     await run("redis-cli", ["--cluster", "create", ...addresses, "--cluster-yes"]);
     const isUp = async (port: number) => (await ask(port, "cluster", "info")).includes("cluster_state:ok");

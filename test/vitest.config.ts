@@ -5,8 +5,9 @@ export default defineConfig({
     root: new URL("..", import.meta.url).pathname,
     globalSetup: ["test/servers.ts"],
     include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // On a machine that is busy with other things even a process takes its time to start.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     typecheck: { enabled: false },
   },
 });

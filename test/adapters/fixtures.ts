@@ -143,7 +143,7 @@ export function verifierBehind(upstream: Upstream): Verifier<FleetScope> {
     environment: "live",
     realm: "fleet",
     clock: () => NOW,
-    storeTimeoutMs: 5_000,
+    storeTimeoutMs: 30_000,
     rateLimiter,
     ...(upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream }),
   });

@@ -80,7 +80,7 @@ export interface Connection {
   close(): void;
 }
 
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 30_000;
 
 /** Opens a connection to this machine. */
 export function connect(port: number, host = "127.0.0.1"): Connection {

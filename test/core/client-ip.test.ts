@@ -220,7 +220,7 @@ test("the time grows no faster than the field", () => {
     }
   }
   // 480 fields of 16 KiB: linear work takes some 100 ms, quadratic work minutes.
-  expect(performance.now() - began).toBeLessThan(5_000);
+  expect(performance.now() - began).toBeLessThan(15_000);
 });
 
 describe("a header with one address", () => {

@@ -145,7 +145,7 @@ describe("Authorization", () => {
     const began = performance.now();
     for (const field of fields(2 ** 18)) read({ authorization: field });
     // Quadratic work on 256 KiB would take minutes.
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 });
 

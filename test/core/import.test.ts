@@ -247,7 +247,7 @@ describe("a secret that was revoked", () => {
     const key = await manager.import({ hash, hashedBy: "old", ...INPUT });
     const verifier = createVerifier({ store, scopes, format: bare, legacyHashes });
     expect((await verifier.verify(bearer(SECRET))).ok).toBe(true);
-    await vi.waitFor(() => expect(store.findByHash(HASH)).toBeDefined());
+    await vi.waitFor(() => expect(store.findByHash(HASH)).toBeDefined(), 60_000);
     await manager.revoke(key.id);
     const again = await thrownBy(() => manager.import({ hash, hashedBy: "old", ...INPUT }));
     expect(again).toBeInstanceOf(KeyConflictError);

@@ -20,6 +20,7 @@ const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" 
 const V1 = "the first pepper, long enough";
 const V2 = "the second pepper, long enough";
 const OLD: Pepper = V1;
+const PATIENCE_MS = 60_000;
 const NEW: Pepper = { current: "v2", keys: { v1: V1, v2: V2 } };
 
 async function issued(pepper?: Pepper) {
@@ -41,7 +42,7 @@ describe("a key under an older hash", () => {
     const { store, manager, secret, key } = await issued(OLD);
     const { verify, background } = verifying(store, { pepper: NEW });
     expect(allowed(await verify(secret)).id).toBe(key.id);
-    await vi.waitFor(() => expect(store.findByHash(hashSecret(secret, NEW))).toBeDefined());
+    await vi.waitFor(() => expect(store.findByHash(hashSecret(secret, NEW))).toBeDefined(), PATIENCE_MS);
     expect(store.findByHash(hashSecret(secret, OLD))).toBeUndefined();
     expect(allowed(await verify(secret)).id).toBe(key.id);
     expect(background()).toMatchObject([
@@ -60,7 +61,7 @@ describe("a key under an older hash", () => {
     const pepper = { current: "v1", keys: { v1: V1 }, unpeppered: true };
     const { verify, background } = verifying(store, { pepper });
     expect((await verify(secret)).ok).toBe(true);
-    await vi.waitFor(() => expect(background()).toHaveLength(1));
+    await vi.waitFor(() => expect(background()).toHaveLength(1), PATIENCE_MS);
     expect(background()).toMatchObject([{ details: { from: "plain SHA-256", to: "v1" } }]);
     expect((await verifying(store, { pepper: V1 }).verify(secret)).ok).toBe(true);
   });
@@ -78,7 +79,7 @@ describe("a key under an older hash", () => {
     const old = { parse: (text: string) => (/^acct-\d+-[a-z]{12}$/.test(text) ? {} : undefined) };
     const { verify, background } = verifying(store, { format: [format, old], legacyHashes: [legacy] });
     expect(allowed(await verify(secret)).id).toBe(key.id);
-    await vi.waitFor(() => expect(background()).toMatchObject([{ type: "key.rehashed" }]));
+    await vi.waitFor(() => expect(background()).toMatchObject([{ type: "key.rehashed" }]), PATIENCE_MS);
     expect(allowed(await verifying(store, { format: old }).verify(secret)).id).toBe(key.id);
     expect((await verify("acct-1234567-abcdefghijkm")).ok).toBe(false);
   });
@@ -136,7 +137,7 @@ describe("a move that fails", () => {
         { pepper: NEW, storeTimeoutMs: 20 },
       );
       expect((await verify(secret)).ok).toBe(true);
-      await vi.waitFor(() => expect(background()).toHaveLength(1));
+      await vi.waitFor(() => expect(background()).toHaveLength(1), PATIENCE_MS);
       expect(background()).toMatchObject([
         { type: "background.failed", task: "rehash", keyId: key.id, error: expect.any(StoreError) },
       ]);
@@ -192,7 +193,7 @@ test("of many requests at once, one moves the key, and every one is let through"
       return store.rehash?.(...move) ?? false;
     },
   };
-  const { verify, background } = verifying(slow, { pepper: NEW });
+  const { verify, background } = verifying(slow, { pepper: NEW, storeTimeoutMs: 60_000 });
   for (let round = 0; round < 20; round++) {
     const results = await Promise.all(Array.from({ length: 20 }, () => verify(secret)));
     expect(results.filter(({ ok }) => !ok)).toEqual([]);

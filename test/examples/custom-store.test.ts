@@ -49,7 +49,7 @@ async function open(): Promise<FileStore> {
   return store;
 }
 
-test("keeps the contract, by the command that its README names", { timeout: 180_000 }, async () => {
+test("keeps the contract, by the command that its README names", async () => {
   const readme = readFileSync(join(ROOT, "examples/custom-store/README.md"), "utf8");
   const command = /^node .*--test .*$/m.exec(readme)?.[0] ?? "";
   const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
@@ -132,7 +132,7 @@ test("a change that cannot be written is an error, and is not seen", async () =>
   expect((await verify(secret)).ok).toBe(false);
 });
 
-describe("processes", { timeout: 120_000 }, () => {
+describe("processes", () => {
   /** A process that opens the file, says so, and then does what it is told to. */
   const start = async (then: string) => {
     const script = `

@@ -434,25 +434,21 @@ function run(args: string[], variables: Record<string, string> = {}): Promise<En
 }
 
 describe("npm run demo", () => {
-  it.each(FRAMEWORKS)(
-    "-- --once walks through %s, twice on one file",
-    { timeout: 60_000 },
-    async (framework) => {
-      const DATA = freshFile();
-      for (const round of [1, 2]) {
-        const { code, stdout, stderr } = await run(["--once"], { FRAMEWORK: framework, DATA });
-        expect({ round, code, stderr }).toEqual({ round, code: 0, stderr: "" });
-        expect(stdout).toContain(`The fleet API in ${framework}, at http://127.0.0.1:`);
-        expect(stdout).toContain("everything answered as it should");
-        expect(stdout).not.toContain("✗");
-        expect(stdout).not.toContain("\u001b[");
-        expect(stdout).not.toMatch(FULL_SECRET);
-        expect(stdout).not.toContain("curl");
-      }
-    },
-  );
+  it.each(FRAMEWORKS)("-- --once walks through %s, twice on one file", async (framework) => {
+    const DATA = freshFile();
+    for (const round of [1, 2]) {
+      const { code, stdout, stderr } = await run(["--once"], { FRAMEWORK: framework, DATA });
+      expect({ round, code, stderr }).toEqual({ round, code: 0, stderr: "" });
+      expect(stdout).toContain(`The fleet API in ${framework}, at http://127.0.0.1:`);
+      expect(stdout).toContain("everything answered as it should");
+      expect(stdout).not.toContain("✗");
+      expect(stdout).not.toContain("\u001b[");
+      expect(stdout).not.toMatch(FULL_SECRET);
+      expect(stdout).not.toContain("curl");
+    }
+  });
 
-  it("explains itself, and refuses what it does not know", { timeout: 60_000 }, async () => {
+  it("explains itself, and refuses what it does not know", async () => {
     const DATA = freshFile();
     const help = await run(["--help"], { DATA });
     expect(help.code).toBe(0);
@@ -486,7 +482,6 @@ describe("npm run demo", () => {
   const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
   it.skipIf(!curlIsHere).each(FRAMEWORKS)(
     "in %s serves what its curl lines ask for, until it is told to stop (needs curl)",
-    { timeout: 60_000 },
     async (framework) => {
       const child = spawn(TSX, [DEMO], {
         cwd: ROOT,

@@ -271,6 +271,7 @@ describe("behind a verifier", () => {
   }
 
   test("routes of marked scopes are recorded, without being asked to", async () => {
+    vi.useFakeTimers();
     const { appended, manager, ask } = service();
     const { secret, key } = await manager.create({
       ownerId: "acme",
@@ -280,7 +281,8 @@ describe("behind a verifier", () => {
     expect((await ask(secret, "vehicles:read", "/vehicles")).ok).toBe(true);
     expect((await ask(secret, "vehicles:write", "/vehicles/7?token=x")).ok).toBe(true);
     expect(appended).toEqual([]);
-    await vi.waitFor(() => expect(appended).toHaveLength(1), 10_000);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(appended).toHaveLength(1);
     expect(appended[0]).toMatchObject({
       keyId: key.id,
       ownerId: "acme",
@@ -290,7 +292,7 @@ describe("behind a verifier", () => {
     });
     expect(appended[0]?.details).toMatchObject({ method: "PUT", path: "/vehicles/7", clientIp: "192.0.2.7" });
     expect(JSON.stringify(appended)).not.toContain(secret.slice(12));
-    await vi.waitFor(async () => expect((await manager.get(key.id))?.lastUsedAt).toEqual(START), 10_000);
+    expect((await manager.get(key.id))?.lastUsedAt).toEqual(START);
   });
 
   test("refusals of known keys are recorded on request", async () => {

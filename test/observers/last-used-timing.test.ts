@@ -181,7 +181,7 @@ describe("when it is written", () => {
 
   test("closing waits for the write that is under way, then writes the rest", async () => {
     let end = () => {};
-    const { usage, writes } = tracking({}, (write) =>
+    const { usage, writes } = tracking({ closeTimeoutMs: 60_000 }, (write) =>
       write === 1
         ? new Promise<void>((resolve) => {
             end = resolve;

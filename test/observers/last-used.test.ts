@@ -71,7 +71,7 @@ describe("one write at a time", () => {
   test("flushes that come together follow each other", async () => {
     let under = 0;
     let most = 0;
-    const { usage, writes } = tracking({ intervalMs: 1 }, async () => {
+    const { usage, writes } = tracking({ intervalMs: 1, closeTimeoutMs: 60_000 }, async () => {
       most = Math.max(most, ++under);
       await sleep(3);
       under--;
@@ -219,7 +219,7 @@ describe("beside changes of state", () => {
         findById: slowly(memory.findById),
       };
       const manager = createKeyManager({ store, scopes, format });
-      const usage = toBeClosed(lastUsed(store, { intervalMs: 1 }));
+      const usage = toBeClosed(lastUsed(store, { intervalMs: 1, closeTimeoutMs: 60_000 }));
       const { key } = await manager.create({ ownerId: "acme", scopes: [] });
       const using = (async () => {
         for (let i = 1; i <= 10; i++) {

@@ -109,7 +109,7 @@ describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), fc.constantFrom(1, 3, 10_000), run),
       { numRuns: 150, endOnFailure: true },
     );
-  }, 120_000);
+  });
 
   test("times of keys go forward only, whatever order they come in", async () => {
     const { note, flush, store } = make();

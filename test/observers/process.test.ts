@@ -13,7 +13,7 @@ async function run(script: string, ...flags: string[]): Promise<string> {
   const head = `import { auditLog, lastUsed } from ${JSON.stringify(index)};
     const event = (more) => ({ ...${event}, ...more });\n`;
   const args = [...flags, "--import", "tsx", "--input-type=module", "--eval", head + script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 150_000 });
   return stdout;
 }
 
@@ -25,19 +25,19 @@ describe.each([
     ["answers", "{}"],
     ["fails", '{ throw new Error("down"); }'],
     ["hangs", "{ return new Promise(() => {}); }"],
-  ])("ends by itself, though its store %s", { timeout: 60_000 }, async (_, body) => {
+  ])("ends by itself, though its store %s", async (_, body) => {
     const began = performance.now();
     const printed = await run(`
-      const open = ${make}({ ${method}() ${body} }, { intervalMs: 60_000 });
+      const open = ${make}({ ${method}() ${body} }, { intervalMs: 600_000 });
       open.observer(event());
       const busy = ${make}({ ${method}() ${body} }, { intervalMs: 1, storeTimeoutMs: 600_000 });
       busy.observer(event());
       setTimeout(() => process.stdout.write("made"), 50);`);
     expect(printed).toBe("made");
-    expect(performance.now() - began).toBeLessThan(50_000);
+    expect(performance.now() - began).toBeLessThan(150_000);
   });
 
-  test("has written everything when it was closed, and ends", { timeout: 60_000 }, async () => {
+  test("has written everything when it was closed, and ends", async () => {
     const printed = await run(`
       let written = 0;
       const slow = (batch) => new Promise((done) => setTimeout(() => { written += batch.size ?? batch.length; done(); }, 20));
@@ -48,7 +48,7 @@ describe.each([
     expect(printed).toBe("3000");
   });
 
-  test("whose store hangs can be closed in bounded time", { timeout: 60_000 }, async () => {
+  test("whose store hangs can be closed in bounded time", async () => {
     const printed = await run(`
       const open = ${make}({ ${method}: () => new Promise(() => {}) }, { closeTimeoutMs: 200 });
       open.observer(event());
@@ -57,9 +57,7 @@ describe.each([
   });
 
   // Without bounds this is some hundred megabytes: of ids, or of the long texts that paths are cut from.
-  test("lives in little memory through a million keys and a store that hangs", {
-    timeout: 120_000,
-  }, async () => {
+  test("lives in little memory through a million keys and a store that hangs", async () => {
     const printed = await run(
       `
       const open = ${make}({ ${method}: () => new Promise(() => {}) }, { intervalMs: 1, storeTimeoutMs: 1 });

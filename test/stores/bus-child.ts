@@ -1,6 +1,7 @@
-// A process of its own for bus.test.ts: the kind of bus, its URL and channel, a file of keys and a secret are
-// its arguments. It verifies the secret again and again, answers lines of JSON, and ends by itself, with nothing
-// left open, after the first line that it is sent.
+// A process of its own for bus.test.ts: the kind of bus, its URL and channel, a file of keys, a secret and the
+// milliseconds of a heartbeat are its arguments. It verifies the secret again and again, answers a line of JSON
+// when the verdict or what observers were told has changed, and ends by itself, with nothing left open, after
+// the first line that it is sent.
 
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -11,7 +12,7 @@ import { busKindNamed } from "./bus-kinds.js";
 import { serviceOver } from "./service.js";
 import { drivers } from "./sqlite-drivers.js";
 
-const [kind, url = "", channel = "", file = "", secret = ""] = process.argv.slice(2);
+const [kind, url = "", channel = "", file = "", secret = "", heartbeat = ""] = process.argv.slice(2);
 const say = (line: unknown): void => {
   writeSync(1, `${JSON.stringify(line)}\n`);
 };
@@ -21,7 +22,8 @@ if (connection === undefined) throw new Error("there is no driver of SQLite");
 const open = await busKindNamed(kind).open(url, channel, "keybearer-child");
 const events: string[] = [];
 const observers = [({ type }: { readonly type: string }) => events.push(type)];
-const store = cachedStore(sqliteStore(connection), { bus: open.bus, ttl: "1h", observers });
+const options = { bus: open.bus, ttl: "1h", heartbeatMs: Number(heartbeat), observers } as const;
+const store = cachedStore(sqliteStore(connection), options);
 const { verify } = serviceOver(store);
 await store.ready();
 
@@ -33,13 +35,15 @@ createInterface({ input: process.stdin }).once("line", () => {
 
 let accepted: bigint | undefined;
 let verdict: boolean | undefined;
+let told = 0;
 while (running) {
   for (let i = 0; i < 20; i++) {
     const began = process.hrtime.bigint();
     const { ok } = await verify(secret);
     if (ok) accepted = began;
-    if (ok !== verdict) say({ ok, accepted: String(accepted), events });
+    if (ok !== verdict || events.length !== told) say({ ok, accepted: String(accepted), events });
     verdict = ok;
+    told = events.length;
   }
   await turn();
 }

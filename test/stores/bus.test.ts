@@ -28,11 +28,19 @@ import { drivers } from "./sqlite-drivers.js";
 
 const servers = inject("servers");
 const CHILD = fileURLToPath(new URL("bus-child.ts", import.meta.url));
-const PATIENT = { timeout: 15_000, interval: 5 };
+const PATIENT = { timeout: 60_000, interval: 5 };
+// A lease of six seconds, in which a busy machine has got round to everybody.
+const STEADY = { heartbeatMs: 2_000 };
 
 const closing: (() => unknown)[] = [];
 
+/** Heartbeats come when the test says so; connections, and the time limits of clients, go on as they do. */
+function holdHeartbeats(): void {
+  vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] });
+}
+
 afterEach(async () => {
+  vi.useRealTimers();
   for (const close of closing.splice(0).reverse()) await close();
 });
 
@@ -62,7 +70,7 @@ for (const kind of busKinds) {
     ) => {
       const { bus } = await open(channel, label, at);
       const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
-      const made = observed(remote, { bus, ttl: "1h", heartbeatMs: 300, ...options });
+      const made = observed(remote, { bus, ttl: "1h", ...STEADY, ...options });
       closing.push(made.store.close);
       await made.store.ready();
       return made;
@@ -167,14 +175,14 @@ for (const kind of busKinds) {
     });
 
     test("a connection that is dead without being closed: bypassed within three heartbeats", async () => {
+      holdHeartbeats();
       const all = await two("keybearer-test");
       const { proxy, here, there, key } = all;
       proxy.stall();
       await revoked(here.store, key); // its news does not arrive
-      await vi.waitFor(async () => {
-        expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
-      }, PATIENT);
-      await vi.waitFor(() => expect(there.types()).toEqual(["cache.bypassed"]), PATIENT);
+      await vi.advanceTimersByTimeAsync(3 * STEADY.heartbeatMs);
+      expect(there.types()).toEqual(["cache.bypassed"]);
+      expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
       await sleep(500);
       expect(await knows(there.store, key.hash)).toBe(false);
       proxy.heal();
@@ -193,7 +201,7 @@ for (const kind of busKinds) {
         expect(
           await there.store.update(key.id, current?.version ?? 0, { name: hindrance }, auditFor(key)),
         ).toBe(true);
-        expect(performance.now() - began).toBeLessThan(5_000);
+        expect(performance.now() - began).toBeLessThan(15_000);
         await vi.waitFor(() => expect(there.types()).toContain("background.failed"), PATIENT);
         proxy.heal();
         await vi.waitFor(async () => {
@@ -211,8 +219,9 @@ for (const kind of busKinds) {
       await store.ready();
       if (kind.server === "redis") expect(opened.listeners()).toBeGreaterThan(before);
       await store.close();
-      expect(opened.listeners()).toBe(before);
-      if (kind.server === "postgres") expect(await kind.kill(url, label)).toBe(0);
+      // Closing waits for a second at most, and the server may take a moment to see that a connection is gone.
+      await vi.waitFor(() => expect(opened.listeners()).toBe(before), PATIENT);
+      if (kind.server === "postgres") await vi.waitFor(() => expectNone(url, label), PATIENT);
     });
 
     test("closing during an outage ends, and what happens afterwards harms nobody", async () => {
@@ -245,7 +254,7 @@ for (const kind of busKinds) {
     describe("between processes", () => {
       const driver = drivers.find(({ available }) => available);
 
-      const start = async () => {
+      const start = async (heartbeatMs: number) => {
         const directory = mkdtempSync(join(tmpdir(), "keybearer-"));
         closing.push(() => rmSync(directory, { recursive: true }));
         const file = join(directory, "keys.db");
@@ -263,8 +272,8 @@ for (const kind of busKinds) {
         const { manager } = serviceOver(store);
         const input = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" };
         const { secret, key } = await manager.create(input);
-        const args = ["--no-warnings", "--import", "tsx", CHILD, kind.name, url, channel, file, secret];
-        const child = spawn(process.execPath, args);
+        const given = [kind.name, url, channel, file, secret, `${heartbeatMs}`];
+        const child = spawn(process.execPath, ["--no-warnings", "--import", "tsx", CHILD, ...given]);
         closing.push(() => child.kill("SIGKILL"));
         return { manager, key, child, next: linesOf(child) };
       };
@@ -272,7 +281,7 @@ for (const kind of busKinds) {
       test.skipIf(driver === undefined)(
         "a revoked key is refused at once, and a process that ends leaves nothing open",
         async () => {
-          const { manager, key, child, next } = await start();
+          const { manager, key, child, next } = await start(60_000);
           expect(await next()).toMatchObject({ ok: true });
           await sleep(100);
           await manager.revoke(key.id);
@@ -282,16 +291,15 @@ for (const kind of busKinds) {
           const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
           expect(code).toBe(0);
         },
-        60_000,
       );
 
-      test.skipIf(driver === undefined).each<[string, number, readonly string[]]>([
-        ["a moment, within which its lease holds,", 1_000, []],
-        ["longer than three heartbeats", 3_500, ["cache.bypassed", "cache.resumed"]],
+      test.skipIf(driver === undefined).each<[string, number, number, readonly string[]]>([
+        ["a moment, within which its lease holds,", 60_000, 1_000, []],
+        ["longer than three heartbeats", 1_500, 5_000, ["cache.bypassed", "cache.resumed"]],
       ])(
         "a process that was stopped for %s accepts nothing that was revoked meanwhile",
-        async (_, pause, events) => {
-          const { manager, key, child, next } = await start();
+        async (_, heartbeatMs, pause, events) => {
+          const { manager, key, child, next } = await start(heartbeatMs);
           expect(await next()).toMatchObject({ ok: true });
           await sleep(100);
           child.kill("SIGSTOP");
@@ -299,16 +307,16 @@ for (const kind of busKinds) {
           const revokedAt = process.hrtime.bigint();
           await sleep(pause);
           child.kill("SIGCONT");
-          const { ok, accepted } = await next();
+          const { ok, accepted, ...told } = await next();
           expect(ok).toBe(false);
           expect(BigInt(accepted)).toBeLessThan(revokedAt);
+          while (told.events.length < events.length) told.events = (await next()).events;
           await sleep(300);
           child.stdin.write("end\n");
           const last = await next();
           expect(last).toMatchObject({ ok: false, accepted });
           expect(last.events).toEqual(events);
         },
-        60_000,
       );
     });
   });
@@ -325,6 +333,16 @@ function linesOf(child: ChildProcessWithoutNullStreams): () => Promise<ReturnTyp
     if (done) throw new Error(complaint || "the process has ended");
     return JSON.parse(value);
   };
+}
+
+async function expectNone(connectionString: string, label: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const { rows } = await client.query("select pid from pg_stat_activity where application_name = $1", [
+    label,
+  ]);
+  await client.end();
+  expect(rows).toEqual([]);
 }
 
 function auditFor({ id, ownerId }: KeyRecord) {
@@ -430,7 +448,6 @@ describe.skipIf(servers.redisCluster === undefined)("redisBus over single nodes 
       const one = observed(inner, {
         bus: redisBus({ publisher, subscriber, channel }),
         ttl: "1h",
-        heartbeatMs: 300,
       });
       closing.push(one.store.close);
       await one.store.ready();
@@ -490,7 +507,7 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
       () => subscriber.disconnect(),
     );
     const bus = redisBus({ publisher, subscriber, channel: channel() });
-    const { store, types } = observed(memoryStore(), { bus, heartbeatMs: 300 });
+    const { store, types } = observed(memoryStore(), { bus, ...STEADY });
     closing.push(store.close);
     await store.ready();
     expect(await busKinds[1]?.kill(url, options.connectionName)).toBe(1);
@@ -524,28 +541,44 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
     const { subscriber, end } = await open(through(url, proxy.port));
     closing.push(end);
     const bus = redisBus({ publisher, subscriber, channel: channel() });
-    const { store, types } = observed(memoryStore(), { bus, heartbeatMs: 300 });
+    holdHeartbeats();
+    const { store, types } = observed(memoryStore(), { bus });
     closing.push(store.close);
     await store.ready();
-    await sleep(4_000); // more than ten heartbeats, all of which come back
+    let hear = () => {};
+    closing.push(
+      await bus.subscribe(
+        () => hear(),
+        () => {},
+      ),
+    );
+    // More than ten heartbeats, all of which come back.
+    for (let beat = 0; beat < 12; beat++) {
+      const heard = new Promise<void>((resolve) => {
+        hear = resolve;
+      });
+      await vi.advanceTimersByTimeAsync(1_000);
+      await heard;
+    }
     expect(types()).toEqual([]);
     proxy.stall();
     proxy.abandon();
+    await vi.advanceTimersByTimeAsync(10_000);
     await vi.waitFor(() => expect(types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
   });
 
   test("a client that is closed for good leaves the cache bypassed, and the process up", async () => {
+    holdHeartbeats();
     const [publisher, subscriber] = [createClient({ url }), createClient({ url })];
     await Promise.all([publisher.connect(), subscriber.connect()]);
     const { store, types } = observed(memoryStore(), {
       bus: redisBus({ publisher, subscriber, channel: channel() }),
-      heartbeatMs: 20,
     });
     await store.ready();
     subscriber.destroy();
     expect(types()).toEqual(["cache.bypassed"]);
     publisher.destroy();
-    await sleep(100);
+    await vi.advanceTimersByTimeAsync(15_000);
     await store.close();
     expect(types()).toEqual(["cache.bypassed"]);
   });
@@ -597,11 +630,13 @@ describe.skipIf(servers.postgres === undefined)("postgresBus and its connections
       return client;
     };
     const bus = postgresBus({ connect, channel: channel() });
-    const { store, types } = observed(memoryStore(), { bus, heartbeatMs: 300 });
+    holdHeartbeats();
+    const { store, types } = observed(memoryStore(), { bus });
     closing.push(store.close);
     await store.ready();
     proxy.stall();
     proxy.abandon();
+    await vi.advanceTimersByTimeAsync(3_000);
     await vi.waitFor(() => expect(types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
   });
 

@@ -15,7 +15,7 @@ for (const { name: title, missing, sharedLookups = false, create, drop } of allB
         },
       };
     };
-    for (const { name, run } of keyStoreContract(fresh, { sharedLookups })) test(name, run, 60_000);
+    for (const { name, run } of keyStoreContract(fresh, { sharedLookups })) test(name, run);
   });
 }
 

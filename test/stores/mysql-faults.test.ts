@@ -142,7 +142,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2, when things go wrong", () =
       const key = await inserted(store, fullKey());
       wire.cutAfter("\x03commit"); // the byte of a statement that goes as text, and the statement
       await expect(write(store, key)).rejects.toThrow(StoreError);
-      await expect.poll(() => everyEntry(store, { keyId: key.id })).toHaveLength(2);
+      await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 60_000 }).toHaveLength(2);
       expect(await store.findById(key.id)).not.toEqual(key);
       await pool.end();
     });
@@ -197,7 +197,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2, when things go wrong", () =
         expect((await host.query(`select version from ${name}_migrations`))[0]).toEqual([{ version: 1 }]);
         await host.query(droppingTables(name));
       }
-    }, 60_000);
+    });
 
     test("go on from wherever a process has ended", async () => {
       const name = `${table}_ended`;
@@ -226,7 +226,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2, when things go wrong", () =
         await host.query(droppingTables(name));
       }
       await host.query(droppingTables(name));
-    }, 120_000);
+    });
 
     test("wait for the one that runs, and give its lock back", async () => {
       const name = `${table}_locked`;
@@ -354,7 +354,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2, when things go wrong", () =
       return { store };
     };
     for (const { name, run } of keyStoreContract(create)) {
-      if (/concurrent|among|replac|removal/.test(name)) test(name, run, 60_000);
+      if (/concurrent|among|replac|removal/.test(name)) test(name, run);
     }
   });
 });

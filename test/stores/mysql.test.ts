@@ -106,7 +106,7 @@ describe.skipIf(skip)("mysqlStore over mysql2, its statements", () => {
       store: mysqlStore(recorded, { table }),
       scopes,
       format,
-      storeTimeoutMs: 5_000,
+      storeTimeoutMs: 30_000,
     });
     for (const many of [40, 33, 64]) {
       const answers = await Promise.all(
@@ -243,7 +243,7 @@ describe.skipIf(skip)("mysqlStore over mysql2, where cut texts are no error", ()
     };
   };
   for (const { name, run } of keyStoreContract(create)) {
-    if (/quotes|exactly|invalid date|exists is refused/.test(name)) test(name, run, 60_000);
+    if (/quotes|exactly|invalid date|exists is refused/.test(name)) test(name, run);
   }
 });
 

@@ -158,7 +158,7 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       const key = await inserted(store, fullKey());
       wire.cutAfter("insert into");
       await expect(write(store, key)).rejects.toThrow(StoreError);
-      await expect.poll(() => everyEntry(store, { keyId: key.id })).toHaveLength(2);
+      await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 60_000 }).toHaveLength(2);
       expect(await store.findById(key.id)).not.toEqual(key);
     });
   });
@@ -267,7 +267,7 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     const store = postgresStore(pooled({ max: 1 }), { table });
     const [a, b] = [await inserted(store), await inserted(store)];
     const blocker = await host.connect();
-    await blocker.query("set deadlock_timeout = '60s'");
+    await blocker.query("set deadlock_timeout = '600s'");
     await blocker.query("begin");
     await blocker.query(`update ${table} set name = 'host' where id = $1`, [b.id]);
     // Has locked a, and waits for b.
@@ -288,7 +288,7 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
 
   test("touches of the same keys in every order do not wait for each other", async () => {
     // Who waits for a deadlock to be found waits longer than this test may take.
-    const store = postgresStore(pooled({ options: "-c deadlock_timeout=60s" }), { table });
+    const store = postgresStore(pooled({ options: "-c deadlock_timeout=600s" }), { table });
     const keys = await Promise.all(Array.from({ length: 60 }, () => inserted(store)));
     await Promise.all(
       Array.from({ length: 60 }, (_, turn) => {
@@ -337,7 +337,7 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       };
     };
     for (const { name, run } of keyStoreContract(create)) {
-      if (/concurrent|among|replac|migrat|pages/.test(name)) test(name, run, 60_000);
+      if (/concurrent|among|replac|migrat|pages/.test(name)) test(name, run);
     }
 
     test("four that migrate at once all succeed", async () => {

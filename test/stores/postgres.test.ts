@@ -190,7 +190,7 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
       store: postgresStore(recorded, { table }),
       scopes,
       format,
-      storeTimeoutMs: 5_000,
+      storeTimeoutMs: 30_000,
     });
     const answers = await Promise.all(
       Array.from({ length: 40 }, () =>

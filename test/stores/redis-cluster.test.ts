@@ -101,6 +101,6 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
       expect((await store.auditTrail(ANYTHING)).items).toHaveLength(entries);
       await attempt("after");
       expect([...names.values()].filter((name) => name === "after")).toHaveLength(3);
-    }, 120_000);
+    });
   });
 }

@@ -193,18 +193,19 @@ for (const [name, open] of CLIENTS) {
         const { secret } = await serviceOver(store).manager.create(CREATE);
         const headers = { authorization: `Bearer ${secret}` };
         const verifier = createVerifier({ store, scopes, format, storeTimeoutMs: 100 });
-        expect((await verifier.verify({ headers })).ok).toBe(true);
+        // So little time may be too little on a busy machine, once.
+        const passes = () =>
+          verifier.verify({ headers }).then(
+            ({ ok }) => ok,
+            () => false,
+          );
+        await until(passes);
         await server.kill();
         for (let attempt = 0; attempt < 3; attempt++) {
           await expect(verifier.verify({ headers })).rejects.toThrow(StoreError);
         }
         await server.start();
-        await until(() =>
-          verifier.verify({ headers }).then(
-            ({ ok }) => ok,
-            () => false,
-          ),
-        );
+        await until(passes);
       });
 
       test("a client that keeps nothing back fails at once, and says of what kind the failure is", async () => {
@@ -269,7 +270,7 @@ for (const [name, open] of CLIENTS) {
         }
         told = rotated.length;
       }
-    }, 60_000);
+    });
 
     const alive = async (store: RedisKeyStore): Promise<boolean> => {
       try {

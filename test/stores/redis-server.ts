@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
+const ATTEMPTS = 3;
 
 /** A Redis of a test's own, on loopback: it may be filled up, blocked and killed. */
 export interface RedisServer {
@@ -22,14 +23,30 @@ export interface RedisServer {
 
 /** Starts a Redis on a free port. It keeps nothing, unless the options say so. */
 export async function startRedis(...options: string[]): Promise<RedisServer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error; // else somebody may have taken the port meanwhile
+    }
+  }
+}
+
+async function startOnce(options: readonly string[]): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), "keybearer-redis-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
     const fixed = ["--bind", "127.0.0.1", "--port", `${port}`, "--dir", directory, "--save", ""];
-    child = spawn(process.env.REDIS_SERVER ?? "redis-server", [...fixed, ...options], { stdio: "ignore" });
-    await until(() => answers(port));
+    const started = spawn(process.env.REDIS_SERVER ?? "redis-server", [...fixed, ...options], {
+      stdio: "ignore",
+    });
+    child = started;
+    await until(async () => {
+      if (started.exitCode !== null) throw new Error(`redis-server ended with ${started.exitCode}`);
+      return answers(port);
+    });
   };
   const kill = async (): Promise<void> => {
     child?.kill("SIGKILL");

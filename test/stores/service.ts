@@ -18,7 +18,7 @@ export function serviceOver(store: ManagedKeyStore, clock: () => Date = () => ne
   const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": {} });
   const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
   const manager = createKeyManager({ store, scopes, format, clock });
-  const verifier = createVerifier({ store, scopes, format, clock, storeTimeoutMs: 5_000 });
+  const verifier = createVerifier({ store, scopes, format, clock, storeTimeoutMs: 30_000 });
   return {
     manager,
     verify: (secret, remoteAddress = "192.0.2.7") =>
