@@ -14,7 +14,7 @@ import type { Proof } from "./proof.js";
 
 /** What a token grants: of one that is bound to a key, what the key still grants. */
 export function holderOf({ subject }: Proof, key: KeyRecord | undefined, scopes: Scopes): Holder {
-  if (key === undefined) return { ...subject, isKey: false };
+  if (key === undefined) return subject;
   const granted = subject.scopes.filter((name) => scopes.holds(key.scopes, name));
   return { ...subject, scopes: granted, isKey: subject.id === key.id };
 }

@@ -20,6 +20,8 @@ export interface Subject {
   readonly ownerId: string;
   readonly environment: string | undefined;
   readonly scopes: readonly string[];
+  /** No key stands behind it, as far as the token alone can tell. */
+  readonly isKey: false;
 }
 
 /** The key that a token was made of. */
@@ -48,6 +50,7 @@ export function subjectOf(claims: JwtClaims, isBound: boolean, said: JwtSubject)
     ownerId: ownerId ?? own(claims, isBound ? "owner_id" : "sub"),
     environment: environment ?? (isBound ? (own(claims, "environment") ?? undefined) : undefined),
     scopes: scopes ?? scopesOf(claims),
+    isKey: false as const,
   };
   return isSubject(subject)
     ? Object.freeze({ ...subject, scopes: Object.freeze([...subject.scopes]) })
@@ -71,7 +74,9 @@ function readSaid(said: JwtSubject): JwtSubject {
   return { id, ownerId, environment, scopes };
 }
 
-function isSubject(value: { readonly [Member in keyof Subject]: unknown }): value is Subject {
+function isSubject<T extends { readonly [Member in keyof JwtSubject]-?: unknown }>(
+  value: T,
+): value is T & Omit<Subject, "isKey"> {
   const { id, ownerId, environment, scopes } = value;
   return (
     isText(id) &&
