@@ -1,0 +1,75 @@
+import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import { describe, expectTypeOf, test } from "vitest";
+import { expressAuth } from "../../src/adapters/express.js";
+import { type ApiKey, defineScopes, type Principal, type Verifier } from "../../src/index.js";
+import {
+  anyVerifier,
+  createJwtVerifier,
+  type JwtClaims,
+  type JwtVerifierOptions,
+} from "../../src/jwt/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import { type Scope, verifier } from "./fixtures.js";
+
+const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": { implies: ["vehicles:read"] } });
+const given = { issuer: "i", audience: "a", algorithms: ["RS256"], scopes };
+declare const set: JSONWebKeySet;
+declare const getKey: JWTVerifyGetKey;
+
+describe("createJwtVerifier", () => {
+  test("is a verifier of its scopes", () => {
+    const jwt = createJwtVerifier({ ...given, jwks: "https://a.example/jwks" });
+    expectTypeOf(jwt).toEqualTypeOf<Verifier<Scope>>();
+    expressAuth(jwt)("vehicles:read");
+    // @ts-expect-error a typo
+    expressAuth(jwt)("vehicles:raed");
+  });
+
+  test("takes keys in many forms", () => {
+    for (const jwks of ["https://a.example", new URL("https://a.example"), set, getKey])
+      createJwtVerifier({ ...given, jwks });
+    createJwtVerifier({ ...given, key: new Uint8Array(32) });
+    createJwtVerifier({ ...given, key: { kty: "oct", k: "" } });
+    // @ts-expect-error no key
+    createJwtVerifier({ ...given, key: 7 });
+    // @ts-expect-error issuer is missing
+    createJwtVerifier({ audience: "a", algorithms: ["RS256"], scopes });
+    // @ts-expect-error a tolerance needs a unit
+    createJwtVerifier({ ...given, clockTolerance: "5" });
+    // @ts-expect-error an option that came out empty
+    createJwtVerifier({ ...given, keyStore: undefined });
+  });
+
+  test("its functions are told the claims", () => {
+    const options: Partial<JwtVerifierOptions<Scope>> = {
+      keyStore: memoryStore(),
+      keyTtl: "5s",
+      isRevoked: async ({ jti }) => jti === "x",
+      principal(claims) {
+        expectTypeOf(claims).toEqualTypeOf<JwtClaims>();
+        expectTypeOf(claims.exp).toEqualTypeOf<number>();
+        expectTypeOf(claims.company).toEqualTypeOf<unknown>();
+        // @ts-expect-error claims are not to be changed
+        claims.exp = 1;
+        return claims.iss === "i" ? { ownerId: "o" } : undefined;
+      },
+    };
+    void options;
+    // @ts-expect-error a misspelt member
+    createJwtVerifier({ ...given, principal: () => ({ owner: "o" }) });
+  });
+});
+
+describe("anyVerifier", () => {
+  test("is a verifier of the same scopes", async () => {
+    const any = anyVerifier(verifier, createJwtVerifier({ ...given, jwks: set }));
+    expectTypeOf(any).toEqualTypeOf<Verifier<Scope>>();
+    const result = await any.verify({ headers: {} });
+    if (result.ok) {
+      expectTypeOf(result.principal).toEqualTypeOf<Principal<Scope>>();
+      expectTypeOf(result.principal.key).toEqualTypeOf<ApiKey | undefined>();
+    }
+    // @ts-expect-error not a verifier
+    anyVerifier(verifier, {});
+  });
+});
