@@ -13,7 +13,7 @@ import { listOf, one } from "./page.js";
 import { BUNDLES, listScopes } from "./scopes.js";
 
 /** The inspections API in Hono. */
-export function createApp({ verifier, admins, management, flushAudit }: Keys) {
+export function createApp({ verifier, admins, management, flush }: Keys) {
   const app = new Hono<{ Bindings: HttpBindings }>();
   const fleets = createFleets();
   const auth = honoAuth(verifier, { errorBody });
@@ -62,12 +62,11 @@ export function createApp({ verifier, admins, management, flushAudit }: Keys) {
     const request = new Request(url, { method: "POST", headers: raw.headers, body: expanded });
     return management(request, connection(c.env));
   });
-  app.get("/api-keys/:id/audit", async (c) => {
-    await flushAudit(); // the trail shows what has been answered
-    return management(c.req.raw, connection(c.env));
-  });
   for (const path of ["/api-keys", "/api-keys/*", "/me", "/openapi.json"]) {
-    app.all(path, (c) => management(c.req.raw, connection(c.env)));
+    app.all(path, async (c) => {
+      await flush(); // what has been answered is in the trail, and in the last use of a key
+      return management(c.req.raw, connection(c.env));
+    });
   }
 
   const fail = (error: unknown, c: Context) => {

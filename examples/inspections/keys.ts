@@ -16,8 +16,8 @@ export interface Keys {
   readonly manager: KeyManager<InspectionScope>;
   /** `/api-keys`. Its update has no scopes: they are fixed when a key is created. */
   readonly management: RequestHandler;
-  /** Writes the calls of routes with an `audit` scope to the trail that have been waiting for it. */
-  flushAudit(): Promise<void>;
+  /** Writes down what is waiting to be: calls of routes with an `audit` scope, and last uses. */
+  flush(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export function createKeys(identity: IdentityProvider): Keys {
   const store = memoryStore();
   // insp_ and 64 hex digits, without a checksum
   const format = keyFormat({ prefix: "insp", alphabet: "hex", length: 64, checksum: false });
-  const usage = lastUsed(store, { intervalMs: 1_000, onError: console.error });
+  const usage = lastUsed(store, { onError: console.error });
   const audit = auditLog(store, { onError: console.error });
 
   const verifier = createVerifier({
@@ -61,7 +61,10 @@ export function createKeys(identity: IdentityProvider): Keys {
     admins,
     manager,
     management,
-    flushAudit: () => audit.flush(),
+    async flush() {
+      await audit.flush();
+      await usage.flush();
+    },
     async close() {
       await audit.close();
       await usage.close();

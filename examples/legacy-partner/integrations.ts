@@ -30,7 +30,8 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
   const rows = new Map<string, Row>();
 
   const find = (company: Company, match: (row: Row) => boolean): Row => {
-    const row = [...rows.values()].find((row) => row.company === company && !row.isDeleted && match(row));
+    const found = [...rows.values()].filter((row) => row.company === company && !row.isDeleted && match(row));
+    const row = found.find(({ active }) => active) ?? found[0];
     if (row === undefined) throw noIntegration();
     return row;
   };

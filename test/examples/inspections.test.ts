@@ -361,6 +361,7 @@ describe("keys", () => {
   it("show themselves at /me", async () => {
     const { body } = await send("GET", "/me", { bearer: readKey });
     expect(body).toMatchObject({ name: "Dashboard", scopes: ["vehicles:read", "inspections:read"] });
+    expect(body.lastUsedAt).toEqual(expect.any(String));
     expect(body).not.toHaveProperty("ipAllowlist");
   });
 

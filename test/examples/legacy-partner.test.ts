@@ -1,4 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  type MockInstance,
+  vi,
+} from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/legacy-partner/main.js";
 import { ask, type Sent } from "./ask.js";
@@ -9,6 +19,7 @@ let running: RunningExample;
 let url: string;
 let admin: string;
 let other: string;
+let printed: MockInstance[];
 
 beforeAll(async () => {
   running = await start({ port: 0, log: (line) => log.push(line) });
@@ -18,6 +29,13 @@ beforeAll(async () => {
   other = otherJwt as string;
 });
 afterAll(() => running.close());
+beforeEach(() => {
+  printed = (["log", "warn", "error", "info"] as const).map((name) => vi.spyOn(console, name));
+});
+afterEach(() => {
+  for (const spy of printed) expect(spy).not.toHaveBeenCalled();
+  vi.restoreAllMocks();
+});
 
 const send = (method: string, path: string, request?: Sent) => ask(url + path, method, request);
 
@@ -194,6 +212,7 @@ describe("integrations", () => {
     expect((await send("POST", "/token", { json: { clientKey: made.clientKey } })).status).toBe(401);
     const second = await integrate(admin, 7, [6]);
     expect((await put({ id: made.id, active: true })).status).toBe(409);
+    expect((await put({ integrator: 7, allowedData: [6] })).body.id).toBe(second.id);
     await remove(admin, second);
     expect((await put({ id: made.id, active: true })).body.active).toBe(true);
     expect(await tokenOf(made.clientKey)).toEqual(expect.any(String));
