@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { faultsOf } from "../faults.js";
 import { ApiError, notJson } from "./failure.js";
 
 const says = (problem: string) => ({
@@ -62,12 +63,7 @@ export type NewInspection = z.infer<typeof newInspection>;
 export async function readBody<T>(schema: z.ZodType<T>, request: Request): Promise<T> {
   const result = schema.safeParse(await readJson(request));
   if (result.success) return result.data;
-  const faults = result.error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? issue.keys.map((path) => ({ path, message: "is not a known member" }))
-      : [{ path: issue.path.join("."), message: issue.message }],
-  );
-  throw new ApiError(400, "invalid_body", "The body is not valid.", faults);
+  throw new ApiError(400, "invalid_body", "The body is not valid.", faultsOf(result.error));
 }
 
 /** @throws ApiError 400 or 415 */

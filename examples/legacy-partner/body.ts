@@ -1,5 +1,6 @@
 import type { Context } from "koa";
 import { z } from "zod";
+import { faultsOf } from "../faults.js";
 import { ApiError } from "./failure.js";
 import { INTEGRATORS, MODULES } from "./partners.js";
 
@@ -47,7 +48,11 @@ export const integrationChange = z
 
 /** The query of GET. */
 export const integrationFilter = z.object({
-  active: z.enum(["true", "false"], "must be true or false").optional(),
+  active: z
+    .string("must be given once")
+    .toLowerCase()
+    .pipe(z.enum(["true", "false"], "must be true or false"))
+    .optional(),
   integrator: z
     .string("must be given once")
     .regex(/^[0-7]$/, `must be a number from 0 to ${INTEGRATORS.length - 1}`)
@@ -58,12 +63,7 @@ export const integrationFilter = z.object({
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? issue.keys.map((path) => ({ path, message: "is not a known member" }))
-      : [{ path: issue.path.join("."), message: issue.message }],
-  );
-  throw new ApiError(400, "invalid_request", "The request is not valid.", errors);
+  throw new ApiError(400, "invalid_request", "The request is not valid.", faultsOf(result.error));
 }
 
 /** @throws ApiError 400, 413 or 415 */

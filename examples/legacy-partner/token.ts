@@ -9,8 +9,6 @@ import type { PartnerScope } from "./partners.js";
 /** The error codes of RFC 6749, 5.2, for clients that know those. */
 const OAUTH: Readonly<Record<number, string>> = { 401: "invalid_client", 503: "temporarily_unavailable" };
 
-const exchangeRequest = z.strictObject({ clientKey: z.string("must be text") }, "must be a JSON object");
-
 /**
  * A partner gives its ClientKey and gets a token: as Bearer, as `{ "clientKey" }`, or as the form of RFC 6749, 4.4,
  * where it is the `client_secret`. Whichever way it came, the token service sees it as Bearer.
@@ -36,7 +34,7 @@ export async function exchange(tokens: TokenService<PartnerScope>, ctx: Context)
     const body = { error, error_description: message, code, message, requestId };
     const refusal = toHttpRefusal(result.error, requestId, undefined, body);
     ctx.status = refusal.status;
-    ctx.body = body;
+    ctx.body = refusal.body;
     ctx.set(refusal.headers);
     return;
   }
@@ -53,24 +51,28 @@ export async function exchange(tokens: TokenService<PartnerScope>, ctx: Context)
   };
 }
 
-async function readRequest(ctx: Context): Promise<{ clientKey?: string; scope?: string }> {
-  if (ctx.is("application/x-www-form-urlencoded")) return readForm(await readText(ctx));
-  if (ctx.is("application/json")) return check(exchangeRequest, await readJson(ctx));
-  return {}; // the ClientKey is in the header, or nowhere
-}
+/** The names that clients have for the ClientKey; the last is also sent beside the others, for what it is. */
+const NAMES = ["clientKey", "ClientKey", "client_key", "client_secret", "client_id"];
 
-function readForm(text: string): { clientKey?: string; scope?: string } {
-  const form = new URLSearchParams(text);
-  if (new Set(form.keys()).size < form.size) throw invalid("A parameter is repeated.");
-  const grant = form.get("grant_type");
-  if (grant !== null && grant !== "client_credentials") {
+/** What is in the body; nothing when there is none, and the ClientKey is in the header. */
+async function readRequest(ctx: Context): Promise<{ clientKey?: string; scope?: string }> {
+  const members = check(texts, await readMembers(ctx));
+  const { grant_type: grant = "client_credentials", scope } = members;
+  if (grant !== "client_credentials") {
     throw new ApiError(400, "unsupported_grant_type", "The grant_type must be client_credentials.");
   }
-  const clientKey = form.get("client_secret") ?? form.get("clientKey") ?? form.get("client_id");
-  const scope = form.get("scope");
-  return { ...(clientKey !== null && { clientKey }), ...(scope && { scope }) };
+  const clientKey = NAMES.map((name) => members[name]).find((value) => value !== undefined);
+  return { ...(clientKey !== undefined && { clientKey }), ...(scope && { scope }) };
 }
 
-function invalid(message: string): ApiError {
-  return new ApiError(400, "invalid_request", message);
+const texts = z.record(z.string(), z.string("must be text"), "must be a JSON object");
+
+async function readMembers(ctx: Context): Promise<unknown> {
+  if (ctx.is("application/json")) return readJson(ctx);
+  if (!ctx.is("application/x-www-form-urlencoded")) return {};
+  const form = new URLSearchParams(await readText(ctx));
+  if (new Set(form.keys()).size < form.size) {
+    throw new ApiError(400, "invalid_request", "A parameter is repeated.");
+  }
+  return Object.fromEntries(form);
 }

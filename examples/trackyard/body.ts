@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { faultsOf } from "../faults.js";
 import { ApiError } from "./failure.js";
 
 const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
@@ -33,10 +34,5 @@ export const downloadRequest = z
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? issue.keys.map((path) => ({ path, message: "is not a known member" }))
-      : [{ path: issue.path.join("."), message: issue.message }],
-  );
-  throw new ApiError(400, "invalid_parameters", "The request is not valid.", errors);
+  throw new ApiError(400, "invalid_parameters", "The request is not valid.", faultsOf(result.error));
 }

@@ -1,11 +1,5 @@
 import { STATUS_CODES } from "node:http";
-
-/** One thing that is wrong with a request. */
-export interface Fault {
-  /** The member, or "" for the body as a whole. */
-  readonly path: string;
-  readonly message: string;
-}
+import type { Fault } from "../faults.js";
 
 /** What this API refuses itself, after the key was accepted. */
 export class ApiError extends Error {

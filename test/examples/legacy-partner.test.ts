@@ -86,6 +86,7 @@ describe("integrations", () => {
     const ids = async (query: string, jwt = admin) =>
       (await send("GET", `/Integration${query}`, { bearer: jwt })).body.map(({ id }: { id: string }) => id);
     expect(await ids("?active=true")).toEqual([one.id]);
+    expect(await ids("?active=True&other=1")).toEqual([one.id]);
     expect(await ids("?active=false")).toContain(two.id);
     expect(await ids("")).toEqual(expect.arrayContaining([one.id, two.id]));
     expect(await ids("?active=true&integrator=1")).toEqual([]);
@@ -158,7 +159,7 @@ describe("integrations", () => {
     expect(body.errors).toEqual(
       expect.arrayContaining([
         { path: "integrator", message: "must be a whole number from 0 to 7" },
-        { path: "allowedData.1", message: "must be a whole number from 6 to 8" },
+        { path: "allowedData[1]", message: "must be a whole number from 6 to 8" },
         { path: "company", message: "is not a known member" },
       ]),
     );
@@ -257,6 +258,8 @@ describe("a ClientKey", () => {
       { form: { grant_type: "client_credentials", client_id: made.id, client_secret: clientKey } },
       { form: { grant_type: "client_credentials", client_secret: clientKey } },
       { form: { clientKey } },
+      { json: { ClientKey: clientKey } },
+      { json: { grant_type: "client_credentials", client_id: made.id, client_secret: clientKey } },
       { bearer: clientKey, form: { grant_type: "client_credentials" } },
     ];
     for (const way of ways) {
@@ -290,7 +293,8 @@ describe("a ClientKey", () => {
     ["one that is none", { json: { clientKey: "x" } }, 401, "invalid_key"],
     ["one with a line break", { json: { clientKey: "a\r\nX: y" } }, 401, "malformed_credential"],
     ["nothing", {}, 401, "missing_credential"],
-    ["an empty object", { json: {} }, 400, "invalid_request"],
+    ["an empty object", { json: {} }, 401, "missing_credential"],
+    ["a list", { json: [] }, 400, "invalid_request"],
     ["a number", { json: { clientKey: 1 } }, 400, "invalid_request"],
     ["broken JSON", { raw: "{" }, 400, "invalid_request"],
     [

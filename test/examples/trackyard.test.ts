@@ -10,6 +10,7 @@ import {
   vi,
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
+import { createAccounts } from "../../examples/trackyard/accounts.js";
 import { start } from "../../examples/trackyard/main.js";
 import { ask, type Sent } from "./ask.js";
 
@@ -341,6 +342,17 @@ describe("usage", () => {
     expect(await usage(c.testKey)).toMatchObject({ environment: "test", total_count: test.total_count + 1 });
     expect((await usage(c.otherKey)).total_count).toBe(other.total_count + 1);
     expect((await send("GET", "/usage?limit=1000", { bearer: c.key })).status).toBe(400);
+  });
+});
+
+describe("credits", () => {
+  it("are spent, until there are none", () => {
+    const accounts = createAccounts();
+    for (let left = 499; left >= 0; left--) expect(accounts.spend("hobby")).toBe(left);
+    expect(() => accounts.spend("hobby")).toThrow(
+      expect.objectContaining({ status: 402, code: "out_of_credits" }),
+    );
+    expect(accounts.spend("studio")).toBe(49_999);
   });
 });
 
