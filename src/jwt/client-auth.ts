@@ -16,7 +16,11 @@ interface Presented {
 }
 
 /** Authenticates the client of a request; the client of a key is the key. */
-export type ClientAuth<S extends string> = (arrived: AuthRequest, form: OAuthForm) => Promise<Client<S>>;
+export type ClientAuth<S extends string> = (
+  arrived: AuthRequest,
+  form: OAuthForm,
+  options?: { readonly takesSubject?: boolean },
+) => Promise<Client<S>>;
 
 /** A client that is who it says. */
 export interface Client<S extends string> extends Authenticated<S> {
@@ -29,11 +33,12 @@ const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, 2.1
 
 /**
  * Makes the authentication that the endpoints share: a key as Bearer, by HTTP Basic or in the form (RFC 6749,
- * 2.3.1), or as `subject_token` (RFC 8693). Exactly one of them; the verifier of keys decides over each.
+ * 2.3.1), or, where one is taken, as `subject_token` (RFC 8693). Exactly one of them; the verifier of keys decides
+ * over each.
  */
 export function createClientAuth<S extends string>(exchange: Exchange<S>, realm: string): ClientAuth<S> {
-  return async (arrived, form) => {
-    const { way, request, clientIds } = readCredential(arrived, form);
+  return async (arrived, form, { takesSubject = false } = {}) => {
+    const { way, request, clientIds } = readCredential(arrived, form, takesSubject);
     const refusal = (error: AuthError) => toProblem(error, way, realm);
     const result = await exchange.authenticate(request);
     if (!("principal" in result)) throw refusal(result);
@@ -49,15 +54,10 @@ export function createClientAuth<S extends string>(exchange: Exchange<S>, realm:
 }
 
 /** @throws HttpProblem for more than one credential. */
-function readCredential(arrived: AuthRequest, form: OAuthForm): Presented {
+function readCredential(arrived: AuthRequest, form: OAuthForm, takesSubject: boolean): Presented {
   const lines = authorizationLines(arrived);
-  const ways = [
-    lines > 0,
-    form.has("client_secret"),
-    form.has("subject_token"),
-    form.has("client_assertion"),
-  ];
-  const basic = extractCredential(arrived, BASIC);
+  const subject = takesSubject ? form.get("subject_token") : undefined;
+  const ways = [lines > 0, form.has("client_secret"), subject !== undefined, form.has("client_assertion")];
   // RFC 6749, 2.3: one method in a request. A header section that was cut may have held another.
   const isSecond = arrived.headersTruncated === true && lines === 0;
   if (lines > 1 || isSecond || ways.filter(Boolean).length > 1) {
@@ -70,17 +70,14 @@ function readCredential(arrived: AuthRequest, form: OAuthForm): Presented {
     if (clientId === undefined) throw oauthProblem("invalid_request", "client_id is missing.");
     return { way: "form", request: withSecret(arrived, secret), clientIds: named };
   }
-  const subject = form.get("subject_token");
   if (subject !== undefined) {
     return { way: "subject", request: withSecret(arrived, subject), clientIds: named };
   }
-  if (typeof basic === "string" || basic.fault === "malformed_credential") {
-    const isOurs = /^[ \t]*basic(?: |$)/i.test(headerOf(arrived) ?? "");
-    if (isOurs) {
-      const [id, password] = (typeof basic === "string" ? decodeBasic(basic) : undefined) ?? [];
-      const clientIds = id === undefined ? named : [...named, id];
-      return { way: "basic", request: withSecret(arrived, password ?? ""), clientIds };
-    }
+  if (/^[ \t]*basic(?: |$)/i.test(headerOf(arrived) ?? "")) {
+    const encoded = extractCredential(arrived, BASIC);
+    const [id, password = ""] = (typeof encoded === "string" ? decodeBasic(encoded) : undefined) ?? [];
+    const clientIds = id === undefined ? named : [...named, id];
+    return { way: "basic", request: withSecret(arrived, password), clientIds };
   }
   return { way: "direct", request: arrived, clientIds: named };
 }

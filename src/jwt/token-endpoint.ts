@@ -28,7 +28,7 @@ export function serveToken<S extends string>(
     const form = await readOAuthForm(request);
     const issuedType = readGrant(form);
     const audience = readAudience(form, audiences);
-    const client = await authenticate(arrived, form);
+    const client = await authenticate(arrived, form, { takesSubject: issuedType !== undefined });
     const issued = await exchange.issue(client, form.get("scope"), audience);
     if (!issued.ok) throw refusalOf(issued.error, client);
     return answerPrivately(request, requestId, 200, bodyOf(issued, issuedType), issued.headers);

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { type ApiKey, type KeyRecord, StoreError } from "../../src/index.js";
 import type { JwtVerifierOptions } from "../../src/jwt/index.js";
 import { allowed, bearer, type FleetScope, refused, service, sleep, thrownBy } from "../core/fixtures.js";
@@ -152,6 +152,8 @@ describe("a token that was made of a key", () => {
 });
 
 describe("answers of the store", () => {
+  afterEach(() => void vi.useRealTimers());
+
   const record = (more: object = {}) =>
     ({
       id: "key_1",
@@ -180,30 +182,40 @@ describe("answers of the store", () => {
     ["later", async () => record()],
   ] as const)("%s, are remembered for keyTtl", async (_, answer) => {
     const findById = vi.fn(answer);
+    vi.useFakeTimers({ toFake: ["performance"] });
     const { ask } = asking(findById, { keyTtl: "100ms" });
     const one = sent();
     await Promise.all([ask(one), ask(sent(1, "b")), ask(sent(1, "c"))]);
     for (const _ of [1, 2, 3]) expect((await ask(one)).ok).toBe(true);
     expect(findById).toHaveBeenCalledTimes(1);
-    await sleep(110);
+    vi.advanceTimersByTime(100);
     await ask(one);
     expect(findById).toHaveBeenCalledTimes(2);
   });
 
   test("count from when they were asked for", async () => {
-    let revoked = false;
-    const findById = vi.fn(async () => {
-      const found = record(revoked ? { revokedAt: new Date() } : {});
-      await sleep(60);
-      return found;
-    });
-    const { ask } = asking(findById, { keyTtl: "50ms" });
+    vi.useFakeTimers({ toFake: ["performance"] });
+    let answer = (_: KeyRecord): void => {};
+    const findById = vi.fn(() => new Promise<KeyRecord>((resolve) => (answer = resolve)));
+    const { ask } = asking(findById, { keyTtl: "50ms", storeTimeoutMs: 10_000 });
+    const asked = async (times: number) => {
+      while (findById.mock.calls.length < times) await sleep(1);
+    };
     const one = sent();
     const before = ask(one);
-    await sleep(55);
-    revoked = true;
+    await asked(1);
+    const answerFirst = answer;
+    vi.advanceTimersByTime(49);
+    const sharing = ask(one);
+    vi.advanceTimersByTime(1);
+    const after = ask(one); // this call is not young enough to share
+    await asked(2);
+    answer(record({ revokedAt: new Date() }));
+    expect((await after).ok).toBe(false);
+    answerFirst(record()); // as it was read before the revocation
     expect((await before).ok).toBe(true);
-    expect((await ask(one)).ok).toBe(false); // neither the answer nor the call is young enough to share
+    expect((await sharing).ok).toBe(true);
+    expect((await ask(one)).ok).toBe(false); // and does not replace the younger answer
     expect(findById).toHaveBeenCalledTimes(2);
   });
 

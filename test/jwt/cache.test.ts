@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createTokenCache } from "../../src/jwt/token-cache.js";
-import { allowed, sleep } from "../core/fixtures.js";
+import { allowed } from "../core/fixtures.js";
 import { CLAIMS, claimsWith, encode, jwtService, NOW, otherEc, token } from "./fixtures.js";
 
 afterEach(() => {
@@ -124,14 +124,16 @@ describe("verified tokens", () => {
 });
 
 describe("createTokenCache", () => {
-  test("keeps nothing that is over, and nothing without room", async () => {
+  test("keeps nothing that is over, and nothing without room", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
     const cache = createTokenCache<object>(10);
     cache.remember("a", {}, performance.now());
     cache.remember("b", {}, Number.NaN);
     expect([cache.recall("a"), cache.recall("b")]).toEqual([undefined, undefined]);
     cache.remember("c", {}, performance.now() + 30);
+    vi.advanceTimersByTime(29);
     expect(cache.recall("c")).toEqual({});
-    await sleep(40);
+    vi.advanceTimersByTime(1);
     expect(cache.recall("c")).toBeUndefined();
     const none = createTokenCache<object>(0);
     none.remember("a", {}, performance.now() + 1_000);

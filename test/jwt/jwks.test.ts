@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StoreError } from "../../src/index.js";
-import { allowed, refused, sleep, thrownBy } from "../core/fixtures.js";
+import { allowed, refused, thrownBy } from "../core/fixtures.js";
 import {
   answering,
   CLAIMS,
@@ -122,12 +122,13 @@ describe("a JWKS that cannot be had is 503", () => {
   });
 
   test("and a failure counts for a second, then it is tried again", async () => {
+    const pass = moving();
     server.respond = (_req, res) => void res.writeHead(500).end();
     const { ask } = remote();
     for (const _ of [1, 2, 3, 4, 5]) await expect(ask(signed("a"))).rejects.toThrow(StoreError);
     expect(server.calls()).toBe(1);
     server.respond = answering({ keys: [jwk(ec.publicKey, { kid: "a" })] });
-    await sleep(1_050);
+    pass(1_000);
     expect((await ask(signed("a"))).ok).toBe(true);
     expect(server.calls()).toBe(2);
   });
@@ -255,7 +256,7 @@ describe("a JWKS that cannot be had is 503", () => {
     const errors = await Promise.all([1, 2, 3].map(() => thrownBy(() => ask(signed("a")))));
     expect(errors.every((error) => error instanceof StoreError)).toBe(true);
     expect(performance.now() - began).toBeGreaterThan(4_900);
-    expect(performance.now() - began).toBeLessThan(9_000);
+    expect(performance.now() - began).toBeLessThan(15_000);
     expect(server.calls()).toBe(1);
   });
 
@@ -267,7 +268,7 @@ describe("a JWKS that cannot be had is 503", () => {
     const { ask } = remote();
     const began = performance.now();
     await expect(ask(signed("a"))).rejects.toThrow(StoreError);
-    expect(performance.now() - began).toBeLessThan(9_000);
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 });
 

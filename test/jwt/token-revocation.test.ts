@@ -4,7 +4,7 @@ import { StoreError } from "../../src/index.js";
 import type { Revocations } from "../../src/jwt/index.js";
 import { MOST_REVOCATIONS, memoryRevocations } from "../../src/jwt/revocations.js";
 import { allowed, bearer, refused, START, thrownBy } from "../core/fixtures.js";
-import { AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./token-fixtures.js";
+import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./token-fixtures.js";
 
 const INACTIVE = '{"active":false}';
 const iat = START.getTime() / 1_000;
@@ -163,6 +163,8 @@ describe("introspection (RFC 7662)", () => {
       expect((await post(tokens, path, { form: { token } })).status).toBe(401);
       expect((await post(tokens, path, { bearer: token, form: { token } })).status).toBe(401);
       expect((await post(tokens, path, { bearer: `${secret}x`, form: { token } })).status).toBe(401);
+      const subject = { token, subject_token: secret, subject_token_type: ACCESS_TOKEN };
+      expect((await post(tokens, path, { form: subject })).status).toBe(401);
       for (const form of ["", "token=", `token=${token}&token=${token}`]) {
         const { status, body } = await post(tokens, path, { bearer: secret, form });
         expect([status, body.error]).toEqual([400, "invalid_request"]);
