@@ -1,6 +1,6 @@
 export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
-export { type CidrList, compileCidrs, type IpAddress } from "./core/cidr.js";
+export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/client-ip.js";
 export {
   type CredentialFault,
@@ -63,6 +63,7 @@ export { createLookup, type Lookup, withinTime } from "./core/lookup.js";
 export { createKeyManager } from "./core/manager.js";
 export type {
   ActorOption,
+  CheckOption,
   CreateKey,
   ImportedSecret,
   ImportKey,
