@@ -1,0 +1,80 @@
+import { createKeyManager, type IssuedKey, type KeyManager, keyFormat, type Verifier } from "keybearer";
+import { createManagementApi, type RequestHandler } from "keybearer/management";
+import { lastUsed } from "keybearer/observers";
+import { memoryStore } from "keybearer/stores/memory";
+import { createEazipVerifier } from "./credential.js";
+import { storedId } from "./ids.js";
+import { type EazipScope, scopes } from "./scopes.js";
+import { created, failure, view } from "./wire.js";
+
+/** What the API needs to know of keys. */
+export interface Keys {
+  readonly verifier: Verifier<EazipScope>;
+  /** `/api-keys`: where a key manages the keys of its user. */
+  readonly management: RequestHandler;
+  /** The first key of a user; the dashboard makes it. */
+  firstKey(user: string): Promise<IssuedKey>;
+  close(): Promise<void>;
+}
+
+export function createKeys(): Keys {
+  const store = memoryStore();
+  const format = keyFormat({ prefix: "eazip", environments: ["live"] });
+  const usage = lastUsed(store, { intervalMs: 200, onError: console.error });
+  const verifier = createEazipVerifier({
+    store,
+    scopes,
+    format,
+    realm: "eazip",
+    observers: [usage.observer],
+  });
+  const manager = createKeyManager({ store, scopes, format });
+
+  const management = createManagementApi({
+    manager: withoutRevoked(manager),
+    verifier,
+    // Says that keys may manage keys at all. What they make has their scopes, and no longer life.
+    requires: { read: "api-keys:manage", write: "api-keys:manage" },
+    routes: ["list", "create", "revoke"],
+    input: { create: ["name", "expiresAt"] },
+    defaults: () => ({ scopes: scopes.names }),
+    presenter: {
+      naming: "snake_case",
+      created: ({ key, secret }) => created(view(key), secret),
+      list: ({ items }) => ({ success: true, api_keys: items.map(view) }),
+      revoked: () => ({ success: true, message: "API key revoked" }),
+      error: failure,
+    },
+  });
+
+  return {
+    verifier,
+    management,
+    firstKey: (user) => manager.create({ ownerId: user, name: "Dashboard", scopes: scopes.names }),
+    close: () => usage.close(),
+  };
+}
+
+/**
+ * The keys as users see them: one that they revoked is gone, although the store keeps it; a list is the whole
+ * list; and ids are those of the wire.
+ */
+function withoutRevoked<S extends string>(manager: KeyManager<S>): KeyManager<S> {
+  return {
+    ...manager,
+    async get(id) {
+      const key = await manager.get(storedId(id) ?? "");
+      return key?.status === "revoked" ? undefined : key;
+    },
+    async list(query) {
+      const items = [];
+      let cursor: string | undefined;
+      do {
+        const page = await manager.list({ ...query, limit: 1_000, ...(cursor !== undefined && { cursor }) });
+        items.push(...page.items.filter(({ status }) => status !== "revoked"));
+        cursor = page.nextCursor;
+      } while (cursor !== undefined);
+      return { items };
+    },
+  };
+}
