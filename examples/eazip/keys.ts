@@ -1,9 +1,17 @@
-import { createKeyManager, type IssuedKey, type KeyManager, keyFormat, type Verifier } from "keybearer";
+import {
+  type ApiKey,
+  createKeyManager,
+  type IssuedKey,
+  type KeyManager,
+  keyFormat,
+  type Page,
+  type Verifier,
+} from "keybearer";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { lastUsed } from "keybearer/observers";
 import { memoryStore } from "keybearer/stores/memory";
 import { createEazipVerifier } from "./credential.js";
-import { storedId } from "./ids.js";
+import { publicId, storedId } from "./ids.js";
 import { type EazipScope, scopes } from "./scopes.js";
 import { created, failure, view } from "./wire.js";
 
@@ -31,7 +39,7 @@ export function createKeys(): Keys {
   const manager = createKeyManager({ store, scopes, format });
 
   const management = createManagementApi({
-    manager: withoutRevoked(manager),
+    manager: forUsers(manager),
     verifier,
     // Says that keys may manage keys at all. What they make has their scopes, and no longer life.
     requires: { read: "api-keys:manage", write: "api-keys:manage" },
@@ -43,7 +51,7 @@ export function createKeys(): Keys {
       created: ({ key, secret }) => created(view(key), secret),
       list: ({ items }) => ({ success: true, api_keys: items.map(view) }),
       revoked: () => ({ success: true, message: "API key revoked" }),
-      error: failure,
+      error: (problem) => ({ body: failure(problem) }),
     },
   });
 
@@ -57,24 +65,30 @@ export function createKeys(): Keys {
 
 /**
  * The keys as users see them: one that they revoked is gone, although the store keeps it; a list is the whole
- * list; and ids are those of the wire.
+ * list; and an id is a UUID.
  */
-function withoutRevoked<S extends string>(manager: KeyManager<S>): KeyManager<S> {
+function forUsers<S extends string>(manager: KeyManager<S>): KeyManager<S> {
+  const shown = (key: ApiKey): ApiKey => ({ ...key, id: publicId(key.id) });
   return {
     ...manager,
+    async create(input, actor) {
+      const { secret, key } = await manager.create(input, actor);
+      return { secret, key: shown(key) };
+    },
     async get(id) {
-      const key = await manager.get(storedId(id) ?? "");
-      return key?.status === "revoked" ? undefined : key;
+      const stored = storedId(id);
+      const key = stored && (await manager.get(stored));
+      return key && key.status !== "revoked" ? shown(key) : undefined;
     },
     async list(query) {
-      const items = [];
-      let cursor: string | undefined;
+      const items: ApiKey[] = [];
+      let page: Page<ApiKey> | undefined;
       do {
-        const page = await manager.list({ ...query, limit: 1_000, ...(cursor !== undefined && { cursor }) });
-        items.push(...page.items.filter(({ status }) => status !== "revoked"));
-        cursor = page.nextCursor;
-      } while (cursor !== undefined);
+        page = await manager.list({ ...query, limit: 1_000, ...(page && { cursor: page.nextCursor }) });
+        items.push(...page.items.filter(({ status }) => status !== "revoked").map(shown));
+      } while (page.nextCursor !== undefined);
       return { items };
     },
+    revoke: async (id, options) => shown(await manager.revoke(storedId(id) ?? "", options)),
   };
 }

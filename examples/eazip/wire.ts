@@ -1,10 +1,9 @@
 import type { ApiKey } from "keybearer";
-import { publicId } from "./ids.js";
 
 /** A key as its user sees it. Only the answer that creates it adds `key`, the secret. */
 export function view({ id, name, createdAt, expiresAt, lastUsedAt }: ApiKey) {
   return {
-    id: publicId(id),
+    id,
     name,
     created_at: createdAt,
     expires_at: expiresAt,

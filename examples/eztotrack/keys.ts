@@ -64,10 +64,12 @@ export function createKeys(identity: IdentityProvider): Keys {
         data: items.map(view),
         pagination: { endCursor: nextCursor ?? "", hasNextPage: nextCursor !== undefined },
       }),
-      error: ({ status, message, requestId, details }) =>
-        status === 400
-          ? { message, requestId, errors: details.errors }
-          : refusal({ message, details }, requestId),
+      error: ({ status, message, requestId, details }) => ({
+        body:
+          status === 400
+            ? { message, requestId, errors: details.errors }
+            : refusal({ message, details }, requestId),
+      }),
     },
   });
 

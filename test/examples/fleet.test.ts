@@ -503,7 +503,7 @@ describe("npm run demo", () => {
         statuses.push(/^HTTP\/1\.1 (\d+)/.exec(stdout)?.[1]);
         expect(stdout).toMatch(/\r\n\r\n\{.*\}$/s);
       }
-      expect(statuses).toEqual(["200", "200", "201", "200", "403", "401"]);
+      expect(statuses).toEqual(["200", "200", "201", "200", "201", "200", "403", "401"]);
       const ended = once(child, "exit");
       child.kill(framework === "koa" ? "SIGTERM" : "SIGINT");
       expect(await ended).toEqual([0, null]);
