@@ -82,7 +82,7 @@ export const ODD_NAMES: readonly string[] = [
   `"quoted" 'single' \\ backslash`,
   "'; DROP TABLE api_keys; --",
   "<script>alert(1)</script>",
-  "${7*7} {{7*7}} %s %n",
+  "{{7*7}} #{7*7} %s %n",
   "🚚 Überführung 東京",
   "__proto__",
   "x".repeat(255),
