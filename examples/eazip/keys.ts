@@ -4,7 +4,6 @@ import {
   type IssuedKey,
   type KeyManager,
   keyFormat,
-  type Page,
   type Verifier,
 } from "keybearer";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
@@ -82,11 +81,12 @@ function forUsers<S extends string>(manager: KeyManager<S>): KeyManager<S> {
     },
     async list(query) {
       const items: ApiKey[] = [];
-      let page: Page<ApiKey> | undefined;
+      let cursor = query?.cursor;
       do {
-        page = await manager.list({ ...query, limit: 1_000, ...(page && { cursor: page.nextCursor }) });
+        const page = await manager.list({ ...query, limit: 1_000, ...(cursor !== undefined && { cursor }) });
         items.push(...page.items.filter(({ status }) => status !== "revoked").map(shown));
-      } while (page.nextCursor !== undefined);
+        cursor = page.nextCursor;
+      } while (cursor !== undefined);
       return { items };
     },
     revoke: async (id, options) => shown(await manager.revoke(storedId(id) ?? "", options)),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ApiError } from "./errors.js";
+import { ApiError, sentence } from "./errors.js";
 
 const says = (problem: string) => ({
   error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
@@ -42,6 +42,5 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const errors = result.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
-  const message = errors.map(({ path, message }) => `${path || "The body"} ${message}`).join("; ");
-  throw new ApiError(400, `${message}.`, errors);
+  throw new ApiError(400, sentence(errors), errors);
 }

@@ -19,6 +19,11 @@ export class ApiError extends Error {
   }
 }
 
+/** All mistakes in one sentence. */
+export function sentence(errors: readonly Mistake[]): string {
+  return `${errors.map(({ path, message }) => `${path || "The body"} ${message}`).join("; ")}.`;
+}
+
 /** The body of a refused key: these two members and no others. Which scope is missing stands in the message. */
 export function refusal({ message, details }: Pick<AuthError, "message" | "details">, requestId: string) {
   const { missingScopes } = details as { missingScopes?: readonly string[] };

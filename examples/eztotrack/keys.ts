@@ -4,7 +4,7 @@ import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { lastUsed } from "keybearer/observers";
 import { memoryStore } from "keybearer/stores/memory";
 import type { IdentityProvider } from "../identity.js";
-import { refusal } from "./errors.js";
+import { type Mistake, refusal, sentence } from "./errors.js";
 import { type EztScope, scopes } from "./scopes.js";
 
 /** What the API needs to know of keys. */
@@ -64,12 +64,14 @@ export function createKeys(identity: IdentityProvider): Keys {
         data: items.map(view),
         pagination: { endCursor: nextCursor ?? "", hasNextPage: nextCursor !== undefined },
       }),
-      error: ({ status, message, requestId, details }) => ({
-        body:
-          status === 400
-            ? { message, requestId, errors: details.errors }
-            : refusal({ message, details }, requestId),
-      }),
+      error: ({ message, requestId, details }) => {
+        const errors = details.errors as readonly Mistake[] | undefined;
+        if (errors === undefined) return { body: refusal({ message, details }, requestId) };
+        const known = errors.some(({ path }) => path.startsWith("scopes"))
+          ? ` Scopes are ${scopes.names.join(", ")}.`
+          : "";
+        return { body: { message: sentence(errors) + known, requestId, errors } };
+      },
     },
   });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parse } from "./body.js";
-import { ApiError } from "./errors.js";
+import { ApiError, sentence } from "./errors.js";
 
 const query = z.object({
   limit: z.coerce.number("must be a number").int().min(1).max(512).default(50),
@@ -15,9 +15,8 @@ export function pageOf<T extends { readonly id: string } | { readonly driverId: 
   const { limit, after } = parse(query, asked);
   const start = after === undefined ? 0 : items.findIndex((item) => cursorOf(item) === after) + 1;
   if (after !== undefined && start === 0) {
-    throw new ApiError(400, "after is not a cursor of this list.", [
-      { path: "after", message: "is not a cursor of this list" },
-    ]);
+    const errors = [{ path: "after", message: "is not a cursor of this list" }];
+    throw new ApiError(400, sentence(errors), errors);
   }
   const data = items.slice(start, start + limit);
   const last = data.at(-1);

@@ -195,14 +195,15 @@ describe("eztotrack: keys", () => {
     }
   });
 
-  it("name the scopes that there are not", async () => {
+  it("are told which scopes there are", async () => {
     const { status, body } = await send("POST", KEYS, {
       token: admin,
       json: { name: "x", scopes: ["vehicles:fly", "hos:read", "*"] },
     });
     expect(status).toBe(400);
-    expect(body.message).toContain("vehicles:fly");
-    expect(body.message).not.toContain("hos:read,");
+    expect(body.errors.map(({ path }: { path: string }) => path)).toEqual(["scopes[0]", "scopes[2]"]);
+    expect(body.message).toContain("vehicles:read, drivers:read, drivers:write, hos:read");
+    expect(body.message).not.toContain("vehicles:fly");
   });
 
   it.each(MALFORMED_DATES)("do not expire on %j", async (expiresAt) => {
