@@ -20,6 +20,9 @@ export async function fastifyApp({ verifier, management }: Setup) {
     async (_request: FastifyRequest, body: Buffer) => body,
   );
 
+  app.setNotFoundHandler((request, reply) => fail(notFound(), request, reply));
+  app.setErrorHandler(fail);
+
   const fleet = createFleet();
   const auth = fastifyAuth(verifier);
   await app.register(auth.plugin);
@@ -57,9 +60,6 @@ export async function fastifyApp({ verifier, management }: Setup) {
   app.get("/me", { onRequest: auth() }, async ({ auth }) => me(auth));
 
   await app.register(fastifyHandler(management), { prefix: "/admin" });
-
-  app.setNotFoundHandler((request, reply) => fail(notFound(), request, reply));
-  app.setErrorHandler(fail);
   return app;
 }
 
