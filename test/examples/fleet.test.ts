@@ -506,7 +506,7 @@ function run(args: string[], variables: Record<string, string> = {}): Promise<En
 describe("npm run demo", () => {
   it.each(FRAMEWORKS)(
     "-- --once walks through %s, twice on one file",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (framework) => {
       const DATA = freshFile();
       for (const round of [1, 2]) {
@@ -522,7 +522,7 @@ describe("npm run demo", () => {
     },
   );
 
-  it("explains itself, and refuses what it does not know", { timeout: 60_000 }, async () => {
+  it("explains itself, and refuses what it does not know", { timeout: 120_000 }, async () => {
     const DATA = freshFile();
     const help = await run(["--help"], { DATA });
     expect(help.code).toBe(0);
@@ -543,7 +543,7 @@ describe("npm run demo", () => {
     }
   });
 
-  it("says when the port is taken", async () => {
+  it("says when the port is taken", { timeout: 120_000 }, async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
@@ -556,7 +556,7 @@ describe("npm run demo", () => {
   const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
   it.skipIf(!curlIsHere).each(FRAMEWORKS)(
     "in %s serves what its curl lines ask for, until it is told to stop (needs curl)",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (framework) => {
       const child = spawn(TSX, [DEMO], {
         cwd: ROOT,
