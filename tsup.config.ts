@@ -15,6 +15,7 @@ export default defineConfig({
     "stores/mysql": "src/stores/mysql.ts",
     "stores/redis": "src/stores/redis.ts",
     "stores/cached": "src/stores/cached.ts",
+    "jwt/index": "src/jwt/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
   },

@@ -92,6 +92,7 @@ export type {
 } from "./core/rate-limit.js";
 export {
   type ApiKey,
+  isReadableRecord,
   type KeyMetadata,
   type KeyRecord,
   type KeyStatus,
