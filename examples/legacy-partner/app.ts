@@ -1,5 +1,5 @@
 import Router from "@koa/router";
-import { type Principal, type Verifier } from "keybearer";
+import type { Principal, Verifier } from "keybearer";
 import type { TokenService } from "keybearer/jwt";
 import { koaAuth } from "keybearer/koa";
 import Koa, { type Context } from "koa";

@@ -1,4 +1,4 @@
-import { type AuthRequest, resolveRequestId } from "keybearer";
+import { type AuthRequest, resolveRequestId, StoreError } from "keybearer";
 
 /** One thing that is wrong with a request. */
 export interface Fault {
@@ -25,7 +25,6 @@ export class ApiError extends Error {
 export const noIntegration = () => new ApiError(404, "not_found", "There is no such integration.");
 
 const USUAL: Readonly<Record<number, readonly [code: string, message: string]>> = {
-  400: ["bad_request", "The request cannot be read."],
   404: ["not_found", "There is no such route."],
   405: ["method_not_allowed", "The route does not have this method."],
   501: ["not_implemented", "There is no such method."],
@@ -40,9 +39,8 @@ export function ofStatus(status: number): ApiError {
 
 /** The answer to an error, in the shape that a refused credential gets too. */
 export function failure(error: unknown, request: AuthRequest) {
-  const isBadPath = error instanceof URIError; // the router could not decode it
-  const known = error instanceof ApiError ? error : ofStatus(isBadPath ? 400 : 500);
-  if (known.status === 500) console.error(error);
+  const known = error instanceof ApiError ? error : ofStatus(error instanceof StoreError ? 503 : 500);
+  if (known.status >= 500) console.error(error);
   const { status, code, message, errors } = known;
   return { status, body: { message, code, requestId: resolveRequestId(request), errors } };
 }

@@ -1,5 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { type ApiKey, hashSecret, type KeyManager, type KeyRecord, type ManagedKeyStore } from "keybearer";
+import {
+  type ApiKey,
+  hashSecret,
+  type KeyHash,
+  type KeyManager,
+  type ManagedKeyStore,
+  type VerifiableRecord,
+} from "keybearer";
 import { ApiError, noIntegration } from "./failure.js";
 import { type Company, MODULES, type Module, type PartnerScope } from "./partners.js";
 
@@ -101,9 +108,11 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
     async remove(company: Company, id: string, clientKey: unknown, actor: string) {
       const row = find(company, (row) => row.id === id);
       // The store knows the hash of a ClientKey only; it is enough to tell whether this is the one.
-      const owned = typeof clientKey === "string" ? await keys.findByHash(hashSecret(clientKey)) : undefined;
-      if (owned === undefined || owned.id !== keyOf(row).id) throw noIntegration();
-      await manager.revoke(owned.id, { actor });
+      const isText = typeof clientKey === "string" && clientKey !== "";
+      const named = isText ? await keys.findByHash(hashSecret(clientKey)) : undefined;
+      const { id: keyId } = keyOf(row);
+      if (named?.id !== keyId) throw noIntegration();
+      await manager.revoke(keyId, { actor });
       row.active = false;
       row.isDeleted = true;
       return shown(row);
@@ -114,14 +123,15 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
      * integration are not: a key has the scopes of those that it is allowed now.
      */
     current: {
-      findByHash: async (hash: KeyRecord["hash"]) => withModules(await keys.findByHash(hash)),
+      findByHash: async (hash: KeyHash) => withModules(await keys.findByHash(hash)),
       findById: async (id: string) => withModules(await keys.findById(id)),
     },
   };
 
-  function withModules(record: KeyRecord | undefined): KeyRecord | undefined {
-    const row = record && rows.get(String(record.metadata?.integration));
-    return record && { ...record, scopes: row === undefined ? [] : scopesOf(row.allowedData) };
+  function withModules<R extends VerifiableRecord>(record: R | null | undefined): R | undefined {
+    if (!record) return undefined;
+    const row = rows.get(String(record.metadata?.integration));
+    return { ...record, scopes: row === undefined ? [] : scopesOf(row.allowedData) };
   }
 }
 

@@ -18,7 +18,10 @@ export interface LegacyPartnerOptions extends ExampleOptions {
   readonly log?: (line: string) => void;
 }
 
-export async function start({ port, log = console.error }: LegacyPartnerOptions = {}): Promise<RunningExample> {
+export async function start({
+  port,
+  log = console.error,
+}: LegacyPartnerOptions = {}): Promise<RunningExample> {
   const store = memoryStore();
   const manager = createKeyManager({ store, scopes, format });
   const integrations = createIntegrations(manager, store);
@@ -50,7 +53,11 @@ export async function start({ port, log = console.error }: LegacyPartnerOptions 
   const { url, stop } = await listen(createServer(app.callback()), port);
   const adminJwt = await people.signIn("admin@acme.example", { company_id: 7 });
   const otherJwt = await people.signIn("admin@borealis.example", { company_id: 8 });
-  const dataPaths = { 6: [`${BASE}/data/locations`, `${BASE}/data/cargo`], 7: [`${BASE}/data/waste`], 8: [`${BASE}/data/hos`] };
+  const dataPaths = {
+    6: [`${BASE}/data/locations`, `${BASE}/data/cargo`],
+    7: [`${BASE}/data/waste`],
+    8: [`${BASE}/data/hos`],
+  };
 
   return {
     credentials: {

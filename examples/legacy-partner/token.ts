@@ -1,10 +1,10 @@
 import { type AuthRequest, resolveRequestId, toHttpRefusal } from "keybearer";
 import type { TokenService } from "keybearer/jwt";
 import type { Context } from "koa";
+import { z } from "zod";
 import { check, readJson, readText } from "./body.js";
 import { ApiError } from "./failure.js";
 import type { PartnerScope } from "./partners.js";
-import { z } from "zod";
 
 /** The error codes of RFC 6749, 5.2, for clients that know those. */
 const OAUTH: Readonly<Record<number, string>> = { 401: "invalid_client", 503: "temporarily_unavailable" };
