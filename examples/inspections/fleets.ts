@@ -54,7 +54,7 @@ export function createFleets() {
     templates: () => data.templates,
     inspections: (company: string) => of(company, inspections).map(shown),
 
-    addInspection(company: string, { templateId, vehicleIds, responses, notes = null }: NewInspection) {
+    addInspection(company: string, { templateId, vehicleIds, responses, notes }: NewInspection) {
       if (!data.templates.some(({ id }) => id === templateId)) {
         throw new ApiError(404, "not_found", "Inspection template not found");
       }
@@ -67,7 +67,7 @@ export function createFleets() {
         performedAt: new Date().toISOString(),
         vehicles: inspected.map(({ id, plateNumber }) => ({ id, plateNumber })),
         responses,
-        notes,
+        notes: notes ?? null,
       };
       inspections.push(inspection);
       return shown(inspection);

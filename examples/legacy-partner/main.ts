@@ -72,12 +72,12 @@ export async function start({
 The legacy partner API answers on ${url}${BASE}
 
 # A person of the dashboard gives FourKites (3) location and cargo (6); the answer has the ClientKey, once:
-curl -s ${url}${BASE}/Integration -H "Content-Type: application/json" -d '{"integrator":3,"allowedData":[6]}' \\
+curl -i ${url}${BASE}/Integration -H "Content-Type: application/json" -d '{"integrator":3,"allowedData":[6]}' \\
   -H "Authorization: Bearer ${adminJwt}"
 
 # The partner exchanges it for a token of 15 minutes, and reads with that:
-curl -s ${url}${BASE}/token -H "Content-Type: application/json" -d '{"clientKey":"…"}'
-curl -s ${url}${BASE}/data/locations -H "Authorization: Bearer …"
+curl -i ${url}${BASE}/token -H "Content-Type: application/json" -d '{"clientKey":"…"}'
+curl -i ${url}${BASE}/data/locations -H "Authorization: Bearer …"
 `,
     close: stop,
   };
