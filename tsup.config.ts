@@ -16,6 +16,7 @@ export default defineConfig({
     "stores/redis": "src/stores/redis.ts",
     "stores/cached": "src/stores/cached.ts",
     "jwt/index": "src/jwt/index.ts",
+    "management/index": "src/management/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
   },

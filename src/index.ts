@@ -1,5 +1,6 @@
 export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
+export { cidrProblem } from "./core/cidr.js";
 export type { ClientIpOptions } from "./core/client-ip.js";
 export {
   type CredentialFault,
@@ -62,6 +63,7 @@ export { createLookup, type Lookup, withinTime } from "./core/lookup.js";
 export { createKeyManager } from "./core/manager.js";
 export type {
   ActorOption,
+  CheckOption,
   CreateKey,
   ImportedSecret,
   ImportKey,

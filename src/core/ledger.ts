@@ -3,6 +3,7 @@ import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from ".
 import { emit, type LifecycleAction, lifecycleEvent } from "./events.js";
 import { readId } from "./key-input.js";
 import { failed } from "./lookup.js";
+import type { CheckOption } from "./manager-api.js";
 import type { PreparedManager } from "./manager-options.js";
 import { type ApiKey, isPresent, isReadableRecord, type KeyRecord, toApiKey } from "./record.js";
 import type { AuditEntry, Awaitable, KeyChange, Page } from "./store.js";
@@ -30,14 +31,22 @@ export interface Ledger {
   ): AuditEntry;
   /** Tells the observers of a change that is committed. */
   announce(entry: AuditEntry): void;
-  /** Reads a key, decides, and writes if nobody else did meanwhile; else begins anew. */
-  change(id: string, decide: (record: KeyRecord, at: Date) => Decision | undefined): Promise<ApiKey>;
+  /** Reads a key, checks, decides, and writes if nobody else did meanwhile; else begins anew. */
+  change(
+    id: string,
+    check: CheckOption["check"],
+    decide: (record: KeyRecord, at: Date) => Decision | undefined,
+  ): Promise<ApiKey>;
   /**
-   * Calls `attempt` with what the store has, until it answers something else than `undefined`.
+   * Calls `check` and `attempt` with what the store has, until `attempt` answers something else than `undefined`.
    *
    * @throws KeyConflictError when others were faster each time.
    */
-  retry<T>(id: string, attempt: (record: KeyRecord, at: Date) => Promise<T | undefined>): Promise<T>;
+  retry<T>(
+    id: string,
+    check: CheckOption["check"],
+    attempt: (record: KeyRecord, at: Date) => Promise<T | undefined>,
+  ): Promise<T>;
 }
 
 export function createLedger({ store, observers, now }: PreparedManager<string>): Ledger {
@@ -53,9 +62,12 @@ export function createLedger({ store, observers, now }: PreparedManager<string>)
 
   const announce = (entry: AuditEntry): void => emit(observers, lifecycleEvent(entry));
 
-  const retry: Ledger["retry"] = async (id, attempt) => {
+  const retry: Ledger["retry"] = async (id, check, attempt) => {
     for (let count = 0; count < MOST_ATTEMPTS; count++) {
-      const result = await attempt(await find(id), now());
+      const record = await find(id);
+      const at = now();
+      await check?.(toApiKey(record, at.getTime()));
+      const result = await attempt(record, at);
       if (result !== undefined) return result;
     }
     throw new KeyConflictError("The key was changed by others each time; read it and try again");
@@ -69,8 +81,8 @@ export function createLedger({ store, observers, now }: PreparedManager<string>)
     entry: (action, key, at, actor, details) =>
       createAuditEntry(action, key, at, actor === undefined ? null : readId("actor", actor), details),
 
-    change: (id, decide) =>
-      retry(id, async (record, at) => {
+    change: (id, check, decide) =>
+      retry(id, check, async (record, at) => {
         const decision = decide(record, at);
         if (decision === undefined) return toApiKey(record, at.getTime());
         const changed = { updatedAt: at, ...decision.change };

@@ -4,7 +4,7 @@ import type { LegacyHash, Pepper } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "./record.js";
 import type { Scopes } from "./scopes.js";
-import type { AuditEntry, ManagedKeyStore, Page } from "./store.js";
+import type { AuditEntry, Awaitable, ManagedKeyStore, Page } from "./store.js";
 
 /** Options of {@link createKeyManager}. */
 export interface KeyManagerOptions<S extends string = string> {
@@ -99,6 +99,19 @@ export interface ActorOption {
   readonly actor?: string | undefined;
 }
 
+/** Lets the caller judge a key on the very version that is about to change. */
+export interface CheckOption extends ActorOption {
+  /**
+   * Called with the key as it is before the change, and again when others changed it meanwhile. What it throws
+   * is thrown, and nothing is written.
+   *
+   * @example
+   * const check = (key: ApiKey) => { if (key.ownerId !== "acme") throw new Error("not yours"); };
+   * await manager.rotate(id, { check });
+   */
+  readonly check?: (key: ApiKey) => Awaitable<void>;
+}
+
 /** Which keys to list. */
 export interface ListKeys {
   readonly ownerId?: string;
@@ -145,13 +158,13 @@ export interface KeyManager<S extends string = string> {
    * @throws KeyInputError that names the member at fault. @throws KeyStateError for a revoked key.
    * @throws TypeError for `scopes`: they are fixed at creation, so create a new key.
    */
-  update(id: string, change: UpdateKey, options?: ActorOption): Promise<ApiKey>;
+  update(id: string, change: UpdateKey, options?: CheckOption): Promise<ApiKey>;
   /** Stops a key until it is enabled again. @throws KeyStateError for a revoked key. */
-  disable(id: string, options?: ActorOption): Promise<ApiKey>;
+  disable(id: string, options?: CheckOption): Promise<ApiKey>;
   /** @throws KeyStateError for a revoked key. */
-  enable(id: string, options?: ActorOption): Promise<ApiKey>;
+  enable(id: string, options?: CheckOption): Promise<ApiKey>;
   /** Stops a key for good. Of several revocations the first one counts. */
-  revoke(id: string, options?: ActorOption & { readonly reason?: string }): Promise<ApiKey>;
+  revoke(id: string, options?: CheckOption & { readonly reason?: string }): Promise<ApiKey>;
   /**
    * Issues a successor with the same owner, scopes, allowlist, limits and expiry, and lets the old key work
    * for `overlap` more, but never longer than it would have. Without an overlap it stops at once. Of
@@ -164,7 +177,7 @@ export interface KeyManager<S extends string = string> {
    */
   rotate(
     id: string,
-    options?: ActorOption & {
+    options?: CheckOption & {
       readonly overlap?: Duration;
       /** That of the successor, for a key that was imported without one, when the format has several. */
       readonly environment?: string;

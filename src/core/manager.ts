@@ -17,8 +17,9 @@ import {
   readText,
 } from "./key-input.js";
 import { asked, askedPage, createLedger, written } from "./ledger.js";
-import type { ActorOption, KeyManager, KeyManagerOptions } from "./manager-api.js";
+import type { ActorOption, CheckOption, KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { prepareManager } from "./manager-options.js";
+import { describe } from "./options.js";
 import { purgeKeys } from "./purge.js";
 import { isExpired, isPresent, type KeyRecord, type KeyStatus, keyStatus, toApiKey } from "./record.js";
 import type { KeyChange } from "./store.js";
@@ -105,7 +106,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async update(id, input, options = {}) {
-      const { actor } = readOptions("update", options);
+      const { actor, check } = readChecked("update", options);
       if (typeof input === "object" && input !== null && "scopes" in input) {
         throw new KeyInputError(
           "scopes",
@@ -113,7 +114,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         );
       }
       checkInput("update", input, UPDATE);
-      return change(id, (record, at) => {
+      return change(id, check, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be changed");
         const changed: {
           -readonly [Member in keyof KeyChange]: KeyChange[Member];
@@ -141,8 +142,8 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async disable(id, options = {}) {
-      const { actor } = readOptions("disable", options);
-      return change(id, (record, at) => {
+      const { actor, check } = readChecked("disable", options);
+      return change(id, check, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
         if (isPresent(record.disabledAt)) return undefined;
         return {
@@ -153,8 +154,8 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async enable(id, options = {}) {
-      const { actor } = readOptions("enable", options);
-      return change(id, (record, at) => {
+      const { actor, check } = readChecked("enable", options);
+      return change(id, check, (record, at) => {
         if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
         if (!isPresent(record.disabledAt)) return undefined;
         return {
@@ -165,9 +166,9 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async revoke(id, options = {}) {
-      const { actor, reason } = readOptions("revoke", options, "reason");
+      const { actor, check, reason } = readChecked("revoke", options, "reason");
       const revokedReason = readText("reason", reason);
-      return change(id, (record, at) => {
+      return change(id, check, (record, at) => {
         if (isPresent(record.revokedAt)) return undefined;
         return {
           change: { revokedAt: at, revokedReason },
@@ -177,9 +178,9 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async rotate(id, options = {}) {
-      const { actor, overlap = "0s" } = readOptions("rotate", options, "overlap", "environment");
+      const { actor, check, overlap = "0s" } = readChecked("rotate", options, "overlap", "environment");
       const overlapMs = readDuration("overlap", overlap);
-      return retry(id, async (old, at) => {
+      return retry(id, check, async (old, at) => {
         const status = keyStatus(old, at.getTime());
         if (isPresent(old.rotatedAt))
           throw new KeyStateError("The key is already rotated; rotate its successor");
@@ -222,6 +223,15 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
 /** The actor of a method that takes it alone or in its options. */
 function readActor(where: string, by: string | ActorOption | undefined): string | undefined {
   return typeof by === "object" ? readOptions(where, by).actor : by;
+}
+
+/** A check that came out empty would let everything pass. */
+function readChecked<T extends CheckOption>(where: string, options: T, ...more: string[]): T {
+  readOptions(where, options, "check", ...more);
+  if (Object.hasOwn(options, "check") && typeof options.check !== "function") {
+    throw new TypeError(`${where}: "check" must be a function, got ${describe(options.check)}`);
+  }
+  return options;
 }
 
 /** That of the key; one that has none, because it was imported, gets one of the format's. */

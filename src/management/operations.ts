@@ -1,0 +1,188 @@
+import type { HttpProblem } from "../http/problem.js";
+import {
+  type ApiKey,
+  type CreateKey,
+  checkOptions,
+  type Duration,
+  KeyNotFoundError,
+  type Principal,
+  type UpdateKey,
+} from "../index.js";
+import { type Grant, inherited, judgeGrant, sees } from "./grants.js";
+import { asInput, type Members } from "./input.js";
+import { speltPath } from "./naming.js";
+import { INPUT, type PreparedOptions } from "./options.js";
+import type { Presentation } from "./presenter.js";
+import { faulty, problem } from "./problems.js";
+import type { RouteName } from "./routes.js";
+
+/** A request that is authenticated and read. */
+export interface Call<S extends string> {
+  readonly principal: Principal<S>;
+  /** The id in the path; `undefined` where it is none that a key can have. */
+  readonly id: string | undefined;
+  readonly query: Members;
+  readonly body: Members;
+}
+
+/** What a request is answered with. */
+export interface Answer {
+  readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What a route does. */
+export type Operation<S extends string> = (call: Call<S>) => Promise<Answer>;
+
+/** Makes what the routes do, but the document. */
+export function createOperations<S extends string>(
+  options: PreparedOptions<S>,
+  present: Presentation,
+): Readonly<Record<Exclude<RouteName, "openapi">, Operation<S>>> {
+  const { manager, defaults, input, pageSize, overlap: usualOverlap } = options;
+  const { spell } = present;
+  const actorOf = ({ principal }: Call<S>) => options.actor(principal);
+
+  /** The key of a path. That of somebody else is none. */
+  const find = async ({ principal, id }: Call<S>): Promise<ApiKey> => {
+    const key = id === undefined ? undefined : await manager.get(id);
+    if (key === undefined || !sees(principal, key)) throw new KeyNotFoundError();
+    return key;
+  };
+
+  /**
+   * Finds the key and judges what the principal would bring about; what comes of it is judged once more, by the
+   * manager, on the version that it changes.
+   */
+  const findGrantable = async (call: Call<S>, change: Partial<Grant> = {}) => {
+    const { principal } = call;
+    const check = (key: ApiKey): void => {
+      if (!sees(principal, key)) throw new KeyNotFoundError();
+      requireGrant(principal, { ...key, ...change });
+    };
+    const key = await find(call);
+    check(key);
+    return { id: key.id, check, actor: actorOf(call) };
+  };
+
+  const requireGrant = (principal: Principal<S>, grant: Grant): void => {
+    const refusal = refusalOf(principal, grant);
+    if (refusal !== undefined) throw refusal;
+  };
+
+  const refusalOf = (principal: Principal<S>, grant: Grant): HttpProblem | undefined => {
+    const verdict = judgeGrant(principal as Principal, grant);
+    if (verdict.granted) return undefined;
+    if (verdict.because === "exceeds_own_key") {
+      const errors = verdict.faults.map(({ path, message }) => ({ path: speltPath(path, spell), message }));
+      return problem("exceeds_own_key", { errors });
+    }
+    const { requiredScopes, grantedScopes, missingScopes } = verdict;
+    return problem(
+      "insufficient_scope",
+      { requiredScopes, grantedScopes, missingScopes },
+      { message: "Nobody can grant scopes that they do not hold." },
+    );
+  };
+
+  const located = (key: ApiKey) => ({
+    Location: `${options.basePath}${options.paths.keys}/${encodeURIComponent(key.id)}`,
+  });
+
+  return {
+    async list({ principal, query }) {
+      const { ownerId, environment } = principal;
+      if (environment !== undefined && query.environment !== undefined && query.environment !== environment) {
+        return { body: present.list({ items: [] }) };
+      }
+      const page = await asInput("query", ["status", "environment", "cursor", "limit"], spell, () =>
+        manager.list({
+          limit: pageSize,
+          ...query,
+          ownerId,
+          ...(environment !== undefined && { environment }),
+        }),
+      );
+      return { body: present.list(page) };
+    },
+
+    async create(call) {
+      const { principal, body } = call;
+      const given = { ...(await defaults?.(principal)) };
+      checkOptions("defaults", given, INPUT.create);
+      const members = { ...inherited(principal as Principal), ...given, ...body };
+      const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
+      requireGrant(principal, grantOf(key));
+      // What the host set wrongly is no error of the client.
+      const names = input.create.filter((name) => !(name in given) || name in body);
+      const issued = await asInput("body", names, spell, () => manager.create(key, actorOf(call)));
+      return { body: present.created(issued), headers: located(issued.key) };
+    },
+
+    async get(call) {
+      return { body: present.updated(await find(call)) };
+    },
+
+    async update(call) {
+      const body = call.body as UpdateKey;
+      const { id, check, actor } = await findGrantable(call, body);
+      const key = await asInput("body", input.update, spell, () =>
+        manager.update(id, body, { check, actor }),
+      );
+      return { body: present.updated(key) };
+    },
+
+    async revoke(call) {
+      const where = "reason" in call.query ? "query" : "body";
+      if (where === "query" && "reason" in call.body) {
+        throw faulty(where, [{ path: spell("reason"), message: "is in the body too" }]);
+      }
+      const { id } = await find(call);
+      const given = { ...call.query, ...call.body } as { reason?: string };
+      const key = await asInput(where, ["reason"], spell, () =>
+        manager.revoke(id, { ...given, actor: actorOf(call) }),
+      );
+      return { body: present.revoked(key) };
+    },
+
+    async rotate(call) {
+      const { overlap = usualOverlap, environment } = call.body as {
+        overlap?: Duration;
+        environment?: string;
+      };
+      const options = { overlap, ...(environment !== undefined && { environment }) };
+      const { id, check, actor } = await findGrantable(call);
+      const issued = await asInput("body", input.rotate, spell, () =>
+        manager.rotate(id, { ...options, check, actor }),
+      );
+      return { body: present.rotated(issued), headers: located(issued.key) };
+    },
+
+    async disable(call) {
+      const { id } = await find(call);
+      return { body: present.updated(await manager.disable(id, { actor: actorOf(call) })) };
+    },
+
+    async enable(call) {
+      const { id, check, actor } = await findGrantable(call);
+      return { body: present.updated(await manager.enable(id, { check, actor })) };
+    },
+
+    async audit(call) {
+      const { id, ownerId } = await find(call);
+      const page = await asInput("query", ["cursor", "limit"], spell, () =>
+        manager.auditTrail({ limit: pageSize, ...call.query, keyId: id, ownerId }),
+      );
+      return { body: present.audit(page) };
+    },
+
+    async me({ principal: { key } }) {
+      if (key === undefined) throw problem("not_an_api_key");
+      return { body: present.me(key) };
+    },
+  };
+}
+
+function grantOf({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {
+  return { scopes, environment, ipAllowlist, expiresAt, rateLimit };
+}

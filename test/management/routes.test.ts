@@ -1,0 +1,214 @@
+import { describe, expect, test } from "vitest";
+import { START } from "../core/fixtures.js";
+import { DAY, later, managementApi } from "./fixtures.js";
+
+const NEW = { name: "trucks", scopes: ["vehicles:read"], environment: "live" };
+
+describe("POST /api-keys", () => {
+  test("creates a key for the owner of the credential, and shows its secret once", async () => {
+    const { call, manager, verifier } = managementApi();
+    const answer = await call("POST /api-keys", { json: NEW });
+    expect(answer.status).toBe(201);
+    const { secret, key } = answer.body;
+    expect(secret).toMatch(/^ezt_live_/);
+    expect(key).toEqual({
+      id: key.id,
+      ownerId: "acme",
+      name: "trucks",
+      start: secret.slice(0, 13),
+      environment: "live",
+      status: "active",
+      scopes: ["vehicles:read"],
+      ipAllowlist: null,
+      rateLimit: null,
+      metadata: null,
+      createdAt: START.toISOString(),
+      updatedAt: START.toISOString(),
+      expiresAt: null,
+      lastUsedAt: null,
+      disabledAt: null,
+      revokedAt: null,
+      revokedReason: null,
+      rotatedAt: null,
+      replacedBy: null,
+      replaces: null,
+    });
+    expect(answer.headers.get("location")).toBe(`/api-keys/${key.id}`);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+    const shown = await call(`GET /api-keys/${key.id}`);
+    expect(shown.text).not.toContain(secret);
+    expect((await verifier.verify({ headers: { authorization: `Bearer ${secret}` } })).ok).toBe(true);
+    expect((await manager.auditTrail({ keyId: key.id })).items).toMatchObject([
+      { action: "created", actor: "ann" },
+    ]);
+  });
+
+  test("takes every member", async () => {
+    const { call } = managementApi({}, { maxLifetime: "90d" });
+    const json = {
+      ...NEW,
+      ipAllowlist: ["203.0.113.0/24"],
+      expiresAt: "2030-02-01T00:00:00+01:00",
+      metadata: { team: "a", deep: { list: [1, null, "x"] } },
+      rateLimit: { limit: 5, windowSeconds: 60 },
+    };
+    const { status, body } = await call("POST /api-keys", { json });
+    expect(status).toBe(201);
+    expect(body.key).toMatchObject({ ...json, expiresAt: "2030-01-31T23:00:00.000Z" });
+  });
+});
+
+describe("GET /api-keys", () => {
+  test("pages through the keys of the owner, newest first", async () => {
+    const { call, issue, clock } = managementApi();
+    for (let i = 0; i < 5; i++) {
+      clock.set(later(i));
+      await issue({ name: `key ${i}` });
+    }
+    await issue({ name: "not yours", ownerId: "evil" });
+    const names: string[] = [];
+    let query = "?limit=2";
+    for (let pages = 1; ; pages++) {
+      const { status, body } = await call(`GET /api-keys${query}`);
+      expect(status).toBe(200);
+      names.push(...body.items.map((key: { name: string }) => key.name));
+      if (body.nextCursor === undefined) {
+        expect(pages).toBe(3);
+        break;
+      }
+      query = `?limit=2&cursor=${body.nextCursor}`;
+    }
+    expect(names).toEqual(["key 4", "key 3", "key 2", "key 1", "key 0"]);
+  });
+
+  test("filters by status and environment", async () => {
+    const { call, issue, manager } = managementApi();
+    const { key } = await issue({ name: "gone" });
+    await manager.revoke(key.id);
+    await issue({ name: "test", environment: "test" });
+    await issue({ name: "live" });
+    const names = async (query: string) =>
+      (await call(`GET /api-keys${query}`)).body.items.map(({ name }: { name: string }) => name).sort();
+    expect(await names("")).toEqual(["gone", "live", "test"]);
+    expect(await names("?status=revoked")).toEqual(["gone"]);
+    expect(await names("?status=active&environment=test")).toEqual(["test"]);
+    expect(await names("?status=expired")).toEqual([]);
+  });
+
+  test("has as many items as the host says, unless the query does", async () => {
+    const { call, issue } = managementApi({ pageSize: 2 });
+    for (let i = 0; i < 4; i++) await issue();
+    expect((await call("GET /api-keys")).body.items).toHaveLength(2);
+    expect((await call("GET /api-keys?limit=3")).body.items).toHaveLength(3);
+  });
+});
+
+describe("one key", () => {
+  test("PATCH changes what it names, and null takes away", async () => {
+    const { call, issue } = managementApi();
+    const { key } = await issue({ name: "old", metadata: { a: 1 }, expiresAt: later(DAY) });
+    const json = { name: null, ipAllowlist: ["10.0.0.0/8"], expiresAt: null };
+    const { status, body } = await call(`PATCH /api-keys/${key.id}`, { json });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ ...json, metadata: { a: 1 }, id: key.id });
+  });
+
+  test("DELETE revokes; of several the first one counts", async () => {
+    const { call, issue, clock } = managementApi();
+    const { key } = await issue();
+    const first = await call(`DELETE /api-keys/${key.id}`, { json: { reason: "lost" } });
+    expect(first.status).toBe(200);
+    expect(first.body).toMatchObject({ status: "revoked", revokedReason: "lost" });
+    clock.set(later(DAY));
+    const again = await call(`DELETE /api-keys/${key.id}?reason=other`);
+    expect([again.status, again.text]).toEqual([200, first.text]);
+    expect((await call(`DELETE /api-keys/${key.id}`)).text).toBe(first.text);
+    expect((await call(`GET /api-keys/${key.id}`)).text).toBe(first.text);
+  });
+
+  test("DELETE takes its reason from the query, or none", async () => {
+    const { call, issue } = managementApi();
+    const [one, two] = [await issue(), await issue()];
+    const asked = await call(`DELETE /api-keys/${one.key.id}?reason=no%20longer%20used`);
+    expect(asked.body.revokedReason).toBe("no longer used");
+    expect((await call(`DELETE /api-keys/${two.key.id}`)).body.revokedReason).toBe(null);
+    const both = await call(`DELETE /api-keys/${two.key.id}?reason=a`, { json: { reason: "b" } });
+    expect([both.status, both.body.errors]).toEqual([
+      400,
+      [{ path: "reason", message: "is in the body too" }],
+    ]);
+  });
+
+  test("rotate, disable, enable", async () => {
+    const { call, issue } = managementApi();
+    const { key } = await issue();
+    expect((await call(`POST /api-keys/${key.id}/disable`)).body.status).toBe("disabled");
+    expect((await call(`POST /api-keys/${key.id}/disable`)).body.status).toBe("disabled");
+    expect((await call(`POST /api-keys/${key.id}/enable`, { json: {} })).body.status).toBe("active");
+    const next = await call(`POST /api-keys/${key.id}/rotate`, { json: { overlap: "24h" } });
+    expect(next.status).toBe(201);
+    expect(next.body.key).toMatchObject({ replaces: key.id, status: "active" });
+    expect(next.headers.get("location")).toBe(`/api-keys/${next.body.key.id}`);
+    const old = (await call(`GET /api-keys/${key.id}`)).body;
+    expect(old).toMatchObject({ status: "retiring", expiresAt: later(DAY).toISOString() });
+  });
+
+  test("the overlap is that of the host when the body names none", async () => {
+    const { call, issue } = managementApi({ overlap: "1h" });
+    const { key } = await issue();
+    await call(`POST /api-keys/${key.id}/rotate`);
+    expect((await call(`GET /api-keys/${key.id}`)).body.expiresAt).toBe(later(3_600_000).toISOString());
+  });
+
+  test("audit tells what happened, and who did it", async () => {
+    const { call, issue, clock } = managementApi({ actor: ({ id, type }) => `${type}:${id}` });
+    const { key } = await issue();
+    clock.set(later(1));
+    await call(`PATCH /api-keys/${key.id}`, { json: { name: "new", ipAllowlist: [] } });
+    clock.set(later(2));
+    await call(`DELETE /api-keys/${key.id}`, { json: { reason: "lost" } });
+    const { status, body } = await call(`GET /api-keys/${key.id}/audit?limit=2`);
+    expect(status).toBe(200);
+    expect(body.items).toMatchObject([
+      { action: "revoked", actor: "jwt:ann", keyId: key.id, at: later(2).toISOString() },
+      { action: "updated", actor: "jwt:ann", details: { members: ["name", "ipAllowlist"] } },
+    ]);
+    const rest = (await call(`GET /api-keys/${key.id}/audit?cursor=${body.nextCursor}`)).body;
+    expect(rest.items.map(({ action }: { action: string }) => action)).toEqual(["created"]);
+    expect(rest).not.toHaveProperty("nextCursor");
+  });
+});
+
+describe("GET /me", () => {
+  test("shows a key to itself, without its allowlist", async () => {
+    const { call, issue } = managementApi();
+    const { secret, key } = await issue({
+      name: "me",
+      ipAllowlist: ["203.0.113.0/24"],
+      metadata: { internal: true },
+      expiresAt: later(DAY),
+    });
+    const { status, body, headers } = await call("GET /me", { as: secret });
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      id: key.id,
+      ownerId: "acme",
+      name: "me",
+      start: key.start,
+      environment: "live",
+      scopes: ["vehicles:read"],
+      status: "active",
+      createdAt: START.toISOString(),
+      expiresAt: later(DAY).toISOString(),
+      lastUsedAt: null,
+    });
+    expect(headers.get("api-key-notice")).toContain("expiring");
+  });
+
+  test("has nothing to show to a token", async () => {
+    const { status, body } = await managementApi().call("GET /me");
+    expect([status, body.code]).toEqual([403, "not_an_api_key"]);
+  });
+});
