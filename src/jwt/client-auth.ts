@@ -51,7 +51,12 @@ export function createClientAuth<S extends string>(exchange: Exchange<S>, realm:
 /** @throws HttpProblem for more than one credential. */
 function readCredential(arrived: AuthRequest, form: OAuthForm): Presented {
   const lines = authorizationLines(arrived);
-  const ways = [lines > 0, form.has("client_secret"), form.has("subject_token"), form.has("client_assertion")];
+  const ways = [
+    lines > 0,
+    form.has("client_secret"),
+    form.has("subject_token"),
+    form.has("client_assertion"),
+  ];
   const basic = extractCredential(arrived, BASIC);
   // RFC 6749, 2.3: one method in a request. A header section that was cut may have held another.
   const isSecond = arrived.headersTruncated === true && lines === 0;
@@ -130,7 +135,8 @@ function decodeBasic(encoded: string): readonly [id: string, secret: string] | u
 /** RFC 6749, 5.2: a challenge of the scheme that the client used. Without one it is told of Basic. */
 function challenge(way: Way, realm: string): Readonly<Record<string, string>> {
   return {
-    "WWW-Authenticate": way === "direct" ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`,
+    "WWW-Authenticate":
+      way === "direct" ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`,
   };
 }
 

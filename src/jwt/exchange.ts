@@ -1,15 +1,7 @@
 import { SignJWT } from "jose";
-import {
-  AuthError,
-  type AuthRequest,
-  judgeKey,
-  type KeyRecord,
-  type Principal,
-  type Scopes,
-  StoreError,
-  withinTime,
-} from "../index.js";
-import { attempt } from "./revocations.js";
+import { AuthError, type AuthRequest, judgeKey, type Principal, type Scopes } from "../index.js";
+import { createBoundKeys } from "./bound-keys.js";
+import { MOST_CHARACTERS } from "./header.js";
 import type { PreparedTokenService } from "./token-service-options.js";
 
 /** What to exchange. */
@@ -60,13 +52,12 @@ export interface Exchange<S extends string> {
 /** RFC 6749, 3.3 */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
-/** The longest token that the verifiers of this package read. */
-const MOST_CHARACTERS = 8_192;
-
 export function createExchange<S extends string>(prepared: PreparedTokenService<S>): Exchange<S> {
   const { options, ttlSeconds, keys, kit, realm } = prepared;
   const { verifier, store, issuer } = options;
-  const { scopes, now, timeoutMs } = kit;
+  const { scopes, now } = kit;
+  // As it is now; the verifier's own record may be of a cache.
+  const findKey = createBoundKeys(store, 0, kit.timeoutMs);
 
   const invalidKey = new AuthError("invalid_key", "The API key is not valid.", {
     "WWW-Authenticate": `Bearer realm="${realm}", error="invalid_token"`,
@@ -74,23 +65,6 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
   const lacking = new AuthError("insufficient_scope", "The API key does not hold every requested scope.");
   const tooMany = new AuthError("insufficient_scope", "A token cannot hold so many scopes; ask for some.");
   const refuse = (error: AuthError): ExchangeResult<S> => ({ ok: false, error });
-
-  /** The record as it is now; the verifier's own may be of a cache. `undefined` when the key is no more. */
-  async function recordOf({ id, ownerId }: Principal<S>): Promise<KeyRecord | undefined> {
-    const found: unknown = await withinTime(
-      attempt(() => store.findById(id)),
-      timeoutMs,
-    );
-    if (found === undefined || found === null) return undefined;
-    const record = found as KeyRecord;
-    const isReadable =
-      record.id === id &&
-      record.ownerId === ownerId &&
-      Number.isSafeInteger(record.version) &&
-      Array.isArray(record.scopes);
-    if (!isReadable) throw new StoreError("The key store answered something that is not the record of this key");
-    return record;
-  }
 
   return {
     async authenticate(request) {
@@ -101,12 +75,11 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
     },
 
     async issue({ principal, headers }, scope, audience) {
-      const record = await recordOf(principal);
+      const { id, ownerId, environment } = principal;
+      const record = await findKey({ keyId: id, ownerId, version: 0 });
       const time = now();
-      const { environment } = principal;
-      if (record === undefined || judgeKey(record, { environment }, () => false, time) !== undefined) {
-        return refuse(invalidKey);
-      }
+      if (record?.ownerId !== ownerId) return refuse(invalidKey);
+      if (judgeKey(record, { environment }, () => false, time) !== undefined) return refuse(invalidKey);
       const granted = narrow(scopes, record.scopes, scope);
       if (granted === undefined) return refuse(lacking);
 

@@ -3,6 +3,7 @@ import type { ClientAuth } from "./client-auth.js";
 import { answerPrivately, type OAuthContext, oauthProblem } from "./oauth-answer.js";
 import { readOAuthForm } from "./oauth-form.js";
 import type { PreparedTokenService } from "./token-service-options.js";
+import { COMPACT } from "./token-verifiers.js";
 
 /**
  * Serves introspection (RFC 7662). A key sees the tokens of its owner in its environment, and those of everybody
@@ -17,14 +18,18 @@ export function serveIntrospection<S extends string>(
     (introspect !== undefined && meets(kit.scopes, caller.scopes, introspect)) ||
     (token.ownerId === caller.ownerId && token.environment === caller.environment);
 
+  const find = async (token: string, caller: Principal<S>): Promise<Principal<S> | undefined> => {
+    const result = await anywhere.verify({ headers: { authorization: `Bearer ${token}` } });
+    return result.ok && maySee(caller, result.principal) ? result.principal : undefined;
+  };
+
   return async (request, { requestId, arrived }) => {
     const form = await readOAuthForm(request);
     const { principal: caller, headers } = await authenticate(arrived, form);
     const token = form.get("token");
     if (token === undefined) throw oauthProblem("invalid_request", "token is missing.");
-    const result = await anywhere.verify({ headers: { authorization: `Bearer ${token}` } });
-    const isShown = result.ok && maySee(caller, result.principal);
-    const body = isShown ? describeToken(result.principal) : { active: false };
+    const shown = COMPACT.test(token) ? await find(token, caller) : undefined;
+    const body = shown === undefined ? { active: false } : describeToken(shown);
     return answerPrivately(request, requestId, 200, body, headers);
   };
 }

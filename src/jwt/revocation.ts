@@ -1,11 +1,12 @@
 import type { Verifier } from "../index.js";
+import { ask } from "./ask.js";
 import type { ClientAuth } from "./client-auth.js";
 import { answerPrivately, type OAuthContext, oauthProblem } from "./oauth-answer.js";
 import { readOAuthForm } from "./oauth-form.js";
 import type { PreparedTokenService } from "./token-service-options.js";
+import { COMPACT } from "./token-verifiers.js";
 
-/** A JWS in its compact form (RFC 7515, 3.1). */
-const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const WHAT = "The list of revocations";
 
 /**
  * Serves revocation (RFC 7009): a key revokes its own tokens. A token that is over, or none of this service, is
@@ -13,7 +14,7 @@ const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
  * believe that the key is revoked.
  */
 export function serveRevocation<S extends string>(
-  { revocations }: PreparedTokenService<S>,
+  { revocations, kit }: PreparedTokenService<S>,
   genuine: Verifier<S>,
   authenticate: ClientAuth<S>,
 ): (request: Request, context: OAuthContext) => Promise<Response> {
@@ -23,7 +24,10 @@ export function serveRevocation<S extends string>(
     const token = form.get("token");
     if (token === undefined) throw oauthProblem("invalid_request", "token is missing.");
     if (!COMPACT.test(token)) {
-      throw oauthProblem("unsupported_token_type", "Only tokens of this service are revoked here, no API keys.");
+      throw oauthProblem(
+        "unsupported_token_type",
+        "Only tokens of this service are revoked here, no API keys.",
+      );
     }
     const result = await genuine.verify({ headers: { authorization: `Bearer ${token}` } });
     if (result.ok) {
@@ -32,7 +36,7 @@ export function serveRevocation<S extends string>(
         // RFC 7009, 2.1: the client is told when the token was issued to another.
         throw oauthProblem("unauthorized_client", "The token was issued for another API key.");
       }
-      await revocations.add(String(jti), new Date(Number(exp) * 1_000));
+      await ask(() => revocations.add(String(jti), new Date(Number(exp) * 1_000)), kit.timeoutMs, WHAT);
     }
     return answerPrivately(request, requestId, 200, {}, headers);
   };

@@ -1,4 +1,4 @@
-import { type Awaitable, checkMethods, isPromiseLike, StoreError, withinTime } from "../index.js";
+import { type Awaitable, StoreError } from "../index.js";
 
 /**
  * Where revoked tokens are remembered. The one by default is of this process alone; with several, put a table or
@@ -48,31 +48,4 @@ export function memoryRevocations(now: () => number, most: number = MOST_REVOCAT
     },
     has: (jti) => revoked.has(jti),
   };
-}
-
-/** Puts revocations behind a time limit, and believes nothing but an answer. */
-export function boundedRevocations(where: string, given: Revocations, timeoutMs: number): Revocations {
-  checkMethods(where, "revocations", given, ["add", "has"]);
-  const what = "The list of revocations";
-  const trust = (answer: unknown): boolean => {
-    if (typeof answer !== "boolean") throw new StoreError(`${what} answered neither true nor false`);
-    return answer;
-  };
-  return {
-    add: (jti, until) => withinTime(attempt(() => given.add(jti, until)), timeoutMs, what),
-    has(jti) {
-      let answer: Awaitable<unknown>;
-      try {
-        answer = given.has(jti);
-      } catch (error) {
-        answer = Promise.reject(error);
-      }
-      return isPromiseLike(answer) ? withinTime(answer, timeoutMs, what).then(trust) : trust(answer);
-    },
-  };
-}
-
-/** A call whose failure is a rejection, also when it throws at once. */
-export async function attempt<T>(call: () => Awaitable<T>): Promise<T> {
-  return call();
 }

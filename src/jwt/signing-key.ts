@@ -158,8 +158,7 @@ function algorithmsOf(key: KeyObject, wrong: Wrong): readonly SigningAlgorithm[]
     if (!((asymmetricKeyDetails.modulusLength ?? 0) >= 2048)) throw wrong("needs 2048 bits or more for RSA");
     return OF_RSA;
   }
-  const algorithms =
-    asymmetricKeyType === "ec" ? OF_CURVE[asymmetricKeyDetails.namedCurve ?? ""] : undefined;
+  const algorithms = asymmetricKeyType === "ec" ? OF_CURVE[asymmetricKeyDetails.namedCurve ?? ""] : undefined;
   if (algorithms === undefined) throw wrong("must be of RSA, P-256, P-384, P-521 or Ed25519");
   return algorithms;
 }

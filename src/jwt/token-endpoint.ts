@@ -47,9 +47,7 @@ function bodyOf(issued: IssuedToken, issuedType: string | undefined): object {
 }
 
 function refusalOf(error: AuthError, { refusal }: Client<string>) {
-  return error.code === "insufficient_scope"
-    ? oauthProblem("invalid_scope", error.message)
-    : refusal(error);
+  return error.code === "insufficient_scope" ? oauthProblem("invalid_scope", error.message) : refusal(error);
 }
 
 /**

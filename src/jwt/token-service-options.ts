@@ -17,7 +17,7 @@ import {
   type VerifierKit,
   warn,
 } from "../index.js";
-import { boundedRevocations, memoryRevocations, type Revocations } from "./revocations.js";
+import { memoryRevocations, type Revocations } from "./revocations.js";
 import type { SigningKey } from "./signing-key.js";
 import { createSigningKeys, type SigningKeys } from "./signing-keys.js";
 
@@ -107,14 +107,17 @@ export function prepareTokenService<S extends string>(
     throw new TypeError(`${where}: "ttl" must be a duration of whole seconds, such as "15m"; at most "24h"`);
   }
   if (typeof basePath !== "string" || !/^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)*$/.test(basePath)) {
-    throw new TypeError(`${where}: "basePath" must be empty, or a path such as "/oauth" without "/" at its end`);
+    throw new TypeError(
+      `${where}: "basePath" must be empty, or a path such as "/oauth" without "/" at its end`,
+    );
   }
   checkMethods(where, "verifier", verifier, ["verify", "assertRequirement"]);
   checkMethods(where, "store", store, ["findById"]);
   checkFunction(where, "onError", options.onError);
   const kit = createVerifierKit(options, { where, noun: "token" });
   kit.scopes.assertRequirement(introspect);
-  const { now, timeoutMs } = kit;
+  const { revocations = memoryRevocations(kit.now) } = options;
+  checkMethods(where, "revocations", revocations, ["add", "has"]);
   return {
     options,
     audiences: Object.freeze(audiences),
@@ -122,8 +125,8 @@ export function prepareTokenService<S extends string>(
     basePath,
     realm: options.realm ?? "api",
     kit,
-    keys: createSigningKeys(where, options.signingKey, now),
-    revocations: boundedRevocations(where, options.revocations ?? memoryRevocations(now), timeoutMs),
+    keys: createSigningKeys(where, options.signingKey, kit.now),
+    revocations,
     introspect: structuredClone(introspect), // which later changes to the caller's list do not reach
     report: reporter(options.onError ?? warnOnce()),
   };

@@ -1,15 +1,8 @@
-import { errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { JSONWebKeySet } from "jose";
 import { answerJson } from "../http/answer.js";
 import { type ConnectionInfo, fromFetch, type RequestHandler } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
-import {
-  checkOptions,
-  type Duration,
-  type ManagedKeyStore,
-  milliseconds,
-  resolveRequestId,
-  type Verifier,
-} from "../index.js";
+import { checkOptions, type Duration, milliseconds, resolveRequestId, type Verifier } from "../index.js";
 import { createClientAuth } from "./client-auth.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
 import { serveIntrospection } from "./introspection.js";
@@ -107,7 +100,10 @@ export function createTokenService<S extends string>(options: TokenServiceOption
     }),
   };
   const routes = new Map(
-    Object.entries(endpoints).map(([name, endpoint]) => [basePath + PATHS[name as keyof typeof PATHS], endpoint]),
+    Object.entries(endpoints).map(([name, endpoint]) => [
+      basePath + PATHS[name as keyof typeof PATHS],
+      endpoint,
+    ]),
   );
 
   return Object.freeze({

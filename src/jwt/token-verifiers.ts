@@ -5,9 +5,14 @@ import {
   type ManagedKeyStore,
   type Verifier,
 } from "../index.js";
+import type { JwtClaims } from "./claims.js";
+import type { JwtVerifierOptions } from "./options.js";
 import { SIGNING_ALGORITHMS } from "./signing-key.js";
 import type { PreparedTokenService } from "./token-service-options.js";
-import { createJwtVerifier, type JwtVerifierOptions } from "./verifier.js";
+import { createJwtVerifier } from "./verifier.js";
+
+/** A JWS in its compact form (RFC 7515, 3.1). */
+export const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
@@ -44,8 +49,7 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
     storeTimeoutMs: kit.timeoutMs,
   };
   // A token without an id cannot be revoked, so this service issued none.
-  const isRevoked = ({ jti }: Readonly<Record<string, unknown>>) =>
-    typeof jti !== "string" || revocations.has(jti);
+  const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
 
   const createBound = () =>
     createJwtVerifier<S>({
@@ -80,7 +84,9 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
 
 function commonOptions<S extends string>(options: CommonVerifierOptions<S>): CommonVerifierOptions<S> {
   const given = COMMON_VERIFIER_OPTIONS.filter((name) => Object.hasOwn(options, name));
-  return Object.fromEntries(given.map((name) => [name, options[name]])) as unknown as CommonVerifierOptions<S>;
+  return Object.fromEntries(
+    given.map((name) => [name, options[name]]),
+  ) as unknown as CommonVerifierOptions<S>;
 }
 
 function withoutNetworks(store: Pick<ManagedKeyStore, "findById">): Pick<ManagedKeyStore, "findById"> {
