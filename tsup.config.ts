@@ -17,6 +17,7 @@ export default defineConfig({
     "stores/cached": "src/stores/cached.ts",
     "jwt/index": "src/jwt/index.ts",
     "management/index": "src/management/index.ts",
+    "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
   },

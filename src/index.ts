@@ -1,7 +1,7 @@
 export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
-export { cidrProblem } from "./core/cidr.js";
-export type { ClientIpOptions } from "./core/client-ip.js";
+export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/cidr.js";
+export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/client-ip.js";
 export {
   type CredentialFault,
   type CredentialOptions,

@@ -17,6 +17,11 @@ export interface RateLimitState {
 export interface RateLimitDecision {
   readonly allowed: boolean;
   readonly states: readonly RateLimitState[];
+  /**
+   * Of a refusal: when the same request may be let through. Absent: when every window that is used up has ended.
+   * Of use where requests differ in cost, and one finds too little left.
+   */
+  readonly retryAfterSeconds?: number;
 }
 
 /**
@@ -32,9 +37,13 @@ export interface RateLimiter {
 
 /**
  * `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers, and on a refusal
- * `Retry-After` (RFC 9110, 10.2.3): the longest wait among the windows that are used up.
+ * `Retry-After` (RFC 9110, 10.2.3): what the limiter says, or the longest wait of the windows that are used up.
  */
-export function rateLimitHeaders({ allowed, states }: RateLimitDecision): Record<string, string> {
+export function rateLimitHeaders({
+  allowed,
+  states,
+  retryAfterSeconds,
+}: RateLimitDecision): Record<string, string> {
   const headers: Record<string, string> = {};
   if (states.length > 0) {
     headers.RateLimit = states
@@ -48,19 +57,18 @@ export function rateLimitHeaders({ allowed, states }: RateLimitDecision): Record
       .join(", ");
   }
   if (!allowed) {
-    const waits = states
-      .filter(({ remaining }) => remaining <= 0)
-      .map(({ resetSeconds }) => whole(resetSeconds));
-    headers["Retry-After"] = String(Math.max(1, ...waits));
+    const waits = states.filter(({ remaining }) => remaining <= 0).map(({ resetSeconds }) => resetSeconds);
+    headers["Retry-After"] = String(Math.max(1, whole(retryAfterSeconds ?? Math.max(0, ...waits))));
   }
   return headers;
 }
 
 /** Whether a limiter answered something that can be trusted to mean what it says. */
 export function isRateLimitDecision(value: unknown): value is RateLimitDecision {
-  const { allowed, states } = (value ?? {}) as Partial<RateLimitDecision>;
+  const { allowed, states, retryAfterSeconds } = (value ?? {}) as Partial<RateLimitDecision>;
   return (
     typeof allowed === "boolean" &&
+    (retryAfterSeconds === undefined || Number.isFinite(retryAfterSeconds)) &&
     Array.isArray(states) &&
     states.every(
       (state) =>

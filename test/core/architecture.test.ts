@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   adapters: ["index", "http"],
   observers: ["index"],
   testing: ["index"],
+  "rate-limit": ["index"],
   jwt: ["index", "http"],
   management: ["index", "http", "jwt"],
   cli: ["index", "jwt", "management", "stores"],
@@ -101,10 +102,11 @@ describe("architecture", () => {
     expect(told(imports.filter(({ specifier }) => /^keybearer(\/|$)/.test(specifier)))).toEqual([]);
   });
 
-  test("jose stays in jwt, zod in management, Kysely and database clients in stores, frameworks in adapters", () => {
+  test("jose stays in jwt, zod in management, counting in rate-limit, Kysely and database clients in stores, frameworks in adapters", () => {
     const homes: Readonly<Record<string, RegExp>> = {
       jwt: /^jose(\/|$)/,
       management: /^zod(\/|$)/,
+      "rate-limit": /^rate-limiter-flexible(\/|$)/,
       stores: /^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/,
       adapters: /^(express|koa|hono|fastify|@remix-run\/node-fetch-server)(\/|$)/,
       testing: /^(vitest|node:test|mocha|jest)(\/|$)/,

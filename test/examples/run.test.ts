@@ -11,8 +11,8 @@ const ROOT = new URL("../..", import.meta.url).pathname;
 const CREDENTIALS: Readonly<Record<string, readonly string[]>> = {
   eztotrack: ["adminJwt", "otherJwt"],
   "legacy-partner": ["adminJwt", "otherJwt", "tokenPath"],
-  inspections: [],
-  trackyard: [],
+  inspections: ["adminJwt", "otherJwt", "keysPath"],
+  trackyard: ["adminJwt", "key", "otherKey", "keysPath"],
   eazip: ["key", "otherKey"],
 };
 const NAMES = Object.keys(CREDENTIALS).filter((name) => existsSync(`${ROOT}/examples/${name}/main.ts`));

@@ -1,0 +1,85 @@
+import type { HttpBindings } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { honoAuth } from "keybearer/hono";
+import type { ConnectionInfo } from "keybearer/management";
+import { newInspection, newVehicle, readBody, readJson, vehicleChange } from "./body.js";
+import { withBundle } from "./bundle.js";
+import { errorBody, failure, notFound, tooLarge } from "./failure.js";
+import { createFleets } from "./fleets.js";
+import type { Keys } from "./keys.js";
+import { listOf, one } from "./page.js";
+import { BUNDLES, listScopes } from "./scopes.js";
+
+/** The inspections API in Hono. */
+export function createApp({ verifier, admins, management, flushAudit }: Keys) {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  const fleets = createFleets();
+  const auth = honoAuth(verifier, { errorBody });
+  const admin = honoAuth(admins, { errorBody });
+  // Behind the guard on each route, so that nobody uploads without a key.
+  const body = bodyLimit({
+    maxSize: 64 * 1024,
+    onError: (c) => {
+      c.header("Connection", "close"); // the rest of the body is never read
+      throw tooLarge();
+    },
+  });
+
+  app.get("/vehicles", auth("vehicles:read"), (c) =>
+    c.json(listOf(fleets.vehicles(c.var.auth.ownerId), c.req.query())),
+  );
+  app.get("/vehicles/:id", auth("vehicles:read"), (c) =>
+    c.json(one(fleets.vehicle(c.var.auth.ownerId, c.req.param("id")))),
+  );
+  app.post("/vehicles", auth("vehicles:write"), body, async (c) => {
+    const vehicle = fleets.addVehicle(c.var.auth.ownerId, await readBody(newVehicle, c.req.raw));
+    return c.json(one(vehicle), 201, { Location: `/vehicles/${vehicle.id}` });
+  });
+  app.put("/vehicles/:id", auth("vehicles:write"), body, async (c) => {
+    const change = await readBody(vehicleChange, c.req.raw);
+    return c.json(one(fleets.changeVehicle(c.var.auth.ownerId, c.req.param("id"), change)));
+  });
+  app.get("/inspection-templates", auth("inspections:read"), (c) =>
+    c.json(listOf(fleets.templates(), c.req.query())),
+  );
+  app.get("/inspections", auth("inspections:read"), (c) =>
+    c.json(listOf(fleets.inspections(c.var.auth.ownerId), c.req.query())),
+  );
+  app.post("/inspections", auth("inspections:write"), body, async (c) => {
+    const inspection = await readBody(newInspection, c.req.raw);
+    return c.json(one(fleets.addInspection(c.var.auth.ownerId, inspection)), 201);
+  });
+
+  // What there is to be granted is no secret.
+  app.get("/scopes", (c) => c.json({ data: listScopes(), bundles: BUNDLES, meta: { version: "v1" } }));
+  app.get("/scope-bundles", (c) => c.json({ data: BUNDLES, meta: { version: "v1" } }));
+
+  app.post("/api-keys", admin(), body, async (c) => {
+    const expanded = JSON.stringify(withBundle(await readJson(c.req.raw)));
+    const { url, raw } = c.req;
+    const request = new Request(url, { method: "POST", headers: raw.headers, body: expanded });
+    return management(request, connection(c.env));
+  });
+  app.get("/api-keys/:id/audit", async (c) => {
+    await flushAudit(); // the trail shows what has been answered
+    return management(c.req.raw, connection(c.env));
+  });
+  for (const path of ["/api-keys", "/api-keys/*", "/me", "/openapi.json"]) {
+    app.all(path, (c) => management(c.req.raw, connection(c.env)));
+  }
+
+  const fail = (error: unknown, c: Context) => {
+    const { status, body } = failure(error, c.req.raw);
+    return c.json(body, status as ContentfulStatusCode);
+  };
+  app.notFound((c) => fail(notFound(), c));
+  app.onError(fail);
+  return app;
+}
+
+/** What a Request does not say, and the management API wants to know. */
+function connection({ incoming }: HttpBindings): ConnectionInfo {
+  return { remoteAddress: incoming.socket.remoteAddress, rawHeaders: incoming.rawHeaders };
+}

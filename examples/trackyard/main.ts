@@ -1,0 +1,87 @@
+import type { ExampleOptions, RunningExample } from "../example.js";
+import { identityProvider } from "../identity.js";
+import { HOST } from "../serve.js";
+import { createAccounts } from "./accounts.js";
+import { createApp } from "./app.js";
+import { createKeys, type Environment, type Limits } from "./keys.js";
+import type { TrackyardScope } from "./scopes.js";
+import { createUsage } from "./usage.js";
+
+export interface TrackyardOptions extends ExampleOptions {
+  /** What a key may send in each environment. */
+  readonly limits?: Readonly<Record<Environment, Limits>>;
+}
+
+const LIMITS = { live: { perMinute: 120, perDay: 10_000 }, test: { perMinute: 60, perDay: 1_000 } };
+const DAY = 86_400_000;
+
+/** Starts the system, with keys of every kind. */
+export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}): Promise<RunningExample> {
+  const identity = await identityProvider("trackyard");
+  const adminJwt = await identity.signIn("mia@studio.example", { account: "studio", role: "admin" });
+  const otherJwt = await identity.signIn("tom@hobby.example", { account: "hobby" });
+  const usage = createUsage();
+  const keys = createKeys(identity, usage, limits);
+
+  const issue = async (
+    ownerId: string,
+    name: string,
+    scopes: readonly TrackyardScope[],
+    environment: Environment = "live",
+    daysAgo = 0,
+  ) => {
+    const issuer = keys.issuer(() => new Date(Date.now() - daysAgo * DAY));
+    return (await issuer.create({ ownerId, name, scopes, environment })).secret;
+  };
+  const key = await issue("studio", "Production - Main App", ["admin"]);
+  const otherKey = await issue("hobby", "Weekend project", ["read", "download", "keys:manage"]);
+  const testKey = await issue("studio", "Staging", ["admin"], "test");
+  const readOnlyKey = await issue("studio", "Dashboard", ["read"]);
+  const downloadOnlyKey = await issue("studio", "Player", ["download"]);
+  const oldKey = await issue("studio", "From last year", ["read"], "live", 100);
+
+  const app = await createApp({ keys, accounts: createAccounts(), usage, limits });
+  const url = await app.listen({ port, host: HOST });
+  return {
+    credentials: {
+      url,
+      key,
+      otherKey,
+      testKey,
+      readOnlyKey,
+      downloadOnlyKey,
+      oldKey,
+      adminJwt,
+      otherJwt,
+      keysPath: "/account/api-keys",
+      confirm: "?confirm=true",
+      paths: {
+        read: "POST /search",
+        download: "POST /download-track",
+        tierFeature: "GET /reports",
+        adminOnly: "GET /admin/accounts",
+        usage: "GET /usage",
+      },
+    },
+    guide: guide(url, key, readOnlyKey),
+    async close() {
+      await app.close();
+      await keys.close();
+    },
+  };
+}
+
+function guide(url: string, key: string, readOnlyKey: string): string {
+  return `
+Trackyard, music for videos, at ${url}.
+
+# what a key is, and what its account has
+curl -i ${url}/me -H 'Authorization: Bearer ${key}'
+
+# a read-only key does not download
+curl -i ${url}/download-track -H 'Authorization: Bearer ${readOnlyKey}' \\
+  -H 'Content-Type: application/json' -d '{"track_id":"trk_abc123"}'
+
+# the keys of the account; DELETE ${url}/account/api-keys/ID?confirm=true revokes one
+curl -i ${url}/account/api-keys -H 'Authorization: Bearer ${key}'`;
+}
