@@ -74,8 +74,15 @@ export function extractCredential(request: AuthRequest, source: CredentialSource
   const field = headerValue(request, source.header);
   if (field === undefined) return MISSING;
   const value = trimOws(field);
-  if (source.pattern.test(value)) return value.slice(value.lastIndexOf(" ") + 1);
+  if (source.pattern.test(value)) return withoutScheme(value, source.scheme);
   return isAnotherScheme(value, source) ? MISSING : MALFORMED;
+}
+
+/** From the front: a token may be thousands of characters long. */
+function withoutScheme(value: string, scheme = ""): string {
+  let start = scheme.length;
+  while (value.charCodeAt(start) === 32) start++;
+  return value.slice(start);
 }
 
 /** Whether the value is one whole credential of a scheme that is not ours to judge. */

@@ -44,8 +44,10 @@ export function createProver(rules: ProofRules): Prover {
   const flights = new Map<string, Promise<Proof | DenialReason>>();
 
   const identify = async (claims: JwtClaims): Promise<Subject | undefined> => {
-    const said = principal && (await ask(() => principal(claims), timeoutMs, "The principal function"));
-    return principal && said === undefined ? undefined : subjectOf(claims, isBound, said ?? NO_SUBJECT);
+    if (principal === undefined) return subjectOf(claims, isBound, NO_SUBJECT);
+    const said = await ask(() => principal(claims), timeoutMs, "The principal function");
+    // Nobody, as databases say it too, must not become somebody by the defaults.
+    return said === undefined || said === null ? undefined : subjectOf(claims, isBound, said);
   };
 
   const prove = async (token: string, header: TokenHeader, digest: string): Promise<Proof | DenialReason> => {

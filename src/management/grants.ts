@@ -41,12 +41,13 @@ export function sees(principal: Principal, key: Pick<ApiKey, "ownerId" | "enviro
  * the allowlist, the expiry and the rate limit of the key that makes it.
  */
 export function judgeGrant(principal: Principal, grant: Grant): GrantVerdict {
-  const missing = grant.scopes.filter((scope) => !holds(principal, scope));
+  const required = [...new Set(grant.scopes)];
+  const missing = required.filter((scope) => !holds(principal, scope));
   if (missing.length > 0) {
     return {
       granted: false,
       because: "insufficient_scope",
-      requiredScopes: grant.scopes,
+      requiredScopes: required,
       grantedScopes: principal.scopes,
       missingScopes: missing,
     };

@@ -101,7 +101,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   object: "an object",
   record: "an object",
   int: "a whole number",
-  number: "a number",
+  number: "a whole number", // there are no others here
 };
 
 /** What zod found, as half a sentence that repeats nothing of the input. */
