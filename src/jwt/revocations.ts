@@ -6,7 +6,8 @@ import { type Awaitable, StoreError } from "../index.js";
  *
  * @example
  * const revocations: Revocations = {
- *   add: (jti, until) => redis.set(`revoked:${jti}`, "1", { PXAT: until.getTime() }),
+ *   add: (jti, until) =>
+ *     redis.set(`revoked:${jti}`, "1", { expiration: { type: "PXAT", value: until.getTime() } }),
  *   has: async (jti) => (await redis.exists(`revoked:${jti}`)) === 1,
  * };
  */

@@ -12,7 +12,7 @@ import type { PreparedTokenService } from "./token-service-options.js";
 import { createJwtVerifier } from "./verifier.js";
 
 /** A JWS in its compact form (RFC 7515, 3.1). */
-export const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+export const COMPACT: RegExp = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {

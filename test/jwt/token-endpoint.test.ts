@@ -8,6 +8,7 @@ import {
   basicOf,
   EXCHANGE,
   exchanger,
+  type Form,
   JWT_TYPE,
   post,
   type Sent,
@@ -130,11 +131,7 @@ describe("refused", () => {
     status: number,
     code?: string,
   ];
-  const twice = (name: string, value = "x"): Sent["form"] => [
-    ...Object.entries(GRANT),
-    [name, value],
-    [name, value],
-  ];
+  const twice = (name: string, value = "x"): Form => [...Object.entries(GRANT), [name, value], [name, value]];
 
   test.each<Case>([
     ["no grant_type", (bearer) => ({ bearer }), "invalid_request", 400],
@@ -466,7 +463,7 @@ describe("refused", () => {
     expect(events.length).toBe(1); // an attempt that observers can count
   });
 
-  test.each<[string, Sent["form"] | ((secret: string, id: string) => string)]>([
+  test.each<[string, (secret: string, id: string) => string]>([
     ["CRLF in the secret", (secret, id) => `client_id=${id}&client_secret=${secret}%0d%0a`],
     ["a space in front", (secret, id) => `client_id=${id}&client_secret=+${secret}`],
     ["a space behind", (secret, id) => `client_id=${id}&client_secret=${secret}+`],
@@ -476,7 +473,7 @@ describe("refused", () => {
   ])("a form with %s", async (_, form) => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
-    const text = `grant_type=client_credentials&${(form as (s: string, i: string) => string)(secret, key.id)}`;
+    const text = `grant_type=client_credentials&${form(secret, key.id)}`;
     const answer = await post(tokens, "/token", { form: text });
     expectError(answer, "invalid_client", 401, "malformed_credential");
     expect(answer.text).not.toContain(secret);

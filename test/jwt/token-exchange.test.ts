@@ -10,7 +10,12 @@ import {
   StoreError,
   type Verifier,
 } from "../../src/index.js";
-import { anyVerifier, createTokenService } from "../../src/jwt/index.js";
+import {
+  anyVerifier,
+  createTokenService,
+  type ExchangeResult,
+  type IssuedToken,
+} from "../../src/jwt/index.js";
 import {
   allowed,
   bearer,
@@ -26,7 +31,7 @@ import { AUDIENCE, ecKey, exchanger, ISSUER } from "./token-fixtures.js";
 
 const SECOND = 1_000;
 
-async function issuedBy(result: ReturnType<ReturnType<typeof exchanger>["tokens"]["exchange"]>) {
+async function issuedBy<S extends string>(result: Promise<ExchangeResult<S>>): Promise<IssuedToken<S>> {
   const settled = await result;
   if (!settled.ok) throw new Error(settled.error.code);
   return settled;

@@ -63,8 +63,10 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
+export type Form = Record<string, string> | readonly (readonly [string, string])[] | string;
+
 export interface Sent {
-  readonly form?: Record<string, string> | readonly (readonly [string, string])[] | string;
+  readonly form?: Form;
   readonly bearer?: string | undefined;
   readonly basic?: readonly [string, string];
   readonly headers?: Record<string, string>;
