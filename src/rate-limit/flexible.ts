@@ -27,7 +27,7 @@ export interface FlexibleCount {
 }
 
 /**
- * Counts with a limiter of `rate-limiter-flexible` (2 or later): in PostgreSQL, MySQL, SQLite, MongoDB, DynamoDB and
+ * Counts with a limiter of `rate-limiter-flexible` (tested with 11): in PostgreSQL, MySQL, SQLite, MongoDB, DynamoDB and
  * whatever else it has. It is used as the counter only. Its `points` and `duration` are not looked at, and one
  * limiter serves any number of windows; `blockDuration`, `execEvenly` and the like do nothing.
  *

@@ -4,7 +4,7 @@ import { hasRoom, type LimitStore } from "./store.js";
 
 /** Options of {@link memoryLimits}. */
 export interface MemoryLimitsOptions {
-  /** How many counters are kept: 100,000 by default, some 20 MB. */
+  /** How many counters are kept: 100,000 by default, some 40 MB. */
   readonly max?: number;
   /** The time, for tests; by default the monotonic clock, which nobody can set. */
   readonly clock?: () => Date;

@@ -35,6 +35,13 @@ describe("headers", () => {
     });
   });
 
+  test("a limiter that knows better says when to come back", () => {
+    const wait = (retryAfterSeconds: number) =>
+      rateLimitHeaders({ allowed: false, states: [minute, hour], retryAfterSeconds })["Retry-After"];
+    expect([wait(12.2), wait(0), wait(-5), wait(1e300)]).toEqual(["13", "1", "1", "999999999999999"]);
+    expect(rateLimitHeaders({ allowed: true, states: [], retryAfterSeconds: 5 })).toEqual({});
+  });
+
   test("nothing to say without windows", () => {
     expect(rateLimitHeaders({ allowed: true, states: [] })).toEqual({});
   });
@@ -52,6 +59,7 @@ const NONSENSE: [string, unknown][] = [
   ["a state without a number", { allowed: true, states: [{ ...minute, limit: undefined }] }],
   ["a state with a number as text", { allowed: true, states: [{ ...minute, limit: "60" }] }],
   ["a name that would break the header", { allowed: true, states: [{ ...minute, name: 'a"\r\nX: y' }] }],
+  ["a wait that is no number", { allowed: false, states: [], retryAfterSeconds: "5" }],
   ["a state of null", { allowed: true, states: [null] }],
   ["a state without a name", { allowed: true, states: [{ ...minute, name: undefined }] }],
 ];

@@ -79,6 +79,10 @@ describe("weight", () => {
     },
   );
 
+  test("rate limits load nothing of rate-limiter-flexible, which the host brings", () => {
+    expect(othersLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
+  });
+
   test("jose and zod are loaded by nothing that does not need them", () => {
     for (const [path, target] of entries) {
       const others = othersLoadedBy(target.default.slice(2));
