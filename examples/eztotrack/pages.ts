@@ -3,7 +3,12 @@ import { parse } from "./body.js";
 import { ApiError, sentence } from "./errors.js";
 
 const query = z.object({
-  limit: z.coerce.number("must be a number").int().min(1).max(512).default(50),
+  limit: z.coerce
+    .number("must be a number")
+    .int("must be a whole number")
+    .min(1, "must be at least 1")
+    .max(512, "must be at most 512")
+    .default(50),
   after: z.string("must be text").optional(),
 });
 
