@@ -75,11 +75,13 @@ async function keepServing(fleet: RunningFleet): Promise<void> {
     const header = secret === undefined ? "" : ` -H 'Authorization: Bearer ${secret}'`;
     return `curl -i ${fleet.url}${path}${header}${more}`;
   };
+  const adminJwt = await fleet.adminJwt("acme-haulage");
   const json = (method: string, body: object) =>
     ` -X ${method} -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`;
 
   console.log(`
 Try it yourself, in another terminal. These are real keys, good for a week or until you delete the data file.
+The JWT is good until the server stops.
 
 # your vehicles
 ${curl("/fleet/vehicles", reader)}
@@ -92,6 +94,12 @@ ${curl("/fleet/drivers", writer, json("POST", { name: "Noor Haddad", licence: "N
 
 # a changed one
 ${curl("/fleet/drivers/drv_1", writer, json("PATCH", { status: "inactive" }))}
+
+# a new key, made with the JWT of an admin of acme-haulage
+${curl("/admin/api-keys", adminJwt, json("POST", { name: "Yours", scopes: ["hos:read"], environment: "live" }))}
+
+# the keys of acme-haulage
+${curl("/admin/api-keys?status=active", adminJwt)}
 
 # refused with 403: this key may not
 ${curl("/fleet/inspections", reader)}

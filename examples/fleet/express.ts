@@ -1,12 +1,12 @@
 import express, { type ErrorRequestHandler } from "express";
-import { expressAuth } from "keybearer/express";
+import { expressAuth, expressHandler } from "keybearer/express";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
 import { BODY_LIMIT, failure, notFound } from "./failure.js";
 import type { Setup } from "./setup.js";
 
 /** The fleet API in Express. */
-export function expressApp({ verifier }: Setup) {
+export function expressApp({ verifier, management }: Setup) {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   app.enable("strict routing").enable("case sensitive routing");
@@ -43,6 +43,8 @@ export function expressApp({ verifier }: Setup) {
   app.get("/me", auth(), (req, res) => {
     res.json(me(req.auth));
   });
+
+  app.use("/admin", expressHandler(management));
 
   app.use(() => {
     throw notFound();

@@ -1,13 +1,13 @@
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { resolveRequestId } from "keybearer";
-import { fastifyAuth } from "keybearer/fastify";
+import { fastifyAuth, fastifyHandler } from "keybearer/fastify";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
 import { BODY_LIMIT, failure, notFound } from "./failure.js";
 import type { Setup } from "./setup.js";
 
 /** The fleet API in Fastify. */
-export async function fastifyApp({ verifier }: Setup) {
+export async function fastifyApp({ verifier, management }: Setup) {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     genReqId: resolveRequestId, // a client's X-Request-Id, if well-formed; Fastify's own are req-1, req-2, …
@@ -19,6 +19,9 @@ export async function fastifyApp({ verifier }: Setup) {
     { parseAs: "buffer" },
     async (_request: FastifyRequest, body: Buffer) => body,
   );
+
+  app.setNotFoundHandler((request, reply) => fail(notFound(), request, reply));
+  app.setErrorHandler(fail);
 
   const fleet = createFleet();
   const auth = fastifyAuth(verifier);
@@ -56,8 +59,7 @@ export async function fastifyApp({ verifier }: Setup) {
   );
   app.get("/me", { onRequest: auth() }, async ({ auth }) => me(auth));
 
-  app.setNotFoundHandler((request, reply) => fail(notFound(), request, reply));
-  app.setErrorHandler(fail);
+  await app.register(fastifyHandler(management), { prefix: "/admin" });
   return app;
 }
 

@@ -9,7 +9,7 @@ import { BODY_LIMIT, failure, notFound, tooLarge } from "./failure.js";
 import type { Setup } from "./setup.js";
 
 /** The fleet API in Hono. */
-export function honoApp({ verifier }: Setup) {
+export function honoApp({ verifier, management }: Setup) {
   const app = new Hono<{ Bindings: HttpBindings }>();
 
   const fleet = createFleet();
@@ -42,6 +42,11 @@ export function honoApp({ verifier }: Setup) {
     c.json(fleet.inspections(c.var.auth.ownerId)),
   );
   app.get("/me", auth(), (c) => c.json(me(c.var.auth)));
+
+  app.all("/admin/*", (c) => {
+    const { rawHeaders, socket } = c.env.incoming;
+    return management(c.req.raw, { rawHeaders, remoteAddress: socket.remoteAddress });
+  });
 
   const fail = (error: unknown, c: Context) => {
     const { status, body } = failure(error, c.req.raw);

@@ -1,5 +1,5 @@
 import Router from "@koa/router";
-import { koaAuth } from "keybearer/koa";
+import { koaAuth, koaHandler } from "keybearer/koa";
 import Koa, { type Context } from "koa";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
@@ -7,7 +7,7 @@ import { BODY_LIMIT, failure, notFound, tooLarge, unreadable } from "./failure.j
 import type { Setup } from "./setup.js";
 
 /** The fleet API in Koa. */
-export function koaApp({ verifier }: Setup) {
+export function koaApp({ verifier, management }: Setup) {
   const app = new Koa();
   const router = new Router({ strict: true, sensitive: true });
 
@@ -17,7 +17,7 @@ export function koaApp({ verifier }: Setup) {
   app.use(async (ctx, next) => {
     try {
       await next();
-      if (ctx.body === undefined) throw notFound();
+      if (ctx.body === undefined && ctx.respond !== false) throw notFound();
     } catch (error) {
       const { status, body } = failure(error, ctx);
       ctx.status = status;
@@ -53,6 +53,8 @@ export function koaApp({ verifier }: Setup) {
   router.get("/me", auth(), (ctx) => {
     ctx.body = me(ctx.state.auth);
   });
+
+  router.all("/admin/{*path}", koaHandler(management));
 
   app.use(router.routes());
   return app;

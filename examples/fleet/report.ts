@@ -3,9 +3,9 @@ import { styleText } from "node:util";
 
 /** A request of the walk, as a person would describe it. */
 export interface Question {
-  readonly method?: "GET" | "POST" | "PATCH";
+  readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
-  /** The secret to send. */
+  /** The secret or JWT to send. */
   readonly secret?: string;
   readonly body?: object;
 }
@@ -26,6 +26,10 @@ export interface AnswerBody {
   readonly lastUsedAt?: string | null;
   readonly missingScopes?: readonly string[];
   readonly problems?: readonly unknown[];
+  /** Of a key that was just created. */
+  readonly secret?: string;
+  readonly key?: { readonly id: string };
+  readonly items?: readonly { readonly id: string }[];
   readonly vehicles?: readonly { readonly company: string }[];
   readonly drivers?: readonly { readonly name: string }[];
 }
@@ -91,11 +95,12 @@ export async function ask(url: string, { method = "GET", path, secret, body }: Q
 
 export type Report = ReturnType<typeof createReport>;
 
-/** Prints the walk, and keeps count. No secret gets past it: of each it prints what `key.start` has. */
+/** Prints the walk, and keeps count. No secret gets past it: of each it prints what `key.start` has. Nor a JWT. */
 export function createReport(write: (line: string) => void, colour: boolean) {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(style, text) : text;
-  const print = (line = "") => write(line.replace(/\b(ezt_[a-z]+_\w{4})\w+/g, "$1…"));
+  const print = (line = "") =>
+    write(line.replace(/\b(ezt_[a-z]+_\w{4})\w+/g, "$1…").replace(/\b(eyJ\w{4})[\w.-]+/g, "$1…"));
   const failures: string[] = [];
   let steps = 0;
   let checks = 0;

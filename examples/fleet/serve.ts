@@ -30,6 +30,8 @@ export interface RunningFleet {
   readonly url: string;
   readonly data: string;
   readonly manager: KeyManager<FleetScope>;
+  /** The JWT of an admin of a company. */
+  adminJwt(company: string): Promise<string>;
   /** Stops the server, then closes the database. */
   close(): Promise<void>;
 }
@@ -47,6 +49,7 @@ export async function start(
       url,
       data: shared.data,
       manager: shared.manager,
+      adminJwt: shared.adminJwt,
       async close() {
         await stop();
         await shared.close();

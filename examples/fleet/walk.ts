@@ -42,9 +42,10 @@ export function issue(
 export async function walk({ open, clock, report }: WalkOptions): Promise<RunningFleet> {
   let fleet = await open();
   const { step, note, print } = report;
-  const expect = async (question: Question, expected: Expected): Promise<void> => {
+  const expect = async (question: Question, expected: Expected): Promise<AnswerBody> => {
     const answer = await ask(fleet.url, question);
     report.exchange(question, answer, judge(answer, expected));
+    return answer.body;
   };
 
   const dashboard = await issue(fleet, "Dashboard", ACME, ["vehicles:read"]);
@@ -162,6 +163,52 @@ export async function walk({ open, clock, report }: WalkOptions): Promise<Runnin
   step("fleet:admin implies every other scope");
   await expect({ path: "/fleet/hos", secret: admin.secret }, { status: 200 });
   await expect({ path: "/fleet/inspections", secret: admin.secret }, { status: 200 });
+
+  const adminJwt = await fleet.adminJwt(ACME);
+  const keys = { path: "/admin/api-keys", secret: adminJwt };
+
+  step("An admin creates a key over HTTP, with the JWT that he signed in with");
+  const expiresAt = new Date(Date.now() + 7 * 24 * HOUR).toISOString();
+  const { secret: created = "", key: { id } = { id: "" } } = await expect(
+    {
+      ...keys,
+      method: "POST",
+      body: { name: "Telematics", scopes: ["vehicles:read"], environment: "live", expiresAt },
+    },
+    {
+      status: 201,
+      claims: { "the secret is in the answer": ({ secret }) => secret?.startsWith("ezt_live_") === true },
+    },
+  );
+  const one = { ...keys, path: `/admin/api-keys/${id}` };
+
+  step("The new key works at once");
+  await expect({ ...vehicles, secret: created }, { status: 200, claims: onlyOf(ACME) });
+
+  step("It is listed, and never again with its secret");
+  await expect(
+    { ...keys, path: "/admin/api-keys?limit=2" },
+    {
+      status: 200,
+      claims: {
+        "the key is there": ({ items = [] }) => items.some((key) => key.id === id),
+        "its secret is not": (body) => !JSON.stringify(body).includes(created || "ezt_live_"),
+      },
+    },
+  );
+
+  step("The admin of another company does not find it");
+  await expect({ ...one, secret: await fleet.adminJwt(BOREALIS) }, { status: 404, code: "not_found" });
+
+  step("No key manages keys, whatever its scopes");
+  await expect({ ...keys, secret: admin.secret }, invalidKey);
+
+  step("It is revoked over HTTP, and stops at once");
+  await expect(
+    { ...one, method: "DELETE" },
+    { status: 200, claims: { "it is revoked": ({ status }) => status === "revoked" } },
+  );
+  await expect({ ...vehicles, secret: created }, invalidKey);
 
   step("A key is rotated: for an hour the old secret works beside the new one");
   const renewed = await fleet.manager.rotate(dashboard.key.id, { overlap: "1h", actor: "demo" });

@@ -186,6 +186,73 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     }
   });
 
+  it("lets the admins of a company manage its keys over HTTP", async () => {
+    const acme = await fleet.adminJwt("acme-haulage");
+    const borealis = await fleet.adminJwt("borealis-freight");
+    const body = { name: "Telematics", scopes: ["vehicles:read"], environment: "live" };
+    const created = await send(fleet, "/admin/api-keys", acme, json("POST", body));
+    expect(created.status).toBe(201);
+    const { secret, key: made } = JSON.parse(created.text);
+    expect(made).toMatchObject({ ...body, ownerId: "acme-haulage", status: "active" });
+    expect(created.headers.get("Location")).toBe(`/admin/api-keys/${made.id}`);
+    expect((await send(fleet, "/fleet/vehicles", secret)).status).toBe(200);
+
+    const list = await send(fleet, "/admin/api-keys", acme);
+    expect(JSON.parse(list.text).items[0]).toEqual(made);
+    expect(list.text).not.toMatch(FULL_SECRET);
+    expect((await send(fleet, "/admin/api-keys", borealis)).text).not.toContain(made.id);
+
+    for (const init of [{}, { method: "DELETE" }, json("PATCH", { name: "Taken Over" })]) {
+      const foreign = await send(fleet, `/admin/api-keys/${made.id}`, borealis, init);
+      expect([foreign.status, JSON.parse(foreign.text)]).toEqual([
+        404,
+        { message: "No key has this id.", code: "not_found", requestId: "req-of-the-test" },
+      ]);
+    }
+    const renamed = await send(fleet, `/admin/api-keys/${made.id}`, acme, json("PATCH", { name: "Renamed" }));
+    expect(JSON.parse(renamed.text).name).toBe("Renamed");
+    expect((await send(fleet, `/admin/api-keys/${made.id}`, acme, { method: "DELETE" })).status).toBe(200);
+    expect((await send(fleet, "/fleet/vehicles", secret)).status).toBe(401);
+  });
+
+  it("lets nobody else manage keys, and keys be nobody else's", async () => {
+    const jwt = await fleet.adminJwt("acme-haulage");
+    const all = await key(fleet, ["fleet:admin"]);
+    const body = { scopes: ["vehicles:read"], environment: "live" };
+    for (const token of [undefined, all, `${jwt.slice(0, -4)}AAAA`]) {
+      expect((await send(fleet, "/admin/api-keys", token)).status).toBe(401);
+      expect((await send(fleet, "/admin/api-keys", token, json("POST", body))).status).toBe(401);
+    }
+    expect((await send(fleet, "/fleet/vehicles", jwt)).status).toBe(401);
+    for (const more of [
+      { ownerId: "borealis-freight" },
+      { scopes: ["reports:read"] },
+      { expiresAt: "soon" },
+    ]) {
+      const { status, text } = await send(fleet, "/admin/api-keys", jwt, json("POST", { ...body, ...more }));
+      expect(status).toBe(400);
+      expect(JSON.parse(text)).toMatchObject({
+        code: "invalid_body",
+        requestId: "req-of-the-test",
+        problems: [{ path: expect.stringContaining(Object.keys(more)[0] as string) }],
+      });
+    }
+  });
+
+  it("refuses bodies under /admin that are too large or no JSON, and goes on", async () => {
+    const jwt = await fleet.adminJwt("acme-haulage");
+    const large = await send(fleet, "/admin/api-keys", jwt, json("POST", `"${"x".repeat(200_000)}"`));
+    expect([large.status, JSON.parse(large.text).code]).toEqual([413, "body_too_large"]);
+    const broken = await send(fleet, "/admin/api-keys", jwt, json("POST", '{"name":'));
+    expect([broken.status, JSON.parse(broken.text).code]).toEqual([400, "invalid_body"]);
+    for (const path of ["/admin/other", "/admin/api-keys/", "/admin/"]) {
+      const { status, text } = await send(fleet, path, jwt);
+      expect([path, status, JSON.parse(text).code]).toEqual([path, 404, "not_found"]);
+    }
+    const { status, text } = await send(fleet, "/admin/openapi.json");
+    expect([status, JSON.parse(text).info.title]).toEqual([200, "Keys of the fleet API"]);
+  });
+
   it("leaves the database closed when its port is taken", async () => {
     const port = Number(new URL(fleet.url).port);
     await expect(start(framework, port, { data: freshFile() })).rejects.toMatchObject({ code: "EADDRINUSE" });
@@ -403,6 +470,9 @@ describe("the checker of the walk", () => {
     report.step(`about ${secret}`);
     report.exchange({ path: `/${secret}`, secret }, { ...refused, body: { name: secret } }, []);
     expect(lines.join("\n")).not.toMatch(FULL_SECRET);
+    const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2ln-bmF0_dXJl";
+    report.exchange({ path: "/", secret: jwt }, refused, []);
+    expect(lines.join("\n")).not.toMatch(/eyJzdWIi|c2ln/);
     expect(lines[0]).toBe("ezt_live_Ab3A…");
   });
 
@@ -469,7 +539,7 @@ describe("npm run demo", () => {
     }
   });
 
-  it("says when the port is taken", async () => {
+  it("says when the port is taken", { timeout: 120_000 }, async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
@@ -498,7 +568,7 @@ describe("npm run demo", () => {
         statuses.push(/^HTTP\/1\.1 (\d+)/.exec(stdout)?.[1]);
         expect(stdout).toMatch(/\r\n\r\n\{.*\}$/s);
       }
-      expect(statuses).toEqual(["200", "200", "201", "200", "403", "401"]);
+      expect(statuses).toEqual(["200", "200", "201", "200", "201", "200", "403", "401"]);
       const ended = once(child, "exit");
       child.kill(framework === "koa" ? "SIGTERM" : "SIGINT");
       expect(await ended).toEqual([0, null]);

@@ -1,0 +1,89 @@
+/** What a server answered. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON; `undefined` for what is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  readonly body: any;
+}
+
+/** What to send beside method and path. */
+export interface Sent {
+  /** As `Authorization: Bearer`. */
+  readonly token?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly json?: unknown;
+  /** Sent as it is. */
+  readonly text?: string;
+}
+
+export type Send = (method: string, path: string, sent?: Sent) => Promise<Reply>;
+
+/** A client of one server. Every request has the id `req-1`, unless it brings another. */
+export function clientOf(url: string): Send {
+  return async (method, path, { token, headers, json, text } = {}) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        "X-Request-Id": "req-1",
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        ...(json !== undefined && { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      body: json === undefined ? (text ?? null) : JSON.stringify(json),
+    });
+    const answered = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      text: answered,
+      body: parsed(answered),
+    };
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** No date in the future with an offset, each in another way. */
+export const MALFORMED_DATES: readonly unknown[] = [
+  "",
+  "tomorrow",
+  "2999-01-01",
+  "2999-01-01T00:00:00",
+  "2999-02-30T00:00:00Z",
+  "2999-13-01T00:00:00Z",
+  "2999-01-01T25:00:00Z",
+  "2999-01-01T00:00:00+25:00",
+  "2999-01-01 00:00:00Z",
+  " 2999-01-01T00:00:00Z",
+  "2999-01-01T00:00:00Z\n",
+  "+012999-01-01T00:00:00Z",
+  "2999-1-1T0:0:0Z",
+  "2999-W01-1T00:00:00Z",
+  "32472144000000",
+  32_472_144_000_000,
+  true,
+  {},
+  ["2999-01-01T00:00:00Z"],
+  "2001-01-01T00:00:00Z",
+  "2999-01-01T00:00:00Z; DROP TABLE keys",
+];
+
+/** Names that a key may have, and that must come back as they were. */
+export const ODD_NAMES: readonly string[] = [
+  `"quoted" 'single' \\ backslash`,
+  "'; DROP TABLE api_keys; --",
+  "<script>alert(1)</script>",
+  "{{7*7}} #{7*7} %s %n",
+  "🚚 Überführung 東京",
+  "__proto__",
+  "x".repeat(255),
+];

@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** What each system prints for a client to begin with, beside `url`. */
+const CREDENTIALS: Readonly<Record<string, readonly string[]>> = {
+  eztotrack: ["adminJwt", "otherJwt"],
+  "legacy-partner": ["adminJwt", "otherJwt", "tokenPath"],
+  inspections: ["adminJwt", "otherJwt", "keysPath"],
+  trackyard: ["adminJwt", "key", "otherKey", "keysPath"],
+  eazip: ["key", "otherKey"],
+};
+const NAMES = Object.keys(CREDENTIALS).filter((name) => existsSync(`${ROOT}/examples/${name}/main.ts`));
+
+const running: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill("SIGKILL");
+});
+
+/** `npm run [--silent] example -- NAME`. */
+function npm(args: readonly string[], PORT = "", quiet = true): ChildProcess {
+  const { PORT: _, ...rest } = process.env;
+  const words = ["run", ...(quiet ? ["--silent"] : []), "example", "--", ...args];
+  const child = spawn("npm", words, { cwd: ROOT, env: { ...rest, PORT }, stdio: ["ignore", "pipe", "pipe"] });
+  running.push(child);
+  return child;
+}
+
+/** What a process prints, up to and including `last`. */
+function printed(child: ChildProcess, last: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    let errors = "";
+    child.stderr?.on("data", (chunk) => {
+      errors += chunk;
+    });
+    child.stdout?.on("data", (chunk) => {
+      text += chunk;
+      if (text.includes(last)) resolve(text);
+    });
+    child.once("exit", () => reject(new Error(`It ended after printing ${text}${errors}`)));
+  });
+}
+
+/** What a process prints until it ends, and how it ends. */
+async function ended(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const streams = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.on("data", (chunk) => {
+      streams[name] += chunk;
+    });
+  }
+  const [code] = await once(child, "close");
+  return { code, ...streams };
+}
+
+const READY = "Ctrl-C stops the server.";
+
+const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
+
+describe("npm run example", { timeout: 120_000 }, () => {
+  it.each(NAMES)("-- %s prints where it is and every credential, and serves until SIGTERM", async (name) => {
+    const child = npm([name]);
+    const [first = "", ...prose] = (await printed(child, READY)).split("\n");
+    const credentials = JSON.parse(first);
+    expect(credentials).toMatchObject({ url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) });
+    for (const member of CREDENTIALS[name] ?? []) expect(credentials[member]).toEqual(expect.any(String));
+
+    const reply = await fetch(`${credentials.url}/there-is-nothing-here`);
+    expect(reply.status).toBeGreaterThanOrEqual(400);
+    expect(reply.headers.get("Content-Type")).toMatch(/^application\/(problem\+)?json/);
+    await reply.json();
+
+    // Guides show refusals too. A command that goes on on the next line ends its own with a backslash.
+    const commands =
+      prose
+        .join("\n")
+        .replaceAll(/\\\n\s*/g, "")
+        .match(/^curl .*$/gm) ?? [];
+    expect(commands.length).toBeGreaterThan(1);
+    for (const command of curlIsHere ? commands : []) {
+      const { stdout } = spawnSync("sh", ["-c", `${command} -s -i`], { encoding: "utf8" });
+      expect([command, stdout]).toEqual([command, expect.stringMatching(/^HTTP\/1\.1 (20[01]|40[13]) /)]);
+      expect(stdout).toMatch(/\r\n\r\n[{[]/);
+    }
+
+    child.kill("SIGTERM");
+    await expect
+      .poll(() => fetch(credentials.url).then(String, () => "gone"), { timeout: 20_000 })
+      .toBe("gone");
+  });
+
+  it("prints JSON on a line of its own without --silent too", async () => {
+    const child = npm(["eazip"], "", false);
+    const lines = (await printed(child, READY)).split("\n");
+    const found = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    expect(found).toEqual([expect.objectContaining({ url: expect.any(String) })]);
+  });
+
+  it("listens on PORT, and says when that is taken", async () => {
+    const free = createServer().listen(0, "127.0.0.1");
+    await once(free, "listening");
+    const { port } = free.address() as AddressInfo;
+    const taken = await ended(npm(["eazip"], String(port)));
+    expect([taken.code, taken.stdout]).toEqual([1, ""]);
+    expect(taken.stderr).toContain(`Port ${port} on 127.0.0.1 is in use.`);
+    free.close();
+    await once(free, "close");
+    const [first = ""] = (await printed(npm(["eazip"], String(port)), READY)).split("\n");
+    expect(JSON.parse(first).url).toBe(`http://127.0.0.1:${port}`);
+  });
+
+  it("ends with 2 when there is no such example", async () => {
+    const { code, stdout } = await ended(npm(["nothing"]));
+    expect([code, stdout]).toEqual([2, ""]);
+  });
+});
+
+describe("examples/run.ts", { timeout: 120_000 }, () => {
+  const run = (args: readonly string[], PORT = "") => {
+    const { PORT: _, ...rest } = process.env;
+    const words = ["--import", "tsx", "examples/run.ts", ...args];
+    return spawnSync(process.execPath, words, { cwd: ROOT, env: { ...rest, PORT }, encoding: "utf8" });
+  };
+
+  it.each<[args: string[], PORT: string, message: string]>([
+    [[], "", "Name one example: eztotrack, "],
+    [["../fleet"], "", "Name one example: eztotrack, "],
+    [["constructor"], "", "Name one example: eztotrack, "],
+    [["eazip", "eazip"], "", "Name one example: eztotrack, "],
+    [["--loud"], "", "--loud"],
+    [["eazip"], "http", "PORT"],
+    [["eazip"], "65536", "PORT"],
+    [["eazip"], "-1", "PORT"],
+  ])("refuses %j with PORT=%s", (args, PORT, message) => {
+    const { status, stdout, stderr } = run(args, PORT);
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toContain("    at ");
+  });
+
+  it("explains itself", () => {
+    const { status, stdout } = run(["--help"]);
+    expect(status).toBe(0);
+    for (const name of Object.keys(CREDENTIALS)) expect(stdout).toContain(name);
+  });
+});
