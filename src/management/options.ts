@@ -128,7 +128,10 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
   checkMethods(WHERE, "manager", options.manager, MANAGER);
   checkMethods(WHERE, "manager.scopes", options.manager.scopes, ["get", "isGrantable", "holds"]);
   checkMethods(WHERE, "verifier", options.verifier, ["verify", "assertRequirement"]);
-  checkMethods(WHERE, "keyVerifier", options.keyVerifier ?? options.verifier, ["verify", "assertRequirement"]);
+  checkMethods(WHERE, "keyVerifier", options.keyVerifier ?? options.verifier, [
+    "verify",
+    "assertRequirement",
+  ]);
   for (const name of ["defaults", "actor", "onError"] as const) checkFunction(WHERE, name, options[name]);
   const requires = checkOptions(`${WHERE}: "requires"`, options.requires ?? {}, ["read", "write"]);
   for (const name of ["read", "write"] as const) refuseUndefined(`${WHERE}: "requires"`, requires, name);
