@@ -1,0 +1,92 @@
+import { describe, expectTypeOf, test } from "vitest";
+import { z } from "zod";
+import type { ApiKey, Principal } from "../../src/index.js";
+import {
+  createManagementApi,
+  HttpProblem,
+  type ManagementOptions,
+  type Presenter,
+  type Problem,
+  type RequestHandler,
+} from "../../src/management/index.js";
+import { manager, type Scope, verifier } from "./fixtures.js";
+
+describe("createManagementApi", () => {
+  test("scopes are inferred from the manager", () => {
+    const api = createManagementApi({
+      manager,
+      verifier,
+      requires: { read: "vehicles:read", write: { anyOf: ["vehicles:write"] } },
+      defaults: (principal) => {
+        expectTypeOf(principal).toEqualTypeOf<Principal<Scope>>();
+        return { scopes: ["vehicles:read"], environment: "live" };
+      },
+      actor: (principal) => {
+        expectTypeOf(principal).toEqualTypeOf<Principal<Scope>>();
+        return principal.id;
+      },
+    });
+    expectTypeOf(api).toEqualTypeOf<RequestHandler>();
+  });
+
+  test("a typo in a requirement, or in a default", () => {
+    // @ts-expect-error vehicles:raed
+    createManagementApi({ manager, verifier, requires: { read: "vehicles:raed" } });
+    // @ts-expect-error in a list
+    createManagementApi({ manager, verifier, requires: { write: ["vehicles:read", "vehicle:write"] } });
+    // @ts-expect-error in anyOf
+    createManagementApi({ manager, verifier, requires: { write: { anyOf: ["vehicles:raed"] } } });
+    // @ts-expect-error a misspelt member
+    createManagementApi({ manager, verifier, requires: { raed: "vehicles:read" } });
+    // @ts-expect-error in a default
+    createManagementApi({ manager, verifier, defaults: () => ({ scopes: ["vehicles:raed"] }) });
+    // @ts-expect-error the owner is that of the principal
+    createManagementApi({ manager, verifier, defaults: () => ({ ownerId: "evil" }) satisfies Defaults });
+  });
+
+  test("misspelt options", () => {
+    // @ts-expect-error an option that nobody knows
+    createManagementApi({ manager, verifier, basepath: "/admin" });
+    // @ts-expect-error a route that nobody knows
+    createManagementApi({ manager, verifier, routes: ["lst"] });
+    // @ts-expect-error fixed at creation
+    createManagementApi({ manager, verifier, input: { update: ["scopes"] } });
+    // @ts-expect-error never of the body
+    createManagementApi({ manager, verifier, input: { create: ["ownerId"] } });
+    // @ts-expect-error no unit
+    createManagementApi({ manager, verifier, overlap: 3600 });
+    // @ts-expect-error an unset variable is no requirement
+    createManagementApi({ manager, verifier, requires: { read: undefined } });
+  });
+});
+
+type Defaults = ReturnType<NonNullable<ManagementOptions<Scope>["defaults"]>>;
+
+describe("presenter", () => {
+  test("its functions are told what happened, and the usual body", () => {
+    const presenter: Presenter = {
+      naming: (member) => member.toUpperCase(),
+      key: (key, usual) => {
+        expectTypeOf(key).toEqualTypeOf<ApiKey>();
+        expectTypeOf(key).not.toHaveProperty("hash");
+        return { ...usual, id: key.id };
+      },
+      created: ({ secret, key }) => ({ secret, id: key.id }),
+      list: ({ items, nextCursor }) => ({ items, more: nextCursor !== undefined }),
+      error: (problem) => {
+        expectTypeOf(problem).toEqualTypeOf<Problem>();
+        return { status: 422, body: { message: problem.message } };
+      },
+      schemas: { key: z.object({ id: z.string() }) },
+    };
+    createManagementApi({ manager, verifier, presenter });
+    // @ts-expect-error the body has to be named
+    createManagementApi({ manager, verifier, presenter: { error: ({ message }) => ({ message }) } });
+    // @ts-expect-error a misspelt member
+    createManagementApi({ manager, verifier, presenter: { craeted: () => ({}) } });
+  });
+
+  test("problems of the host", () => {
+    expectTypeOf(new HttpProblem(403, "tier_too_low", "…")).toExtend<Error>();
+  });
+});
