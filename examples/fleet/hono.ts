@@ -1,8 +1,7 @@
-import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { honoAuth } from "keybearer/hono";
+import { honoAuth, honoHandler } from "keybearer/hono";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
 import { BODY_LIMIT, failure, notFound, tooLarge } from "./failure.js";
@@ -10,7 +9,7 @@ import type { Setup } from "./setup.js";
 
 /** The fleet API in Hono. */
 export function honoApp({ verifier, management }: Setup) {
-  const app = new Hono<{ Bindings: HttpBindings }>();
+  const app = new Hono();
 
   const fleet = createFleet();
   const auth = honoAuth(verifier);
@@ -43,10 +42,7 @@ export function honoApp({ verifier, management }: Setup) {
   );
   app.get("/me", auth(), (c) => c.json(me(c.var.auth)));
 
-  app.all("/admin/*", (c) => {
-    const { rawHeaders, socket } = c.env.incoming;
-    return management(c.req.raw, { rawHeaders, remoteAddress: socket.remoteAddress });
-  });
+  app.all("/admin/*", honoHandler(management));
 
   const fail = (error: unknown, c: Context) => {
     const { status, body } = failure(error, c.req.raw);

@@ -1,9 +1,7 @@
-import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { honoAuth } from "keybearer/hono";
-import type { ConnectionInfo } from "keybearer/management";
+import { honoAuth, honoHandler } from "keybearer/hono";
 import { newInspection, newVehicle, readBody, readJson, vehicleChange } from "./body.js";
 import { withBundle } from "./bundle.js";
 import { errorBody, failure, notFound, tooLarge } from "./failure.js";
@@ -14,7 +12,7 @@ import { BUNDLES, listScopes } from "./scopes.js";
 
 /** The inspections API in Hono. */
 export function createApp({ verifier, admins, management, flush }: Keys) {
-  const app = new Hono<{ Bindings: HttpBindings }>();
+  const app = new Hono();
   const fleets = createFleets();
   const auth = honoAuth(verifier, { errorBody });
   const admin = honoAuth(admins, { errorBody });
@@ -56,16 +54,17 @@ export function createApp({ verifier, admins, management, flush }: Keys) {
   app.get("/scopes", (c) => c.json({ data: listScopes(), bundles: BUNDLES, meta: { version: "v1" } }));
   app.get("/scope-bundles", (c) => c.json({ data: BUNDLES, meta: { version: "v1" } }));
 
-  app.post("/api-keys", admin(), body, async (c) => {
-    const expanded = JSON.stringify(withBundle(await readJson(c.req.raw)));
-    const { url, raw } = c.req;
-    const request = new Request(url, { method: "POST", headers: raw.headers, body: expanded });
-    return management(request, connection(c.env));
+  const manage = honoHandler(management);
+  const create = honoHandler(async (request, connection) => {
+    const { url, headers } = request;
+    const expanded = JSON.stringify(withBundle(await readJson(request)));
+    return management(new Request(url, { method: "POST", headers, body: expanded }), connection);
   });
+  app.post("/api-keys", admin(), body, create);
   for (const path of ["/api-keys", "/api-keys/*", "/me", "/openapi.json"]) {
-    app.all(path, async (c) => {
+    app.all(path, async (c, next) => {
       await flush(); // what has been answered is in the trail, and in the last use of a key
-      return management(c.req.raw, connection(c.env));
+      return manage(c, next);
     });
   }
 
@@ -76,9 +75,4 @@ export function createApp({ verifier, admins, management, flush }: Keys) {
   app.notFound((c) => fail(notFound(), c));
   app.onError(fail);
   return app;
-}
-
-/** What a Request does not say, and the management API wants to know. */
-function connection({ incoming }: HttpBindings): ConnectionInfo {
-  return { remoteAddress: incoming.socket.remoteAddress, rawHeaders: incoming.rawHeaders };
 }

@@ -71,8 +71,9 @@ const plugin: FastifyPluginCallback = Object.assign(
 );
 
 /**
- * Makes a plugin of a fetch handler. It takes every request below the prefix that it is registered with, and
- * sees the URL that the client asked for, prefix included.
+ * Makes a plugin of a fetch handler. It takes every request to the prefix that it is registered with, and below
+ * it, and sees the URL that the client asked for, prefix included. Set error handlers before: what `register` has
+ * waited for keeps those that were there.
  *
  * @example
  * await app.register(fastifyHandler(handler), { prefix: "/admin" });
@@ -82,7 +83,10 @@ export function fastifyHandler(handler: FetchHandler): FastifyPluginCallback {
     // The handler reads the body itself.
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
-    app.all("/*", (request, reply) => respond(handler, request.raw, reply.raw, request.originalUrl));
+    // The prefix itself is no path below it. Without a prefix, the root is the host's.
+    for (const path of app.prefix === "" ? ["/*"] : ["/", "/*"]) {
+      app.all(path, (request, reply) => respond(handler, request.raw, reply.raw, request.originalUrl));
+    }
     done();
   };
 }

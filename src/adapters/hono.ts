@@ -1,5 +1,7 @@
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context, Handler, MiddlewareHandler } from "hono";
+import type { FetchHandler } from "../http/handler.js";
 import {
+  checkOptions,
   createGuard,
   type GuardOptions,
   type Principal,
@@ -7,16 +9,12 @@ import {
   type RouteOptions,
   type Verifier,
 } from "../index.js";
-import { headersTruncated } from "./node-request.js";
+import { connections, type HonoConnectionOptions } from "./hono-connection.js";
+
+export type { HonoConnectionOptions };
 
 /** Options of {@link honoAuth}. */
-export interface HonoGuardOptions extends GuardOptions {
-  /**
-   * The address of the socket's other end. On Node it is known; elsewhere say where it is, such as
-   * `(c) => getConnInfo(c).remote.address`. While it is unknown, keys with an allowlist are refused.
-   */
-  readonly remoteAddress?: (c: Context) => string | undefined;
-}
+export interface HonoGuardOptions extends GuardOptions, HonoConnectionOptions {}
 
 /** Hono middleware that sets the variable `auth`. */
 export type HonoMiddleware<P> = MiddlewareHandler<{ Variables: { auth: P } }>;
@@ -45,19 +43,14 @@ export function honoAuth<S extends string>(
   verifier: Verifier<S>,
   { remoteAddress, ...options }: HonoGuardOptions = {},
 ): HonoAuth<S> {
-  if (remoteAddress !== undefined && typeof remoteAddress !== "function") {
-    throw new TypeError('honoAuth: "remoteAddress" must be a function of the context');
-  }
+  const connectionOf = connections("honoAuth", remoteAddress);
   const guard = createGuard(verifier, options);
   return ((...args: Parameters<typeof guard>) => {
     const check = guard(...args);
     const middleware: HonoMiddleware<Principal<S> | undefined> = async (c, next) => {
-      const incoming = (c.env as NodeBindings | undefined)?.incoming;
       const outcome = await check({
+        ...connectionOf(c),
         headers: c.req.raw.headers,
-        rawHeaders: incoming?.rawHeaders,
-        headersTruncated: incoming && headersTruncated(incoming),
-        remoteAddress: remoteAddress ? remoteAddress(c) : incoming?.socket?.remoteAddress,
         method: c.req.method,
         path: c.req.path,
         requestId: (c as Context).get("requestId"), // of hono/request-id
@@ -77,10 +70,16 @@ export function honoAuth<S extends string>(
   }) as HonoAuth<S>;
 }
 
-/** What @hono/node-server puts into the environment. */
-interface NodeBindings {
-  readonly incoming?: {
-    readonly rawHeaders?: readonly string[];
-    readonly socket?: { readonly remoteAddress?: string };
-  };
+/**
+ * Mounts a fetch handler. It sees the URL that the client asked for, and what Hono knows of the connection.
+ *
+ * @throws TypeError for options that are unknown or cannot work.
+ *
+ * @example
+ * app.all("/admin/*", honoHandler(handler));
+ */
+export function honoHandler(handler: FetchHandler, options: HonoConnectionOptions = {}): Handler {
+  const { remoteAddress } = checkOptions("honoHandler", options, ["remoteAddress"]);
+  const connectionOf = connections("honoHandler", remoteAddress);
+  return async (c) => handler(c.req.raw, connectionOf(c));
 }

@@ -53,7 +53,7 @@ export function koaAuth<S extends string>(
  * Mounts a fetch handler. It sees the URL that the client asked for, mount path included.
  *
  * @example
- * router.all("/admin/(.*)", koaHandler(handler));
+ * router.all("/admin{/*path}", koaHandler(handler));
  */
 export function koaHandler(handler: FetchHandler): Middleware<DefaultState, DefaultContext> {
   return async (ctx) => {
