@@ -11,12 +11,12 @@ import {
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/legacy-partner/main.js";
-import { ask, type Sent } from "./ask.js";
+import { clientOf, type Send, type Sent } from "./http.js";
 
 const HEX32 = /^[0-9a-f]{32}$/;
 const log: string[] = [];
 let running: RunningExample;
-let url: string;
+let send: Send;
 let admin: string;
 let other: string;
 let printed: MockInstance[];
@@ -24,7 +24,7 @@ let printed: MockInstance[];
 beforeAll(async () => {
   running = await start({ port: 0, log: (line) => log.push(line) });
   const { adminJwt, otherJwt } = running.credentials as Record<string, string>;
-  url = `${running.credentials.url}/api/v1`;
+  send = clientOf(`${running.credentials.url}/api/v1`);
   admin = adminJwt as string;
   other = otherJwt as string;
 });
@@ -36,8 +36,6 @@ afterEach(() => {
   for (const spy of printed) expect(spy).not.toHaveBeenCalled();
   vi.restoreAllMocks();
 });
-
-const send = (method: string, path: string, request?: Sent) => ask(url + path, method, request);
 
 async function integrate(jwt: string, integrator: number, allowedData: number[]) {
   const { status, body } = await send("POST", "/Integration", {
