@@ -3,7 +3,15 @@ import type { Principal, Verifier } from "keybearer";
 import type { TokenService } from "keybearer/jwt";
 import { koaAuth } from "keybearer/koa";
 import Koa, { type Context } from "koa";
-import { check, integrationChange, integrationFilter, newIntegration, readJson } from "./body.js";
+import {
+  assetsQuery,
+  check,
+  integrationChange,
+  integrationFilter,
+  newIntegration,
+  readJson,
+  vins,
+} from "./body.js";
 import { partnerData } from "./data.js";
 import { ApiError, failure, ofStatus } from "./failure.js";
 import type { Integrations } from "./integrations.js";
@@ -67,19 +75,27 @@ export function koaApp({ dashboard, tokens, integrations, log }: Parts) {
     ctx.body = await integrations.remove(companyOf(ctx), id, ctx.query.clientKey, actorOf(ctx));
   });
 
-  router.post("/token", (ctx) => exchange(tokens, ctx));
+  router.get("/auth/healthCheck", (ctx) => {
+    ctx.body = "ok";
+  });
+  router.get("/auth", (ctx) => exchange(tokens, ctx));
+  router.post("/auth", (ctx) => exchange(tokens, ctx));
 
-  router.get("/data/locations", partner("location-cargo"), (ctx) => {
-    ctx.body = partnerData.locations(companyOf(ctx));
+  router.get("/assets", partner("location-cargo"), (ctx) => {
+    ctx.body = assetsOf(ctx);
   });
-  router.get("/data/cargo", partner("location-cargo"), (ctx) => {
-    ctx.body = partnerData.cargo(companyOf(ctx));
+  router.post("/assets", partner("location-cargo"), async (ctx) => {
+    const wanted = new Set(check(vins, await readJson(ctx)));
+    ctx.body = assetsOf(ctx).filter(({ vin }) => wanted.has(vin));
   });
-  router.get("/data/waste", partner("waste-management"), (ctx) => {
-    ctx.body = partnerData.waste(companyOf(ctx));
+  router.get("/assets/location", partner("location-cargo"), (ctx) => {
+    ctx.body = partnerData.breadcrumbs(companyOf(ctx));
   });
-  router.get("/data/hos", partner("hos"), (ctx) => {
-    ctx.body = partnerData.hos(companyOf(ctx));
+  router.get(["/assets/driversTimers", "/assets/currentWithTimers"], partner("hos"), (ctx) => {
+    ctx.body = partnerData.timers(companyOf(ctx));
+  });
+  router.get("/waste/jobs", partner("waste-management"), (ctx) => {
+    ctx.body = partnerData.wasteJobs(companyOf(ctx));
   });
 
   app.use(router.routes());
@@ -93,6 +109,11 @@ function companyOf(ctx: Context): Company {
   const company = COMPANIES.find(({ id }) => String(id) === ownerId);
   if (company === undefined) throw new ApiError(403, "unknown_company", "The company has no integrations.");
   return company;
+}
+
+function assetsOf(ctx: Context) {
+  const { additionalInfo } = check(assetsQuery, ctx.query);
+  return partnerData.assets(companyOf(ctx), additionalInfo === "true");
 }
 
 function actorOf(ctx: Context): string {

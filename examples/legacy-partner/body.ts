@@ -5,6 +5,7 @@ import { ApiError } from "./failure.js";
 import { INTEGRATORS, MODULES } from "./partners.js";
 
 const BODY_LIMIT = 64 * 1024;
+const MOST_VINS = 1_000;
 
 const says = (problem: string) => ({
   error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
@@ -46,18 +47,28 @@ export const integrationChange = z
     "must have allowedData or active",
   );
 
+const flag = z
+  .string("must be given once")
+  .toLowerCase()
+  .pipe(z.enum(["true", "false"], "must be true or false"))
+  .optional();
+
 /** The query of GET. */
 export const integrationFilter = z.object({
-  active: z
-    .string("must be given once")
-    .toLowerCase()
-    .pipe(z.enum(["true", "false"], "must be true or false"))
-    .optional(),
+  active: flag,
   integrator: z
     .string("must be given once")
     .regex(/^[0-7]$/, `must be a number from 0 to ${INTEGRATORS.length - 1}`)
     .optional(),
 });
+
+/** The query of assets. */
+export const assetsQuery = z.object({ additionalInfo: flag });
+
+/** The body of POST for assets. A VIN that the company does not have is no mistake: there is nothing to list for it. */
+export const vins = z
+  .array(z.string(says("must be a VIN")), says("must be a list of VINs"))
+  .max(MOST_VINS, `must have at most ${MOST_VINS} VINs`);
 
 /** @throws ApiError 400 that says what is wrong. */
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {

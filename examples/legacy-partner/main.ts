@@ -54,9 +54,9 @@ export async function start({
   const adminJwt = await people.signIn("admin@acme.example", { company_id: 7 });
   const otherJwt = await people.signIn("admin@borealis.example", { company_id: 8 });
   const dataPaths = {
-    6: [`${BASE}/data/locations`, `${BASE}/data/cargo`],
-    7: [`${BASE}/data/waste`],
-    8: [`${BASE}/data/hos`],
+    6: [`${BASE}/assets`, `${BASE}/assets/location`],
+    7: [`${BASE}/waste/jobs`],
+    8: [`${BASE}/assets/driversTimers`, `${BASE}/assets/currentWithTimers`],
   };
 
   return {
@@ -64,7 +64,7 @@ export async function start({
       url,
       adminJwt,
       otherJwt,
-      tokenPath: `${BASE}/token`,
+      tokenPath: `${BASE}/auth`,
       dataPaths,
       features: { adminJwt: COMPANIES[0]?.features, otherJwt: COMPANIES[1]?.features },
     },
@@ -76,8 +76,8 @@ curl -i ${url}${BASE}/Integration -H "Content-Type: application/json" -d '{"inte
   -H "Authorization: Bearer ${adminJwt}"
 
 # The partner exchanges it for a token of 15 minutes, and reads with that:
-curl -i ${url}${BASE}/token -H "Content-Type: application/json" -d '{"clientKey":"…"}'
-curl -i ${url}${BASE}/data/locations -H "Authorization: Bearer …"
+curl -i ${url}${BASE}/auth -H "X-Client-Key: …"
+curl -i "${url}${BASE}/assets?additionalInfo=true" -H "Authorization: Bearer …"
 `,
     close: stop,
   };

@@ -17,9 +17,9 @@ export type Feature = "WasteManagement" | "ELD";
 
 /** What a partner may be allowed to read. */
 export const scopes = defineScopes({
-  "location-cargo": { description: "Where vehicles are, and what they carry" },
-  "waste-management": { description: "Collections of waste" },
-  hos: { description: "Hours of service" },
+  "location-cargo": { description: "Where assets are, and what they pull" },
+  "waste-management": { description: "Waste jobs" },
+  hos: { description: "Drivers, and their hours of service" },
 });
 
 export type PartnerScope = ScopeName<typeof scopes>;

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { start } from "../../examples/eazip/main.js";
 import type { RunningExample } from "../../examples/example.js";
-import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send } from "./http.js";
+import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send, type Sent } from "./http.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -20,7 +20,7 @@ beforeAll(async () => {
     vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args));
   }
   system = await start();
-  send = clientOf(system.credentials.url);
+  send = clientOf(system.credentials.url, { "X-Request-Id": "req-1" });
   ({ key, otherKey } = system.credentials as unknown as { key: string; otherKey: string });
 });
 afterAll(async () => {
@@ -30,21 +30,21 @@ afterAll(async () => {
   for (const secret of [...secrets, key, otherKey]) expect(all).not.toContain(secret);
 });
 
-async function create(json: object = {}, token = key) {
-  const reply = await send("POST", "/api-keys", { token, json });
+async function create(json: object = {}, bearer = key) {
+  const reply = await send("POST", "/api-keys", { bearer, json });
   expect(reply.status).toBe(201);
   secrets.push(reply.body.api_key.key);
   return reply.body.api_key as { id: string; key: string };
 }
 
-async function listed(token = key): Promise<{ id: string; name: string; last_used_at: string | null }[]> {
-  return (await send("GET", "/api-keys", { token })).body.api_keys;
+async function listed(bearer = key): Promise<{ id: string; name: string; last_used_at: string | null }[]> {
+  return (await send("GET", "/api-keys", { bearer })).body.api_keys;
 }
 
 describe("eazip: keys", () => {
   it("are created by a key, shown once, and listed", async () => {
     const { status, body, headers } = await send("POST", "/api-keys", {
-      token: key,
+      bearer: key,
       json: { name: "CI/CD Pipeline", expires_at: "2999-12-31T23:59:59Z" },
     });
     expect(status).toBe(201);
@@ -62,7 +62,7 @@ describe("eazip: keys", () => {
     const { key: secret, ...shown } = body.api_key;
     expect(headers.get("Location")).toBe(`/api-keys/${shown.id}`);
 
-    const list = await send("GET", "/api-keys", { token: key });
+    const list = await send("GET", "/api-keys", { bearer: key });
     expect(list.status).toBe(200);
     expect(Object.keys(list.body)).toEqual(["success", "api_keys"]);
     expect(list.body.success).toBe(true);
@@ -76,7 +76,7 @@ describe("eazip: keys", () => {
 
   it("need neither name nor expiry, nor a body", async () => {
     for (const sent of [{ json: {} }, { json: { name: null, expires_at: null } }, {}]) {
-      const { status, body } = await send("POST", "/api-keys", { token: key, ...sent });
+      const { status, body } = await send("POST", "/api-keys", { bearer: key, ...sent });
       expect([status, body.api_key.name, body.api_key.expires_at]).toEqual([201, null, null]);
     }
   });
@@ -84,8 +84,8 @@ describe("eazip: keys", () => {
   it("come as X-API-Key or as a Bearer token, but not as both", async () => {
     const header = { "X-API-Key": key };
     expect((await send("GET", "/api-keys", { headers: header })).status).toBe(200);
-    expect((await send("GET", "/api-keys", { token: key })).status).toBe(200);
-    const both = await send("GET", "/api-keys", { token: key, headers: header });
+    expect((await send("GET", "/api-keys", { bearer: key })).status).toBe(200);
+    const both = await send("GET", "/api-keys", { bearer: key, headers: header });
     expect([both.status, both.body.error.code]).toEqual([401, "UNAUTHORIZED"]);
     const twice = await send("GET", "/api-keys", { headers: { "X-API-Key": `${key}, ${key}` } });
     expect(twice.status).toBe(401);
@@ -98,13 +98,13 @@ describe("eazip: keys", () => {
     expect((await listed(grandchild.key)).map(({ id }) => id)).toEqual(
       expect.arrayContaining([child.id, grandchild.id]),
     );
-    expect((await send("DELETE", `/api-keys/${child.id}`, { token: grandchild.key })).status).toBe(200);
-    expect((await send("GET", "/jobs", { token: grandchild.key })).status).toBe(200);
+    expect((await send("DELETE", `/api-keys/${child.id}`, { bearer: grandchild.key })).status).toBe(200);
+    expect((await send("GET", "/jobs", { bearer: grandchild.key })).status).toBe(200);
   });
 
   it("do not outlive the one that made them", async () => {
     const parent = await create({ expires_at: "2500-01-01T00:00:00Z" });
-    const sent = { token: parent.key };
+    const sent = { bearer: parent.key };
     const heir = await send("POST", "/api-keys", { ...sent, json: {} });
     expect(heir.body.api_key.expires_at).toBe("2500-01-01T00:00:00.000Z");
     for (const expires_at of ["2500-01-01T00:00:01Z", null]) {
@@ -118,18 +118,18 @@ describe("eazip: keys", () => {
 
   it("are revoked softly: gone from the list, refused, and not found again", async () => {
     const { id, key: secret } = await create();
-    const gone = await send("DELETE", `/api-keys/${id}`, { token: key });
+    const gone = await send("DELETE", `/api-keys/${id}`, { bearer: key });
     expect([gone.status, gone.body]).toEqual([200, { success: true, message: "API key revoked" }]);
     expect((await listed()).map((each) => each.id)).not.toContain(id);
-    const refused = await send("GET", "/api-keys", { token: secret });
+    const refused = await send("GET", "/api-keys", { bearer: secret });
     expect([refused.status, refused.body.error.code]).toEqual([401, "UNAUTHORIZED"]);
-    const again = await send("DELETE", `/api-keys/${id}`, { token: key });
+    const again = await send("DELETE", `/api-keys/${id}`, { bearer: key });
     expect([again.status, again.body]).toEqual([404, NOT_FOUND]);
   });
 
   it("of another user are as unknown as none", async () => {
     const { id, key: secret } = await create();
-    const foreign = await send("DELETE", `/api-keys/${id}`, { token: otherKey });
+    const foreign = await send("DELETE", `/api-keys/${id}`, { bearer: otherKey });
     expect([foreign.status, foreign.body]).toEqual([404, NOT_FOUND]);
     for (const unknown of [
       crypto.randomUUID(),
@@ -140,11 +140,11 @@ describe("eazip: keys", () => {
       "..%2f..",
       "%00",
     ]) {
-      const { status, text } = await send("DELETE", `/api-keys/${encodeURI(unknown)}`, { token: otherKey });
+      const { status, text } = await send("DELETE", `/api-keys/${encodeURI(unknown)}`, { bearer: otherKey });
       expect([unknown, status, text]).toEqual([unknown, 404, foreign.text]);
     }
     expect((await listed(otherKey)).map((each) => each.id)).not.toContain(id);
-    expect((await send("GET", "/jobs", { token: secret })).status).toBe(200);
+    expect((await send("GET", "/jobs", { bearer: secret })).status).toBe(200);
   });
 
   it("are all in the list", async () => {
@@ -156,7 +156,7 @@ describe("eazip: keys", () => {
   it("say when they were last used", async () => {
     const { id, key: secret } = await create();
     expect((await listed()).find((each) => each.id === id)?.last_used_at).toBeNull();
-    await send("GET", "/jobs", { token: secret });
+    await send("GET", "/jobs", { bearer: secret });
     await expect
       .poll(async () => (await listed()).find((each) => each.id === id)?.last_used_at, { timeout: 5_000 })
       .toMatch(DATE);
@@ -164,17 +164,17 @@ describe("eazip: keys", () => {
 
   it("take name and expires_at, and nothing else", async () => {
     for (const member of ["user", "owner_id", "ownerId", "scopes", "environment", "id", "key", "expiresAt"]) {
-      const { status, body } = await send("POST", "/api-keys", { token: key, json: { [member]: ["x"] } });
+      const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { [member]: ["x"] } });
       expect([member, status, body.error.code]).toEqual([member, 400, "VALIDATION_ERROR"]);
       expect(body.error.issues).toEqual([{ path: member, message: expect.any(String) }]);
     }
     for (const json of [[], "x", null, 7]) {
-      expect((await send("POST", "/api-keys", { token: key, json })).status).toBe(400);
+      expect((await send("POST", "/api-keys", { bearer: key, json })).status).toBe(400);
     }
   });
 
   it.each(MALFORMED_DATES)("do not expire on %j", async (expires_at) => {
-    const { status, body } = await send("POST", "/api-keys", { token: key, json: { expires_at } });
+    const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { expires_at } });
     expect(status).toBe(400);
     expect(body).toEqual({
       success: false,
@@ -188,7 +188,7 @@ describe("eazip: keys", () => {
 
   it("expire when an offset says", async () => {
     const { body } = await send("POST", "/api-keys", {
-      token: key,
+      bearer: key,
       json: { expires_at: "2999-01-01T02:00:00+02:00" },
     });
     expect(body.api_key.expires_at).toBe("2999-01-01T00:00:00.000Z");
@@ -202,7 +202,7 @@ describe("eazip: keys", () => {
   it.each(["a\r\nSet-Cookie: x=1", "a\u0000b", "\u202egnp.exe", "x".repeat(256), 7, {}])(
     "may not be called %j",
     async (name) => {
-      const { status, body } = await send("POST", "/api-keys", { token: key, json: { name } });
+      const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { name } });
       expect([status, body.error.issues[0].path]).toEqual([400, "name"]);
     },
   );
@@ -210,19 +210,19 @@ describe("eazip: keys", () => {
 
 describe("eazip: errors", () => {
   it("have one envelope", async () => {
-    const json = { "Content-Type": "application/json" };
-    const cases: [number, string, string, string, object][] = [
+    const plain = { "Content-Type": "text/plain;charset=UTF-8" };
+    const cases: [number, string, string, string, Sent][] = [
       [401, "UNAUTHORIZED", "GET", "/api-keys", {}],
-      [401, "UNAUTHORIZED", "GET", "/jobs", { token: "eazip_live_x" }],
+      [401, "UNAUTHORIZED", "GET", "/jobs", { bearer: "eazip_live_x" }],
       [404, "NOT_FOUND", "GET", "/", {}],
-      [404, "NOT_FOUND", "GET", "/api-keys/", { token: key }],
-      [404, "NOT_FOUND", "POST", `/api-keys/${crypto.randomUUID()}/rotate`, { token: key }],
-      [405, "METHOD_NOT_ALLOWED", "PUT", "/api-keys", { token: key }],
-      [405, "METHOD_NOT_ALLOWED", "GET", `/api-keys/${crypto.randomUUID()}`, { token: key }],
-      [405, "METHOD_NOT_ALLOWED", "POST", "/jobs", { token: key }],
-      [400, "VALIDATION_ERROR", "POST", "/api-keys", { token: key, headers: json, text: "{" }],
-      [415, "UNSUPPORTED_MEDIA_TYPE", "POST", "/api-keys", { token: key, text: "name=x" }],
-      [413, "BODY_TOO_LARGE", "POST", "/api-keys", { token: key, headers: json, text: " ".repeat(70_000) }],
+      [404, "NOT_FOUND", "GET", "/api-keys/", { bearer: key }],
+      [404, "NOT_FOUND", "POST", `/api-keys/${crypto.randomUUID()}/rotate`, { bearer: key }],
+      [405, "METHOD_NOT_ALLOWED", "PUT", "/api-keys", { bearer: key }],
+      [405, "METHOD_NOT_ALLOWED", "GET", `/api-keys/${crypto.randomUUID()}`, { bearer: key }],
+      [405, "METHOD_NOT_ALLOWED", "POST", "/jobs", { bearer: key }],
+      [400, "VALIDATION_ERROR", "POST", "/api-keys", { bearer: key, raw: "{" }],
+      [415, "UNSUPPORTED_MEDIA_TYPE", "POST", "/api-keys", { bearer: key, headers: plain, raw: "name=x" }],
+      [413, "BODY_TOO_LARGE", "POST", "/api-keys", { bearer: key, raw: " ".repeat(70_000) }],
     ];
     for (const [wanted, code, method, path, sent] of cases) {
       const { status, body, headers } = await send(method, path, sent);
@@ -236,8 +236,8 @@ describe("eazip: errors", () => {
 
 describe("eazip: data", () => {
   it("is the user's own", async () => {
-    const mine = await send("GET", "/jobs", { token: key });
-    const theirs = await send("GET", "/jobs", { token: otherKey });
+    const mine = await send("GET", "/jobs", { bearer: key });
+    const theirs = await send("GET", "/jobs", { bearer: otherKey });
     expect(mine.body).toEqual({ success: true, jobs: [expect.any(Object)], meta: { next_cursor: null } });
     expect(theirs.body.jobs).toHaveLength(1);
     expect(theirs.body.jobs[0].id).not.toBe(mine.body.jobs[0].id);

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/eztotrack/main.js";
-import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send } from "./http.js";
+import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send, type Sent } from "./http.js";
 
 const KEYS = "/api/v2/api-keys";
 const ALL = ["vehicles:read", "drivers:read", "drivers:write", "hos:read"];
@@ -18,7 +18,7 @@ beforeAll(async () => {
     vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args));
   }
   system = await start();
-  send = clientOf(system.credentials.url);
+  send = clientOf(system.credentials.url, { "X-Request-Id": "req-1" });
   ({ adminJwt: admin, otherJwt: other } = system.credentials as unknown as Record<string, string> as {
     adminJwt: string;
     otherJwt: string;
@@ -33,8 +33,8 @@ afterAll(async () => {
   for (const secret of [...secrets, admin, other]) expect(all).not.toContain(secret);
 });
 
-async function create(more: object = {}, token = admin) {
-  const reply = await send("POST", KEYS, { token, json: { name: "Mine", scopes: ALL, ...more } });
+async function create(more: object = {}, bearer = admin) {
+  const reply = await send("POST", KEYS, { bearer, json: { name: "Mine", scopes: ALL, ...more } });
   expect(reply.text).toMatch(/"key":"ezt_/);
   secrets.push(reply.body.key);
   return reply.body as { id: string; key: string };
@@ -43,7 +43,7 @@ async function create(more: object = {}, token = admin) {
 describe("eztotrack: keys", () => {
   it("are created with the JWT of an admin, and shown once", async () => {
     const { status, body, headers } = await send("POST", KEYS, {
-      token: admin,
+      bearer: admin,
       json: { name: "My Integration", scopes: ["vehicles:read", "drivers:read", "hos:read"] },
     });
     expect(status).toBe(201);
@@ -64,9 +64,9 @@ describe("eztotrack: keys", () => {
     expect(headers.get("Cache-Control")).toBe("no-store");
 
     const { key: secret, ...shown } = body;
-    const one = await send("GET", `${KEYS}/${body.id}`, { token: admin });
+    const one = await send("GET", `${KEYS}/${body.id}`, { bearer: admin });
     expect([one.status, one.body]).toEqual([200, shown]);
-    const list = await send("GET", KEYS, { token: admin });
+    const list = await send("GET", KEYS, { bearer: admin });
     expect(list.status).toBe(200);
     expect(list.body.data).toContainEqual(shown);
     expect(list.text + one.text).not.toContain(secret);
@@ -77,7 +77,7 @@ describe("eztotrack: keys", () => {
     expect((await create({ environment: "test" })).key).toMatch(/^ezt_test_/);
     expect((await create({ environment: "live" })).key).toMatch(/^ezt_live_/);
     const { status, body } = await send("POST", KEYS, {
-      token: admin,
+      bearer: admin,
       json: { name: "x", scopes: ALL, environment: "staging" },
     });
     expect([status, body.errors[0].path]).toEqual([400, "environment"]);
@@ -88,7 +88,7 @@ describe("eztotrack: keys", () => {
     const seen: string[] = [];
     let after = "";
     for (let more = true; more; ) {
-      const { body } = await send("GET", `${KEYS}?limit=2${after && `&after=${after}`}`, { token: other });
+      const { body } = await send("GET", `${KEYS}?limit=2${after && `&after=${after}`}`, { bearer: other });
       seen.push(...body.data.map(({ id }: { id: string }) => id));
       more = body.pagination.hasNextPage;
       after = body.pagination.endCursor;
@@ -100,27 +100,27 @@ describe("eztotrack: keys", () => {
   it("change, and stop for good", async () => {
     const { id, key } = await create();
     const changed = await send("PATCH", `${KEYS}/${id}`, {
-      token: admin,
+      bearer: admin,
       json: { name: "Renamed", expiresAt: "2999-01-01T00:00:00Z" },
     });
     expect(changed.body).toMatchObject({ name: "Renamed", expiresAt: "2999-01-01T00:00:00.000Z" });
-    const scopes = await send("PATCH", `${KEYS}/${id}`, { token: admin, json: { scopes: ALL } });
+    const scopes = await send("PATCH", `${KEYS}/${id}`, { bearer: admin, json: { scopes: ALL } });
     expect(scopes.status).toBe(400);
-    expect((await send("GET", "/fleet/vehicles", { token: key })).status).toBe(200);
-    const gone = await send("DELETE", `${KEYS}/${id}`, { token: admin });
+    expect((await send("GET", "/fleet/vehicles", { bearer: key })).status).toBe(200);
+    const gone = await send("DELETE", `${KEYS}/${id}`, { bearer: admin });
     expect([gone.status, gone.body.status]).toEqual([200, "revoked"]);
-    expect((await send("GET", "/fleet/vehicles", { token: key })).status).toBe(401);
-    expect((await send("PATCH", `${KEYS}/${id}`, { token: admin, json: { name: "x" } })).status).toBe(409);
+    expect((await send("GET", "/fleet/vehicles", { bearer: key })).status).toBe(401);
+    expect((await send("PATCH", `${KEYS}/${id}`, { bearer: admin, json: { name: "x" } })).status).toBe(409);
   });
 
   it("rotate: the old secret stops, the new one works", async () => {
     const { id, key } = await create();
-    const { status, body } = await send("POST", `${KEYS}/${id}/rotate`, { token: admin });
+    const { status, body } = await send("POST", `${KEYS}/${id}/rotate`, { bearer: admin });
     secrets.push(body.key);
     expect(status).toBe(201);
     expect(body).toMatchObject({ key: expect.stringMatching(/^ezt_live_/), scopes: ALL });
-    expect((await send("GET", "/fleet/vehicles", { token: key })).status).toBe(401);
-    expect((await send("GET", "/fleet/vehicles", { token: body.key })).status).toBe(200);
+    expect((await send("GET", "/fleet/vehicles", { bearer: key })).status).toBe(401);
+    expect((await send("GET", "/fleet/vehicles", { bearer: body.key })).status).toBe(200);
   });
 
   it("of another company are as unknown as none", async () => {
@@ -131,22 +131,22 @@ describe("eztotrack: keys", () => {
       ["DELETE", `${KEYS}/${id}`, undefined],
       ["POST", `${KEYS}/${id}/rotate`, undefined],
     ] as const) {
-      const foreign = await send(method, path, { token: other, json });
+      const foreign = await send(method, path, { bearer: other, json });
       const unknown = await send(method, path.replace(/key_\w+/, `key_${"0".repeat(32)}`), {
-        token: other,
+        bearer: other,
         json,
       });
       expect([method, foreign.status, foreign.text]).toEqual([method, 404, unknown.text]);
       expect(foreign.body).toEqual({ message: expect.any(String), requestId: "req-1" });
     }
-    expect((await send("GET", KEYS, { token: other })).text).not.toContain(id);
-    expect((await send("GET", `${KEYS}/${id}`, { token: admin })).body.name).toBe("Mine");
+    expect((await send("GET", KEYS, { bearer: other })).text).not.toContain(id);
+    expect((await send("GET", `${KEYS}/${id}`, { bearer: admin })).body.name).toBe("Mine");
   });
 
   it("are the company's of the token, whatever the body says", async () => {
     for (const member of ["ownerId", "owner_id", "company", "id", "key", "hash", "status", "createdAt"]) {
       const { status, body } = await send("POST", KEYS, {
-        token: admin,
+        bearer: admin,
         json: { name: "x", scopes: ALL, [member]: "borealis-freight" },
       });
       expect([member, status]).toEqual([member, 400]);
@@ -158,14 +158,14 @@ describe("eztotrack: keys", () => {
     const { key } = await create();
     const [head = "", claims = "", signature = ""] = admin.split(".");
     const none = Buffer.from('{"alg":"none"}').toString("base64url");
-    for (const token of [
+    for (const bearer of [
       key,
       `${none}.${claims}.`,
       `${none}.${claims}.${signature}`,
       `${head}.${Buffer.from('{"company":"x","role":"admin","exp":9e9}').toString("base64url")}.${signature}`,
       `${admin}x`,
     ]) {
-      const { status, body, headers } = await send("GET", KEYS, { token });
+      const { status, body, headers } = await send("GET", KEYS, { bearer });
       expect([status, body]).toEqual([401, { message: expect.any(String), requestId: "req-1" }]);
       expect(headers.get("WWW-Authenticate")).toContain('error="invalid_token"');
     }
@@ -175,7 +175,7 @@ describe("eztotrack: keys", () => {
 
   it("are refused with every mistake named", async () => {
     const { status, body } = await send("POST", KEYS, {
-      token: admin,
+      bearer: admin,
       json: {
         name: 7,
         scopes: ["vehicles:read", "vehicles:fly"],
@@ -191,13 +191,13 @@ describe("eztotrack: keys", () => {
       "scopes[1]",
     ]);
     for (const json of [{ name: "no scopes" }, { name: "x", scopes: "vehicles:read" }, [], "x", null, 7]) {
-      expect((await send("POST", KEYS, { token: admin, json })).status).toBe(400);
+      expect((await send("POST", KEYS, { bearer: admin, json })).status).toBe(400);
     }
   });
 
   it("are told which scopes there are", async () => {
     const { status, body } = await send("POST", KEYS, {
-      token: admin,
+      bearer: admin,
       json: { name: "x", scopes: ["vehicles:fly", "hos:read", "*"] },
     });
     expect(status).toBe(400);
@@ -208,7 +208,7 @@ describe("eztotrack: keys", () => {
 
   it.each(MALFORMED_DATES)("do not expire on %j", async (expiresAt) => {
     const { status, body } = await send("POST", KEYS, {
-      token: admin,
+      bearer: admin,
       json: { name: "x", scopes: ALL, expiresAt },
     });
     expect([status, body.errors?.[0]?.path]).toEqual([400, "expiresAt"]);
@@ -216,7 +216,7 @@ describe("eztotrack: keys", () => {
 
   it.each(ODD_NAMES)("may be called %j", async (name) => {
     const { id } = await create({ name });
-    const { body, headers } = await send("GET", `${KEYS}/${id}`, { token: admin });
+    const { body, headers } = await send("GET", `${KEYS}/${id}`, { bearer: admin });
     expect(body.name).toBe(name);
     expect(headers.get("Content-Type")).toBe("application/json");
   });
@@ -224,7 +224,7 @@ describe("eztotrack: keys", () => {
   it.each(["a\r\nSet-Cookie: x=1", "a\u0000b", "\u202egnp.exe", "x".repeat(256)])(
     "may not be called %j",
     async (name) => {
-      const { status, body } = await send("POST", KEYS, { token: admin, json: { name, scopes: ALL } });
+      const { status, body } = await send("POST", KEYS, { bearer: admin, json: { name, scopes: ALL } });
       expect([status, body.errors?.[0]?.path]).toEqual([400, "name"]);
     },
   );
@@ -255,10 +255,10 @@ describe("eztotrack: data", () => {
     expect(none.headers.get("WWW-Authenticate")).toBe('Bearer realm="eztotrack"');
 
     const { key } = await create({ scopes: [scope] });
-    expect((await send(method, path, { token: key, json })).status).toBe(granted);
+    expect((await send(method, path, { bearer: key, json })).status).toBe(granted);
 
     const { key: without } = await create({ scopes: ALL.filter((name) => name !== scope) });
-    const refused = await send(method, path, { token: without, json });
+    const refused = await send(method, path, { bearer: without, json });
     expect(refused.status).toBe(403);
     expect(refused.body).toEqual({
       message: expect.stringContaining(scope),
@@ -270,9 +270,9 @@ describe("eztotrack: data", () => {
     const { key } = await create({ scopes: ["drivers:read"] });
     for (const path of ["/fleet/vehicles/veh_001/more", "/fleet/hos/drv_001/more"]) {
       expect((await send("GET", path)).status).toBe(401);
-      expect((await send("GET", path, { token: key })).status).toBe(403);
+      expect((await send("GET", path, { bearer: key })).status).toBe(403);
     }
-    const nothing = await send("GET", "/fleet/drivers/drv_001/more", { token: key });
+    const nothing = await send("GET", "/fleet/drivers/drv_001/more", { bearer: key });
     expect([nothing.status, nothing.body]).toEqual([
       404,
       { message: "There is no such route.", requestId: "req-1" },
@@ -283,20 +283,20 @@ describe("eztotrack: data", () => {
     const live = await create();
     const test = await create({ environment: "test" });
     const names = async (key: string, path: string) =>
-      (await send("GET", path, { token: key })).body.data.map(({ name }: { name: string }) => name);
+      (await send("GET", path, { bearer: key })).body.data.map(({ name }: { name: string }) => name);
     expect(await names(live.key, "/fleet/vehicles")).toEqual(["Truck 101", "Truck 102", "Truck 103"]);
     expect(await names(test.key, "/fleet/vehicles")).toEqual(["Sandbox truck"]);
-    await send("POST", "/fleet/drivers", { token: test.key, json: { name: "Only A Test" } });
+    await send("POST", "/fleet/drivers", { bearer: test.key, json: { name: "Only A Test" } });
     expect(await names(test.key, "/fleet/drivers")).toContain("Only A Test");
     expect(await names(live.key, "/fleet/drivers")).not.toContain("Only A Test");
-    expect((await send("GET", "/fleet/vehicles/veh_001", { token: test.key })).status).toBe(404);
-    const change = { token: test.key, json: { name: "Changed" } };
+    expect((await send("GET", "/fleet/vehicles/veh_001", { bearer: test.key })).status).toBe(404);
+    const change = { bearer: test.key, json: { name: "Changed" } };
     expect((await send("PATCH", "/fleet/drivers/drv_001", change)).status).toBe(404);
   });
 
   it("is the company's own", async () => {
     const { key } = await create({}, other);
-    expect((await send("GET", "/fleet/vehicles", { token: key })).body.data).toEqual([
+    expect((await send("GET", "/fleet/vehicles", { bearer: key })).body.data).toEqual([
       { id: "veh_501", name: "Reefer 7", vin: "4V4NC9EJ4LN223017", licensePlate: "MN-3321RF" },
     ]);
     for (const [method, path] of [
@@ -306,20 +306,20 @@ describe("eztotrack: data", () => {
       ["GET", "/fleet/hos/drv_001"],
     ] as const) {
       const json = method === "PATCH" ? { name: "Taken Over" } : undefined;
-      expect((await send(method, path, { token: key, json })).status).toBe(404);
+      expect((await send(method, path, { bearer: key, json })).status).toBe(404);
     }
   });
 
   it("comes in pages", async () => {
     const { key } = await create();
-    const first = await send("GET", "/fleet/vehicles?limit=2", { token: key });
+    const first = await send("GET", "/fleet/vehicles?limit=2", { bearer: key });
     expect(first.body.pagination).toEqual({ endCursor: expect.any(String), hasNextPage: true });
     const { endCursor } = first.body.pagination;
-    const next = await send("GET", `/fleet/vehicles?limit=2&after=${endCursor}`, { token: key });
+    const next = await send("GET", `/fleet/vehicles?limit=2&after=${endCursor}`, { bearer: key });
     expect(next.body.data.map(({ id }: { id: string }) => id)).toEqual(["veh_003"]);
     expect(next.body.pagination.hasNextPage).toBe(false);
     for (const query of ["limit=0", "limit=513", "limit=x", "after=x", "limit=1&limit=2"]) {
-      const { status, body } = await send("GET", `/fleet/vehicles?${query}`, { token: key });
+      const { status, body } = await send("GET", `/fleet/vehicles?${query}`, { bearer: key });
       expect([query, status]).toEqual([query, 400]);
       expect(body.errors).toHaveLength(1);
     }
@@ -328,7 +328,7 @@ describe("eztotrack: data", () => {
   it("takes what a client may say of a driver, and drops the rest", async () => {
     const { key } = await create();
     const { body } = await send("POST", "/fleet/drivers", {
-      token: key,
+      bearer: key,
       json: { name: " Mia Lund ", phone: "+1 555", id: "drv_001", company: "borealis-freight" },
     });
     expect(body.data).toEqual({
@@ -338,30 +338,30 @@ describe("eztotrack: data", () => {
       status: "active",
     });
     const { id } = body.data;
-    const changed = await send("PATCH", `/fleet/drivers/${id}`, { token: key, json: { name: "Mia B" } });
+    const changed = await send("PATCH", `/fleet/drivers/${id}`, { bearer: key, json: { name: "Mia B" } });
     expect(changed.body.data).toMatchObject({ id, name: "Mia B", phone: "+1 555" });
     for (const json of [{}, { name: "" }, { name: "a\nb" }, [], null, { name: { toString: 1 } }]) {
-      expect((await send("POST", "/fleet/drivers", { token: key, json })).status).toBe(400);
+      expect((await send("POST", "/fleet/drivers", { bearer: key, json })).status).toBe(400);
     }
-    expect((await send("PATCH", `/fleet/drivers/${id}`, { token: key, json: {} })).status).toBe(400);
+    expect((await send("PATCH", `/fleet/drivers/${id}`, { bearer: key, json: {} })).status).toBe(400);
   });
 
   it("is only for addresses of the allowlist", async () => {
     const here = await create({ ipAllowlist: ["127.0.0.1", "10.0.0.0/8"] });
-    expect((await send("GET", "/fleet/vehicles", { token: here.key })).status).toBe(200);
+    expect((await send("GET", "/fleet/vehicles", { bearer: here.key })).status).toBe(200);
     const elsewhere = await create({ ipAllowlist: ["203.0.113.7"] });
     for (const headers of [{}, { "X-Forwarded-For": "203.0.113.7" }, { Forwarded: "for=203.0.113.7" }]) {
-      const { status, body } = await send("GET", "/fleet/vehicles", { token: elsewhere.key, headers });
+      const { status, body } = await send("GET", "/fleet/vehicles", { bearer: elsewhere.key, headers });
       expect([status, body]).toEqual([403, { message: expect.any(String), requestId: "req-1" }]);
     }
     const nowhere = await create({ ipAllowlist: [] });
-    expect((await send("GET", "/fleet/vehicles", { token: nowhere.key })).status).toBe(403);
+    expect((await send("GET", "/fleet/vehicles", { bearer: nowhere.key })).status).toBe(403);
   });
 
   it("is not for JWTs, nor for made-up or changed keys", async () => {
     const { key } = await create();
-    for (const token of [admin, "ezt_live_x", key.replace("live", "test"), `${key.slice(0, -1)}_`]) {
-      const { status, body } = await send("GET", "/fleet/vehicles", { token });
+    for (const bearer of [admin, "ezt_live_x", key.replace("live", "test"), `${key.slice(0, -1)}_`]) {
+      const { status, body } = await send("GET", "/fleet/vehicles", { bearer });
       expect([status, body]).toEqual([401, { message: "The API key is not valid.", requestId: "req-1" }]);
     }
     expect((await send("GET", `/fleet/vehicles?api_key=${key}`)).status).toBe(401);
@@ -372,19 +372,19 @@ describe("eztotrack: data", () => {
 describe("eztotrack: errors", () => {
   it("are never HTML", async () => {
     const { key } = await create();
-    const json = { "Content-Type": "application/json" };
-    const cases: [number, string, string, object][] = [
+    const plain = { "Content-Type": "text/plain;charset=UTF-8" };
+    const cases: [number, string, string, Sent][] = [
       [404, "GET", "/", {}],
-      [404, "GET", "/api/v2", { token: admin }],
-      [404, "GET", "/api/v2/other", { token: admin }],
-      [405, "PUT", KEYS, { token: admin }],
-      [400, "POST", KEYS, { token: admin, headers: json, text: "{" }],
-      [415, "POST", KEYS, { token: admin, text: "name=x" }],
-      [413, "POST", KEYS, { token: admin, headers: json, text: `"${"x".repeat(70_000)}"` }],
-      [400, "POST", "/fleet/drivers", { token: key, headers: json, text: "{" }],
-      [413, "POST", "/fleet/drivers", { token: key, headers: json, text: `"${"x".repeat(20_000)}"` }],
-      [400, "POST", "/fleet/drivers", { token: key, text: "name=x" }],
-      [404, "GET", "/fleet/drivers/%zz", { token: key }],
+      [404, "GET", "/api/v2", { bearer: admin }],
+      [404, "GET", "/api/v2/other", { bearer: admin }],
+      [405, "PUT", KEYS, { bearer: admin }],
+      [400, "POST", KEYS, { bearer: admin, raw: "{" }],
+      [415, "POST", KEYS, { bearer: admin, headers: plain, raw: "name=x" }],
+      [413, "POST", KEYS, { bearer: admin, raw: `"${"x".repeat(70_000)}"` }],
+      [400, "POST", "/fleet/drivers", { bearer: key, raw: "{" }],
+      [413, "POST", "/fleet/drivers", { bearer: key, raw: `"${"x".repeat(20_000)}"` }],
+      [400, "POST", "/fleet/drivers", { bearer: key, headers: plain, raw: "name=x" }],
+      [404, "GET", "/fleet/drivers/%zz", { bearer: key }],
     ];
     for (const [wanted, method, path, sent] of cases) {
       const { status, body, text } = await send(method, path, sent);

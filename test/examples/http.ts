@@ -3,53 +3,46 @@ export interface Reply {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The body as JSON; `undefined` for what is none. */
+  /** The body as JSON; `undefined` when it is empty. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
   readonly body: any;
 }
 
 /** What to send beside method and path. */
 export interface Sent {
-  /** As `Authorization: Bearer`. */
-  readonly token?: string | undefined;
+  /** A key, or a token. */
+  readonly bearer?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as JSON. */
   readonly json?: unknown;
-  /** Sent as it is. */
-  readonly text?: string;
+  readonly form?: Readonly<Record<string, string>>;
+  /** A body as it is, sent as JSON unless `headers` have another type. */
+  readonly raw?: string;
 }
 
 export type Send = (method: string, path: string, sent?: Sent) => Promise<Reply>;
 
-/** A client of one server. Every request has the id `req-1`, unless it brings another. */
-export function clientOf(url: string): Send {
-  return async (method, path, { token, headers, json, text } = {}) => {
+/** A client of one server; `common` headers go with every request. Every body but an empty one must be JSON. */
+export function clientOf(url: string, common: Readonly<Record<string, string>> = {}): Send {
+  return async (method, path, { bearer, headers, json, form, raw } = {}) => {
+    const text = raw ?? (json === undefined ? undefined : JSON.stringify(json));
     const response = await fetch(url + path, {
       method,
       headers: {
-        "X-Request-Id": "req-1",
-        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-        ...(json !== undefined && { "Content-Type": "application/json" }),
+        ...common,
+        ...(bearer !== undefined && { Authorization: `Bearer ${bearer}` }),
+        ...(text !== undefined && { "Content-Type": "application/json" }),
         ...headers,
       },
-      body: json === undefined ? (text ?? null) : JSON.stringify(json),
+      body: form ? new URLSearchParams(form) : (text ?? null),
     });
     const answered = await response.text();
     return {
       status: response.status,
       headers: response.headers,
       text: answered,
-      body: parsed(answered),
+      body: answered === "" ? undefined : JSON.parse(answered),
     };
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** No date in the future with an offset, each in another way. */

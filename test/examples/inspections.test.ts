@@ -11,7 +11,7 @@ import {
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/inspections/main.js";
-import { ask, type Sent } from "./ask.js";
+import { clientOf, type Send } from "./http.js";
 
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const ACME_VEHICLE = "550e8400-e29b-41d4-a716-446655440000";
@@ -20,6 +20,7 @@ const TEMPLATE = "a1b2c3d4-e5f6-4a5b-8c9d-0e1f2a3b4c5d";
 const GRANTABLE = ["vehicles:read", "vehicles:write", "inspections:read", "inspections:write"];
 
 let running: RunningExample;
+let send: Send;
 let admin: string;
 let other: string;
 let key: string;
@@ -29,6 +30,7 @@ let printed: MockInstance[];
 
 beforeAll(async () => {
   running = await start({ port: 0 });
+  send = clientOf(running.credentials.url);
   const credentials = running.credentials as Record<string, string>;
   ({ adminJwt: admin, otherJwt: other, key, otherKey, readKey } = credentials as never);
 });
@@ -41,8 +43,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const send = (method: string, path: string, request?: Sent) =>
-  ask(running.credentials.url + path, method, request);
 const issue = async (members: object, bearer = admin) => {
   const { status, body } = await send("POST", "/api-keys", { bearer, json: members });
   expect(status, JSON.stringify(body)).toBe(201);

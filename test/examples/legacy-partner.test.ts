@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { text } from "node:stream/consumers";
 import {
   afterAll,
   afterEach,
@@ -11,11 +14,12 @@ import {
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/legacy-partner/main.js";
-import { ask, type Sent } from "./ask.js";
+import { clientOf, type Send, type Sent } from "./http.js";
 
 const HEX32 = /^[0-9a-f]{32}$/;
 const log: string[] = [];
 let running: RunningExample;
+let send: Send;
 let url: string;
 let admin: string;
 let other: string;
@@ -25,6 +29,7 @@ beforeAll(async () => {
   running = await start({ port: 0, log: (line) => log.push(line) });
   const { adminJwt, otherJwt } = running.credentials as Record<string, string>;
   url = `${running.credentials.url}/api/v1`;
+  send = clientOf(url);
   admin = adminJwt as string;
   other = otherJwt as string;
 });
@@ -37,8 +42,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const send = (method: string, path: string, request?: Sent) => ask(url + path, method, request);
-
 async function integrate(jwt: string, integrator: number, allowedData: number[]) {
   const { status, body } = await send("POST", "/Integration", {
     bearer: jwt,
@@ -50,7 +53,14 @@ async function integrate(jwt: string, integrator: number, allowedData: number[])
 const remove = (jwt: string, { id, clientKey }: { id: string; clientKey: string }) =>
   send("DELETE", `/Integration/${id}?clientKey=${clientKey}`, { bearer: jwt });
 const tokenOf = async (clientKey: string): Promise<string> =>
-  (await send("POST", "/token", { json: { clientKey } })).body.access_token;
+  (await send("GET", "/auth", { headers: { "X-Client-Key": clientKey } })).body.token;
+
+/** Sends header lines as they are, of which `fetch` would join those of one name. */
+async function sendLines(method: string, path: string, lines: readonly string[]) {
+  const sent = request(url + path, { method, headers: ["Host", "localhost", ...lines] }).end();
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  return { status: response.statusCode, body: JSON.parse(await text(response)) };
+}
 
 describe("integrations", () => {
   it("are created with exactly the documented members, and their ClientKey is seen once", async () => {
@@ -210,7 +220,7 @@ describe("integrations", () => {
     const made = await integrate(admin, 7, [6]);
     const put = (json: unknown) => send("PUT", "/Integration", { bearer: admin, json });
     expect((await put({ id: made.id, active: false })).body.active).toBe(false);
-    expect((await send("POST", "/token", { json: { clientKey: made.clientKey } })).status).toBe(401);
+    expect((await send("POST", "/auth", { json: { clientKey: made.clientKey } })).status).toBe(401);
     const second = await integrate(admin, 7, [6]);
     expect((await put({ id: made.id, active: true })).status).toBe(409);
     expect((await put({ integrator: 7, allowedData: [6] })).body.id).toBe(second.id);
@@ -250,11 +260,28 @@ describe("a ClientKey", () => {
     await remove(admin, made);
   });
 
+  it.each(["X-Client-Key", "x-client-key", "client_key"])(
+    "in the header %s is exchanged for a token, and the answer has nothing else",
+    async (name) => {
+      const { status, headers, body } = await send("GET", "/auth", { headers: { [name]: made.clientKey } });
+      expect(status).toBe(200);
+      expect(headers.get("cache-control")).toBe("no-store");
+      expect(body).toEqual({ userId: null, token: expect.stringMatching(/^eyJ/) });
+      expect((await send("GET", "/assets", { bearer: body.token })).status).toBe(200);
+    },
+  );
+
   it("is exchanged for a token, in each of the ways", async () => {
     const { clientKey } = made;
+    const asBearer = await send("GET", "/auth", { bearer: clientKey });
+    expect(asBearer.body).toEqual({ userId: null, token: expect.any(String) });
     const ways: Sent[] = [
       { json: { clientKey } },
       { bearer: clientKey },
+      { headers: { "X-Client-Key": clientKey } },
+      { headers: { client_key: clientKey } },
+      { headers: { "X-Client-Key": clientKey }, json: {} },
+      { headers: { client_key: clientKey }, form: { grant_type: "client_credentials" } },
       { form: { grant_type: "client_credentials", client_id: made.id, client_secret: clientKey } },
       { form: { grant_type: "client_credentials", client_secret: clientKey } },
       { form: { clientKey } },
@@ -263,7 +290,7 @@ describe("a ClientKey", () => {
       { bearer: clientKey, form: { grant_type: "client_credentials" } },
     ];
     for (const way of ways) {
-      const { status, headers, body } = await send("POST", "/token", way);
+      const { status, headers, body } = await send("POST", "/auth", way);
       expect(status).toBe(200);
       expect(headers.get("cache-control")).toBe("no-store");
       expect(body).toEqual({
@@ -273,17 +300,18 @@ describe("a ClientKey", () => {
         scope: "location-cargo hos",
         token: body.access_token,
         expiresIn: 900,
+        userId: null,
       });
-      expect((await send("GET", "/data/locations", { bearer: body.token })).status).toBe(200);
+      expect((await send("GET", "/assets", { bearer: body.token })).status).toBe(200);
     }
   });
 
   it("narrows the scope of a token when it asks for that, and never widens it", async () => {
     const form = { grant_type: "client_credentials", client_secret: made.clientKey };
-    const narrow = await send("POST", "/token", { form: { ...form, scope: "hos" } });
+    const narrow = await send("POST", "/auth", { form: { ...form, scope: "hos" } });
     expect(narrow.body.scope).toBe("hos");
-    expect((await send("GET", "/data/cargo", { bearer: narrow.body.token })).status).toBe(403);
-    const wide = await send("POST", "/token", { form: { ...form, scope: "waste-management" } });
+    expect((await send("GET", "/assets/location", { bearer: narrow.body.token })).status).toBe(403);
+    const wide = await send("POST", "/auth", { form: { ...form, scope: "waste-management" } });
     expect(wide.status).toBe(403);
     expect(wide.body).toMatchObject({ error: "invalid_scope", code: "insufficient_scope" });
   });
@@ -304,66 +332,241 @@ describe("a ClientKey", () => {
       "unsupported_grant_type",
     ],
   ])("is not %s", async (_name, sent, status, code) => {
-    const answer = await send("POST", "/token", sent);
+    const answer = await send("POST", "/auth", sent);
     expect(answer.status).toBe(status);
     expect(answer.body).toMatchObject({ code, message: expect.any(String), requestId: expect.any(String) });
     if (status === 401) expect(answer.body.error).toBe("invalid_client");
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+  });
+
+  it.each<[string, Sent, string]>([
+    ["an unknown one", { headers: { "X-Client-Key": "0".repeat(32) } }, "invalid_key"],
+    ["one that is none", { headers: { client_key: "x" } }, "invalid_key"],
+    ["two in one line", { headers: { "X-Client-Key": "a, b" } }, "malformed_credential"],
+    ["a whole Authorization", { headers: { "X-Client-Key": "Bearer x" } }, "malformed_credential"],
+    ["an empty line", { headers: { "X-Client-Key": "" } }, "malformed_credential"],
+    ["nothing", {}, "missing_credential"],
+  ])("in a header is not %s", async (_name, sent, code) => {
+    for (const method of ["GET", "POST"]) {
+      const answer = await send(method, "/auth", sent);
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get("cache-control")).toBe("no-store");
+      expect(answer.headers.get("www-authenticate")).toContain('Bearer realm="integration"');
+      expect(answer.body).toEqual({
+        error: "invalid_client",
+        error_description: answer.body.message,
+        code,
+        message: expect.any(String),
+        requestId: expect.any(String),
+      });
+    }
+  });
+
+  it("is nothing in a query string", async () => {
+    for (const name of ["clientKey", "client_key", "X-Client-Key", "access_token"]) {
+      for (const method of ["GET", "POST"]) {
+        const { status, body } = await send(method, `/auth?${name}=${made.clientKey}`);
+        expect([name, status, body.code]).toEqual([name, 401, "missing_credential"]);
+      }
+    }
   });
 
   it("is sent once only", async () => {
     const { clientKey } = made;
-    const { status } = await send("POST", "/token", { bearer: clientKey, json: { clientKey } });
-    expect(status).toBe(400);
+    const lines = [
+      ["Authorization", `Bearer ${clientKey}`],
+      ["X-Client-Key", clientKey],
+      ["client_key", clientKey],
+      ["x-client-key", "x"],
+    ] as const;
+    for (const first of lines) {
+      for (const second of lines) {
+        for (const method of ["GET", "POST"]) {
+          const { status, body } = await sendLines(method, "/auth", [...first, ...second]);
+          expect([first, second, status, body.code]).toEqual([first, second, 400, "invalid_request"]);
+        }
+      }
+      const headers = { [first[0]]: first[1] };
+      for (const sent of [{ json: { clientKey } }, { form: { client_secret: clientKey } }]) {
+        const { status, body } = await send("POST", "/auth", { headers, ...sent });
+        expect([first, status, body.code]).toEqual([first, 400, "invalid_request"]);
+      }
+    }
+    const json = { clientKey, client_secret: clientKey };
+    expect((await send("POST", "/auth", { json })).status).toBe(400);
   });
 
   it("is no token, and a token is no ClientKey", async () => {
     const token = await tokenOf(made.clientKey);
-    expect((await send("GET", "/data/locations", { bearer: made.clientKey })).status).toBe(401);
-    expect((await send("POST", "/token", { json: { clientKey: token } })).status).toBe(401);
+    expect((await send("GET", "/assets", { bearer: made.clientKey })).status).toBe(401);
+    expect((await send("POST", "/auth", { json: { clientKey: token } })).status).toBe(401);
     expect((await send("GET", "/Integration", { bearer: token })).status).toBe(401);
     expect((await send("GET", "/Integration", { bearer: made.clientKey })).status).toBe(401);
-    expect((await send("GET", "/data/locations", { bearer: admin })).status).toBe(401);
-    expect((await send("GET", "/data/locations")).status).toBe(401);
+    expect((await send("GET", "/assets", { bearer: admin })).status).toBe(401);
+    expect((await send("GET", "/assets")).status).toBe(401);
     expect((await send("GET", "/Integration")).status).toBe(401);
   });
 });
 
 describe("data", () => {
   const PATHS: Record<string, number> = {
-    "/data/locations": 6,
-    "/data/cargo": 6,
-    "/data/waste": 7,
-    "/data/hos": 8,
+    "/assets": 6,
+    "/assets?additionalInfo=true": 6,
+    "/assets/location": 6,
+    "/waste/jobs": 7,
+    "/assets/driversTimers": 8,
+    "/assets/currentWithTimers": 8,
   };
+  const VINS: Record<number, readonly string[]> = {
+    7: ["1FUJGLDR5CLBP8834", "3AKJHHDR7JSJV5521"],
+    8: ["1M2AX04C5EM018877"],
+  };
+  const POSITION = {
+    vin: "1FUJGLDR5CLBP8834",
+    utcTimestamp: "2026-06-20T14:03:11Z",
+    latitude: 41.8781,
+    longitude: -87.6298,
+  };
+  const INFO = { name: "Truck 102", plateNumber: "IL-1234AB", trailers: "TR-55", odometer: 481233 };
 
   it.each([
     [() => admin, [6]],
     [() => admin, [8]],
     [() => admin, [6, 8]],
+    [() => other, [7]],
     [() => other, [6, 7]],
   ] as const)("is read with the modules that an integration has (%#)", async (jwtOf, modules) => {
+    const company = jwtOf() === admin ? 7 : 8;
     const made = await integrate(jwtOf(), 0, [...modules]);
-    const jwt = await tokenOf(made.clientKey);
+    const bearer = await tokenOf(made.clientKey);
     for (const [path, module] of Object.entries(PATHS)) {
-      const { status, body } = await send("GET", path, { bearer: jwt });
+      expect((await send("GET", path)).status, path).toBe(401);
+      const { status, body } = await send("GET", path, { bearer });
       expect(status, path).toBe((modules as readonly number[]).includes(module) ? 200 : 403);
       if (status === 200) {
         expect(body.length).toBeGreaterThan(0);
-        const company = jwtOf() === admin ? 7 : 8;
-        expect(body.every(({ companyId }: { companyId: number }) => companyId === company)).toBe(true);
+        for (const { vin } of body) expect(VINS[company]).toContain(vin);
       } else expect(body.code).toBe("insufficient_scope");
     }
+    const posted = await send("POST", "/assets", { bearer, json: [] });
+    expect(posted.status).toBe((modules as readonly number[]).includes(6) ? 200 : 403);
     await remove(jwtOf(), made);
-    expect((await send("GET", "/data/locations", { bearer: jwt })).status).toBe(401);
+    expect((await send("GET", "/assets", { bearer })).status).toBe(401);
+  });
+
+  it("is where the credentials say", () => {
+    const { dataPaths, tokenPath } = running.credentials as Record<string, unknown>;
+    expect(tokenPath).toBe("/api/v1/auth");
+    expect(dataPaths).toEqual({
+      6: ["/api/v1/assets", "/api/v1/assets/location"],
+      7: ["/api/v1/waste/jobs"],
+      8: ["/api/v1/assets/driversTimers", "/api/v1/assets/currentWithTimers"],
+    });
+  });
+
+  describe("of assets", () => {
+    let made: { id: string; clientKey: string };
+    let bearer: string;
+    beforeAll(async () => {
+      made = await integrate(admin, 0, [6, 8]);
+      bearer = await tokenOf(made.clientKey);
+    });
+    afterAll(async () => {
+      await remove(admin, made);
+    });
+
+    it("is where they are, and more when asked for", async () => {
+      const plain = await send("GET", "/assets", { bearer });
+      expect(plain.body).toHaveLength(2);
+      expect(plain.body[0]).toEqual(POSITION);
+      expect((await send("GET", "/assets?additionalInfo=false", { bearer })).body).toEqual(plain.body);
+      for (const query of ["additionalInfo=true", "additionalInfo=True"]) {
+        const { body } = await send("GET", `/assets?${query}`, { bearer });
+        expect(body[0]).toEqual({ ...POSITION, ...INFO });
+      }
+      for (const query of [
+        "additionalInfo=yes",
+        "additionalInfo=",
+        "additionalInfo=true&additionalInfo=true",
+      ]) {
+        for (const [method, json] of [
+          ["GET", undefined],
+          ["POST", []],
+        ] as const) {
+          const { status, body } = await send(method, `/assets?${query}`, { bearer, json });
+          expect([query, status, body.errors[0].path]).toEqual([query, 400, "additionalInfo"]);
+        }
+      }
+    });
+
+    it("is of the VINs that a POST lists, as far as they are the company's", async () => {
+      const post = async (json: unknown, query = "") =>
+        (await send("POST", `/assets${query}`, { bearer, json })).body;
+      const { vin } = POSITION;
+      expect(await post([vin])).toEqual([POSITION]);
+      expect(await post([vin, vin, "unknown", ...(VINS[8] ?? [])])).toEqual([POSITION]);
+      expect(await post([vin], "?additionalInfo=true")).toEqual([{ ...POSITION, ...INFO }]);
+      expect(await post(VINS[8])).toEqual([]);
+      expect(await post([])).toEqual([]);
+      expect(await post(Array.from({ length: 1_000 }, () => vin))).toEqual([POSITION]);
+    });
+
+    it.each([
+      ["no body", ""],
+      ["broken JSON", "["],
+      ["an object", '{"vins":["1FUJGLDR5CLBP8834"]}'],
+      ["text", '"1FUJGLDR5CLBP8834"'],
+      ["null", "null"],
+      ["a number as VIN", "[1]"],
+      ["null as VIN", "[null]"],
+      ["a list as VIN", '[["1FUJGLDR5CLBP8834"]]'],
+      ["too many VINs", JSON.stringify(Array.from({ length: 1_001 }, () => "1FUJGLDR5CLBP8834"))],
+    ])("is not of %s", async (_name, raw) => {
+      const { status, body } = await send("POST", "/assets", { bearer, raw });
+      expect(status).toBe(400);
+      expect(body).toMatchObject({ code: "invalid_request", requestId: expect.any(String) });
+    });
+
+    it("is where they were", async () => {
+      const { body } = await send("GET", "/assets/location", { bearer });
+      expect(body.length).toBeGreaterThan(2);
+      for (const crumb of body) expect(Object.keys(crumb)).toEqual(Object.keys(POSITION));
+      expect(body).toContainEqual(POSITION);
+    });
+
+    it.each(["/assets/driversTimers", "/assets/currentWithTimers"])(
+      "is who drives them, and for how long still (%s)",
+      async (path) => {
+        expect((await send("GET", path, { bearer })).body).toEqual([
+          {
+            ...POSITION,
+            ...INFO,
+            ignition: true,
+            engineHH: 5123.4,
+            fuel: 68,
+            driverName: "John",
+            driverSurname: "Doe",
+            rpm: 1450,
+            statusAbbreviation: "ON",
+            statusDesctiption: "On Duty",
+            minsTillBreak: 45,
+            minsTillDriving: 210,
+            minsTillShift: 330,
+            minsTillCycle: 1880,
+            hosUtcTimestamp: "2026-06-20T14:02:55Z",
+          },
+        ]);
+      },
+    );
   });
 
   it("is out of reach once its module is taken away, also for tokens from before", async () => {
     const made = await integrate(admin, 0, [6, 8]);
     const jwt = await tokenOf(made.clientKey);
-    expect((await send("GET", "/data/hos", { bearer: jwt })).status).toBe(200);
+    expect((await send("GET", "/assets/driversTimers", { bearer: jwt })).status).toBe(200);
     await send("PUT", "/Integration", { bearer: admin, json: { id: made.id, allowedData: [6] } });
-    expect((await send("GET", "/data/hos", { bearer: jwt })).status).toBe(403);
-    expect((await send("GET", "/data/locations", { bearer: jwt })).status).toBe(200);
+    expect((await send("GET", "/assets/driversTimers", { bearer: jwt })).status).toBe(403);
+    expect((await send("GET", "/assets", { bearer: jwt })).status).toBe(200);
     await remove(admin, made);
   });
 });
@@ -372,13 +575,24 @@ describe("everything else", () => {
   it.each([
     ["GET", "/nothing", 404, "not_found"],
     ["PATCH", "/Integration", 405, "method_not_allowed"],
-    ["GET", "/token", 405, "method_not_allowed"],
+    ["DELETE", "/auth", 405, "method_not_allowed"],
+    ["POST", "/auth/healthCheck", 405, "method_not_allowed"],
+    ["PUT", "/assets", 405, "method_not_allowed"],
+    ["GET", "/assets/nothing", 404, "not_found"],
+    ["POST", "/token", 404, "not_found"],
     ["GET", "/%ZZ", 404, "not_found"],
     ["DELETE", "/Integration/%ZZ", 404, "not_found"],
   ])("%s %s is refused in the same shape", async (method, path, status, code) => {
     const answer = await send(method, path, { bearer: admin });
     expect(answer.status).toBe(status);
     expect(answer.body).toEqual({ code, message: expect.any(String), requestId: expect.any(String) });
+  });
+
+  it("says that it is well, to anybody", async () => {
+    const response = await fetch(`${url}/auth/healthCheck`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
+    expect(await response.text()).toBe("ok");
   });
 
   it("refuses bodies that are too large or no JSON", async () => {
@@ -392,10 +606,12 @@ describe("everything else", () => {
   it("logs every request, and no secret", async () => {
     const made = await integrate(admin, 1, [6]);
     const token = await tokenOf(made.clientKey);
-    await send("GET", `/data/cargo?clientKey=${made.clientKey}`, { bearer: token });
+    await send("GET", `/assets/location?clientKey=${made.clientKey}`, { bearer: token });
     await send("DELETE", `/Integration/${made.id}?ClientKey=${made.clientKey}`, { bearer: admin });
     expect((await remove(admin, made)).status).toBe(200);
-    expect(log).toContain("GET /api/v1/data/cargo 200");
+    await send("GET", `/auth?clientKey=${made.clientKey}`);
+    expect(log).toContain("GET /api/v1/assets/location 200");
+    expect(log).toContain("GET /api/v1/auth 200");
     expect(log).toContain(`DELETE /api/v1/Integration/${made.id} 200`);
     const written = log.join("\n");
     for (const secret of [made.clientKey, token, admin, "?", "lientKey"])

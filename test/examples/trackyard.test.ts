@@ -12,13 +12,14 @@ import {
 import type { RunningExample } from "../../examples/example.js";
 import { createAccounts } from "../../examples/trackyard/accounts.js";
 import { start } from "../../examples/trackyard/main.js";
-import { ask, type Sent } from "./ask.js";
+import { clientOf, type Send, type Sent } from "./http.js";
 
 const KEYS = "/account/api-keys";
 const SECRET = /^ty_(live|test)_[0-9A-Za-z]{38}$/;
 const DATE = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
 let running: RunningExample;
+let send: Send;
 let c: Record<
   "key" | "otherKey" | "testKey" | "readOnlyKey" | "downloadOnlyKey" | "oldKey" | "adminJwt" | "otherJwt",
   string
@@ -27,6 +28,7 @@ let printed: MockInstance[];
 
 beforeAll(async () => {
   running = await start({ port: 0 });
+  send = clientOf(running.credentials.url);
   c = running.credentials as never;
 });
 afterAll(() => running.close());
@@ -38,8 +40,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const send = (method: string, path: string, request?: Sent) =>
-  ask(running.credentials.url + path, method, request);
 const issue = async (members: object, bearer = c.adminJwt) => {
   const { status, body } = await send("POST", KEYS, { bearer, json: members });
   expect(status, JSON.stringify(body)).toBe(201);
@@ -362,7 +362,7 @@ describe("limits", () => {
     const small = await start({ port: 0, limits });
     const { url, key, testKey } = small.credentials as Record<string, string>;
     try {
-      const me = (bearer?: string) => ask(`${url}/me`, "GET", bearer === undefined ? {} : { bearer });
+      const me = (bearer?: string) => clientOf(url as string)("GET", "/me", { bearer });
       const first = await me(testKey);
       expect(Object.fromEntries(first.headers)).toMatchObject({
         ratelimit: expect.stringMatching(/^"minute";r=1;t=\d+, "day";r=49;t=\d+$/),
