@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cidrProblem, milliseconds, type Scopes } from "../index.js";
+import { cidrProblem, decodeCursor, milliseconds, type Scopes } from "../index.js";
 import type { Spell } from "./naming.js";
 import type { INPUT } from "./options.js";
 
@@ -70,6 +70,7 @@ export function querySchemas({ environments, spell, pageSize }: SchemaFacts): Qu
     .string()
     .min(1)
     .max(1_024)
+    .refine(isReadableCursor, { error: "is not one that a list has answered" })
     .optional()
     .meta({ description: `The ${spell("nextCursor")} of the page before` });
   const page = { [spell("cursor")]: cursor, [spell("limit")]: limit };
@@ -84,6 +85,15 @@ export function querySchemas({ environments, spell, pageSize }: SchemaFacts): Qu
     revoke: z.strictObject({ [spell("reason")]: reason().optional() }),
     none: z.strictObject({}),
   };
+}
+
+/** A client that makes its cursors up must not reach a database with what that cannot read. */
+function isReadableCursor(cursor: string): boolean {
+  try {
+    return !/\p{Cc}|\p{Cs}/u.test(decodeCursor(cursor).id);
+  } catch {
+    return true; // that of a store with cursors of another form, which judges them itself
+  }
 }
 
 function bodyMembers({ scopes, environments, spell }: SchemaFacts): Readonly<Record<string, z.ZodType>> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { encodeCursor } from "../../src/index.js";
 import { polluted } from "../core/fixtures.js";
 import { managementApi } from "./fixtures.js";
 
@@ -397,6 +398,8 @@ describe("queries", () => {
     ["GET /api-keys?cursor=", ["cursor"]],
     ["GET /api-keys?cursor=junk", ["cursor"]],
     [`GET /api-keys?cursor=${"x".repeat(2_000)}`, ["cursor"]],
+    [`GET /api-keys?cursor=${encodeCursor({ at: new Date(0), id: "a\0b" })}`, ["cursor"]],
+    [`GET /api-keys?cursor=${encodeCursor({ at: new Date(0), id: "\ud800" })}`, ["cursor"]],
     ["GET /api-keys?ownerId=evil", ["ownerId"]],
     ["GET /api-keys?owner_id=evil&status=x", ["status", "owner_id"]],
     ["GET /api-keys?__proto__=x", ["__proto__"]],
