@@ -108,6 +108,20 @@ describe("who may", () => {
     expect((await call("GET /me", { as: "jwt-of-key" })).body.id).toBe(key.id);
   });
 
+  test("a token that was made of a key is one also where its verifier knows no keys", async () => {
+    const { issue, manager, store } = managementApi();
+    const { key } = await issue({ scopes: STRONG });
+    const claims = { sub: key.id, key_id: key.id, key_version: 1, owner_id: "acme" };
+    const people = { "jwt-of-key": { id: key.id, ownerId: "acme", scopes: STRONG, claims } };
+    for (const options of [{}, BY_KEYS]) {
+      const { call } = managementApi({ ...options, manager }, { store, people });
+      for (const [line, json] of onKey(key.id)) {
+        const refused = await call(line, { as: "jwt-of-key", json });
+        expect([line, refused.status, refused.body.code]).toEqual([line, 403, "api_key_not_allowed"]);
+      }
+    }
+  });
+
   test("a key that its verifier does not show is refused: nothing would bound its children", async () => {
     const verifier: Verifier<FleetScope> = {
       assertRequirement() {},
