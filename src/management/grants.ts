@@ -32,6 +32,13 @@ export function isKey({ type, key, claims = {} }: Principal): boolean {
   return type === "api_key" || key !== undefined || isBound;
 }
 
+/** The same principal with its key as it is now. Its scopes are what its verifier says. */
+export function withKey<S extends string>(principal: Principal<S>, key: ApiKey): Principal<S> {
+  const { type, id, ownerId, environment, scopes, claims, requestId } = principal;
+  const can = (scope: S) => principal.can(scope);
+  return Object.freeze({ type, id, ownerId, environment, scopes, claims, requestId, key, can });
+}
+
 /** Whether a principal sees a key at all: one of its owner and, if it is bound to one, of its environment. */
 export function sees(principal: Principal, key: Pick<ApiKey, "ownerId" | "environment">): boolean {
   const { ownerId, environment } = principal;
