@@ -15,10 +15,12 @@ export function confirmed(manage: RequestHandler): RequestHandler {
     url.searchParams.delete("confirm"); // the management API refuses what it does not know
 
     // Who may not see the key is told so, and not what would have to be confirmed.
-    const seen = await manage(new Request(url, { headers }), connection);
+    const seen = await manage(new Request(new URL(url.pathname, url), { headers }), connection);
     if (!seen.ok) return seen;
 
-    const isConfirmed = asked === "true" || (await readMembers(request)).confirm === true;
+    const { confirm, reason } = await readMembers(request);
+    const isConfirmed = asked === "true" || confirm === true;
+    if (typeof reason === "string") url.searchParams.append("reason", reason);
     if (!isConfirmed) {
       const message = "Revoking a key is for good. To confirm it, send the same request with ?confirm=true";
       const refusal = { status: 409, code: "confirmation_required", message };
@@ -31,7 +33,7 @@ export function confirmed(manage: RequestHandler): RequestHandler {
 
 const MOST_BYTES = 1_024;
 
-async function readMembers({ body }: Request): Promise<{ readonly confirm?: unknown }> {
+async function readMembers({ body }: Request): Promise<{ confirm?: unknown; reason?: unknown }> {
   let text = "";
   for await (const chunk of body ?? []) {
     text += new TextDecoder().decode(chunk);

@@ -10,6 +10,8 @@ export interface SigningKeys {
   find(kid: unknown, alg: unknown): KeyObject | undefined;
   /** What is published; a copy. */
   published(): JSONWebKeySet;
+  /** Another number once a key is out or another one signs: what was verified before does not count any more. */
+  revision(): number;
   /** Signs with another key from now on, and keeps the former for so many milliseconds. */
   rotate(key: SigningKey, overlapMs: number): void;
 }
@@ -38,10 +40,17 @@ export function createSigningKeys(
   const names = new Set(keys.map(({ signer }) => signer.kid));
   if (names.size < keys.length) throw new TypeError(`${where}: two keys of "signingKey" have one kid`);
 
+  let revision = 0;
+  const replace = (others: readonly Kept[]): void => {
+    keys = others;
+    revision += 1;
+  };
+
   const alive = (): readonly Kept[] => {
+    if (keys.every(({ until }) => until === undefined)) return keys;
     const time = now();
     const isOver = ({ until }: Kept) => until !== undefined && !(time < until);
-    if (keys.some(isOver)) keys = keys.filter((kept) => !isOver(kept));
+    if (keys.some(isOver)) replace(keys.filter((kept) => !isOver(kept)));
     return keys;
   };
 
@@ -52,6 +61,11 @@ export function createSigningKeys(
       alive().find(({ signer }) => signer.kid === kid && signer.alg === alg)?.signer.publicKey,
 
     published: () => ({ keys: alive().map(({ signer }): JWK => ({ ...signer.jwk })) }),
+
+    revision() {
+      alive();
+      return revision;
+    },
 
     rotate(key, overlapMs) {
       const where = "rotateSigningKey";
@@ -72,7 +86,7 @@ export function createSigningKeys(
           `${where}: ${MOST_SIGNING_KEYS} keys are published; wait until the tokens of one are over`,
         );
       }
-      keys = kept;
+      replace(kept);
     },
   };
 }

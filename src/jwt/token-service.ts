@@ -125,7 +125,6 @@ export function createTokenService<S extends string>(options: TokenServiceOption
         throw new TypeError('rotateSigningKey: "overlap" must be a duration, at most the ttl of tokens');
       }
       keys.rotate(key, overlapMs);
-      verifiers.forget();
     },
     ...endpoints,
     async handler(request: Request, connection?: ConnectionInfo) {

@@ -25,8 +25,6 @@ export interface TokenVerifiers<S extends string> {
   readonly anywhere: Verifier<S>;
   /** For revocation: whether a token is one of this service and not over, revoked or not. */
   readonly genuine: Verifier<S>;
-  /** Forgets what was verified before; tokens of a key that is out must be out. */
-  forget(): void;
 }
 
 export function createTokenVerifiers<S extends string>(prepared: PreparedTokenService<S>): TokenVerifiers<S> {
@@ -60,11 +58,17 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
       ...(keyTtl === undefined ? {} : { keyTtl }),
       ...(cacheMax === undefined ? {} : { cacheMax }),
     });
-  let bound = createBound();
+  let [bound, revision] = [createBound(), keys.revision()];
+  // Tokens of a key that is out must be out, with what was verified of them before.
+  const current = (): Verifier<S> => {
+    const latest = keys.revision();
+    if (latest !== revision) [bound, revision] = [createBound(), latest];
+    return bound;
+  };
 
   return {
     bound: Object.freeze({
-      verify: (...args: Parameters<Verifier<S>["verify"]>) => bound.verify(...args),
+      verify: async (...args: Parameters<Verifier<S>["verify"]>) => current().verify(...args),
       assertRequirement: kit.scopes.assertRequirement,
     }),
     anywhere: createJwtVerifier<S>({
@@ -76,9 +80,6 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
       cacheMax: 0,
     }),
     genuine: createJwtVerifier<S>({ ...genuine, cacheMax: 0 }),
-    forget() {
-      bound = createBound();
-    },
   };
 }
 

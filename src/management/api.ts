@@ -82,7 +82,15 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
         return answerJson(request, requestId, answer.status, answer.body, headers);
       } catch (fault) {
         report(fault, context);
+      }
+      try {
         return answerJson(request, requestId, status, present.usualError(refused).body, headers);
+      } catch (fault) {
+        // A status or a header of the host's own that cannot be sent.
+        report(fault, context);
+        const { status, code, message, details } = problem("internal_error");
+        const body = present.usualError({ status, code, message, requestId, details }).body;
+        return answerJson(request, requestId, status, body);
       }
     }
   };

@@ -24,10 +24,19 @@ export type GrantVerdict =
 
 /**
  * Whether a principal is an API key, or a token that was made of one: these never give away more than they have,
- * and manage keys only where a requirement says so.
+ * and manage keys only where a requirement says so. A verifier without a store does not show the key of a token,
+ * but the claims name it.
  */
-export function isKey({ type, key }: Principal): boolean {
-  return type === "api_key" || key !== undefined;
+export function isKey({ type, key, claims = {} }: Principal): boolean {
+  const isBound = Object.hasOwn(claims, "key_id") && Object.hasOwn(claims, "key_version");
+  return type === "api_key" || key !== undefined || isBound;
+}
+
+/** The same principal with its key as it is now. Its scopes are what its verifier says. */
+export function withKey<S extends string>(principal: Principal<S>, key: ApiKey): Principal<S> {
+  const { type, id, ownerId, environment, scopes, claims, requestId } = principal;
+  const can = (scope: S) => principal.can(scope);
+  return Object.freeze({ type, id, ownerId, environment, scopes, claims, requestId, key, can });
 }
 
 /** Whether a principal sees a key at all: one of its owner and, if it is bound to one, of its environment. */

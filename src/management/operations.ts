@@ -8,7 +8,7 @@ import {
   type Principal,
   type UpdateKey,
 } from "../index.js";
-import { type Grant, inherited, judgeGrant, sees } from "./grants.js";
+import { type Grant, inherited, judgeGrant, sees, withKey } from "./grants.js";
 import { asInput, type Members } from "./input.js";
 import { speltPath } from "./naming.js";
 import { INPUT, type PreparedOptions } from "./options.js";
@@ -34,6 +34,9 @@ export interface Answer {
 /** What a route does. */
 export type Operation<S extends string> = (call: Call<S>) => Promise<Answer>;
 
+/** RFC 6750, 3: a 401 has a challenge. */
+const INVALID = { headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' } };
+
 /** Makes what the routes do, but the document. */
 export function createOperations<S extends string>(
   options: PreparedOptions<S>,
@@ -51,23 +54,39 @@ export function createOperations<S extends string>(
   };
 
   /**
+   * The principal as its verifier knows it, and as the manager does. A verifier may remember a key, or that of a
+   * token, for a while after it was changed; what a key brings about is there for longer.
+   */
+  const asOfNow = async ({ principal }: Call<S>): Promise<readonly Principal<S>[]> => {
+    const { key } = principal;
+    const latest = key && (await manager.get(key.id));
+    // A manager that shows keys under ids of its own does not know this one: its verifier has judged it.
+    if (latest === undefined) return [principal];
+    if (latest.status !== "active" && latest.status !== "retiring") throw problem("invalid_key", {}, INVALID);
+    return [principal, withKey(principal, latest)];
+  };
+
+  /**
    * Finds the key and judges what the principal would bring about; what comes of it is judged once more, by the
    * manager, on the version that it changes.
    */
   const findGrantable = async (call: Call<S>, change: Partial<Grant> = {}) => {
     const { principal } = call;
+    const principals = await asOfNow(call);
     const check = (key: ApiKey): void => {
       if (!sees(principal, key)) throw new KeyNotFoundError();
-      requireGrant(principal, { ...key, ...change });
+      requireGrant(principals, { ...key, ...change });
     };
     const key = await find(call);
     check(key);
     return { id: key.id, check, actor: actorOf(call) };
   };
 
-  const requireGrant = (principal: Principal<S>, grant: Grant): void => {
-    const refusal = refusalOf(principal, grant);
-    if (refusal !== undefined) throw refusal;
+  const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
+    for (const principal of principals) {
+      const refusal = refusalOf(principal, grant);
+      if (refusal !== undefined) throw refusal;
+    }
   };
 
   const refusalOf = (principal: Principal<S>, grant: Grant): HttpProblem | undefined => {
@@ -108,11 +127,12 @@ export function createOperations<S extends string>(
 
     async create(call) {
       const { principal, body } = call;
+      const principals = await asOfNow(call);
       const given = { ...(await defaults?.(principal)) };
       checkOptions("defaults", given, INPUT.create);
       const members = { ...inherited(principal as Principal), ...given, ...body };
       const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
-      requireGrant(principal, grantOf(key));
+      requireGrant(principals, grantOf(key));
       // What the host set wrongly is no error of the client.
       const names = input.create.filter((name) => !(name in given) || name in body);
       const issued = await asInput("body", names, spell, () => manager.create(key, actorOf(call)));
@@ -137,6 +157,7 @@ export function createOperations<S extends string>(
       if (where === "query" && "reason" in call.body) {
         throw faulty(where, [{ path: spell("reason"), message: "is in the body too" }]);
       }
+      await asOfNow(call);
       const { id } = await find(call);
       const given = { ...call.query, ...call.body } as { reason?: string };
       const key = await asInput(where, ["reason"], spell, () =>
@@ -159,6 +180,7 @@ export function createOperations<S extends string>(
     },
 
     async disable(call) {
+      await asOfNow(call);
       const { id } = await find(call);
       return { body: present.updated(await manager.disable(id, { actor: actorOf(call) })) };
     },

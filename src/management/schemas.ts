@@ -69,7 +69,7 @@ export function querySchemas({ environments, spell, pageSize }: SchemaFacts): Qu
   const cursor = z
     .string()
     .min(1)
-    .max(1_024)
+    .max(2_048)
     .refine(isReadableCursor, { error: "is not one that a list has answered" })
     .optional()
     .meta({ description: `The ${spell("nextCursor")} of the page before` });

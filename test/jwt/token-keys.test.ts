@@ -224,6 +224,19 @@ describe("rotation of the signing key", () => {
     });
   });
 
+  test("a key that stays for less than its tokens takes with it what was verified before", async () => {
+    const { tokens, issue, tokenOf, clock } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
+    const { secret } = await issue();
+    const token = await tokenOf(secret);
+    tokens.rotateSigningKey({ key: ecKey(), kid: "2" }, { overlap: "1m" });
+    clock.set(START.getTime() + 59_999);
+    allowed(await tokens.verifier.verify(bearer(token)));
+    clock.set(START.getTime() + 60_000);
+    refused(await tokens.verifier.verify(bearer(token)));
+    expect(kidsOf(tokens)).toEqual(["2"]);
+    allowed(await tokens.verifier.verify(bearer(await tokenOf(secret))));
+  });
+
   test("a key that was published ahead takes over, and back again", async () => {
     const [one, two] = [
       { key: ecKey(), kid: "1" },

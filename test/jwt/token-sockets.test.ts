@@ -399,3 +399,12 @@ test("no secret, hash, token or private key is in any answer, event, warning or 
   expect(replies.filter(({ status }) => status >= 500)).toEqual([]);
   vi.restoreAllMocks();
 });
+
+test("a form that a parser has nested is the client's mistake", async () => {
+  const { tokens } = fleet();
+  const app = express();
+  app.use(express.urlencoded({ extended: true }), expressHandler(tokens.handler));
+  const type = { "content-type": "application/x-www-form-urlencoded" };
+  const url = new URL("/token", await listen(app));
+  expect((await send(url, "POST", type, "grant_type=client_credentials&a[b]=c")).status).toBe(400);
+});

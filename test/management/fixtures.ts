@@ -24,6 +24,7 @@ export interface Person {
   readonly environment?: string;
   /** For a token that was made of a key. */
   readonly key?: ApiKey;
+  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 /** A verifier of tokens such as `jwt-ann`, of which a table says whose they are. */

@@ -208,6 +208,8 @@ test("who is a key", () => {
   const { key: _, ...without } = keyed();
   expect(isKey(without)).toBe(true);
   expect(isKey(person([]))).toBe(false);
+  expect(isKey({ ...person([]), claims: { sub: "ann" } })).toBe(false);
+  expect(isKey({ ...person([]), claims: { sub: "key_1", key_id: "key_1", key_version: 1 } })).toBe(true);
 });
 
 test("who sees which keys", () => {

@@ -425,6 +425,23 @@ describe("failures", () => {
     expect([named.status, named.body.errors]).toMatchObject([400, [{ path: "name" }]]);
   });
 
+  test.each([
+    ["a status that is none", new HttpProblem(99, "odd", "Odd.")],
+    [
+      "a header that cannot be sent",
+      new HttpProblem(402, "odd", "Odd.", { headers: { "X-Plan": "größer ≥" } }),
+    ],
+    ["details that are no JSON", new HttpProblem(402, "odd", "Odd.", { details: { credits: 1n } })],
+  ])("an HttpProblem of the host with %s is a 500, and told", async (_, thrown) => {
+    const { call, errors } = managementApi({
+      defaults() {
+        throw thrown;
+      },
+    });
+    const { status, body } = await call("POST /api-keys", { json: { scopes: [], environment: "live" } });
+    expect([status, body.code, errors.length > 0]).toEqual([500, "internal_error", true]);
+  });
+
   test("an HttpProblem of the host is an answer", async () => {
     const { call, errors } = managementApi({
       defaults: () => {

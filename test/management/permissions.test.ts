@@ -108,6 +108,20 @@ describe("who may", () => {
     expect((await call("GET /me", { as: "jwt-of-key" })).body.id).toBe(key.id);
   });
 
+  test("a token that was made of a key is one also where its verifier knows no keys", async () => {
+    const { issue, manager, store } = managementApi();
+    const { key } = await issue({ scopes: STRONG });
+    const claims = { sub: key.id, key_id: key.id, key_version: 1, owner_id: "acme" };
+    const people = { "jwt-of-key": { id: key.id, ownerId: "acme", scopes: STRONG, claims } };
+    for (const options of [{}, BY_KEYS]) {
+      const { call } = managementApi({ ...options, manager }, { store, people });
+      for (const [line, json] of onKey(key.id)) {
+        const refused = await call(line, { as: "jwt-of-key", json });
+        expect([line, refused.status, refused.body.code]).toEqual([line, 403, "api_key_not_allowed"]);
+      }
+    }
+  });
+
   test("a key that its verifier does not show is refused: nothing would bound its children", async () => {
     const verifier: Verifier<FleetScope> = {
       assertRequirement() {},
@@ -384,6 +398,46 @@ test("an id of a person that no audit trail can keep is an error of the set-up",
   });
   expect([status, body.code, errors.length]).toEqual([500, "internal_error", 1]);
   expect(body).not.toHaveProperty("errors");
+});
+
+describe("a key that its verifier knows as it was", () => {
+  /** An API whose verifier of tokens shows the key of a manager as it is at first. */
+  const remembering = async (change: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>) => {
+    const { issue, manager, store } = managementApi();
+    const { key } = await issue({ scopes: STRONG });
+    const { key: other } = await issue();
+    const people = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
+    await change(manager, key.id);
+    return { ...managementApi({ ...BY_KEYS, manager }, { store, people }), other };
+  };
+
+  test.each<[string, (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>]>([
+    ["revoked", (manager, id) => manager.revoke(id)],
+    ["disabled", (manager, id) => manager.disable(id)],
+    ["rotated without an overlap", (manager, id) => manager.rotate(id)],
+  ])("changes nothing once it is %s", async (_, change) => {
+    const { call, other, manager } = await remembering(change);
+    const writes: [string, json?: unknown][] = [
+      ["POST /api-keys", { scopes: [] }],
+      ...onKey(other.id).filter(([line]) => !line.startsWith("GET")),
+    ];
+    for (const [line, json] of writes) {
+      const { status, headers, body } = await call(line, { as: "jwt-of-key", json });
+      expect([line, status, body.code]).toEqual([line, 401, "invalid_key"]);
+      expect(headers.get("www-authenticate")).toContain('error="invalid_token"');
+    }
+    expect(await manager.get(other.id)).toEqual(other);
+  });
+
+  test("gives no more than it has now", async () => {
+    const { call } = await remembering(async (manager, id) => {
+      await manager.update(id, { ipAllowlist: ["10.0.0.0/8"] });
+      await manager.rotate(id, { overlap: "1h" });
+    });
+    const { status, body } = await call("POST /api-keys", { as: "jwt-of-key", json: { scopes: [] } });
+    expect([status, body.code]).toEqual([403, "exceeds_own_key"]);
+    expect(body.errors.map(({ path }: { path: string }) => path)).toEqual(["ipAllowlist", "expiresAt"]);
+  });
 });
 
 test("what changes between look and leap is seen", async () => {

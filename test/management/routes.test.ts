@@ -83,6 +83,17 @@ describe("GET /api-keys", () => {
     expect(names).toEqual(["key 4", "key 3", "key 2", "key 1", "key 0"]);
   });
 
+  test("pages through keys with the longest ids there are", async () => {
+    const { call, manager } = managementApi();
+    for (const last of ["1", "2"]) {
+      const secret = `imported-secret-number-${last}`;
+      await manager.import({ id: "鍵".repeat(254) + last, secret, ownerId: "acme", scopes: [] });
+    }
+    const { nextCursor } = (await call("GET /api-keys?limit=1")).body;
+    const { status, body } = await call(`GET /api-keys?limit=1&cursor=${nextCursor}`);
+    expect([status, body.items?.length]).toEqual([200, 1]);
+  });
+
   test("filters by status and environment", async () => {
     const { call, issue, manager } = managementApi();
     const { key } = await issue({ name: "gone" });
