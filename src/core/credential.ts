@@ -18,7 +18,10 @@ export interface CredentialSource {
   readonly example: string;
   /** The scheme that a challenge names. */
   readonly challenge: string;
-  readonly pattern: RegExp;
+  /** What stands before the secret, as most clients write it. */
+  readonly lead: string;
+  /** The same as any client may write it. */
+  readonly anyLead: RegExp;
 }
 
 /** Why no secret could be read. */
@@ -32,7 +35,8 @@ const MALFORMED: CredentialFault = Object.freeze({
 });
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"; // RFC 9110, 5.6.2
-const B64TOKEN = "[A-Za-z0-9._~+/-]+=*"; // RFC 6750, 2.1
+const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, 2.1
+const BEYOND_B64 = /[^A-Za-z0-9._~+/-]/;
 const ONE_CREDENTIAL = new RegExp(`^${TOKEN}(?: |$)`);
 // Fetch joins repeated lines with a comma, and behind a comma only `name = value` continues a credential.
 const SECOND_CREDENTIAL = new RegExp(`,[ \\t]*${TOKEN}[ \\t]+[^ \\t=]`);
@@ -56,10 +60,11 @@ export function credentialSource(given: CredentialOptions = {}): CredentialSourc
     scheme,
     example: scheme === undefined ? `${name}: <token>` : `${name}: ${scheme} <token>`,
     challenge: scheme ?? "ApiKey",
-    pattern:
-      scheme === undefined
-        ? new RegExp(`^${B64TOKEN}$`)
-        : new RegExp(`^${scheme.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} +${B64TOKEN}$`, "i"),
+    lead: scheme === undefined ? "" : `${scheme} `,
+    anyLead: new RegExp(
+      scheme === undefined ? "^" : `^${scheme.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} +`,
+      "i",
+    ),
   });
 }
 
@@ -74,8 +79,21 @@ export function extractCredential(request: AuthRequest, source: CredentialSource
   const field = headerValue(request, source.header);
   if (field === undefined) return MISSING;
   const value = trimOws(field);
-  if (source.pattern.test(value)) return value.slice(value.lastIndexOf(" ") + 1);
-  return isAnotherScheme(value, source) ? MISSING : MALFORMED;
+  const begin = tokenBegin(value, source);
+  if (begin === undefined) return isAnotherScheme(value, source) ? MISSING : MALFORMED;
+  const token = value.slice(begin);
+  return isB64Token(token) ? token : MALFORMED;
+}
+
+/** Where the secret begins; `undefined` when the scheme before it is not the one that is asked for. */
+function tokenBegin(value: string, { lead, anyLead }: CredentialSource): number | undefined {
+  const usual = value.startsWith(lead) && value.charCodeAt(lead.length) !== 32;
+  return usual ? lead.length : anyLead.exec(value)?.[0].length;
+}
+
+/** A token without padding is told by what it does not have, in half the time of a match. */
+function isB64Token(token: string): boolean {
+  return (token !== "" && !BEYOND_B64.test(token)) || B64TOKEN.test(token);
 }
 
 /** Whether the value is one whole credential of a scheme that is not ours to judge. */

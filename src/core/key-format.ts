@@ -110,11 +110,12 @@ export function keyFormat(given: KeyFormatOptions): GeneratedKeyFormat {
       const begin = lead.text.length;
       if (secret.length !== begin + tail || !secret.startsWith(lead.text)) continue;
       const end = begin + length;
+      const table = CRC_TABLE;
       let crc = lead.crc;
       for (let i = begin; i < end; i++) {
         const code = secret.charCodeAt(i);
         if ((digits[code] ?? NO_DIGIT) === NO_DIGIT) return undefined;
-        crc = crc32Step(crc, code);
+        crc = crc32Step(crc, code, table);
       }
       return checksum && readChecksum(secret, end) !== crc32Value(crc) ? undefined : lead.parsed;
     }
@@ -228,8 +229,8 @@ const CRC_TABLE: Int32Array = Int32Array.from({ length: 256 }, (_, index) => {
   return crc;
 });
 
-function crc32Step(register: number, code: number): number {
-  return (CRC_TABLE[(register ^ code) & 0xff] as number) ^ (register >>> 8);
+function crc32Step(register: number, code: number, table: Int32Array = CRC_TABLE): number {
+  return (table[(register ^ code) & 0xff] as number) ^ (register >>> 8);
 }
 
 function crc32Value(register: number): number {

@@ -112,7 +112,7 @@ function sharing(store: KeyStore, timeoutMs: number): Lookup {
   };
 
   return (hash) => {
-    const flight = flights.get(hash);
+    const flight = flights.size === 0 ? undefined : flights.get(hash); // a store that answers at once has none
     if (flight === undefined) return depart(hash);
     flight.next ??= withinTime(
       atMost(flight.over, timeoutMs / 10).then(() => {

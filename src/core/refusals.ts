@@ -14,7 +14,7 @@ export interface Attempt<S extends string> {
   /** When it began, in milliseconds of `performance.now()`, for verifiers with observers. */
   readonly began?: number;
   /** Whose it is, once that is known. */
-  holder?: Holder;
+  holder?: Holder | undefined;
 }
 
 /** Who holds the credential of a request. */

@@ -31,9 +31,7 @@ export function headerValue(request: AuthRequest, name: string): string | undefi
   const { headers } = request;
   if (isHeaderLookup(headers)) return headers.get(name) ?? undefined;
   if (Object.hasOwn(headers, name)) return join(headers[name]);
-  for (const key of Object.keys(headers)) {
-    if (key.length === name.length && key.toLowerCase() === name) return join(headers[key]);
-  }
+  for (const key of Object.keys(headers)) if (isNamed(key, name)) return join(headers[key]);
   return undefined;
 }
 
@@ -42,20 +40,21 @@ export function headerCount(request: AuthRequest, name: string): number {
   const { headers, rawHeaders } = request;
   let count = 0;
   if (rawHeaders !== undefined) {
-    for (let i = 0; i < rawHeaders.length; i += 2) {
-      const key = rawHeaders[i] as string;
-      if (key.length === name.length && key.toLowerCase() === name) count++;
-    }
+    for (let i = 0; i < rawHeaders.length; i += 2) if (isNamed(rawHeaders[i] as string, name)) count++;
     return count;
   }
   if (isHeaderLookup(headers)) return headers.get(name) === null ? 0 : 1;
-  for (const key of Object.keys(headers)) {
-    if (key.length === name.length && key.toLowerCase() === name) {
-      const value = headers[key];
-      count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1;
-    }
+  for (const key in headers) {
+    if (!isNamed(key, name) || !Object.hasOwn(headers, key)) continue;
+    const value = headers[key];
+    count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1;
   }
   return count;
+}
+
+/** Whether a header of any spelling is the one of this name, which is lower case. */
+function isNamed(key: string, name: string): boolean {
+  return key === name || (key.length === name.length && key.toLowerCase() === name);
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;

@@ -91,7 +91,7 @@ export function defineScopes<const S extends string>(
   const holds = (granted: readonly string[], scope: string): boolean => {
     const enough = holders.get(scope as S);
     if (enough === undefined) return false;
-    for (const name of granted) if (enough.has(name)) return true;
+    for (let i = 0; i < granted.length; i++) if (enough.has(granted[i] as string)) return true;
     return false;
   };
 

@@ -182,8 +182,9 @@ export function createVerifierKit<S extends string>(
             request: withRequestId(request, resolveRequestId(request)),
             required,
             began: performance.now(),
+            holder: undefined,
           }
-        : { request, required },
+        : { request, required, holder: undefined },
 
     allow(attempt, principal, limited, headers = NO_HEADERS) {
       if (observed) {

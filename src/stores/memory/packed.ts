@@ -60,7 +60,7 @@ export function packedTexts(
       if (lead === ODD) return odd[row] as string;
       const { bytes, pairs } = spellings[lead] as Spelling;
       for (let word = 0; word < count; word++) spellWord(pairs, word * 4, rows.get(row, first + word));
-      return bytes.toString();
+      return bytes.toString("latin1");
     },
 
     set(row: number, text: string): void {
@@ -92,8 +92,9 @@ export function packedTexts(
 
 /** Eight lower-case hex digits of a text as a 32-bit number; some number or other for anything else. */
 export function readWord(text: string, begin: number): number {
+  const end = begin + DIGITS_IN_WORD;
   let word = 0;
-  for (let i = begin; i < begin + DIGITS_IN_WORD; i++) {
+  for (let i = begin; i < end; i++) {
     const code = text.charCodeAt(i); // 0x30 and on for digits, 0x61 and on for letters
     word = (word << 4) + (code & 15) + (code >>> 6) * 9;
   }

@@ -6,36 +6,38 @@ export interface Recent<T> {
   forget(row: number): void;
 }
 
-const SLOTS = 16_384;
+const SLOTS = 2 ** 14;
+const LAST_SLOT: number = SLOTS - 1;
 
 /**
  * Keeps what `make` makes of a row when the row is asked for twice, and no other row of its slot in between. So
  * the rows in use are at hand, and one that is asked for once takes the place of none.
  */
 export function recent<T>(make: (row: number) => T): Recent<T> {
-  const rows = new Int32Array(SLOTS).fill(-1);
-  const made = new Array<T | undefined>(SLOTS).fill(undefined);
+  // The number of a row, and behind it what was made: side by side, so that memory is waited for once.
+  const slots: (number | T | undefined)[] = [];
+  for (let slot = 0; slot < SLOTS; slot++) slots.push(-1, undefined);
 
   return Object.freeze({
     get(row: number): T {
-      const slot = row % SLOTS;
-      if (rows[slot] !== row) {
-        rows[slot] = row;
-        if (made[slot] !== undefined) made[slot] = undefined;
+      const slot = (row & LAST_SLOT) * 2;
+      if (slots[slot] !== row) {
+        slots[slot] = row;
+        if (slots[slot + 1] !== undefined) slots[slot + 1] = undefined;
         return make(row);
       }
-      const known = made[slot];
+      const known = slots[slot + 1] as T | undefined;
       if (known !== undefined) return known;
       const again = make(row);
-      made[slot] = again;
+      slots[slot + 1] = again;
       return again;
     },
 
     forget(row: number): void {
-      const slot = row % SLOTS;
-      if (rows[slot] !== row) return;
-      rows[slot] = -1;
-      made[slot] = undefined;
+      const slot = (row & LAST_SLOT) * 2;
+      if (slots[slot] !== row) return;
+      slots[slot] = -1;
+      slots[slot + 1] = undefined;
     },
   });
 }
