@@ -73,7 +73,7 @@ async function verifications({ name, network }: Family): Promise<void> {
       },
     });
   }
-  const samples = await interleave(variants, { seconds: 4 });
+  const samples = await interleave(variants, { seconds: 3 });
   for (const size of SIZES) {
     const what = `verify, ${size.toLocaleString("en")} CIDRs, ${name}`;
     const row = ratioRow("allowlist", what, none, quotients(samples, String(size), none));
@@ -125,7 +125,7 @@ async function checks({ name, network }: Family): Promise<void> {
           return parsed.some((cidr) => address.kind() === cidr[0].kind() && address.match(cidr));
         }),
       ],
-      { seconds: 1.5 },
+      { seconds: 1 },
     );
     for (const peer of ["net.BlockList", "an ipaddr.js loop"]) {
       const what = `${peer}, ${size.toLocaleString("en")} CIDRs, ${name}`;
