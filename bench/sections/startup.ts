@@ -7,7 +7,7 @@ import { median, shuffled } from "../measure.js";
 import { ratioRow, tell } from "../rows.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const ROUNDS = 5;
+const ROUNDS = 3;
 const EXPRESS = "express";
 
 interface Entry {

@@ -18,7 +18,7 @@ import { interleave, quotients, type Variant } from "../measure.js";
 import { type Goal, ratioRow, tell } from "../rows.js";
 import { drawer, fill, flat, format, type Issued, SCOPE, scopes } from "../service.js";
 
-const KEYS = 2_000;
+const KEYS = 1_000;
 const TABLE = `bench_${process.pid}`;
 
 interface Driver {
@@ -149,7 +149,7 @@ async function compare({ name, lookup, goals }: Driver, { store, find }: Opened)
         verification("verify", store, keys, atOnce),
         verification("cached", cache, keys, atOnce),
       ],
-      { clock: "wall", seconds: 4, slotMs: 40 },
+      { clock: "wall", seconds: 2.5, slotMs: 40 },
     );
     const crowd = atOnce === 1 ? "" : `, ${atOnce} at once`;
     tell(ratioRow("stores", `${name}${crowd}`, lookup, quotients(samples, "verify", "bare"), goals[atOnce]));

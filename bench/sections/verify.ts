@@ -29,7 +29,7 @@ async function againstFloor(count: number): Promise<void> {
   const keys = await fill(store, count);
   const variants = [floor(keys), verification(OURS, store, keys)];
   if (count === 10_000) variants.push(await cached(store, keys));
-  const samples = await interleave(variants, { seconds: 8 });
+  const samples = await interleave(variants, { seconds: 5 });
   const name = `${OURS}, ${count.toLocaleString("en")} keys`;
   tell(ratioRow("verify", name, FLOOR, quotients(samples, OURS, FLOOR), GOALS[count]));
   if (count !== 10_000) return;
@@ -47,7 +47,7 @@ async function againstPeers(count: number): Promise<void> {
     peers.push(...(await Promise.all(others.map((peer) => peer(count)))).flat());
   }
   const variants = [verification(OURS, store, keys), ...peers.map(variantOf)];
-  const samples = await interleave(variants, { seconds: count === 10_000 ? 20 : 5 });
+  const samples = await interleave(variants, { seconds: count === 10_000 ? 12 : 3 });
   for (const { name, goal = 1 } of peers) {
     const what = `${name}, ${count.toLocaleString("en")} keys`;
     tell(ratioRow("verify", what, OURS, quotients(samples, name, OURS), { least: goal }));
