@@ -25,7 +25,8 @@ export function parseIp(text: string): IpAddress | undefined {
 
 /** An address for people: as it was written, but a mapped IPv4 address as IPv4. */
 export function formatIp(written: string, address: IpAddress): string {
-  return typeof address === "number" ? format4(address) : written;
+  // The strict spelling of IPv4 is the only one.
+  return typeof address === "number" && written.includes(":") ? format4(address) : written;
 }
 
 /**
@@ -131,10 +132,18 @@ function parseIpv4(text: string): number | undefined {
 function parseIpv6(text: string): IpAddress | undefined {
   if (text.length > 45 || !/^[0-9A-Fa-f:.]+$/.test(text)) return undefined;
   const plain = writeOutIpv4(text);
-  if (plain === undefined || !ipaddr.IPv6.isValid(plain)) return undefined;
-  const { parts } = ipaddr.IPv6.parse(plain);
+  const parts = plain === undefined ? undefined : readGroups(plain);
+  if (parts === undefined) return undefined;
   const mapped = parts[5] === 0xffff && parts.slice(0, 5).every((part) => part === 0);
   return mapped ? (parts[6] as number) * 65_536 + (parts[7] as number) : parts;
+}
+
+function readGroups(text: string): readonly number[] | undefined {
+  try {
+    return ipaddr.IPv6.parse(text).parts;
+  } catch {
+    return undefined; // ipaddr.js tells in no other way, and `isValid` would read all of it twice
+  }
 }
 
 /** Turns an IPv4 address at the end into hex groups: ipaddr.js takes `::10.0.0.1` for an IPv4-mapped address. */
@@ -150,7 +159,8 @@ function writeOutIpv4(text: string): string | undefined {
 function compileRanges(ranges: readonly Range[]): CidrList {
   const four = merge(ranges.filter(({ first }) => typeof first === "number"));
   const six = merge(ranges.filter(({ first }) => typeof first !== "number"));
-  const rangeOf = (address: IpAddress) => find(typeof address === "number" ? four : six, address);
+  const [find4, find6] = [finder4(four), finder6(six)];
+  const rangeOf = (address: IpAddress) => (typeof address === "number" ? find4 : find6)(address);
   return {
     ranges: [...four, ...six],
     includes: (address) => rangeOf(address) !== undefined,
@@ -189,17 +199,39 @@ function next(address: IpAddress): IpAddress {
   return parts; // the last address of all wraps around to the first, which no later range begins with
 }
 
-function find(ranges: readonly Range[], address: IpAddress): Range | undefined {
-  let low = 0;
-  let high = ranges.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >>> 1;
-    const range = ranges[middle] as Range;
-    if (compare(address, range.first) < 0) high = middle - 1;
-    else if (compare(address, range.last) > 0) low = middle + 1;
-    else return range;
-  }
-  return undefined;
+/**
+ * Finds the one range that can hold an address: the last that does not begin behind it. The beginnings lie in one
+ * piece of memory, because a search reads a few that are far apart.
+ */
+function finder(ranges: readonly Range[], isAtOrBefore: (index: number, address: IpAddress) => boolean) {
+  return (address: IpAddress): Range | undefined => {
+    let low = 0;
+    let high = ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isAtOrBefore(middle, address)) low = middle + 1;
+      else high = middle;
+    }
+    const range = ranges[low - 1];
+    return range !== undefined && compare(address, range.last) <= 0 ? range : undefined;
+  };
+}
+
+function finder4(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
+  const firsts = Uint32Array.from(ranges, ({ first }) => first as number);
+  return finder(ranges, (index, address) => (firsts[index] as number) <= (address as number));
+}
+
+function finder6(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
+  const firsts = Uint16Array.from(ranges.flatMap(({ first }) => first as readonly number[]));
+  return finder(ranges, (index, address) => {
+    for (let part = 0; part < 8; part++) {
+      const difference =
+        (firsts[index * 8 + part] as number) - ((address as readonly number[])[part] as number);
+      if (difference !== 0) return difference < 0;
+    }
+    return true;
+  });
 }
 
 /** Orders two addresses of one family. */

@@ -1,4 +1,5 @@
 import { type CidrList, cidrProblem, compileCidrs, formatIp, type IpAddress, parseIp } from "./cidr.js";
+import { remembering } from "./remembering.js";
 import { type AuthRequest, headerCount, headerValue, trimOws } from "./request.js";
 
 /** Names for networks that proxies often live in. */
@@ -22,10 +23,14 @@ export interface ClientIpOptions {
   readonly clientIpHeader?: "x-forwarded-for" | "forwarded" | (string & {});
 }
 
+/** An address, and how people write it. */
+interface ClientIp {
+  readonly text: string;
+  readonly ip: IpAddress;
+}
+
 /** The address of the client, or `undefined` when it cannot be known for sure. */
-export type ClientIpResolver = (
-  request: AuthRequest,
-) => { readonly text: string; readonly ip: IpAddress } | undefined;
+export type ClientIpResolver = (request: AuthRequest) => ClientIp | undefined;
 
 /**
  * Finds the client behind trusted proxies. The chain is walked from the socket outwards, and the first
@@ -50,8 +55,7 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
     header === "x-forwarded-for" ? splitList : header === "forwarded" ? parseForwarded : singleAddress;
 
   return (request) => {
-    const socket = request.remoteAddress?.replace(/%.*$/s, ""); // Node adds the zone to link-local addresses
-    let client = readAddress(socket);
+    let client = readAddress(withoutZone(request.remoteAddress));
     if (client === undefined || !trusted.includes(client.ip)) return client;
     if (request.headersTruncated === true) return undefined;
     // Lines of a header that must be single, or that a Headers object has joined, are not told apart below.
@@ -80,9 +84,25 @@ function compileProxies(names: readonly string[]): CidrList {
   );
 }
 
-function readAddress(text: string | undefined): { text: string; ip: IpAddress } | undefined {
-  const ip = text === undefined ? undefined : parseIp(text);
-  return ip === undefined ? undefined : { text: formatIp(text as string, ip), ip };
+/** Node adds the zone to link-local addresses. */
+function withoutZone(address: string | undefined): string | undefined {
+  const zone = address?.indexOf("%") ?? -1;
+  return zone < 0 ? address : address?.slice(0, zone);
+}
+
+// What an IPv6 address says takes longer to read than a whole verification; clients come back.
+const MOST_REMEMBERED = 4_096;
+const LONGEST_ADDRESS = 45;
+const readIpv6 = remembering(readText, MOST_REMEMBERED);
+
+function readAddress(text: string | undefined): ClientIp | undefined {
+  if (text === undefined || text.length > LONGEST_ADDRESS) return undefined;
+  return text.includes(":") ? readIpv6(text) : readText(text);
+}
+
+function readText(text: string): ClientIp | undefined {
+  const ip = parseIp(text);
+  return ip === undefined ? undefined : { text: formatIp(text, ip), ip };
 }
 
 function splitList(field: string): readonly string[] {

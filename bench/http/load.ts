@@ -1,0 +1,64 @@
+import { connect, type Socket } from "node:net";
+
+/** Connections that stay open, each with one request under way. */
+export interface Load {
+  /** Asks for a path for so many milliseconds; answers how many responses came. */
+  slot(path: string, milliseconds: number): Promise<number>;
+  close(): void;
+}
+
+/** Opens connections to a server on this machine; each request has the next of the credentials. */
+export async function openLoad(port: number, connections: number, credential: () => string): Promise<Load> {
+  const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)));
+  return {
+    async slot(path, milliseconds) {
+      const end = performance.now() + milliseconds;
+      let count = 0;
+      const client = async (socket: Socket) => {
+        while (performance.now() < end) {
+          await exchange(
+            socket,
+            `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: bench\r\nAuthorization: Bearer ${credential()}\r\n\r\n`,
+          );
+          count += 1;
+        }
+      };
+      await Promise.all(sockets.map(client));
+      return count;
+    },
+    close() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function open(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    socket.setEncoding("latin1");
+    socket.once("error", reject);
+    socket.once("connect", () => resolve(socket));
+  });
+}
+
+function exchange(socket: Socket, request: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const read = (part: string) => {
+      answer += part;
+      if (!isWhole(answer)) return;
+      socket.off("data", read);
+      if (answer.startsWith("HTTP/1.1 200")) resolve();
+      else reject(new Error(`The server answered ${answer.slice(0, 200)}`));
+    };
+    socket.on("data", read);
+    socket.write(request);
+  });
+}
+
+function isWhole(answer: string): boolean {
+  const head = answer.indexOf("\r\n\r\n");
+  if (head < 0) return false;
+  const length = /\r\ncontent-length: (\d+)/i.exec(answer.slice(0, head));
+  return length === null ? answer.endsWith("\r\n0\r\n\r\n") : answer.length >= head + 4 + Number(length[1]);
+}

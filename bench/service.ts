@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import {
+  type AuditEntry,
+  createAuditEntry,
+  defineScopes,
+  hashSecret,
+  type KeyRecord,
+  keyFormat,
+  type ManagedKeyStore,
+} from "../dist/index.js";
+
+/** What all sections verify: a service with two scopes and a key format. */
+export const scopes = defineScopes({
+  "vehicles:read": { description: "List and view vehicles" },
+  "vehicles:write": { description: "Create and update vehicles", implies: ["vehicles:read"] },
+});
+export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
+export const SCOPE = "vehicles:read";
+
+/** A key, and the secret that unlocks it. */
+export interface Issued {
+  readonly secret: string;
+  readonly record: KeyRecord;
+}
+
+let issued = 0;
+
+/** A new key as a manager would issue it. */
+export function newKey(change: Partial<KeyRecord> = {}): Issued {
+  const secret = flat(format.generate("live"));
+  const hash = hashSecret(secret);
+  const createdAt = new Date(Date.now() - (issued % 1_000_000));
+  issued += 1;
+  return {
+    secret,
+    record: {
+      id: `key_${createHash("md5").update(secret).digest("hex")}`,
+      hash,
+      version: 1,
+      ownerId: `org_${issued % 1_000}`,
+      environment: "live",
+      start: flat(secret.slice(0, "ezt_live_ab12".length)),
+      name: null,
+      scopes: ["vehicles:read", "vehicles:write"],
+      ipAllowlist: null,
+      rateLimit: null,
+      metadata: null,
+      createdAt,
+      updatedAt: createdAt,
+      expiresAt: null,
+      lastUsedAt: null,
+      disabledAt: null,
+      revokedAt: null,
+      revokedReason: null,
+      rotatedAt: null,
+      replacedBy: null,
+      replaces: null,
+      ...change,
+    },
+  };
+}
+
+/** Puts so many new keys into a store. */
+export async function fill(
+  store: ManagedKeyStore,
+  count: number,
+  change?: Partial<KeyRecord>,
+): Promise<readonly Issued[]> {
+  const keys: Issued[] = [];
+  for (let index = 0; index < count; index++) {
+    const key = newKey(change);
+    await store.insert(key.record, created(key.record));
+    keys.push(key);
+  }
+  return keys;
+}
+
+export function created(record: KeyRecord): AuditEntry {
+  return createAuditEntry("created", record, record.createdAt, null, {});
+}
+
+/** A text as a server's parser makes it: in one piece. */
+export function flat(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}
+
+const DRAWN = 2 ** 16;
+
+/** Draws from a list at random, without much ado: in an order that was drawn before. */
+export function drawer<T>(list: readonly T[]): () => T {
+  const order = Uint32Array.from({ length: DRAWN }, () => Math.floor(Math.random() * list.length));
+  let next = 0;
+  return () => {
+    next = (next + 1) % DRAWN;
+    return list[order[next] as number] as T;
+  };
+}
