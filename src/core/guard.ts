@@ -3,7 +3,7 @@ import { type HttpRefusal, toHttpRefusal } from "./http-error.js";
 import { checkFunction, checkMethods, checkOptions, describe, warn } from "./options.js";
 import type { Principal } from "./principal.js";
 import { UNAVAILABLE } from "./refusals.js";
-import { type AuthRequest, headerValue, IdentifiedRequest, pathOf } from "./request.js";
+import { type AuthRequest, headerValue, pathOf, resolveRequestId, withRequestId } from "./request.js";
 import { frozenRequirement, isAnyOf, type Requirement } from "./scopes.js";
 import type { Verifier } from "./verifier.js";
 
@@ -89,14 +89,9 @@ export function createGuard<S extends string>(
     verifier.assertRequirement(required);
 
     return async (arrived) => {
-      const request = new IdentifiedRequest(arrived);
-      const context = () => ({
-        requestId: request.requestId,
-        method: arrived.method,
-        path: pathOf(arrived),
-      });
+      const requestId = identify(arrived);
+      const context = () => ({ requestId, method: arrived.method, path: pathOf(arrived) });
       const refuse = (error: AuthError): GuardOutcome<S> => {
-        const { requestId } = request;
         try {
           if (errorBody !== undefined) {
             const members = checkedBody(errorBody(error, requestId));
@@ -108,7 +103,7 @@ export function createGuard<S extends string>(
         return { pass: false, refusal: toHttpRefusal(error, requestId, acceptOf(arrived)) };
       };
       try {
-        const result = await verifier.verify(request, required);
+        const result = await verifier.verify(withRequestId(arrived, requestId), required);
         if (result.ok) return { pass: true, principal: result.principal, headers: result.headers };
         if (optional && result.error.code === "missing_credential") {
           return { pass: true, principal: undefined, headers: {} };
@@ -125,6 +120,15 @@ export function createGuard<S extends string>(
 function checkedBody(members: unknown): object {
   if (typeof members === "object" && members !== null) return members;
   throw new TypeError(`guard: "errorBody" must answer an object, got ${describe(members)}`);
+}
+
+// A request that a third adapter built badly is refused like any other.
+function identify(request: AuthRequest): string {
+  try {
+    return resolveRequestId(request);
+  } catch {
+    return crypto.randomUUID();
+  }
 }
 
 function acceptOf(request: AuthRequest): string | undefined {

@@ -76,57 +76,6 @@ export function withRequestId(request: AuthRequest, requestId: string): AuthRequ
   return { headers, rawHeaders, headersTruncated, remoteAddress, method, path, requestId };
 }
 
-/**
- * The same request under an id that is found, or made, when somebody asks for it: of most requests that are let
- * through, nobody does. A class, so that the id can wait.
- */
-export class IdentifiedRequest implements AuthRequest {
-  readonly #arrived: AuthRequest;
-  #requestId: string | undefined;
-
-  constructor(arrived: AuthRequest) {
-    this.#arrived = arrived;
-  }
-
-  get headers(): AuthRequest["headers"] {
-    return this.#arrived.headers;
-  }
-
-  get rawHeaders(): AuthRequest["rawHeaders"] {
-    return this.#arrived.rawHeaders;
-  }
-
-  get headersTruncated(): boolean | undefined {
-    return this.#arrived.headersTruncated;
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#arrived.remoteAddress;
-  }
-
-  get method(): string | undefined {
-    return this.#arrived.method;
-  }
-
-  get path(): string | undefined {
-    return this.#arrived.path;
-  }
-
-  get requestId(): string {
-    this.#requestId ??= identify(this.#arrived);
-    return this.#requestId;
-  }
-}
-
-// A request that a third adapter built badly is refused like any other.
-function identify(request: AuthRequest): string {
-  try {
-    return resolveRequestId(request);
-  } catch {
-    return crypto.randomUUID();
-  }
-}
-
 /** The path without its query, which is where clients put secrets that they should not. */
 export function pathOf(request: AuthRequest): string | undefined {
   return request.path?.replace(/[?#].*$/s, "");
