@@ -122,7 +122,7 @@ function entryOf(event: KeyedEvent): AuditEntry {
   };
   const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
   // The subject of a token must not be able to write into the trail of the key whose id it has chosen.
-  const id = event.isKey ? event.keyId : `jwt:${event.keyId}`.slice(0, MOST_OF_AN_ID);
+  const id = event.isKey === false ? `jwt:${event.keyId}`.slice(0, MOST_OF_AN_ID) : event.keyId;
   return createAuditEntry("used", { id, ownerId: event.ownerId }, at, null, given);
 }
 

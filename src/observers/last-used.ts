@@ -70,7 +70,7 @@ export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUse
   });
 
   const observer: Observer = (event) => {
-    if (event.type !== "auth.allowed" || !event.isKey) return;
+    if (event.type !== "auth.allowed" || event.isKey === false) return;
     const time = event.at.getTime();
     if (Number.isNaN(time)) drop("the clock gave no date; uses without one are dropped");
     else add(event.keyId, time);
