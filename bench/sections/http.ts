@@ -13,7 +13,7 @@ const SERVER = fileURLToPath(new URL("../http/server.ts", import.meta.url));
 const KEYS = 10_000;
 const CONNECTIONS = 16;
 const SLOT_MS = 50;
-const SECONDS = 6;
+const SECONDS = 5;
 const WARM_UP_SLOTS = 8;
 
 const FRAMEWORKS: Readonly<Record<string, string | undefined>> = {
