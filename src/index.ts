@@ -1,5 +1,6 @@
 export { allowlistWithin } from "./core/allowlist.js";
 export { createAuditEntry } from "./core/audit.js";
+export type { LimitedHolder } from "./core/bounded-limiter.js";
 export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/client-ip.js";
 export {
@@ -16,6 +17,7 @@ export {
 } from "./core/cursor.js";
 export { type Duration, milliseconds } from "./core/duration.js";
 export {
+  AUTH_ERROR_STATUS,
   AuthError,
   type AuthErrorBody,
   type AuthErrorCode,
@@ -30,6 +32,7 @@ export {
   type AllowedEvent,
   type BackgroundFailure,
   type CacheEvent,
+  DENIAL_REASONS,
   type DenialReason,
   type DeniedEvent,
   emit,
@@ -42,6 +45,7 @@ export {
 } from "./core/events.js";
 export {
   createGuard,
+  type EnforcedRoute,
   type GuardArguments,
   type GuardErrorContext,
   type GuardOptions,
@@ -104,6 +108,7 @@ export {
   type VerifiableRecord,
 } from "./core/record.js";
 export type { Attempt, Holder } from "./core/refusals.js";
+export type { ReportOnlyOptions, TriedKey } from "./core/report-only.js";
 export {
   type AuthRequest,
   type HeaderLookup,
@@ -134,12 +139,12 @@ export {
   type AuthResult,
   createVerifier,
   type Verifier,
+  type VerifyOptions,
 } from "./core/verifier.js";
 export {
   COMMON_VERIFIER_OPTIONS,
   type CommonVerifierOptions,
   createVerifierKit,
-  type LimitedHolder,
   type VerifierKind,
   type VerifierKit,
 } from "./core/verifier-kit.js";

@@ -24,11 +24,11 @@ export function createEazipVerifier<S extends string>(options: VerifierOptions<S
   const header = createVerifier({ ...options, credential: HEADER });
   return {
     assertRequirement: bearer.assertRequirement,
-    async verify(request, requirement) {
-      if (!sends(request, inHeader)) return bearer.verify(request, requirement);
+    async verify(request, requirement, trial) {
+      if (!sends(request, inHeader)) return bearer.verify(request, requirement, trial);
       // Which of two would count is a guess, and a proxy may guess otherwise.
       if (sends(request, asBearer)) return { ok: false, error: twice };
-      return header.verify(request, requirement);
+      return header.verify(request, requirement, trial);
     },
   };
 }

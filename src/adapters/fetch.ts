@@ -1,6 +1,7 @@
 import { type ConnectionInfo, fromFetch } from "../http/handler.js";
 import {
   createGuard,
+  type EnforcedRoute,
   type GuardOptions,
   type Principal,
   type Requirement,
@@ -23,13 +24,19 @@ export type GuardedHandler = (request: Request, connection?: ConnectionInfo) => 
 export interface FetchAuth<S extends string> {
   (handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
   (requirement: Requirement<S>, handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
+  (options: EnforcedRoute<S>, handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
   (
-    options: RouteOptions & { readonly optional: true },
+    requirement: Requirement<S>,
+    options: EnforcedRoute<S>,
+    handler: AuthenticatedHandler<Principal<S>>,
+  ): GuardedHandler;
+  (
+    options: RouteOptions<S> & { readonly optional: true },
     handler: AuthenticatedHandler<Principal<S> | undefined>,
   ): GuardedHandler;
   (
     requirement: Requirement<S>,
-    options: RouteOptions & { readonly optional: true },
+    options: RouteOptions<S> & { readonly optional: true },
     handler: AuthenticatedHandler<Principal<S> | undefined>,
   ): GuardedHandler;
 }

@@ -3,6 +3,7 @@ import type { FetchHandler } from "../http/handler.js";
 import {
   checkOptions,
   createGuard,
+  type EnforcedRoute,
   type GuardOptions,
   type Principal,
   type Requirement,
@@ -22,11 +23,12 @@ export type HonoMiddleware<P> = MiddlewareHandler<{ Variables: { auth: P } }>;
 /** Guards Hono routes; made by {@link honoAuth}. */
 export interface HonoAuth<S extends string> {
   (): HonoMiddleware<Principal<S>>;
-  (requirement: Requirement<S>): HonoMiddleware<Principal<S>>;
-  (options: RouteOptions & { readonly optional: true }): HonoMiddleware<Principal<S> | undefined>;
+  (requirement: Requirement<S>, options?: EnforcedRoute<S>): HonoMiddleware<Principal<S>>;
+  (options: EnforcedRoute<S>): HonoMiddleware<Principal<S>>;
+  (options: RouteOptions<S> & { readonly optional: true }): HonoMiddleware<Principal<S> | undefined>;
   (
     requirement: Requirement<S>,
-    options: RouteOptions & { readonly optional: true },
+    options: RouteOptions<S> & { readonly optional: true },
   ): HonoMiddleware<Principal<S> | undefined>;
 }
 

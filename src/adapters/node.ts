@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   createGuard,
+  type EnforcedRoute,
   type GuardOptions,
   type Principal,
   type Requirement,
@@ -25,13 +26,19 @@ export type GuardedListener = (req: IncomingMessage, res: ServerResponse) => Pro
 export interface NodeAuth<S extends string> {
   (listener: AuthenticatedListener<Principal<S>>): GuardedListener;
   (requirement: Requirement<S>, listener: AuthenticatedListener<Principal<S>>): GuardedListener;
+  (options: EnforcedRoute<S>, listener: AuthenticatedListener<Principal<S>>): GuardedListener;
   (
-    options: RouteOptions & { readonly optional: true },
+    requirement: Requirement<S>,
+    options: EnforcedRoute<S>,
+    listener: AuthenticatedListener<Principal<S>>,
+  ): GuardedListener;
+  (
+    options: RouteOptions<S> & { readonly optional: true },
     listener: AuthenticatedListener<Principal<S> | undefined>,
   ): GuardedListener;
   (
     requirement: Requirement<S>,
-    options: RouteOptions & { readonly optional: true },
+    options: RouteOptions<S> & { readonly optional: true },
     listener: AuthenticatedListener<Principal<S> | undefined>,
   ): GuardedListener;
 }

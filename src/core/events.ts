@@ -2,27 +2,31 @@ import type { AuthErrorCode } from "./errors.js";
 import { isPromiseLike } from "./options.js";
 import type { AuditAction, AuditEntry } from "./store.js";
 
+/** Every {@link DenialReason}. */
+export const DENIAL_REASONS = [
+  "missing_credential",
+  "malformed_credential",
+  "unrecognized_format",
+  "wrong_environment",
+  "unknown_key",
+  "revoked",
+  "disabled",
+  "expired",
+  "environment_mismatch",
+  "invalid_token",
+  "not_yet_valid",
+  "key_changed",
+  "token_revoked",
+  "ip_unknown",
+  "ip_not_allowed",
+  "insufficient_scope",
+  "rate_limited",
+] as const;
+
 /**
  * Why a request was refused, in more detail than its client is told.
  */
-export type DenialReason =
-  | "missing_credential"
-  | "malformed_credential"
-  | "unrecognized_format"
-  | "wrong_environment"
-  | "unknown_key"
-  | "revoked"
-  | "disabled"
-  | "expired"
-  | "environment_mismatch"
-  | "invalid_token"
-  | "not_yet_valid"
-  | "key_changed"
-  | "token_revoked"
-  | "ip_unknown"
-  | "ip_not_allowed"
-  | "insufficient_scope"
-  | "rate_limited";
+export type DenialReason = (typeof DENIAL_REASONS)[number];
 
 /** What every event of a verified, or refused, request has. */
 export interface RequestFacts {
@@ -54,6 +58,8 @@ export interface KeyIdentity {
 /** A request was let through. */
 export interface AllowedEvent extends RequestFacts, KeyIdentity {
   readonly type: "auth.allowed";
+  /** What is on trial and would have denied it (`reportOnly`), in the order of a decision; empty as a rule. */
+  readonly wouldDeny: readonly DenialReason[];
 }
 
 /** A request was refused. */
@@ -86,9 +92,12 @@ export interface LifecycleEvent {
 export interface BackgroundFailure {
   readonly type: "background.failed";
   readonly at: Date;
-  /** What was to be done: move a key to the current hash, or tell other processes that a key has changed. */
-  readonly task: "rehash" | "invalidate";
-  /** The key that it was for. */
+  /**
+   * What was to be done: move a key to the current hash, tell other processes that a key has changed, or judge a
+   * rule that is on trial.
+   */
+  readonly task: "rehash" | "invalidate" | "report-only";
+  /** The key that it was for; with `report-only` perhaps the subject of a token. */
   readonly keyId: string;
   readonly error: unknown;
 }

@@ -1,6 +1,6 @@
 import { type AuthError, StoreError } from "./errors.js";
 import { type HttpRefusal, toHttpRefusal } from "./http-error.js";
-import { checkFunction, checkMethods, checkOptions, describe, warn } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, describe, refuseUndefined, warn } from "./options.js";
 import type { Principal } from "./principal.js";
 import { UNAVAILABLE } from "./refusals.js";
 import { type AuthRequest, headerValue, pathOf, resolveRequestId, withRequestId } from "./request.js";
@@ -32,10 +32,20 @@ export interface GuardErrorContext {
 }
 
 /** Options of one guarded route. */
-export interface RouteOptions {
+export interface RouteOptions<S extends string = string> {
   /** Lets a request without a credential pass, without a principal. A bad credential is still refused. */
   readonly optional?: boolean;
+  /**
+   * A requirement on trial: it refuses nobody, but `auth.allowed` says in `wouldDeny` whom it would have refused.
+   *
+   * @example
+   * app.get("/vehicles", auth("vehicles:read", { reportOnly: "vehicles:list" }), handler);
+   */
+  readonly reportOnly?: Requirement<S>;
 }
+
+/** Options of a route that nobody passes without a principal. */
+export type EnforcedRoute<S extends string = string> = RouteOptions<S> & { readonly optional?: false };
 
 /**
  * The arguments of a guard: nothing, for any valid key; a requirement; route options; or both.
@@ -43,8 +53,8 @@ export interface RouteOptions {
 export type GuardArguments<S extends string> =
   | readonly []
   | readonly [requirement: Requirement<S>]
-  | readonly [options: RouteOptions]
-  | readonly [requirement: Requirement<S>, options: RouteOptions];
+  | readonly [options: RouteOptions<S>]
+  | readonly [requirement: Requirement<S>, options: RouteOptions<S>];
 
 /** What becomes of one request. */
 export type GuardOutcome<S extends string> =
@@ -65,7 +75,7 @@ export type RouteGuard<S extends string> = (request: AuthRequest) => Promise<Gua
  * Every guard of this package is made with it, and so is one of your own.
  *
  * @throws TypeError for a verifier that is none and for unknown options; and, when a route is made, for a
- * requirement that is empty, `undefined` or names an undefined scope.
+ * requirement, on trial or not, that is empty, `undefined` or names an undefined scope.
  *
  * @example
  * const guard = createGuard(verifier);
@@ -85,8 +95,9 @@ export function createGuard<S extends string>(
   const report = options.onError ?? warnOnce();
 
   return (...args) => {
-    const { required, optional } = readArguments<S>(args);
+    const { required, optional, trial } = readArguments<S>(args);
     verifier.assertRequirement(required);
+    if (trial !== undefined) verifier.assertRequirement(trial.reportOnly);
 
     return async (arrived) => {
       const requestId = identify(arrived);
@@ -103,7 +114,7 @@ export function createGuard<S extends string>(
         return { pass: false, refusal: toHttpRefusal(error, requestId, acceptOf(arrived)) };
       };
       try {
-        const result = await verifier.verify(withRequestId(arrived, requestId), required);
+        const result = await verifier.verify(withRequestId(arrived, requestId), required, trial);
         if (result.ok) return { pass: true, principal: result.principal, headers: result.headers };
         if (optional && result.error.code === "missing_credential") {
           return { pass: true, principal: undefined, headers: {} };
@@ -142,7 +153,10 @@ function acceptOf(request: AuthRequest): string | undefined {
 function readArguments<S extends string>(args: GuardArguments<S>) {
   const [first, second] = args;
   const onlyOptions = args.length === 1 && isRouteOptions(first);
-  const options = checkOptions("guard", (onlyOptions ? first : second) ?? {}, ["optional"]);
+  const options = checkOptions("guard", (onlyOptions ? first : second) ?? {}, [
+    "optional",
+    "reportOnly",
+  ]) as RouteOptions<S>;
   if (options.optional !== undefined && typeof options.optional !== "boolean") {
     throw new TypeError('guard: "optional" must be true or false');
   }
@@ -153,10 +167,15 @@ function readArguments<S extends string>(args: GuardArguments<S>) {
   }
   if (!onlyOptions && isAnyOf(first)) checkOptions("requirement", first, ["anyOf"]);
   const required = onlyOptions ? undefined : frozenRequirement(first as Requirement<S> | undefined);
-  return { required, optional: options.optional === true };
+  refuseUndefined("guard", options, "reportOnly");
+  const reportOnly = frozenRequirement(options.reportOnly);
+  const trial = reportOnly === undefined ? undefined : Object.freeze({ reportOnly });
+  return { required, optional: options.optional === true, trial };
 }
 
-function isRouteOptions(value: unknown): value is RouteOptions {
+function isRouteOptions<S extends string>(
+  value: Requirement<S> | RouteOptions<S> | undefined,
+): value is RouteOptions<S> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !("anyOf" in value);
 }
 

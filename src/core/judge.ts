@@ -27,7 +27,7 @@ export function judgeKey(
 
 /** Why a key must not be used from where the request comes; `undefined` when it may. */
 export function judgeNetwork(
-  record: VerifiableRecord,
+  record: Pick<VerifiableRecord, "ipAllowlist">,
   request: AuthRequest,
   clientIp: ClientIpResolver,
 ): DenialReason | undefined {

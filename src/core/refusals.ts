@@ -11,6 +11,8 @@ import { type Requirement, requiredScopes, type Scopes } from "./scopes.js";
 export interface Attempt<S extends string> {
   readonly request: AuthRequest;
   readonly required: Requirement<S> | undefined;
+  /** What its route has on trial. */
+  readonly reportOnly?: Requirement<S> | undefined;
   /** When it began, in milliseconds of `performance.now()`, for verifiers with observers. */
   readonly began?: number;
   /** Whose it is, once that is known. */

@@ -1,3 +1,4 @@
+import { boundedLimiter, type LimitedHolder, warningOfLimits } from "./bounded-limiter.js";
 import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./client-ip.js";
 import {
   type CredentialFault,
@@ -5,31 +6,25 @@ import {
   credentialSource,
   extractCredential,
 } from "./credential.js";
-import { StoreError } from "./errors.js";
+import { readEnvironments } from "./environments.js";
+import type { StoreError } from "./errors.js";
 import {
   checkObservers,
   type DenialReason,
   emit,
-  type KeyEvent,
   type KeyIdentity,
   type Observer,
   type RequestFacts,
 } from "./events.js";
-import { failed, withinTime } from "./lookup.js";
-import { checkFunction, checkMethods, describe, isPromiseLike, warn } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, refuseUndefined, warn } from "./options.js";
 import type { Principal } from "./principal.js";
-import {
-  isRateLimitDecision,
-  type RateLimitDecision,
-  type RateLimiter,
-  rateLimitHeaders,
-} from "./rate-limit.js";
-import type { VerifiableRecord } from "./record.js";
+import { type RateLimitDecision, type RateLimiter, rateLimitHeaders } from "./rate-limit.js";
 import { type Attempt, createRefusals } from "./refusals.js";
+import { createTrials, NOTHING_DENIED, type ReportOnlyOptions } from "./report-only.js";
 import { type AuthRequest, pathOf, resolveRequestId, withRequestId } from "./request.js";
 import { type Requirement, requiredScopes, type Scopes } from "./scopes.js";
 import type { Awaitable } from "./store.js";
-import type { AuthResult } from "./verifier.js";
+import type { AuthResult, VerifyOptions } from "./verifier.js";
 
 /** Options that every verifier has, whatever its credentials are. */
 export interface CommonVerifierOptions<S extends string = string> extends ClientIpOptions {
@@ -45,6 +40,8 @@ export interface CommonVerifierOptions<S extends string = string> extends Client
   readonly storeTimeoutMs?: number;
   /** Asked last, for requests that everything else allows. */
   readonly rateLimiter?: RateLimiter;
+  /** Rules on trial, which deny nothing: observers are told what they would have denied. */
+  readonly reportOnly?: ReportOnlyOptions;
   /** Told of every decision. */
   readonly observers?: readonly Observer[];
   /** Where the credential is sent; `Authorization: Bearer <token>` by default. */
@@ -61,6 +58,7 @@ export const COMMON_VERIFIER_OPTIONS: readonly (keyof CommonVerifierOptions)[] =
   "clock",
   "storeTimeoutMs",
   "rateLimiter",
+  "reportOnly",
   "observers",
   "credential",
 ];
@@ -76,9 +74,6 @@ export interface VerifierKind {
   /** Tell the holder of a key whether it is revoked, disabled or expired. */
   readonly exposeKeyState?: boolean | undefined;
 }
-
-/** What the rate limiter is told of the holder of a credential. */
-export type LimitedHolder = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">;
 
 /**
  * The parts that every verifier is put together from: it reads the credential, and writes the decision down.
@@ -98,7 +93,11 @@ export interface VerifierKit<S extends string> {
   /** Asks the rate limiter, within the time limit; `undefined` without one. */
   readonly limit: (holder: LimitedHolder, request: AuthRequest) => Awaitable<RateLimitDecision | undefined>;
   /** Takes a request in. */
-  readonly begin: (request: AuthRequest, required: Requirement<S> | undefined) => Attempt<S>;
+  readonly begin: (
+    request: AuthRequest,
+    required: Requirement<S> | undefined,
+    options?: VerifyOptions<S>,
+  ) => Attempt<S>;
   /** Lets it through, and tells the observers. */
   readonly allow: (
     attempt: Attempt<S>,
@@ -128,6 +127,7 @@ export function createVerifierKit<S extends string>(
   checkMethods(where, "scopes", scopes, ["holds", "get", "assertRequirement"]);
   checkFunction(where, "clock", clock);
   checkObservers(where, given);
+  refuseUndefined(where, options, "reportOnly");
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
   // setTimeout fires at once for anything longer than 2^31 - 1 ms.
   if (!(typeof storeTimeoutMs === "number" && storeTimeoutMs > 0 && storeTimeoutMs < 2 ** 31)) {
@@ -146,13 +146,21 @@ export function createVerifierKit<S extends string>(
   const observers = [...given];
   const observed = observers.length > 0;
 
-  const tell = (
-    attempt: Attempt<S>,
-    event: (facts: RequestFacts & Partial<KeyIdentity>) => KeyEvent,
-  ): void => {
+  const trials = createTrials(options.reportOnly ?? {}, {
+    where,
+    scopes,
+    clientIp,
+    timeoutMs: storeTimeoutMs,
+  });
+  const tried = options.reportOnly !== undefined;
+  if (tried && !observed) {
+    warn("KEYBEARER_REPORT_ONLY", `${where}: "reportOnly" tells nobody, because there are no "observers"`);
+  }
+
+  const factsOf = (attempt: Attempt<S>): RequestFacts & Partial<KeyIdentity> => {
     const { request, required, began = 0 } = attempt;
     const names = Object.freeze([...requiredScopes(required)]);
-    const facts: RequestFacts = {
+    return {
       at: new Date(now()),
       requestId: resolveRequestId(request),
       method: request.method,
@@ -161,8 +169,8 @@ export function createVerifierKit<S extends string>(
       requiredScopes: names,
       audit: names.some((name) => scopes.get(name)?.audit === true),
       durationMs: performance.now() - began,
+      ...identity(attempt),
     };
-    emit(observers, event({ ...facts, ...identity(attempt) }));
   };
 
   return {
@@ -173,24 +181,43 @@ export function createVerifierKit<S extends string>(
     credential: (request) => extractCredential(request, source),
     serves: readEnvironments(where, options.environment, environments ?? []),
     clientIp,
-    limit: boundedLimiter(rateLimiter, storeTimeoutMs),
+    limit:
+      rateLimiter === undefined
+        ? warningOfLimits()
+        : boundedLimiter(rateLimiter, storeTimeoutMs, "The rate limiter"),
 
     // Only an attempt that will be told about needs an id: its events, and the principal, name the same one.
-    begin: (request, required) =>
-      observed
+    begin(request, required, verifying) {
+      const reportOnly = verifying === undefined ? undefined : readTrial(scopes, verifying);
+      return observed
         ? {
             request: withRequestId(request, resolveRequestId(request)),
             required,
+            reportOnly,
             began: performance.now(),
             holder: undefined,
           }
-        : { request, required, holder: undefined },
+        : { request, required, holder: undefined };
+    },
 
     allow(attempt, principal, limited, headers = NO_HEADERS) {
       if (observed) {
         const { id: keyId, ownerId, environment } = principal;
         const isKey = attempt.holder?.isKey !== false;
-        tell(attempt, (facts) => ({ ...facts, type: "auth.allowed", keyId, ownerId, environment, isKey }));
+        const facts = {
+          ...factsOf(attempt),
+          type: "auth.allowed",
+          keyId,
+          ownerId,
+          environment,
+          isKey,
+        } as const;
+        const told = (wouldDeny: readonly DenialReason[]) => emit(observers, { ...facts, wouldDeny });
+        const { at } = facts;
+        const failed = (error: StoreError) =>
+          emit(observers, { type: "background.failed", at: new Date(at), task: "report-only", keyId, error });
+        if (tried || attempt.reportOnly !== undefined) trials(attempt, principal, told, failed);
+        else told(NOTHING_DENIED);
       }
       return {
         ok: true,
@@ -201,71 +228,27 @@ export function createVerifierKit<S extends string>(
 
     deny(attempt, reason, limited) {
       const error = refusals(attempt, reason, limited);
-      if (observed) tell(attempt, (facts) => ({ ...facts, type: "auth.denied", code: error.code, reason }));
+      if (observed) emit(observers, { ...factsOf(attempt), type: "auth.denied", code: error.code, reason });
       return { ok: false, error };
     },
 
     fail(attempt, error) {
-      if (observed) tell(attempt, (facts) => ({ ...facts, type: "auth.failed", error }));
+      if (observed) emit(observers, { ...factsOf(attempt), type: "auth.failed", error });
     },
   };
+}
+
+function readTrial<S extends string>(
+  scopes: Scopes<S>,
+  options: VerifyOptions<S>,
+): Requirement<S> | undefined {
+  const { reportOnly } = checkOptions("verify", options, ["reportOnly"]);
+  scopes.assertRequirement(reportOnly);
+  return reportOnly;
 }
 
 function identity({ holder }: Attempt<string>): Partial<KeyIdentity> {
   if (holder === undefined) return {};
   const { id: keyId, ownerId, environment, isKey = true } = holder;
   return { keyId, ownerId, environment: environment ?? undefined, isKey };
-}
-
-function readEnvironments(
-  where: string,
-  environment: CommonVerifierOptions["environment"],
-  known: readonly string[],
-): (environment: string | undefined) => boolean {
-  if (environment === undefined) return () => true;
-  const names: readonly unknown[] = Array.isArray(environment) ? environment : [environment];
-  for (const name of names) {
-    if (typeof name !== "string" || name === "") {
-      throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${describe(name)}`);
-    }
-    if (known.length > 0 && !known.includes(name)) {
-      throw new TypeError(
-        `${where}: "environment" names ${JSON.stringify(name)}; the format has ${known.join(", ")}`,
-      );
-    }
-  }
-  if (names.length === 0)
-    throw new TypeError(`${where}: "environment" is empty; leave it out to serve every one`);
-  const served = new Set(names);
-  return (name) => name === undefined || served.has(name);
-}
-
-/** Without a limiter, a key's limit is not in force: the operator should know. */
-function warningOfLimits(): VerifierKit<string>["limit"] {
-  let warned = false;
-  return ({ rateLimit }) => {
-    if (rateLimit && !warned) {
-      warned = true;
-      warn("KEYBEARER_NO_RATE_LIMITER", 'A key has a "rateLimit", but the verifier has no "rateLimiter"');
-    }
-    return undefined;
-  };
-}
-
-function boundedLimiter(limiter: RateLimiter | undefined, timeoutMs: number): VerifierKit<string>["limit"] {
-  if (limiter === undefined) return warningOfLimits();
-  const what = "The rate limiter";
-  const trust = (decision: RateLimitDecision) => {
-    if (!isRateLimitDecision(decision))
-      throw new StoreError(`${what} answered something that is not a decision`);
-    return decision;
-  };
-  return ({ id, ownerId, environment, rateLimit }, request) => {
-    try {
-      const decision = limiter.consume({ id, ownerId, environment, rateLimit }, request);
-      return isPromiseLike(decision) ? withinTime(decision, timeoutMs, what).then(trust) : trust(decision);
-    } catch (error) {
-      throw failed(error, what);
-    }
-  };
 }

@@ -17,19 +17,32 @@ export type AuthResult<S extends string = string> =
     }
   | { readonly ok: false; readonly error: AuthError };
 
+/** What a request is judged by without being denied for it. */
+export interface VerifyOptions<S extends string = string> {
+  /**
+   * A requirement on trial. Whether it is met decides nothing: that it would have denied the request is in
+   * `wouldDeny` of its event, `auth.allowed`.
+   */
+  readonly reportOnly?: Requirement<S>;
+}
+
 /** Turns a request into an {@link AuthResult}. Every guard takes any verifier. */
 export interface Verifier<S extends string = string> {
   /**
    * Decides over one request. Without a requirement, any valid key will do.
    *
    * @throws StoreError when the store or the rate limiter fails, is slow or answers nonsense: answer 503.
-   * @throws TypeError for a requirement that is empty or names an undefined scope.
+   * @throws TypeError for a requirement, on trial or not, that is empty or names an undefined scope.
    *
    * @example
    * const result = await verifier.verify({ headers: request.headers }, "vehicles:read");
    * if (result.ok) console.log(result.principal.ownerId);
    */
-  verify(request: AuthRequest, requirement?: Requirement<S>): Promise<AuthResult<S>>;
+  verify(
+    request: AuthRequest,
+    requirement?: Requirement<S>,
+    options?: VerifyOptions<S>,
+  ): Promise<AuthResult<S>>;
   /**
    * Throws where `verify` would, so that a mistake in a route shows at start-up.
    *
@@ -47,13 +60,17 @@ export interface Verifier<S extends string = string> {
  * const verifier = createVerifier({ store, scopes, format, environment: "live" });
  * const auth = expressAuth(verifier);
  */
-export function createVerifier<S extends string>(options: VerifierOptions<S>): Verifier<S> {
-  const { kit, formats, find, rehash, notices } = prepareVerifier(options);
+export function createVerifier<S extends string>(given: VerifierOptions<S>): Verifier<S> {
+  const { kit, formats, find, rehash, notices } = prepareVerifier(given);
   const { scopes, credential, serves, clientIp, limit, now, begin, allow, deny, fail } = kit;
 
-  async function verify(request: AuthRequest, required?: Requirement<S>): Promise<AuthResult<S>> {
+  async function verify(
+    request: AuthRequest,
+    required?: Requirement<S>,
+    options?: VerifyOptions<S>,
+  ): Promise<AuthResult<S>> {
     scopes.assertRequirement(required);
-    const attempt = begin(request, required);
+    const attempt = begin(request, required, options);
     try {
       const secret = credential(request);
       if (typeof secret !== "string") return deny(attempt, secret.fault);

@@ -8,6 +8,7 @@ import {
   extractCredential,
   type Requirement,
   type Verifier,
+  type VerifyOptions,
 } from "../index.js";
 
 /** Options of {@link anyVerifier}. */
@@ -42,10 +43,14 @@ export function anyVerifier<S extends string>(
   const source = credentialSource(checkOptions(WHERE, options, ["credential"]).credential);
 
   return Object.freeze({
-    async verify(request: AuthRequest, required?: Requirement<S>): Promise<AuthResult<S>> {
+    async verify(
+      request: AuthRequest,
+      required?: Requirement<S>,
+      trial?: VerifyOptions<S>,
+    ): Promise<AuthResult<S>> {
       const credential = extractCredential(request, source);
       const isJwt = typeof credential === "string" && THREE_PARTS.test(credential);
-      return (isJwt ? jwt : apiKeys).verify(request, required);
+      return (isJwt ? jwt : apiKeys).verify(request, required, trial);
     },
     assertRequirement(required: Requirement<S> | undefined): void {
       apiKeys.assertRequirement(required);

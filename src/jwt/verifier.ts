@@ -5,6 +5,7 @@ import {
   meets,
   type Requirement,
   type Verifier,
+  type VerifyOptions,
 } from "../index.js";
 import { judgeBinding } from "./bound-keys.js";
 import { judgeClaims } from "./claims.js";
@@ -32,13 +33,17 @@ import { holderOf, JwtPrincipal } from "./principal.js";
  * });
  * const auth = expressAuth(verifier);
  */
-export function createJwtVerifier<S extends string>(options: JwtVerifierOptions<S>): Verifier<S> {
-  const { kit, rules, prove, findKey, isRevoked, notices } = prepareJwtVerifier(options);
+export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>): Verifier<S> {
+  const { kit, rules, prove, findKey, isRevoked, notices } = prepareJwtVerifier(given);
   const { scopes, credential, serves, limit, now, begin, allow, deny, fail } = kit;
 
-  async function verify(request: AuthRequest, required?: Requirement<S>): Promise<AuthResult<S>> {
+  async function verify(
+    request: AuthRequest,
+    required?: Requirement<S>,
+    options?: VerifyOptions<S>,
+  ): Promise<AuthResult<S>> {
     scopes.assertRequirement(required);
-    const attempt = begin(request, required);
+    const attempt = begin(request, required, options);
     try {
       const token = credential(request);
       if (typeof token !== "string") return deny(attempt, token.fault);

@@ -54,6 +54,8 @@ const MOST_OF_AN_ID = 255;
  * were. An entry that the store refuses alone ten times, while it takes others, is dropped too. What must
  * not be lost under any circumstances has to be written before the request is answered.
  *
+ * The entry of a request that a rule on trial would have refused has `wouldDeny`.
+ *
  * A request with a token that no key stands behind is recorded under `jwt:` and its subject.
  *
  * Paths are cut at 1,024 characters. Characters that databases refuse, NUL and halves of surrogate pairs, and
@@ -119,6 +121,7 @@ function entryOf(event: KeyedEvent): AuditEntry {
     requiredScopes: [...event.requiredScopes],
     environment: printable(event.environment),
     ...(event.type === "auth.denied" ? { code: event.code, reason: event.reason } : {}),
+    ...(event.type === "auth.allowed" && event.wouldDeny?.length ? { wouldDeny: [...event.wouldDeny] } : {}),
   };
   const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
   // The subject of a token must not be able to write into the trail of the key whose id it has chosen.

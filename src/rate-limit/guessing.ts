@@ -97,11 +97,11 @@ export function slowGuessing<S extends string>(
 
   return Object.freeze({
     assertRequirement: (required) => verifier.assertRequirement(required),
-    async verify(request, required) {
+    async verify(request, required, trial) {
       verifier.assertRequirement(required);
       const began = performance.now();
       const client = networkOf(request);
-      if (client === undefined || !hasCredential(request)) return verifier.verify(request, required);
+      if (client === undefined || !hasCredential(request)) return verifier.verify(request, required, trial);
       const failed = counters.find(client.network, windowMs);
       if (failed !== undefined && failed.used >= failures) {
         const error = tooMany(failed.resetMs);
@@ -122,7 +122,7 @@ export function slowGuessing<S extends string>(
         }
         return { ok: false, error };
       }
-      const result = await verifier.verify(request, required);
+      const result = await verifier.verify(request, required, trial);
       if (!result.ok && BAD.includes(result.error.code)) counters.add(client.network, windowMs, 1);
       return result;
     },

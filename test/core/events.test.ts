@@ -66,6 +66,7 @@ describe("what events say", () => {
         isKey: true,
         ownerId: "acme",
         environment: "live",
+        wouldDeny: [],
       },
     ]);
     expect((events[0] as AllowedEvent).durationMs).toBeGreaterThanOrEqual(0);

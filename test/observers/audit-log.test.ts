@@ -97,6 +97,15 @@ describe("what is recorded", () => {
     expect(entries[1]?.details).not.toHaveProperty("code");
   });
 
+  test("what would have been denied, where something would", async () => {
+    const entries = await recording().written(
+      allowed("a", START, { wouldDeny: ["ip_not_allowed", "rate_limited"] }),
+      allowed("b"),
+    );
+    expect(entries[0]?.details).toMatchObject({ wouldDeny: ["ip_not_allowed", "rate_limited"] });
+    expect(entries[1]?.details).not.toHaveProperty("wouldDeny");
+  });
+
   test("the event is left as it is, and later changes to its date change nothing", async () => {
     const requiredScopes = ["vehicles:write"];
     const at = later(5);

@@ -61,12 +61,13 @@ export function allowed(keyId: string, at: Date = START, more: Partial<AllowedEv
     requiredScopes: ["vehicles:write"],
     audit: true,
     durationMs: 1,
+    wouldDeny: [],
     ...more,
   };
 }
 
 export function denied(keyId: string | undefined, more: Partial<DeniedEvent> = {}): DeniedEvent {
-  const { type: _, keyId: __, ownerId, environment, ...facts } = allowed("");
+  const { type: _, keyId: __, wouldDeny: ___, ownerId, environment, ...facts } = allowed("");
   const identity = keyId === undefined ? {} : { keyId, ownerId, environment };
   return {
     ...facts,

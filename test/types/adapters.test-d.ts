@@ -28,6 +28,10 @@ describe("express", () => {
       res.json({});
     });
     app.use(auth());
+    app.use(
+      auth("vehicles:read", { reportOnly: "vehicles:write" }),
+      auth({ reportOnly: ["vehicles:write"] }),
+    );
     express.Router().use(auth({ optional: true }));
   });
 
@@ -40,6 +44,8 @@ describe("express", () => {
     auth({ anyOf: ["vehicles:raed"] });
     // @ts-expect-error in an option
     auth("vehicles:read", { optinal: true });
+    // @ts-expect-error in what is on trial
+    auth("vehicles:read", { reportOnly: "vehicles:wirte" });
     // @ts-expect-error of the guard
     expressAuth(verifier, { onerror: () => {} });
   });
@@ -80,6 +86,13 @@ describe("hono", () => {
         return c.json({ owner: c.var.auth.ownerId });
       })
       .get("/me", auth(), (c) => c.json({ owner: c.var.auth.ownerId }))
+      .get("/trial", auth("vehicles:read", { reportOnly: "vehicles:write" }), (c) => {
+        expectTypeOf(c.var.auth).toEqualTypeOf<Known>();
+        return c.json({ owner: c.var.auth.ownerId });
+      })
+      .get("/trial-only", auth({ reportOnly: "vehicles:write" }), (c) =>
+        c.json({ owner: c.var.auth.ownerId }),
+      )
       .get("/maybe", auth({ optional: true }), (c) => {
         expectTypeOf(c.var.auth).toEqualTypeOf<Known | undefined>();
         return c.json({ owner: c.var.auth?.ownerId });
@@ -91,6 +104,8 @@ describe("hono", () => {
   });
 
   test("a typo in a route", () => {
+    // @ts-expect-error in what is on trial
+    auth("vehicles:read", { reportOnly: "vehicles:wirte" });
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed");
     // @ts-expect-error in a list
@@ -142,6 +157,17 @@ describe("fetch", () => {
       return Response.json({ owner: principal.ownerId });
     });
     auth(async (_, { auth: principal }) => Response.json({ owner: principal.ownerId }));
+    auth("vehicles:read", { reportOnly: "vehicles:write" }, (_, { auth: principal }) => {
+      expectTypeOf(principal).toEqualTypeOf<Known>();
+      return Response.json({ owner: principal.ownerId });
+    });
+    auth({ reportOnly: "vehicles:write" }, (_, { auth: principal }) => new Response(principal.ownerId));
+    auth({ optional: true, reportOnly: "vehicles:write" }, (_, { auth: principal }) => {
+      expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
+      return new Response(principal?.ownerId);
+    });
+    // @ts-expect-error a typo in what is on trial
+    auth("vehicles:read", { reportOnly: "vehicles:wirte" }, () => new Response());
     auth({ optional: true }, (_, { auth: principal }) => {
       expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
       return new Response(principal?.ownerId);
@@ -176,6 +202,13 @@ describe("node", () => {
     });
     createServer(listener);
     auth((req, res) => res.end(req.auth.ownerId));
+    auth("vehicles:read", { reportOnly: "vehicles:write" }, (req, res) => {
+      expectTypeOf(req.auth).toEqualTypeOf<Known>();
+      res.end(req.auth.ownerId);
+    });
+    auth({ reportOnly: ["vehicles:write"] }, (req, res) => res.end(req.auth.ownerId));
+    // @ts-expect-error a typo in what is on trial
+    auth("vehicles:read", { reportOnly: "vehicles:wirte" }, () => {});
     auth({ optional: true }, (req, res) => {
       expectTypeOf(req.auth).toEqualTypeOf<Known | undefined>();
       res.end(req.auth?.ownerId);

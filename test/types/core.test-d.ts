@@ -15,6 +15,7 @@ import {
   type ManagedKeyStore,
   type Principal,
   type ScopeName,
+  type TriedKey,
   type VerifiableRecord,
 } from "../../src/index.js";
 import { manager, type Scope, verifier } from "./fixtures.js";
@@ -45,6 +46,12 @@ describe("verifier", () => {
     verifier.verify(request, "vehicles:read");
     verifier.verify(request, ["vehicles:read", "vehicles:write"]);
     verifier.verify(request, { anyOf: ["vehicles:read"] });
+    verifier.verify(request, "vehicles:read", { reportOnly: ["vehicles:write"] });
+    verifier.verify(request, undefined, { reportOnly: { anyOf: ["vehicles:write"] } });
+    // @ts-expect-error a typo in what is on trial
+    verifier.verify(request, "vehicles:read", { reportOnly: "vehicles:wirte" });
+    // @ts-expect-error a misspelt option
+    verifier.verify(request, "vehicles:read", { reportonly: "vehicles:write" });
     // @ts-expect-error a typo
     verifier.verify(request, "vehicles:raed");
     // @ts-expect-error a typo in a list
@@ -88,6 +95,24 @@ describe("verifier", () => {
     const scopes = defineScopes({ a: {} });
     const format = keyFormat({});
     createVerifier({ store, scopes, format: [format], environment: ["live"], pepper: "x" });
+    createVerifier({
+      store,
+      scopes,
+      format,
+      reportOnly: {
+        ipAllowlist(key) {
+          expectTypeOf(key).toEqualTypeOf<TriedKey>();
+          expectTypeOf(key.metadata).toEqualTypeOf<KeyRecord["metadata"] | undefined>();
+          // @ts-expect-error nobody is told a hash
+          void key.hash;
+          return key.ownerId === "acme" ? ["10.0.0.0/8"] : undefined;
+        },
+      },
+    });
+    // @ts-expect-error a rule is a function of the key
+    createVerifier({ store, scopes, format, reportOnly: { ipAllowlist: ["10.0.0.0/8"] } });
+    // @ts-expect-error an answer that has to be waited for
+    createVerifier({ store, scopes, format, reportOnly: { ipAllowlist: async () => [] } });
     // @ts-expect-error an unknown option
     createVerifier({ store, scopes, format, trustedProxy: ["loopback"] });
     // @ts-expect-error no format

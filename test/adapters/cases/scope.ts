@@ -24,6 +24,18 @@ const route = (
 
 /** What a route asks for, and what a key holds. */
 export const scopeCases: readonly Case[] = [
+  // On trial
+  route("a scope on trial that is lacking", "/trial", reader, pass("reader")),
+  route(
+    "a scope on trial beside one that is lacking",
+    "/trial",
+    dispatcher,
+    lacks(["vehicles:read"], ["drivers:write"]),
+  ),
+  route("only a scope on trial", "/trial-only", scopeless, pass("scopeless")),
+  route("only a scope on trial, and no credential", "/trial-only", undefined, deny("missing_credential")),
+  route("a scope on trial, and a credential that is optional", "/trial-optional", undefined, pass(null)),
+
   // One scope
   route("the scope itself", "/vehicles", reader, pass("reader")),
   route("a scope that implies it", "/vehicles", writer, pass("writer")),

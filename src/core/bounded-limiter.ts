@@ -1,0 +1,42 @@
+import { StoreError } from "./errors.js";
+import { failed, withinTime } from "./lookup.js";
+import { isPromiseLike, warn } from "./options.js";
+import { isRateLimitDecision, type RateLimitDecision, type RateLimiter } from "./rate-limit.js";
+import type { VerifiableRecord } from "./record.js";
+import type { AuthRequest } from "./request.js";
+import type { Awaitable } from "./store.js";
+
+/** What the rate limiter is told of the holder of a credential. */
+export type LimitedHolder = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">;
+
+/** Asks a rate limiter, within a time limit. Fails with a StoreError only. */
+export type BoundedLimiter = (holder: LimitedHolder, request: AuthRequest) => Awaitable<RateLimitDecision>;
+
+/** Puts a rate limiter behind a time limit, and takes no answer but a decision. */
+export function boundedLimiter(limiter: RateLimiter, timeoutMs: number, what: string): BoundedLimiter {
+  const trust = (decision: RateLimitDecision) => {
+    if (!isRateLimitDecision(decision))
+      throw new StoreError(`${what} answered something that is not a decision`);
+    return decision;
+  };
+  return ({ id, ownerId, environment, rateLimit }, request) => {
+    try {
+      const decision = limiter.consume({ id, ownerId, environment, rateLimit }, request);
+      return isPromiseLike(decision) ? withinTime(decision, timeoutMs, what).then(trust) : trust(decision);
+    } catch (error) {
+      throw failed(error, what);
+    }
+  };
+}
+
+/** Without a limiter, a key's limit is not in force: the operator should know. */
+export function warningOfLimits(): (holder: LimitedHolder) => undefined {
+  let warned = false;
+  return ({ rateLimit }) => {
+    if (rateLimit && !warned) {
+      warned = true;
+      warn("KEYBEARER_NO_RATE_LIMITER", 'A key has a "rateLimit", but the verifier has no "rateLimiter"');
+    }
+    return undefined;
+  };
+}
