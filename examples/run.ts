@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import type { Example } from "./example.js";
 import { HOST } from "./serve.js";
 
-const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip"];
+const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip", "metrics"];
 
 const HELP = `Starts one of the example systems on ${HOST}, and keeps it running.
 

@@ -14,6 +14,7 @@ const CREDENTIALS: Readonly<Record<string, readonly string[]>> = {
   inspections: ["adminJwt", "otherJwt", "keysPath"],
   trackyard: ["adminJwt", "key", "otherKey", "keysPath"],
   eazip: ["key", "otherKey"],
+  metrics: ["key", "metricsKey"],
 };
 const NAMES = Object.keys(CREDENTIALS).filter((name) => existsSync(`${ROOT}/examples/${name}/main.ts`));
 
@@ -86,7 +87,7 @@ describe("npm run example", { timeout: 120_000 }, () => {
     for (const command of curlIsHere ? commands : []) {
       const { stdout } = spawnSync("sh", ["-c", `${command} -s -i`], { encoding: "utf8" });
       expect([command, stdout]).toEqual([command, expect.stringMatching(/^HTTP\/1\.1 (20[01]|40[13]) /)]);
-      expect(stdout).toMatch(/\r\n\r\n[{[]/);
+      expect(stdout).toMatch(/\r\n\r\n([{[]|# HELP )/);
     }
 
     child.kill("SIGTERM");

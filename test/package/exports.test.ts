@@ -83,6 +83,10 @@ describe("weight", () => {
     expect(othersLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
   });
 
+  test("observers load nothing of OpenTelemetry, which the host brings", () => {
+    expect(othersLoadedBy("dist/observers/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
+  });
+
   test("jose and zod are loaded by nothing that does not need them", () => {
     for (const [path, target] of entries) {
       const others = othersLoadedBy(target.default.slice(2));
