@@ -11,34 +11,61 @@ import {
 
 export type { ConnectionInfo };
 
-/** A handler that runs for requests that passed; `auth` says whose they are. */
-export type AuthenticatedHandler<P> = (
+/**
+ * A handler that runs for requests that passed; `auth` says whose they are. What the runtime gives a handler beside
+ * the request, such as the parameters of a route or the environment of a worker, follows.
+ */
+export type AuthenticatedHandler<P, A extends readonly unknown[] = []> = (
   request: Request,
   context: { readonly auth: P; readonly remoteAddress: string | undefined },
+  ...args: A
 ) => Response | PromiseLike<Response>;
 
 /** Answers the refused and hands the others on. Tell it about the connection where the runtime knows it. */
 export type GuardedHandler = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
 
+/** A {@link GuardedHandler}, or one that is called as the runtime calls it when the handler takes more. */
+export type GuardedFor<A extends readonly unknown[]> = A extends readonly []
+  ? GuardedHandler
+  : (request: Request, ...args: A) => Promise<Response>;
+
+/** Options of {@link fetchAuth}. */
+export interface FetchGuardOptions extends GuardOptions {
+  /**
+   * The address of the socket's other end, from what the runtime gives beside the request, or from a header that
+   * it writes itself. By default that of the connection that the guarded handler is told about, if it is told.
+   *
+   * @example
+   * fetchAuth(verifier, { remoteAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined });
+   */
+  readonly remoteAddress?: (request: Request, ...args: readonly unknown[]) => string | undefined;
+}
+
 /** Guards fetch handlers; made by {@link fetchAuth}. */
 export interface FetchAuth<S extends string> {
-  (handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
-  (requirement: Requirement<S>, handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
-  (options: EnforcedRoute<S>, handler: AuthenticatedHandler<Principal<S>>): GuardedHandler;
-  (
+  <A extends readonly unknown[]>(handler: AuthenticatedHandler<Principal<S>, A>): GuardedFor<A>;
+  <A extends readonly unknown[]>(
+    requirement: Requirement<S>,
+    handler: AuthenticatedHandler<Principal<S>, A>,
+  ): GuardedFor<A>;
+  <A extends readonly unknown[]>(
+    options: EnforcedRoute<S>,
+    handler: AuthenticatedHandler<Principal<S>, A>,
+  ): GuardedFor<A>;
+  <A extends readonly unknown[]>(
     requirement: Requirement<S>,
     options: EnforcedRoute<S>,
-    handler: AuthenticatedHandler<Principal<S>>,
-  ): GuardedHandler;
-  (
+    handler: AuthenticatedHandler<Principal<S>, A>,
+  ): GuardedFor<A>;
+  <A extends readonly unknown[]>(
     options: RouteOptions<S> & { readonly optional: true },
-    handler: AuthenticatedHandler<Principal<S> | undefined>,
-  ): GuardedHandler;
-  (
+    handler: AuthenticatedHandler<Principal<S> | undefined, A>,
+  ): GuardedFor<A>;
+  <A extends readonly unknown[]>(
     requirement: Requirement<S>,
     options: RouteOptions<S> & { readonly optional: true },
-    handler: AuthenticatedHandler<Principal<S> | undefined>,
-  ): GuardedHandler;
+    handler: AuthenticatedHandler<Principal<S> | undefined, A>,
+  ): GuardedFor<A>;
 }
 
 /**
@@ -50,25 +77,31 @@ export interface FetchAuth<S extends string> {
  * const auth = fetchAuth(verifier);
  * export const GET = auth("vehicles:read", (request, { auth }) => Response.json({ owner: auth.ownerId }));
  */
-export function fetchAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): FetchAuth<S> {
+export function fetchAuth<S extends string>(
+  verifier: Verifier<S>,
+  { remoteAddress, ...options }: FetchGuardOptions = {},
+): FetchAuth<S> {
+  if (remoteAddress !== undefined && typeof remoteAddress !== "function") {
+    throw new TypeError('fetchAuth: "remoteAddress" must be a function of the request');
+  }
   const guard = createGuard(verifier, options);
-  return (...args: unknown[]): GuardedHandler => {
-    const handler = args.pop() as AuthenticatedHandler<Principal<S> | undefined>;
+  return ((...args: unknown[]): GuardedFor<unknown[]> => {
+    const handler = args.pop() as AuthenticatedHandler<Principal<S> | undefined, unknown[]>;
     if (typeof handler !== "function") throw new TypeError("fetchAuth: the last argument must be a handler");
     const check = guard(...(args as Parameters<typeof guard>));
-    return async (request, connection) => {
+    return async (request, ...rest) => {
+      const connection = remoteAddress
+        ? { remoteAddress: remoteAddress(request, ...rest) }
+        : ((rest[0] ?? {}) as ConnectionInfo);
       const outcome = await check(fromFetch(request, connection));
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
         return new Response(request.method === "HEAD" ? null : body, { status, headers });
       }
-      const response = await handler(request, {
-        auth: outcome.principal,
-        remoteAddress: connection?.remoteAddress,
-      });
-      return withHeaders(response, outcome.headers);
+      const context = { auth: outcome.principal, remoteAddress: connection.remoteAddress };
+      return withHeaders(await handler(request, context, ...rest), outcome.headers);
     };
-  };
+  }) as FetchAuth<S>;
 }
 
 function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {

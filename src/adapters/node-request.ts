@@ -1,10 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AuthRequest, HttpRefusal } from "../index.js";
 
-/** What a verifier needs of a request of `node:http`, on which Express, Koa and Fastify build. */
+/**
+ * What a verifier needs of a request of `node:http`, on which Express, Koa and Fastify build; for a guard of a
+ * framework of your own. `path` is what the client asked for, where a router has changed `req.url`.
+ *
+ * @example
+ * const outcome = await createGuard(verifier)("vehicles:read")(fromIncoming(req));
+ */
 export function fromIncoming(
   req: IncomingMessage & { readonly id?: unknown },
-  path: string | undefined,
+  path: string | undefined = req.url,
 ): AuthRequest {
   return {
     headers: req.headers,

@@ -12,6 +12,7 @@ import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-reques
 
 export type { ConnectionInfo, FetchHandler } from "../http/handler.js";
 export { toNodeListener } from "./node-bridge.js";
+export { fromIncoming };
 
 /** A listener of `node:http` that runs for requests that passed; `req.auth` says whose they are. */
 export type AuthenticatedListener<P> = (

@@ -178,6 +178,24 @@ describe("fetch", () => {
     });
     const handler = auth("vehicles:read", () => new Response());
     expectTypeOf(handler).toBeCallableWith(new Request("http://localhost/"));
+    expectTypeOf(handler).toBeCallableWith(new Request("http://localhost/"), { remoteAddress: "192.0.2.1" });
+  });
+
+  test("what a runtime gives beside the request is handed on", () => {
+    interface Route {
+      readonly params: Promise<{ readonly id: string }>;
+    }
+    const GET = auth("vehicles:read", async (_, { auth: principal }, { params }: Route) =>
+      Response.json({ id: (await params).id, owner: principal.ownerId }),
+    );
+    expectTypeOf(GET).parameters.toEqualTypeOf<[Request, Route]>();
+    // @ts-expect-error the handler needs the route
+    GET(new Request("http://localhost/"));
+    const worker = auth({ optional: true }, (_, { auth: principal }, env: { KEY: string }, _ctx: object) => {
+      expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
+      return new Response(env.KEY);
+    });
+    expectTypeOf(worker).parameters.toEqualTypeOf<[Request, { KEY: string }, object]>();
   });
 
   test("a typo in a route", () => {

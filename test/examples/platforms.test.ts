@@ -1,0 +1,206 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NestFactory } from "@nestjs/core";
+import type { APIGatewayProxyEventV2 } from "aws-lambda";
+import Database from "libsql";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { manager } from "../../examples/platforms/auth.js";
+import { handler } from "../../examples/platforms/aws-lambda.js";
+import worker, { type Env } from "../../examples/platforms/cloudflare-worker.js";
+import { AppModule } from "../../examples/platforms/nestjs.js";
+import { GET, PATCH } from "../../examples/platforms/nextjs.js";
+import { createKeyManager, defineScopes, keyFormat } from "../../src/index.js";
+import { sqliteStore } from "../../src/stores/sqlite.js";
+import { clientOf, type Send } from "./http.js";
+
+type Change = Partial<Parameters<typeof manager.create>[0]>;
+
+const issue = async (change: Change = {}): Promise<string> =>
+  (await manager.create({ ownerId: "acme", scopes: ["vehicles:read"], environment: "live", ...change }))
+    .secret;
+
+describe("nestjs", () => {
+  let close: () => Promise<void>;
+  let send: Send;
+
+  beforeAll(async () => {
+    const app = await NestFactory.create(AppModule, { logger: false });
+    await app.listen(0, "127.0.0.1");
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    send = clientOf(`http://127.0.0.1:${port}`);
+    close = () => app.close();
+  });
+
+  afterAll(() => close());
+
+  test("a key passes, and its holder is a parameter", async () => {
+    const bearer = await issue();
+    const { status, body } = await send("GET", "/vehicles", { bearer });
+    expect([status, body]).toEqual([200, { owner: "acme", vehicles: [] }]);
+    expect((await send("GET", "/vehicles/me", { bearer })).body).toMatchObject({
+      type: "api_key",
+      ownerId: "acme",
+    });
+  });
+
+  test("refusals have the status, headers and body of every guard", async () => {
+    const refused = await send("GET", "/vehicles");
+    expect(refused.status).toBe(401);
+    expect(refused.headers.get("www-authenticate")).toBe('Bearer realm="api"');
+    expect(refused.headers.get("cache-control")).toBe("no-store");
+    expect(Object.keys(refused.body)).toEqual(["message", "code", "requestId"]);
+    expect(refused.headers.get("x-request-id")).toBe(refused.body.requestId);
+    const forbidden = await send("POST", "/vehicles", { bearer: await issue(), json: {} });
+    expect([forbidden.status, forbidden.body.missingScopes]).toEqual([403, ["vehicles:write"]]);
+  });
+
+  test("a route that says nothing asks for a key, and one that is public does not", async () => {
+    expect((await send("GET", "/vehicles/me")).status).toBe(401);
+    expect((await send("GET", "/vehicles/health")).body).toEqual({ ok: true });
+  });
+
+  test("two credentials are refused, also when they agree", async () => {
+    const bearer = await issue();
+    const headers = { authorization: `Bearer ${bearer}, Bearer ${bearer}` };
+    expect((await send("GET", "/vehicles", { headers })).status).toBe(401);
+  });
+
+  test("an allowlist is compared with the socket's other end", async () => {
+    const [inside, outside] = [
+      await issue({ ipAllowlist: ["127.0.0.0/8"] }),
+      await issue({ ipAllowlist: [] }),
+    ];
+    expect((await send("GET", "/vehicles", { bearer: inside })).status).toBe(200);
+    const refused = await send("GET", "/vehicles", {
+      bearer: outside,
+      headers: { "X-Forwarded-For": "127.0.0.1" },
+    });
+    expect([refused.status, refused.body.code]).toEqual([403, "ip_not_allowed"]);
+  });
+});
+
+describe("nextjs", () => {
+  const route = { params: Promise.resolve({ id: "7" }) };
+  const request = (bearer?: string, init: RequestInit = {}) =>
+    new Request("https://app.example/api/vehicles/7", {
+      ...init,
+      headers: bearer === undefined ? {} : { authorization: `Bearer ${bearer}` },
+    });
+
+  test("the parameters of the route reach the handler", async () => {
+    const response = await GET(request(await issue()), route);
+    expect(await response.json()).toEqual({ id: "7", owner: "acme" });
+  });
+
+  test("who has no key, or not the scope, does not reach it", async () => {
+    expect((await GET(request(), route)).status).toBe(401);
+    const body = JSON.stringify({ name: "Truck" });
+    expect((await PATCH(request(await issue(), { method: "PATCH", body }), route)).status).toBe(403);
+    const writer = await issue({ scopes: ["vehicles:write"] });
+    const changed = await PATCH(request(writer, { method: "PATCH", body }), route);
+    expect(await changed.json()).toEqual({ id: "7", owner: "acme", change: { name: "Truck" } });
+  });
+
+  test("outside of Vercel no header is believed", async () => {
+    const restricted = request(await issue({ ipAllowlist: ["192.0.2.0/24"] }));
+    restricted.headers.set("x-real-ip", "192.0.2.1");
+    expect((await GET(restricted, route)).status).toBe(403);
+  });
+});
+
+describe("aws-lambda", () => {
+  const event = (headers: Record<string, string>, method = "GET") =>
+    ({
+      version: "2.0",
+      rawPath: "/vehicles",
+      headers,
+      requestContext: { requestId: "lambda-1", http: { method, path: "/vehicles", sourceIp: "192.0.2.7" } },
+    }) as unknown as APIGatewayProxyEventV2;
+
+  test("a key passes", async () => {
+    const { statusCode, body } = await handler(event({ authorization: `Bearer ${await issue()}` }));
+    expect([statusCode, JSON.parse(body ?? "")]).toEqual([200, { owner: "acme" }]);
+  });
+
+  test("a refusal names the request as API Gateway does", async () => {
+    const { statusCode, headers, body } = await handler(event({}));
+    expect([statusCode, JSON.parse(body ?? "")]).toMatchObject([
+      401,
+      { code: "missing_credential", requestId: "lambda-1" },
+    ]);
+    expect(headers).toMatchObject({ "www-authenticate": 'Bearer realm="api"' });
+    expect((await handler(event({}, "HEAD"))).body).toBe("");
+  });
+
+  test("the address is that of the connection, and two keys are none", async () => {
+    const key = await issue({ ipAllowlist: ["192.0.2.7"] });
+    const authorization = `Bearer ${key}`;
+    expect((await handler(event({ authorization }))).statusCode).toBe(200);
+    const elsewhere = await issue({ ipAllowlist: ["198.51.100.1"] });
+    const spoofed = { authorization: `Bearer ${elsewhere}`, "x-forwarded-for": "198.51.100.1" };
+    expect((await handler(event(spoofed))).statusCode).toBe(403);
+    expect((await handler(event({ authorization: `${authorization},${authorization}` }))).statusCode).toBe(
+      401,
+    );
+  });
+});
+
+describe("cloudflare-worker", () => {
+  const directory = mkdtempSync(join(tmpdir(), "keybearer-"));
+  const database = new Database(join(directory, "d1.sqlite"));
+  const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": { implies: ["vehicles:read"] } });
+  const store = sqliteStore(database);
+  const service = createKeyManager({
+    store,
+    scopes,
+    format: keyFormat({ prefix: "ezt", environments: ["live", "test"] }),
+  });
+  // D1 as its documentation has it, over the same SQLite.
+  const env: Env = {
+    DB: {
+      prepare: (sql) => ({
+        bind: (...values) => ({
+          first: async () =>
+            (database.prepare(sql).get(...values) as Readonly<Record<string, unknown>>) ?? null,
+        }),
+      }),
+    },
+  };
+  const get = (secret: string, headers: Record<string, string> = {}) =>
+    worker.fetch(
+      new Request("https://worker.example/", { headers: { ...headers, authorization: `Bearer ${secret}` } }),
+      env,
+    );
+
+  beforeAll(() => store.migrate());
+  afterAll(() => {
+    database.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test("a key of the service's own table passes until it is revoked", async () => {
+    const input = { ownerId: "acme", scopes: ["vehicles:write"], environment: "live" } as const;
+    const { secret, key } = await service.create(input);
+    expect(await (await get(secret)).json()).toEqual({ owner: "acme" });
+    await service.revoke(key.id);
+    expect((await get(secret)).status).toBe(401);
+  });
+
+  test("expiry, environment and allowlist are those of the row", async () => {
+    const input = { ownerId: "acme", scopes: ["vehicles:read"] } as const;
+    const { secret, key } = await service.create({
+      ...input,
+      environment: "live",
+      ipAllowlist: ["192.0.2.0/24"],
+    });
+    expect((await get(secret)).status).toBe(403);
+    expect((await get(secret, { "cf-connecting-ip": "192.0.2.1" })).status).toBe(200);
+    expect((await get(secret, { "cf-connecting-ip": "198.51.100.1" })).status).toBe(403);
+    database.prepare("update keybearer_keys set expires_at = ? where id = ?").run(Date.now() - 1, key.id);
+    expect((await get(secret, { "cf-connecting-ip": "192.0.2.1" })).status).toBe(401);
+    const test = await service.create({ ...input, environment: "test" });
+    expect((await get(test.secret)).status).toBe(401);
+  });
+});
