@@ -10,7 +10,24 @@ export const MOST_BODY_BYTES: number = 64 * 1024;
  */
 export async function readJson(request: Request): Promise<unknown> {
   requireType(request, "application/json");
-  const text = await readText(request);
+  return parseJson(await readBytes(request));
+}
+
+/**
+ * Reads a JSON body that may be absent; `undefined` when it is. One of no bytes is, whatever type it is said to be:
+ * many clients name a type with every request.
+ *
+ * @throws HttpProblem as `readJson` does, for a body that is there.
+ */
+export async function readOptionalJson(request: Request): Promise<unknown> {
+  const bytes = await readBytes(request);
+  if (bytes.length === 0) return undefined;
+  requireType(request, "application/json");
+  return parseJson(bytes);
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  const text = decode(bytes);
   try {
     return JSON.parse(text);
   } catch {
@@ -25,13 +42,7 @@ export async function readJson(request: Request): Promise<unknown> {
  */
 export async function readForm(request: Request): Promise<URLSearchParams> {
   requireType(request, "application/x-www-form-urlencoded");
-  return new URLSearchParams(await readText(request));
-}
-
-/** Whether a request comes with a body at all. */
-export function hasBody(request: Request): boolean {
-  if (request.body === null || request.headers.get("content-length") === "0") return false;
-  return request.headers.has("content-type") || request.headers.has("content-length");
+  return new URLSearchParams(decode(await readBytes(request)));
 }
 
 function requireType({ headers }: Request, type: string): void {
@@ -47,8 +58,7 @@ function requireType({ headers }: Request, type: string): void {
   }
 }
 
-async function readText(request: Request): Promise<string> {
-  const bytes = await readBytes(request);
+function decode(bytes: Uint8Array): string {
   try {
     // RFC 8259, 8.1: JSON travels as UTF-8; ignoreBOM keeps the mark, which JSON does not have.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -1,9 +1,9 @@
 import type { z } from "zod";
-import { hasBody, readJson } from "../http/body.js";
+import { readJson, readOptionalJson } from "../http/body.js";
 import type { Fault } from "../http/problem.js";
 import { KeyInputError } from "../index.js";
 import { pathOf, type Spell, speltPath } from "./naming.js";
-import { faulty, problem } from "./problems.js";
+import { faulty } from "./problems.js";
 
 /** What a body or a query holds, under the names that this package uses. */
 export type Members = Readonly<Record<string, unknown>>;
@@ -16,7 +16,8 @@ export async function readBody(
   spell: Spell,
 ): Promise<Members> {
   const optional = schema.safeParse({}).success;
-  const value = optional && (await isAbsent(request)) ? {} : await readJson(request);
+  const sent = optional ? await readOptionalJson(request) : await readJson(request);
+  const value = sent === undefined ? {} : sent;
   return renamed(checked("body", schema, ownMembers(value)), names, spell);
 }
 
@@ -55,24 +56,6 @@ export async function asInput<T>(
     if (!names.includes(head)) throw error;
     throw faulty(where, [{ path: speltPath(error.path, spell), message: error.problem }]);
   }
-}
-
-/** A body without any byte is none; a body that does not say what it is must not be passed over. */
-async function isAbsent(request: Request): Promise<boolean> {
-  if (hasBody(request)) return false;
-  const reader = request.body?.getReader();
-  if (reader === undefined) return true;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return true;
-      if (value.length > 0) break;
-    }
-    await reader.cancel();
-  } catch {
-    throw problem("invalid_body", {}, { message: "The body could not be read." });
-  }
-  throw problem("unsupported_media_type");
 }
 
 /** A copy that inherits nothing: what somebody put on `Object.prototype` was not sent. */

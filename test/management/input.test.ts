@@ -327,6 +327,34 @@ describe("bodies", () => {
     expect([status, body.code, errors]).toEqual([400, "invalid_body", []]);
   });
 
+  test.each([
+    ["DELETE", "", 200],
+    ["POST", "/disable", 200],
+    ["POST", "/rotate", 201],
+  ])(
+    "that may be absent are, without a byte, whatever their type: %s …%s",
+    async (method, verb, expected) => {
+      const { call, issue } = managementApi();
+      for (const headers of [{ "content-type": "application/json" }, { "content-type": "text/plain" }, {}]) {
+        const { key } = await issue();
+        for (const text of [undefined, ""]) {
+          const line = `${method} /api-keys/${key.id}${verb}`;
+          const { status } = await call(line, { headers, ...(text !== undefined && { text }) });
+          expect(status).toBe(text === "" && verb === "/rotate" ? 409 : expected); // rotated a moment ago
+        }
+      }
+    },
+  );
+
+  test("that are there must say what they are, also where they may be absent", async () => {
+    const { call, issue, manager } = managementApi();
+    const { key } = await issue();
+    const headers = { "content-type": "text/plain" };
+    expect((await call(`DELETE /api-keys/${key.id}`, { text: "{}", headers })).status).toBe(415);
+    expect((await call(`DELETE /api-keys/${key.id}`, { text: "null" })).status).toBe(400);
+    expect((await manager.get(key.id))?.status).toBe("active");
+  });
+
   test("that are no UTF-8", async () => {
     const { handler } = managementApi();
     const response = await handler(

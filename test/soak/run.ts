@@ -158,11 +158,16 @@ async function issueAdmin(postgresUrl: string): Promise<string> {
 }
 
 async function next(child: ChildProcess): Promise<Report> {
-  const [report] = await Promise.race([
-    once(child, "message"),
-    once(child, "exit").then(() => {
-      throw new Error("A process has ended");
-    }),
-  ]);
-  return report as Report;
+  const over = new AbortController();
+  try {
+    const [report] = await Promise.race([
+      once(child, "message", over),
+      once(child, "exit", over).then(() => {
+        throw new Error("A process has ended");
+      }),
+    ]);
+    return report as Report;
+  } finally {
+    over.abort();
+  }
 }
