@@ -20,6 +20,7 @@ export default defineConfig({
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
+    "cli/index": "src/cli/index.ts",
   },
   format: "esm",
   target: "node20",

@@ -102,13 +102,14 @@ describe("architecture", () => {
     expect(told(imports.filter(({ specifier }) => /^keybearer(\/|$)/.test(specifier)))).toEqual([]);
   });
 
-  test("jose stays in jwt, zod in management, counting in rate-limit, Kysely and database clients in stores, frameworks in adapters", () => {
+  test("jose stays in jwt, zod in management, counting in rate-limit, Kysely and database clients in stores, frameworks in adapters, the terminal in cli", () => {
     const homes: Readonly<Record<string, RegExp>> = {
       jwt: /^jose(\/|$)/,
       management: /^zod(\/|$)/,
       "rate-limit": /^rate-limiter-flexible(\/|$)/,
       stores: /^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/,
       adapters: /^(express|koa|hono|fastify|@remix-run\/node-fetch-server)(\/|$)/,
+      cli: /^(commander|cli-table3|cli-progress)(\/|$)/,
       testing: /^(vitest|node:test|mocha|jest)(\/|$)/,
     };
     const strays = imports.filter((one) =>

@@ -30,8 +30,9 @@ function othersLoadedBy(file: string): string[] {
 describe("exports", () => {
   test("agree with what is built", () => {
     const built = Object.keys((tsup as { entry: Record<string, string> }).entry).sort();
-    const exported = entries.map(([, target]) => target.default.replace(/^\.\/dist\/|\.js$/g, "")).sort();
-    expect(exported).toEqual(built);
+    const exported = entries.map(([, target]) => target.default.replace(/^\.\/dist\/|\.js$/g, ""));
+    const commands = Object.values(manifest.bin).map((file) => file.replace(/^dist\/|\.js$/g, ""));
+    expect([...exported, ...commands].sort()).toEqual(built);
     for (const [, target] of entries) expect(target.types).toBe(target.default.replace(/\.js$/, ".d.ts"));
   });
 
@@ -92,6 +93,21 @@ describe("weight", () => {
       const others = othersLoadedBy(target.default.slice(2));
       expect(others.includes("jose"), path).toBe(path === "./jwt");
       expect(others.includes("zod"), path).toBe(path === "./management");
+    }
+  });
+
+  test("what the command line needs is loaded by nothing else, and drivers by nobody", () => {
+    const own = ["cli-table3", "commander"];
+    const others = othersLoadedBy(manifest.bin.keybearer);
+    expect(others.filter((name) => own.includes(name))).toEqual(own);
+    const drivers = Object.keys(manifest.peerDependencies);
+    expect(others.filter((name) => [...drivers, "kysely", "jose"].includes(name))).toEqual([]);
+    for (const [path, target] of entries) {
+      const loaded = othersLoadedBy(target.default.slice(2));
+      expect(
+        loaded.filter((name) => [...own, "cli-progress"].includes(name)),
+        path,
+      ).toEqual([]);
     }
   });
 });

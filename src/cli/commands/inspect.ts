@@ -1,0 +1,27 @@
+import type { Command } from "commander";
+import { KeyNotFoundError } from "../../index.js";
+import { command, type Run, withStore } from "../arguments.js";
+import { sheet, writeList } from "../output.js";
+import { type StoreOptions, withSession } from "../session.js";
+import { AUDIT_COLUMNS, factsOf } from "../views.js";
+
+const LAST = 10;
+
+/** `keybearer inspect`: one key, and what happened to it last. */
+export function inspectCommand(run: Run): Command {
+  return withStore(
+    command("inspect", `show a key and the last ${LAST} entries of its audit trail`, [
+      "keybearer inspect key_0123456789abcdef0123456789abcdef",
+      "keybearer inspect key_0123456789abcdef0123456789abcdef --json | jq .key.status",
+    ]).argument("<id>", "the id of a key, as list shows it"),
+  ).action((id: string, options: StoreOptions) =>
+    withSession(run, options, async ({ manager, output, json }) => {
+      const key = await manager.get(id);
+      if (key === undefined) throw new KeyNotFoundError();
+      const { items: audit } = await manager.auditTrail({ keyId: id, limit: LAST });
+      if (json) return output.json({ key, audit });
+      await output.write(`${sheet(factsOf(key))}\n`);
+      await writeList(output, [audit] as unknown as AsyncIterable<typeof audit>, AUDIT_COLUMNS, false);
+    }),
+  );
+}

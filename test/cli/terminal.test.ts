@@ -1,0 +1,207 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import Database from "libsql";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createAuditEntry, hashSecret, type KeyRecord } from "../../src/index.js";
+import { sqliteStore } from "../../src/stores/sqlite.js";
+import { format } from "../core/fixtures.js";
+import { CONFIG, done, freshPlace, json, run, start } from "./command.js";
+
+const DAY = 86_400_000;
+const place = freshPlace();
+const secret = format.generate("live");
+const HOSTILE = "\u001b[2J\u009b1m\u202egnp\u200b\r\n\u2028\u{e0041}end";
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+const DANGEROUS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/u;
+
+const ago = (days: number) => new Date(Date.now() - days * DAY);
+
+function record(id: string, more: Partial<KeyRecord> = {}): KeyRecord {
+  const none = {
+    name: null,
+    ipAllowlist: null,
+    rateLimit: null,
+    metadata: null,
+    expiresAt: null,
+    lastUsedAt: null,
+  };
+  const end = { disabledAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, replacedBy: null };
+  return {
+    ...{
+      ...none,
+      ...end,
+      replaces: null,
+      version: 1,
+      ownerId: "acme",
+      environment: "live",
+      start: "ezt_live_",
+    },
+    ...{ id, hash: hashSecret(`secret of ${id}`), scopes: ["vehicles:read"] },
+    ...{ createdAt: ago(1), updatedAt: ago(1) },
+    ...more,
+  };
+}
+
+beforeAll(async () => {
+  await done(place, ["migrate"]);
+  const database = new Database(join(place.folder, "keys.db"));
+  const store = sqliteStore(database);
+  const keys = [
+    record("hostile", {
+      name: HOSTILE,
+      metadata: { note: HOSTILE },
+      hash: hashSecret(secret),
+      ownerId: HOSTILE,
+    }),
+    record("forgotten", { createdAt: ago(100) }),
+    record("used", { createdAt: ago(100), lastUsedAt: ago(2) }),
+    record("ancient", { createdAt: ago(400), lastUsedAt: ago(2) }),
+    record("dead", { createdAt: ago(400), revokedAt: ago(2) }),
+  ];
+  for (const key of keys) {
+    await store.insert(key, createAuditEntry("created", key, ago(1), HOSTILE, { note: HOSTILE }));
+  }
+  database.close();
+});
+
+describe("what is stored", () => {
+  test("moves no cursor, and is whole in JSON", async () => {
+    const printed = await Promise.all([
+      done(place, ["list"]),
+      done(place, ["inspect", "hostile"]),
+      done(place, ["audit"]),
+      done(place, ["verify"], { input: secret }),
+      done(place, ["inspect", "hostile", "--json"]),
+    ]);
+    for (const text of printed) {
+      expect(text).not.toMatch(DANGEROUS);
+      expect(text).toContain("gnp");
+    }
+    const { key, audit } = JSON.parse(printed[4] as string);
+    expect(key).toMatchObject({ name: HOSTILE, ownerId: HOSTILE, metadata: { note: HOSTILE } });
+    expect(audit[0]).toMatchObject({ actor: HOSTILE, details: { note: HOSTILE } });
+  });
+
+  test("is stale when it was not used, or is old", async () => {
+    const stale = async (...args: string[]) => {
+      const keys = (await json(place, ["stale", ...args])) as { id: string; reasons: string[] }[];
+      return Object.fromEntries(keys.map(({ id, reasons }) => [id, reasons]));
+    };
+    expect(await stale()).toEqual({ forgotten: ["unused"] });
+    expect(await stale("--unused", "90d", "--older", "365d")).toEqual({
+      forgotten: ["unused"],
+      ancient: ["old"],
+    });
+  });
+});
+
+describe("a secret", () => {
+  test("is lost when nobody reads it, and that is told", async () => {
+    const child = start(place, ["create", "--owner", "acme", "--scope", "vehicles:read"]);
+    child.stdin.end();
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      stderr += text;
+    });
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1);
+    expect(stderr).toMatch(/Nobody read the secret of key_\w{32}, and it is lost: revoke this key/);
+  });
+
+  test("is refused as an argument, and not repeated", async () => {
+    for (const args of [[secret], [`--secret=${secret}`]]) {
+      const result = await run(place, ["verify", ...args]);
+      expect(result).toMatchObject({ code: 2, stdout: "" });
+      expect(result.stderr).not.toContain(secret);
+    }
+  });
+
+  test("is read from a file, and must be one line", async () => {
+    const file = join(place.folder, "secret.txt");
+    writeFileSync(file, `${secret}\r\n`);
+    expect(await json(place, ["verify", "--file", file])).toMatchObject({ allowed: true });
+    for (const input of ["\n", `${secret}\n${secret}\n`]) {
+      expect(await run(place, ["verify"], { input })).toMatchObject({ code: 2, stdout: "" });
+    }
+    const other = await run(place, ["verify", "--environment", "test", "--json"], { input: secret });
+    expect([other.code, JSON.parse(other.stdout).code]).toEqual([3, "wrong_environment"]);
+  });
+});
+
+describe("a server that cannot be reached", () => {
+  const silent = createServer(() => {});
+  beforeAll(() => new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve)));
+  afterAll(() => void silent.close());
+
+  test.each(["postgres", "mysql", "redis"])(
+    "is given up after a time, and so is one that refuses: %s",
+    async (scheme) => {
+      const { port } = silent.address() as { port: number };
+      for (const [at, what] of [
+        [port, /no answer|time/i],
+        [1, /ECONNREFUSED/],
+      ] as const) {
+        const url = `${scheme}://user:hunter2@127.0.0.1:${at}/0`;
+        const result = await run({ ...place, url }, ["list", "--connect-timeout", "500ms"]);
+        expect(result).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(what) });
+        expect(result.stderr).toContain(`at 127.0.0.1:${at}`);
+        expect(result.stderr).not.toContain("hunter2");
+      }
+    },
+  );
+});
+
+describe("the answer", () => {
+  test("is 3 for what is not there or not allowed", async () => {
+    for (const args of [
+      ["inspect", "none"],
+      ["rotate", "dead", "--overlap", "1h"],
+    ]) {
+      expect(await run(place, args)).toMatchObject({
+        code: 3,
+        stdout: "",
+        stderr: expect.stringMatching(/key/),
+      });
+    }
+  });
+
+  test("is 1 where a file is not there, and none is made", async () => {
+    const other = { ...place, url: "sqlite:other.db" };
+    const result = await run(other, ["list"]);
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining("run npx keybearer migrate") });
+    expect(() => readFileSync(join(place.folder, "other.db"))).toThrow("ENOENT");
+  });
+
+  test.each<[string[], RegExp]>([
+    [["create"], /--owner/],
+    [["create", "--owner", "acme", "--scope", "reports:read"], /--scope is planned/],
+    [["create", "--owner", "acme", "--ip", "10.0.0.5/8"], /--ip/],
+    [["list", "--limit", "0"], /whole number/],
+    [
+      ["list", "--url", "mongodb://user:hunter2@host/x"],
+      /^keybearer: --url is not a URL of a store: postgres/,
+    ],
+  ])("is 2 for arguments that cannot work: %j", async (args, problem) => {
+    const result = await run(place, args);
+    expect(result).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(problem) });
+    expect(result.stderr).not.toContain("hunter2");
+  });
+
+  test("is 0 for help, which has the exit codes", async () => {
+    expect(await done(place, ["--help"])).toContain("Exit codes:");
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    expect(await done(place, ["--version"])).toBe(`${version}\n`);
+  });
+});
+
+test("the configuration of these tests is one that init would write", async () => {
+  const own = freshPlace();
+  expect(await run(own, ["init"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--force") });
+  expect(JSON.parse(readFileSync(join(own.folder, "keybearer.config.json"), "utf8"))).toEqual(CONFIG);
+  await done(own, ["init", "--force", "--prefix", "abc", "--environments", "prod"]);
+  await done(own, ["migrate"]);
+  expect(await done(own, ["create", "--owner", "acme", "--scope", "vehicles:read"])).toMatch(
+    /^abc_prod_\w{38}\n$/,
+  );
+});
