@@ -24,28 +24,43 @@ export const MOST_REVOCATIONS = 100_000;
 const SWEEP_MS = 60_000;
 const SWEEP_WHEN_FULL_MS = 1_000;
 
+/** When a token is over. */
+interface End {
+  /** By the clock of the service, in milliseconds since 1970. */
+  readonly until: number;
+  /** By the monotonic clock, in milliseconds of `performance.now()`. */
+  readonly deadline: number;
+}
+
 /**
  * Remembers revocations in memory, each until its token is over. It holds so many and no more: when it is full
  * it fails, because one that is forgotten would let its token in again.
+ *
+ * A token is over when it is by the clock of the service and as much time has really passed: a clock that is set
+ * forward and back again would else bring a revoked token back.
  */
 export function memoryRevocations(now: () => number, most: number = MOST_REVOCATIONS): Revocations {
-  const revoked = new Map<string, number>();
-  let sweptAt = now();
+  const revoked = new Map<string, End>();
+  let sweptAt = performance.now();
 
-  const sweep = (time: number): void => {
+  const sweep = (): void => {
+    const passed = performance.now();
     const rest = revoked.size >= most ? SWEEP_WHEN_FULL_MS : SWEEP_MS;
-    if (Math.abs(time - sweptAt) < rest) return;
-    sweptAt = time;
-    for (const [jti, until] of revoked) if (time >= until) revoked.delete(jti);
+    if (passed - sweptAt < rest) return;
+    sweptAt = passed;
+    const time = now();
+    for (const [jti, { until, deadline }] of revoked)
+      if (time >= until && passed >= deadline) revoked.delete(jti);
   };
 
   return {
     add(jti, until) {
-      sweep(now());
+      sweep();
       if (revoked.size >= most && !revoked.has(jti)) {
         throw new StoreError("There is no room for another revocation");
       }
-      revoked.set(jti, until.getTime());
+      const end = until.getTime();
+      revoked.set(jti, { until: end, deadline: performance.now() + (end - now()) });
     },
     has: (jti) => revoked.has(jti),
   };

@@ -1,5 +1,5 @@
 import { SignJWT } from "jose";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StoreError } from "../../src/index.js";
 import type { Revocations } from "../../src/jwt/index.js";
 import { MOST_REVOCATIONS, memoryRevocations } from "../../src/jwt/revocations.js";
@@ -300,25 +300,69 @@ describe("revocation (RFC 7009)", () => {
     expect([...shared.values()]).toEqual([new Date(START.getTime() + 900_000)]);
   });
 
-  test("in memory it is bounded: full is an error, and what is over makes room", async () => {
-    expect(MOST_REVOCATIONS).toBe(100_000);
-    let time = 0;
-    const list = memoryRevocations(() => time, 3);
+  describe("in memory", () => {
+    let time = 0; // of the clock of the service, which can be set
     const at = (ms: number) => new Date(ms);
-    list.add("a", at(10_000));
-    list.add("b", at(20_000));
-    list.add("c", at(30_000));
-    expect(() => list.add("d", at(40_000))).toThrow(StoreError);
-    list.add("a", at(10_000));
-    expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([true, true, true, false]);
-    time = 9_999;
-    expect(() => list.add("d", at(40_000))).toThrow(StoreError);
-    time = 11_000;
-    list.add("d", at(40_000));
-    expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([false, true, true, true]);
-    time = 200_000;
-    list.add("e", at(300_000));
-    expect(["b", "c", "d", "e"].map((jti) => list.has(jti))).toEqual([false, false, false, true]);
+
+    beforeEach(() => {
+      time = 0;
+      vi.useFakeTimers({ toFake: ["performance"] });
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    /** Time passes, and the clock of the service with it. */
+    const pass = (ms: number) => {
+      vi.advanceTimersByTime(ms);
+      time += ms;
+    };
+
+    test("it is bounded: full is an error, and what is over makes room", () => {
+      expect(MOST_REVOCATIONS).toBe(100_000);
+      const list = memoryRevocations(() => time, 3);
+      list.add("a", at(10_000));
+      list.add("b", at(20_000));
+      list.add("c", at(30_000));
+      expect(() => list.add("d", at(40_000))).toThrow(StoreError);
+      list.add("a", at(10_000));
+      expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([true, true, true, false]);
+      pass(9_999);
+      expect(() => list.add("d", at(40_000))).toThrow(StoreError);
+      pass(1_001);
+      list.add("d", at(40_000));
+      expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([false, true, true, true]);
+      pass(189_000);
+      list.add("e", at(300_000));
+      expect(["b", "c", "d", "e"].map((jti) => list.has(jti))).toEqual([false, false, false, true]);
+    });
+
+    test("a clock that is set forward, and back again, brings no revoked token back", () => {
+      const list = memoryRevocations(() => time, 2);
+      list.add("a", at(900_000));
+      pass(61_000);
+      time += 86_400_000;
+      list.add("b", at(time + 900_000));
+      time -= 86_400_000;
+      expect(list.has("a")).toBe(true);
+      pass(838_000); // a moment before the end
+      time += 86_400_000;
+      expect(() => list.add("c", at(time + 900_000))).toThrow(StoreError);
+      time -= 86_400_000;
+      expect(list.has("a")).toBe(true);
+    });
+
+    test("nor does one that is behind: both clocks must say that it is over", () => {
+      const list = memoryRevocations(() => time, 1);
+      list.add("a", at(900_000));
+      vi.advanceTimersByTime(1_000_000); // the clock of the service stands still
+      expect(() => list.add("b", at(900_000))).toThrow(StoreError);
+      expect(list.has("a")).toBe(true);
+      time = 900_000;
+      vi.advanceTimersByTime(1_000);
+      list.add("b", at(1_800_000));
+      expect(["a", "b"].map((jti) => list.has(jti))).toEqual([false, true]);
+    });
   });
 
   test("a full list is a 503 for who revokes, and what it holds stays revoked", async () => {
