@@ -1,9 +1,14 @@
 import { defineConfig } from "vitest/config";
+import { readSeed } from "./properties/seed.js";
+
+const FUZZ_SEED = readSeed();
+console.log(`properties: FUZZ_SEED=${FUZZ_SEED}`);
 
 export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
     globalSetup: ["test/servers.ts"],
+    env: { FUZZ_SEED },
     include: ["test/**/*.test.ts"],
     // Most files wait for servers and processes, not for a processor.
     maxWorkers: 4,

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type CredentialOptions, credentialSource, extractCredential } from "../../src/core/credential.js";
 import type { AuthRequest } from "../../src/index.js";
@@ -15,51 +14,7 @@ function read(headers: AuthRequest["headers"], options?: CredentialOptions, rawH
 const MISSING = { fault: "missing_credential" };
 const MALFORMED = { fault: "malformed_credential" };
 
-// RFC 9110, 5.6.2 and 11.4; RFC 6750, 2.1.
-const TCHAR = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const B64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
-
-/** credentials = auth-scheme [ 1*SP token68 ], character by character, for fields without a comma. */
-function oracle(field: string): string | { fault: string } {
-  let value = field;
-  while (" \t".includes(value[0] ?? "x")) value = value.slice(1);
-  while (" \t".includes(value.at(-1) ?? "x")) value = value.slice(0, -1);
-  let end = 0;
-  while (end < value.length && TCHAR.includes(value[end] as string)) end++;
-  const scheme = value.slice(0, end);
-  if (scheme === "" || (end < value.length && value[end] !== " ")) return MALFORMED;
-  if (scheme.toLowerCase() !== "bearer") return MISSING;
-  let start = end;
-  while (value[start] === " ") start++;
-  const token = value.slice(start);
-  let body = token;
-  while (body.endsWith("=")) body = body.slice(0, -1);
-  const good = start > end && body !== "" && [...body].every((character) => B64.includes(character));
-  return good ? token : MALFORMED;
-}
-
 describe("Authorization", () => {
-  const pieces = fc.constantFrom(
-    ...'Bearer,bearer,BEARER,Basic,Bearerx,abc.DEF-_~+/1,ezt_live_1,=,==, ,  ,\t,a,Z,é,\u212a,\0,\n,:,",(,{'.split(
-      ",",
-    ),
-    "\r",
-  );
-
-  test("property: agrees with the grammar, read character by character", () => {
-    const fields = fc.oneof(
-      fc.array(pieces, { maxLength: 6 }).map((parts) => parts.join("")),
-      fc.array(pieces, { maxLength: 4 }).map((parts) => `Bearer ${parts.join("")}`),
-      fc.string().filter((field) => !field.includes(",")),
-    );
-    fc.assert(
-      fc.property(fields, (field) => {
-        expect(read({ authorization: field })).toEqual(oracle(field));
-      }),
-      { numRuns: 20_000 },
-    );
-  });
-
   test.each([
     ["the scheme in any case", "bEaReR abc", "abc"],
     ["several spaces", "Bearer    abc", "abc"],

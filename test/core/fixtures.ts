@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import {
   type AuthRequest,
   type AuthResult,
@@ -28,6 +29,16 @@ export const scopes = defineScopes({
 export type FleetScope = (typeof scopes.names)[number];
 
 export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
+
+const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** The checksum as the documentation has it, with the CRC-32 of zlib. */
+export function checksum(text: string): string {
+  let rest = BigInt(crc32(text));
+  let digits = "";
+  for (let i = 0; i < 6; i++, rest /= 62n) digits = BASE62[Number(rest % 62n)] + digits;
+  return digits;
+}
 
 export const START: Date = new Date("2030-01-01T00:00:00Z");
 

@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { defineScopes, type Scopes } from "../../src/index.js";
+import { defineScopes } from "../../src/index.js";
 import { scopes } from "./fixtures.js";
 
 describe("defineScopes", () => {
@@ -177,55 +176,4 @@ describe("explain", () => {
     expect(own.explain(["a"], "c").via).toEqual({ c: ["a", "c"] });
     expect(own.explain(["a", "c"], "c").via).toEqual({ c: ["c"] });
   });
-});
-
-/** Definitions of up to eight scopes that imply later ones only, so that there is no cycle. */
-const graphs = fc.integer({ min: 1, max: 8 }).chain((size) =>
-  fc.record({
-    edges: fc.array(fc.tuple(fc.nat(size - 1), fc.nat(size - 1)), { maxLength: 16 }),
-    planned: fc.array(fc.nat(size - 1), { maxLength: 2 }),
-    granted: fc.array(fc.nat(size), { maxLength: 3 }),
-    required: fc.array(fc.nat(size - 1), { minLength: 1, maxLength: 3 }),
-    size: fc.constant(size),
-  }),
-);
-
-test("property: agrees with a walk over the graph of implications", () => {
-  fc.assert(
-    fc.property(graphs, ({ size, edges, planned, granted, required }) => {
-      const name = (index: number) => `s${index}`;
-      const next = new Map<number, number[]>();
-      for (const [from, to] of edges) if (from < to) next.set(from, [...(next.get(from) ?? []), to]);
-      const own: Scopes = defineScopes(
-        Object.fromEntries(
-          Array.from({ length: size }, (_, index) => [
-            name(index),
-            {
-              implies: (next.get(index) ?? []).map(name),
-              status: planned.includes(index) ? ("planned" as const) : ("active" as const),
-            },
-          ]),
-        ),
-      );
-      const reaches = (from: number, to: number): boolean =>
-        !planned.includes(from) && (from === to || (next.get(from) ?? []).some((step) => reaches(step, to)));
-      const held = (to: number) => granted.some((from) => reaches(from, to));
-      const grants = granted.map(name);
-      const names = required.map(name);
-      for (let to = 0; to < size; to++) expect(own.holds(grants, name(to))).toBe(held(to));
-
-      const all = own.explain(grants, names);
-      expect(all.granted).toBe(required.every(held));
-      expect(all.missing).toEqual(required.filter((to) => !held(to)).map(name));
-      expect(own.explain(grants, { anyOf: names }).granted).toBe(required.some(held));
-      for (const [scope, path] of Object.entries(all.via)) {
-        expect(grants).toContain(path?.[0]);
-        expect(path?.at(-1)).toBe(scope);
-        path?.slice(1).forEach((step, index) => {
-          expect(own.get(path[index] as string)?.implies).toContain(step);
-        });
-      }
-    }),
-    { numRuns: 500 },
-  );
 });

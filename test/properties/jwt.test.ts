@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseObject } from "../../src/jwt/json.js";
 import { bearer } from "../core/fixtures.js";
-import { CLAIMS, ec, encode, jwk, jwtService, NOW, signature, token } from "./fixtures.js";
+import { CLAIMS, ec, encode, jwk, jwtService, NOW, signature, token } from "../jwt/fixtures.js";
+import { runs } from "./runs.js";
 
 const { verifier } = jwtService({ cacheMax: 100 });
 const bySet = jwtService({ jwks: { keys: [jwk(ec.publicKey)] } as never, cacheMax: 100 }).verifier;
@@ -41,7 +42,7 @@ describe("whatever is sent", () => {
           expect(result.ok ? 200 : result.error.status).toBe(401);
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -53,7 +54,7 @@ describe("whatever is sent", () => {
         fc.uint8Array({ minLength: 0, maxLength: 80 }),
         async (head, body, bytes) => isRefused(`${encode(head)}.${encode(body)}.${encode(bytes)}`),
       ),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -78,7 +79,7 @@ describe("whatever is sent", () => {
         if (!isRight || !(exp > NOW)) expect(result.ok).toBe(false);
         if (!result.ok) expect(result.error.status).toBe(401);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -99,7 +100,7 @@ describe("whatever is sent", () => {
           return isRefused(changed);
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
     expect((await verifier.verify(bearer(good))).ok).toBe(true);
   });
@@ -126,7 +127,7 @@ describe("parseObject", () => {
         const hasProto = /"__proto__"\s*:/.test(text);
         expect(parse(text)).toEqual(hasProto ? undefined : JSON.parse(text));
       }),
-      { numRuns: 1_000 },
+      runs(1_000),
     );
   });
 
@@ -147,6 +148,7 @@ describe("parseObject", () => {
           expect(parse(`{"a":[${text}]}`)).toBeUndefined();
         },
       ),
+      runs(100),
     );
   });
 

@@ -15,6 +15,7 @@ import {
   keyStatus,
 } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
+import { runs } from "./runs.js";
 
 // The store against a model of it: plain Maps of plain records. Whatever is done to both, both answer the same.
 
@@ -343,7 +344,7 @@ test("whatever is done to a store, it answers as a plain one would", () => {
         );
       },
     ),
-    { numRuns: 400 },
+    runs(400),
   );
 });
 
@@ -365,5 +366,6 @@ test("a page goes on behind any place, also one where no key is", () => {
         .sort((a, b) => newestFirst({ at: a.createdAt, id: a.id }, { at: b.createdAt, id: b.id }));
       same(items, expected);
     }),
+    runs(100),
   );
 });

@@ -1,0 +1,112 @@
+import { isIP } from "node:net";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { cidrProblem, compileCidrs, type IpAddress, parseIp } from "../../src/core/cidr.js";
+import { addressOf, isMapped, networkHolds, spell4, spell6 } from "./ip-oracle.js";
+import { runs } from "./runs.js";
+
+const four = fc.bigInt({ min: 0n, max: 2n ** 32n - 1n });
+const six = fc.oneof(
+  fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }),
+  fc.bigInt({ min: 0n, max: 2n ** 34n }),
+  four.map((address) => 0xffff_0000_0000n | address),
+);
+
+/** The library's address as one number. */
+function numberOf(address: IpAddress): bigint {
+  return typeof address === "number"
+    ? 0xffff_0000_0000n | BigInt(address)
+    : address.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n);
+}
+
+function ip(text: string): IpAddress {
+  const address = parseIp(text);
+  if (address === undefined) throw new Error(`${text} is not read`);
+  return address;
+}
+
+describe("an address", () => {
+  test("agrees with a second reading, and with node:net, on arbitrary texts", () => {
+    const piece = fc.constantFrom(
+      ..."0,1,00,01,10,255,256,99,1000,a,F,ffff,g,.,..,:,::,::ffff:,10.0.0.1,/,%,[,], ,-,x".split(","),
+    );
+    const texts = fc.oneof(
+      fc.array(piece, { maxLength: 12 }).map((parts) => parts.join("")),
+      fc
+        .array(fc.constantFrom("0", "1", "ffff", "", "01", "10.0.0.1"), { maxLength: 9 })
+        .map((parts) => parts.join(":")),
+      fc.ipV4(),
+      fc.ipV6(),
+      fc
+        .tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat(40), piece)
+        .map(([text, at, part]) => text.slice(0, at) + part + text.slice(at)),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const expected = addressOf(text);
+        const address = parseIp(text);
+        expect(address === undefined ? undefined : numberOf(address)).toBe(expected);
+        // node:net reads the same texts, zones apart.
+        if (!text.includes("%")) expect(address !== undefined).toBe(isIP(text) !== 0);
+      }),
+      runs(20_000),
+    );
+  });
+});
+
+describe("networks", () => {
+  const networks = fc.oneof(
+    fc.record({ address: four, bits: fc.nat(32) }).map(({ address, bits }) => {
+      const network = (address >> BigInt(32 - bits)) << BigInt(32 - bits);
+      return { text: `${spell4(network)}/${bits}`, network: 0xffff_0000_0000n | network, bits: bits + 96 };
+    }),
+    fc
+      .record({ address: six, bits: fc.nat(128) })
+      .map(({ address, bits }) => {
+        const network = (address >> BigInt(128 - bits)) << BigInt(128 - bits);
+        return { text: `${spell6(network)}/${bits}`, network, bits };
+      })
+      .filter(({ network, bits }) => !isMapped(network) || bits >= 96),
+  );
+
+  test("agrees with BigInt arithmetic, at the edges of networks too", () => {
+    const cases = fc.record({
+      list: fc.array(networks, { maxLength: 8 }),
+      somewhere: fc.array(
+        fc.oneof(
+          six,
+          four.map((address) => 0xffff_0000_0000n | address),
+        ),
+        { maxLength: 4 },
+      ),
+    });
+    fc.assert(
+      fc.property(cases, ({ list, somewhere }) => {
+        const compiled = compileCidrs(list.map(({ text }) => text));
+        const edges = list.flatMap(({ network, bits }) => {
+          const size = 1n << BigInt(128 - bits);
+          return [network - 1n, network, network + size - 1n, network + size];
+        });
+        for (const address of [...somewhere, ...edges]) {
+          if (address < 0n || address >= 2n ** 128n) continue;
+          const expected = list.some(({ network, bits }) => networkHolds(network, bits, address));
+          expect(compiled.includes(ip(spell6(address)))).toBe(expected);
+          if (isMapped(address)) expect(compiled.includes(ip(spell4(address & 0xffff_ffffn)))).toBe(expected);
+        }
+      }),
+      runs(2_000),
+    );
+  });
+
+  test("every other prefix length of a written address is refused with the right suggestion", () => {
+    fc.assert(
+      fc.property(four, fc.nat(32), (address, bits) => {
+        const network = (address >> BigInt(32 - bits)) << BigInt(32 - bits);
+        const problem = cidrProblem(`${spell4(address)}/${bits}`);
+        if (network === address) expect(problem).toBeUndefined();
+        else expect(problem).toContain(`${spell4(network)}/${bits}?`);
+      }),
+      runs(200),
+    );
+  });
+});
