@@ -1,0 +1,66 @@
+import fc from "fast-check";
+import { test } from "vitest";
+import { createKeyManager, createVerifier, type ManagedKeyStore } from "../../src/index.js";
+import { cachedStore } from "../../src/stores/cached.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import { sqliteStore } from "../../src/stores/sqlite.js";
+import { format, START, scopes, stoppedClock } from "../core/fixtures.js";
+import { driverNamed } from "../stores/sqlite-drivers.js";
+import { commands, compare, type Real } from "./manager-commands.js";
+import type { Model } from "./manager-model.js";
+import { runs } from "./runs.js";
+
+interface Opened {
+  readonly store: ManagedKeyStore;
+  close?(): unknown;
+}
+
+async function sqlite(): Promise<Opened> {
+  const connection = driverNamed("libsql").open(":memory:");
+  const store = sqliteStore(connection);
+  await store.migrate();
+  return { store, close: () => connection.close() };
+}
+
+/** With everything kept for as long as can be: what is forgotten too late shows. */
+function cached(inner: ManagedKeyStore): Opened & { close(): Promise<void> } {
+  const store = cachedStore(inner, { ttl: "1m", negativeTtl: "1m", timeoutMs: 60_000 });
+  return { store, close: () => store.close() };
+}
+
+const STORES: Readonly<Record<string, () => Promise<Opened>>> = {
+  memoryStore: async () => ({ store: memoryStore() }),
+  "sqliteStore over libsql": sqlite,
+  "cachedStore over memoryStore": async () => cached(memoryStore()),
+  "cachedStore over sqliteStore": async () => {
+    const { store, close } = await sqlite();
+    const cache = cached(store);
+    return { ...cache, close: () => cache.close().then(close) };
+  },
+};
+
+test.each(Object.entries(STORES))(
+  "whatever is done to keys, all is as a plain model has it: %s",
+  async (_, open) => {
+    await fc.assert(
+      fc.asyncProperty(commands, async (sequence) => {
+        const { store, close } = await open();
+        const clock = stoppedClock();
+        const real: Real = {
+          store,
+          clock,
+          manager: createKeyManager({ store, scopes, format, clock: clock.now }),
+          verifier: createVerifier({ store, scopes, format, clock: clock.now, storeTimeoutMs: 60_000 }),
+        };
+        const model: Model = { now: START.getTime(), keys: [], purged: [] };
+        try {
+          await fc.asyncModelRun(() => ({ model, real }), sequence);
+          await compare(model, real);
+        } finally {
+          await close?.();
+        }
+      }),
+      runs(60),
+    );
+  },
+);
