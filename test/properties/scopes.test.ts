@@ -117,7 +117,7 @@ describe("defineScopes", () => {
           });
         }
       }),
-      runs(2_000),
+      runs(800),
     );
     // Graphs of all kinds came up.
     expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
