@@ -8,6 +8,15 @@ import { LOOKUP_RULES } from "./lookup-rules.js";
 import { MAINTENANCE_RULES } from "./maintenance-rules.js";
 import { TOUCH_RULES } from "./touch-rules.js";
 
+export type { Fault, FaultControl, FaultKind, FaultPlace, FaultyCall } from "./faults.js";
+export {
+  type FaultyStore,
+  type FaultyStoreOptions,
+  faultyStore,
+  type StoreFault,
+  type StoreMethod,
+} from "./faulty-store.js";
+
 /** A store for one case, and what to do with it afterwards. */
 export interface StoreUnderTest {
   readonly store: ManagedKeyStore;
