@@ -19,6 +19,8 @@ export interface Decision {
 
 /** Reads and writes keys, so that nobody's change is lost and each one is told. */
 export interface Ledger {
+  /** The record of this id, and no other; `undefined` when there is none. */
+  read(id: string): Promise<KeyRecord | undefined>;
   /** @throws KeyNotFoundError when there is none. */
   find(id: string): Promise<KeyRecord>;
   /** Makes the audit entry of a change. @throws KeyInputError for an actor that is none. */
@@ -50,13 +52,19 @@ export interface Ledger {
 }
 
 export function createLedger({ store, observers, now }: PreparedManager<string>): Ledger {
-  const find = async (id: string): Promise<KeyRecord> => {
+  const read = async (id: string): Promise<KeyRecord | undefined> => {
     const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
-    if (!isPresent(record)) throw new KeyNotFoundError();
+    if (!isPresent(record)) return undefined;
     if (!isChangeable(record)) {
       throw new StoreError("The key store answered something that is not a key record");
     }
     if (record.id !== id) throw new StoreError("The key store answered the record of another id");
+    return record;
+  };
+
+  const find = async (id: string): Promise<KeyRecord> => {
+    const record = await read(id);
+    if (record === undefined) throw new KeyNotFoundError();
     return record;
   };
 
@@ -74,6 +82,7 @@ export function createLedger({ store, observers, now }: PreparedManager<string>)
   };
 
   return {
+    read,
     find,
     announce,
     retry,
@@ -100,14 +109,26 @@ export function isChangeable(record: unknown): record is KeyRecord {
   return isReadableRecord(record) && Number.isSafeInteger(record.version) && record.createdAt instanceof Date;
 }
 
-/** Asks the store for a page, and makes sure that it is one, and that the next one is another. */
-export async function askedPage<T>(question: () => Awaitable<Page<T>>, cursor?: string): Promise<Page<T>> {
+/**
+ * Asks the store for a page, and makes sure that it is one, that the next one is another, and that all of its items
+ * are of the owner, or key, that was asked for: what a store has mixed up must not be shown to others.
+ */
+export async function askedPage<T>(
+  question: () => Awaitable<Page<T>>,
+  cursor: string | undefined,
+  wanted: Readonly<Record<string, unknown>> = {},
+): Promise<Page<T>> {
   const page: unknown = await asked(question);
   const { items, nextCursor } = (page ?? {}) as { items?: unknown; nextCursor?: unknown };
   const next = nextCursor ?? undefined;
   if (!Array.isArray(items) || (next !== undefined && (typeof next !== "string" || next === cursor))) {
     throw new StoreError("The key store answered something that is not a page, or the same page again");
   }
+  const isWanted = (item: unknown) =>
+    typeof item === "object" &&
+    item !== null &&
+    Object.entries(wanted).every(([name, value]) => (item as Record<string, unknown>)[name] === value);
+  if (!items.every(isWanted)) throw new StoreError("The key store answered items that were not asked for");
   return next === undefined ? { items } : { items, nextCursor: next };
 }
 

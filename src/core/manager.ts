@@ -1,4 +1,4 @@
-import { KeyInputError, KeyStateError } from "./errors.js";
+import { KeyInputError, KeyStateError, StoreError } from "./errors.js";
 import { importKey } from "./import-key.js";
 import type { KeyFormat } from "./key-format.js";
 import {
@@ -16,7 +16,7 @@ import {
   readScopes,
   readText,
 } from "./key-input.js";
-import { asked, askedPage, createLedger, written } from "./ledger.js";
+import { asked, askedPage, createLedger, isChangeable, written } from "./ledger.js";
 import type { ActorOption, CheckOption, KeyManager, KeyManagerOptions } from "./manager-api.js";
 import { prepareManager } from "./manager-options.js";
 import { describe } from "./options.js";
@@ -82,8 +82,8 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     },
 
     async get(id) {
-      const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
-      return record ? toApiKey(record, now().getTime()) : undefined;
+      const record = await ledger.read(id);
+      return record && toApiKey(record, now().getTime());
     },
 
     async list(query = {}) {
@@ -94,7 +94,11 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         throw new KeyInputError("status", `must be one of ${STATUSES.join(", ")}`);
       }
       const at = now();
-      const page = await askedPage(() => store.list({ ...query, limit, now: at }), query.cursor);
+      const wanted = chosen(query, "ownerId", "environment");
+      const page = await askedPage(() => store.list({ ...query, limit, now: at }), query.cursor, wanted);
+      if (!page.items.every(isChangeable)) {
+        throw new StoreError("The key store answered something that is not a key record");
+      }
       const items = page.items.map((record) => toApiKey(record, at.getTime()));
       return page.nextCursor === undefined ? { items } : { items, nextCursor: page.nextCursor };
     },
@@ -102,7 +106,8 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     async auditTrail(query = {}) {
       checkFilter("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
       const limit = readLimit(query.limit);
-      return askedPage(() => store.auditTrail({ ...query, limit }), query.cursor);
+      const wanted = chosen(query, "keyId", "ownerId");
+      return askedPage(() => store.auditTrail({ ...query, limit }), query.cursor, wanted);
     },
 
     async update(id, input, options = {}) {
@@ -218,6 +223,16 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
     purge: async (options) => purgeKeys(prepared, ledger, options),
   };
   return Object.freeze(manager);
+}
+
+/** The members of a query that every item of its answer has too. */
+function chosen<T extends object>(
+  query: T,
+  ...names: readonly (keyof T & string)[]
+): Record<string, unknown> {
+  return Object.fromEntries(
+    names.filter((name) => query[name] !== undefined).map((name) => [name, query[name]]),
+  );
 }
 
 /** The actor of a method that takes it alone or in its options. */

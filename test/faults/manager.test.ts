@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { createKeyManager, createVerifier, type KeyManager, type ManagedKeyStore } from "../../src/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import { faultyStore, type StoreFault, type StoreMethod } from "../../src/testing/index.js";
+import { bearer, type FleetScope, format, START, scopes, stoppedClock } from "../core/fixtures.js";
+import { FAULTS, failure, withoutTrace } from "./harness.js";
+
+withoutTrace();
+
+const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
+
+interface Operation {
+  readonly run: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>;
+  /** What it asks the store for. */
+  readonly calls: readonly StoreMethod[];
+}
+
+const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environments">, Operation>> = {
+  create: { run: (manager) => manager.create(INPUT), calls: ["insert"] },
+  get: { run: (manager, id) => manager.get(id), calls: ["findById"] },
+  list: { run: (manager) => manager.list({ ownerId: "acme" }), calls: ["list"] },
+  auditTrail: {
+    run: (manager, id) => manager.auditTrail({ keyId: id, ownerId: "acme" }),
+    calls: ["auditTrail"],
+  },
+  update: { run: (manager, id) => manager.update(id, { name: "b" }), calls: ["findById", "update"] },
+  disable: { run: (manager, id) => manager.disable(id), calls: ["findById", "update"] },
+  enable: {
+    // A key that is not disabled is read only.
+    run: (manager, id) => manager.enable(id),
+    calls: ["findById"],
+  },
+  revoke: { run: (manager, id) => manager.revoke(id), calls: ["findById", "update"] },
+  rotate: { run: (manager, id) => manager.rotate(id, { overlap: "1h" }), calls: ["findById", "replace"] },
+  import: {
+    run: (manager) => manager.import({ ...INPUT, secret: format.generate("live") }),
+    calls: ["insert"],
+  },
+  purge: { run: (manager) => manager.purge({ deadFor: "1d" }), calls: ["list", "remove"] },
+};
+
+const cases = Object.entries(OPERATIONS).flatMap(([name, { run, calls }]) =>
+  calls.flatMap((method) =>
+    Object.entries(FAULTS).map(([label, fault]) => ({ name, run, method, label, fault })),
+  ),
+);
+
+async function setUp(plan: readonly StoreFault[]) {
+  const inner: ManagedKeyStore = memoryStore();
+  const clock = stoppedClock();
+  const plain = createKeyManager({ store: inner, scopes, format, clock: clock.now });
+  const old = await plain.create(INPUT);
+  await plain.revoke(old.key.id);
+  clock.set(START.getTime() + 30 * 86_400_000);
+  const { secret, key } = await plain.create(INPUT);
+  const store = faultyStore(inner, plan);
+  const manager = createKeyManager({ store, scopes, format, clock: clock.now });
+  const verifier = createVerifier({ store: inner, scopes, format, clock: clock.now });
+  const works = async (sent: string) => (await verifier.verify(bearer(sent))).ok;
+  return { inner, plain, store, manager, secret, id: key.id, works };
+}
+
+/** That every rotation is whole: a key that says what replaced it has a successor that says so too. */
+async function expectWhole(plain: KeyManager<FleetScope>): Promise<void> {
+  const { items } = await plain.list();
+  for (const { id, replaces, replacedBy, rotatedAt } of items) {
+    expect(replacedBy === null).toBe(rotatedAt === null);
+    if (replacedBy !== null) expect(items.find((one) => one.id === replacedBy)?.replaces).toBe(id);
+    if (replaces !== null) expect(items.find((one) => one.id === replaces)?.replacedBy).toBe(id);
+  }
+}
+
+describe("a manager", () => {
+  test.each(cases)("$name: $method $label", async ({ name, run, method, label, fault }) => {
+    const { plain, store, manager, id, secret, works } = await setUp([{ method, ...fault }]);
+    const error = await failure(500, () => run(manager, id));
+    expect(store.injected()).toBeGreaterThan(0);
+    // An insertion has nothing to answer: what comes back in place of nothing changes nothing.
+    const isHarmless = method === "insert" && (label.startsWith("answers") || label === "is late");
+    const isSound = (label === "answers another's" || label === "answers the half") && isWrite(method);
+    // Keys that are not there cannot be forgotten.
+    const isVain = name === "purge" && label === "answers another's";
+    if (!isHarmless && !isSound && !isVain && !isWaiting(label)) {
+      expect(error).toMatchObject({ code: "KEYBEARER_STORE_ERROR" });
+    }
+    await expectWhole(plain);
+
+    store.heal();
+    expect(await failure(500, () => manager.get(id))).toBeUndefined();
+    const issued = await manager.create(INPUT);
+    expect(await works(issued.secret)).toBe(true);
+    await manager.revoke(id);
+    expect(await works(secret)).toBe(false);
+    await manager.purge({ deadFor: "0s" });
+    expect(await manager.get(id)).toBeUndefined();
+  });
+
+  test("a rotation whose acknowledgement is lost has happened, and is not made twice", async () => {
+    const { plain, store, manager, id } = await setUp([{ method: "replace", call: 1, fault: "lose" }]);
+    expect(await failure(500, () => manager.rotate(id))).toMatchObject({ code: "KEYBEARER_STORE_ERROR" });
+    expect(await failure(500, () => manager.rotate(id))).toMatchObject({ code: "KEYBEARER_KEY_STATE" });
+    expect(store.injected()).toBe(1);
+    await expectWhole(plain);
+    expect((await plain.list()).items).toHaveLength(3);
+  });
+});
+
+const isWrite = (method: StoreMethod) => ["insert", "update", "replace", "remove"].includes(method);
+const isWaiting = (label: string) => label === "hangs" || label === "is late";
