@@ -1,0 +1,113 @@
+import { describe, expect, test } from "vitest";
+import { fetchAuth } from "../../src/adapters/fetch.js";
+import { createKeyManager, createVerifier, type KeyHash, type ManagedKeyStore } from "../../src/index.js";
+import { cachedStore } from "../../src/stores/cached.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import { type FaultyStore, faultyStore, type StoreFault } from "../../src/testing/index.js";
+import { format, scopes } from "../core/fixtures.js";
+import { atEnd, eachCall, GRACE_MS, TIMEOUT_MS, within, withoutTrace } from "./harness.js";
+
+const keys = { v1: "the first pepper of this test", v2: "the second pepper of this test" };
+
+withoutTrace();
+
+/** Look-ups that travel one by one, or together. */
+const SHAPES = {
+  one: () => memoryStore() as ManagedKeyStore,
+  many: (): ManagedKeyStore => {
+    const store = memoryStore() as ManagedKeyStore;
+    return {
+      ...store,
+      findManyByHash: async (hashes: readonly KeyHash[]) =>
+        Promise.all(hashes.map(async (hash) => store.findByHash(hash))),
+    };
+  },
+};
+type Wrap = (store: FaultyStore<ManagedKeyStore>) => ManagedKeyStore;
+const WRAPS: Readonly<Record<string, Wrap>> = {
+  "a store": (store) => store,
+  "a cached store": (store) => {
+    const cache = cachedStore(store, { timeoutMs: TIMEOUT_MS });
+    atEnd(() => cache.close());
+    return cache;
+  },
+};
+
+/** A route for `vehicles:read` from one network, and requests of which but one may pass. */
+async function setUp(inner: ManagedKeyStore, wrap: Wrap, plan: readonly StoreFault[]) {
+  const manager = createKeyManager({ store: inner, scopes, format, pepper: { current: "v1", keys } });
+  const create = (more: object) =>
+    manager.create({ ownerId: "acme", environment: "live", scopes: ["vehicles:read"], ...more });
+  const right = await create({ ipAllowlist: ["192.0.2.0/24"] });
+  const revoked = await create({});
+  await manager.revoke(revoked.key.id);
+  const disabled = await create({});
+  await manager.disable(disabled.key.id);
+  const narrow = await create({ scopes: ["drivers:read"] });
+  const elsewhere = await create({ ipAllowlist: ["198.51.100.0/24"] });
+  const wrong = {
+    unknown: format.generate("live"),
+    revoked: revoked.secret,
+    disabled: disabled.secret,
+    narrow: narrow.secret,
+    elsewhere: elsewhere.secret,
+  };
+  const store = faultyStore(inner, plan);
+  const pepper = { current: "v2", keys };
+  const verifier = createVerifier({ store: wrap(store), scopes, format, pepper, storeTimeoutMs: TIMEOUT_MS });
+  const handle = fetchAuth(verifier, { onError: () => {} })("vehicles:read", () => new Response("in"));
+  const ask = async (secret: string) => {
+    const request = new Request("http://localhost/", { headers: { authorization: `Bearer ${secret}` } });
+    return (await within(TIMEOUT_MS + GRACE_MS, () => handle(request, { remoteAddress: "192.0.2.7" })))
+      .status;
+  };
+  return { store, right, wrong, ask };
+}
+
+const base = {
+  findById: false,
+  list: false,
+  insert: false,
+  update: false,
+  replace: false,
+  rehash: true,
+  remove: false,
+  touch: false,
+  auditTrail: false,
+  appendAudit: false,
+};
+const CALLED = {
+  one: { ...base, findByHash: true, findManyByHash: false },
+  many: { ...base, findByHash: false, findManyByHash: true },
+};
+
+describe.each(Object.entries(WRAPS))("a verifier over %s", (_, wrap) => {
+  describe.each(["one", "many"] as const)("whose look-ups travel as %s", (shape) => {
+    const cases = eachCall(CALLED[shape]).filter(({ method }) => method in SHAPES[shape]());
+    test.each(cases)("$method $label", async ({ method, fault, isCalled }) => {
+      const { store, right, wrong, ask } = await setUp(SHAPES[shape](), wrap, [{ method, ...fault }]);
+      const isNeeded = isCalled && method !== "rehash";
+      for (const secret of Object.values(wrong)) expect(await ask(secret)).not.toBe(200);
+      expect(await ask(right.secret)).toBe(isNeeded ? 503 : 200);
+      const together = await Promise.all([right.secret, right.secret].map(ask));
+      expect(together).toEqual(isNeeded ? [503, 503] : [200, 200]);
+      expect(store.injected() > 0).toBe(isCalled);
+
+      store.heal();
+      expect(await ask(right.secret)).toBe(200);
+      expect(await Promise.all(Object.values(wrong).map(ask))).toEqual([401, 401, 401, 403, 403]);
+    });
+
+    test("answers the record of somebody who may", async () => {
+      const inner = SHAPES[shape]();
+      const { key } = await (await setUp(inner, wrap, [])).right;
+      const good = await inner.findById(key.id);
+      const answer = shape === "one" ? good : (right: readonly unknown[]) => right.map(() => good);
+      const method = shape === "one" ? "findByHash" : "findManyByHash";
+      const { store, wrong, ask } = await setUp(inner, wrap, [{ method, fault: "answer", answer }]);
+      for (const secret of Object.values(wrong)) expect(await ask(secret)).toBe(503);
+      store.heal();
+      expect(await ask(wrong.revoked)).toBe(401);
+    });
+  });
+});
