@@ -96,7 +96,11 @@ const record: fc.Arbitrary<KeyRecord> = fc.record({
   ...changeable,
   id: fc.constantFrom(...IDS),
   hash: fc.constantFrom(...HASHES),
-  version: fc.oneof(fc.constant(1), fc.nat(300), fc.constantFrom(-1, 2 ** 32, Number.MAX_SAFE_INTEGER - MOST_OPERATIONS)),
+  version: fc.oneof(
+    fc.constant(1),
+    fc.nat(300),
+    fc.constantFrom(-1, 2 ** 32, Number.MAX_SAFE_INTEGER - MOST_OPERATIONS),
+  ),
   ownerId: fc.constantFrom(...OWNERS),
   environment: fc.constantFrom(...ENVIRONMENTS),
   start: fc.oneof(text, fc.constantFrom("ezt_live_ab12", "ezt_live_é\0ÿ1", "\0\0\0\0", "x\0\0\0\0", "ab1ǁ")),
