@@ -156,6 +156,7 @@ export function verifierOver(faulty: KeyStore, storeTimeoutMs = 5_000): Verifier
     scopes,
     format,
     environment: "live",
+    realm: "fleet",
     storeTimeoutMs,
     clock: () => NOW,
   });

@@ -6,12 +6,17 @@ import express, { type RequestHandler } from "express";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { Hono } from "hono";
 import Koa, { type Middleware } from "koa";
-import { expressAuth } from "../../src/adapters/express.js";
-import { fastifyAuth } from "../../src/adapters/fastify.js";
+import { expressAuth, expressHandler } from "../../src/adapters/express.js";
+import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
 import { type AuthenticatedHandler, fetchAuth, type GuardedHandler } from "../../src/adapters/fetch.js";
-import { honoAuth } from "../../src/adapters/hono.js";
-import { koaAuth } from "../../src/adapters/koa.js";
-import { type GuardedListener, nodeAuth, toNodeListener } from "../../src/adapters/node.js";
+import { honoAuth, honoHandler } from "../../src/adapters/hono.js";
+import { koaAuth, koaHandler } from "../../src/adapters/koa.js";
+import {
+  type FetchHandler,
+  type GuardedListener,
+  nodeAuth,
+  toNodeListener,
+} from "../../src/adapters/node.js";
 import type { GuardOptions, Principal, Verifier } from "../../src/index.js";
 import type { FleetScope } from "./fixtures.js";
 import { fromFetchResponse, type RawRequest, type RawResponse, send, toFetchRequest } from "./raw.js";
@@ -22,6 +27,8 @@ export interface AppOptions {
   readonly guard?: GuardOptions;
   /** Headers that middleware in front of the guards sets on every response. */
   readonly earlier?: Readonly<Record<string, string>>;
+  /** A fetch handler that serves what is below `/manage`. */
+  readonly mount?: FetchHandler | undefined;
 }
 
 /** A started service. */
@@ -71,10 +78,11 @@ function routeOf<T>(
 
 // Every framework is told to believe proxies and to match paths as loosely as it can: neither may matter.
 
-async function startExpress({ verifier, guard, earlier = {} }: AppOptions): Promise<App> {
+async function startExpress({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
   const app = express();
   const auth = expressAuth(verifier, guard);
   app.set("trust proxy", true);
+  app.set("env", "production"); // else Express answers with stacks
   app.use((_req, res, next) => {
     res.set(earlier);
     next();
@@ -86,10 +94,11 @@ async function startExpress({ verifier, guard, earlier = {} }: AppOptions): Prom
     };
     app[method.toLowerCase() as "get"](path, auth(...args), handler);
   }
+  if (mount) app.use("/manage", expressHandler(mount));
   return listen(createServer(app));
 }
 
-async function startKoa({ verifier, guard, earlier = {} }: AppOptions): Promise<App> {
+async function startKoa({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
   const app = new Koa();
   const router = new Router();
   const auth = koaAuth(verifier, guard);
@@ -107,12 +116,13 @@ async function startKoa({ verifier, guard, earlier = {} }: AppOptions): Promise<
     };
     router.register(path, [method], [auth(...args), handler] as Parameters<typeof router.register>[2]);
   }
+  if (mount) router.all("/manage{/*rest}", koaHandler(mount));
   app.use(router.routes());
   app.use(router.allowedMethods());
   return listen(createServer(app.callback()));
 }
 
-function honoApp({ verifier, guard, earlier = {} }: AppOptions, remoteAddress?: string) {
+function honoApp({ verifier, guard, earlier = {}, mount }: AppOptions, remoteAddress?: string) {
   const app = new Hono<{ Variables: { auth: Auth } }>({ strict: false });
   const auth = honoAuth(verifier, { ...guard, ...(remoteAddress && { remoteAddress: () => remoteAddress }) });
   app.use(async (c, next) => {
@@ -125,6 +135,7 @@ function honoApp({ verifier, guard, earlier = {} }: AppOptions, remoteAddress?: 
       return c.body(await handle({ auth: c.var.auth, replace }), 200, JSON_TYPE);
     });
   }
+  if (mount) app.all("/manage/*", honoHandler(mount));
   return app;
 }
 
@@ -144,7 +155,7 @@ async function startHonoFetch(options: AppOptions): Promise<App> {
   };
 }
 
-async function startFastify({ verifier, guard, earlier = {} }: AppOptions): Promise<App> {
+async function startFastify({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
   const app = Fastify({
     trustProxy: true,
     genReqId: (req) => String(req.headers["x-request-id"]),
@@ -161,12 +172,13 @@ async function startFastify({ verifier, guard, earlier = {} }: AppOptions): Prom
     };
     app.route({ method, url: path, onRequest: auth(...args), handler });
   }
+  if (mount) await app.register(fastifyHandler(mount), { prefix: "/manage" });
   await app.ready();
   const { request, port, close } = await listen(app.server);
   return { request, port, close: async () => void (await Promise.all([close(), app.close()])) };
 }
 
-async function startFetch({ verifier, guard, earlier = {} }: AppOptions): Promise<App> {
+async function startFetch({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
   const auth = fetchAuth(verifier, guard);
   const guarded = routes.map(({ handle, ...route }) => {
     const handler: AuthenticatedHandler<Auth> = async (_request, context) => {
@@ -177,13 +189,14 @@ async function startFetch({ verifier, guard, earlier = {} }: AppOptions): Promis
     return [{ handle, ...route }, make(...route.guard, handler)] as const;
   });
   const listener = toNodeListener((request, connection) => {
-    const handler = routeOf(guarded, request.method, new URL(request.url).pathname);
+    const { pathname } = new URL(request.url);
+    const handler = pathname.startsWith("/manage/") ? mount : routeOf(guarded, request.method, pathname);
     return handler?.(request, connection) ?? new Response("Not Found", { status: 404 });
   });
   return listen(createServer(behind(earlier, listener)));
 }
 
-async function startNode({ verifier, guard, earlier = {} }: AppOptions): Promise<App> {
+async function startNode({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
   const auth = nodeAuth(verifier, guard);
   const guarded = routes.map(({ handle, ...route }) => {
     const listener = async (req: { auth: Auth }, res: Parameters<RequestListener>[1]) => {
@@ -193,7 +206,9 @@ async function startNode({ verifier, guard, earlier = {} }: AppOptions): Promise
     const make = auth as (...args: readonly unknown[]) => GuardedListener;
     return [{ handle, ...route }, make(...route.guard, listener)] as const;
   });
+  const mounted = mount && toNodeListener(mount);
   const listener: RequestListener = (req, res) => {
+    if (mounted && req.url?.startsWith("/manage/")) return void mounted(req, res);
     const handler = routeOf(guarded, req.method, (req.url ?? "").replace(/\?.*$/, ""));
     if (handler === undefined) return void res.writeHead(404).end("Not Found");
     // A listener of node:http answers for its own errors.

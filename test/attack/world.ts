@@ -1,0 +1,122 @@
+import { hashSecret, type KeyStore, type ManagedKeyStore, type Verifier } from "../../src/index.js";
+import { anyVerifier, createJwtVerifier } from "../../src/jwt/index.js";
+import { memoryStore } from "../../src/stores/memory.js";
+import {
+  type FleetScope,
+  scopes,
+  secrets,
+  type Upstream,
+  verifierBehind,
+  verifierOver,
+} from "../adapters/fixtures.js";
+import { AUDIENCE, ec, ISSUER, NOW } from "../jwt/fixtures.js";
+import { type Api, DAY, later, managementApi } from "../management/fixtures.js";
+
+/** What a database says when it fails; no word of it may reach a client. */
+export const LEAK = "connect ECONNREFUSED db.internal:5432 password=hunter2";
+
+const store = memoryStore();
+const issuing = managementApi({}, { store });
+
+/** One management API over the keys of this file, below `/manage`. Keys and people manage with `vehicles:write`. */
+export function apiOver(over: ManagedKeyStore, upstream: Upstream): Api {
+  const trust = upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream };
+  return managementApi(
+    { basePath: "/manage", requires: { read: "vehicles:read", write: "vehicles:write" } },
+    { store: over, verifierOptions: trust },
+  );
+}
+
+const issue = async (input: Parameters<typeof issuing.issue>[0]) => issuing.issue(input);
+const maker = await issue({
+  scopes: ["vehicles:write"],
+  ipAllowlist: ["127.0.0.0/8", "::1", "203.0.113.0/24"],
+  expiresAt: later(30 * DAY),
+  rateLimit: { limit: 10, windowSeconds: 60 },
+});
+const ended = await issue({ scopes: ["fleet:admin"] });
+await issuing.manager.revoke(ended.key.id);
+const asleep = await issue({ scopes: ["fleet:admin"] });
+await issuing.manager.disable(asleep.key.id);
+
+/** The keys that a management API is asked for. */
+export const managed = {
+  maker,
+  ended,
+  asleep,
+  reader: await issue({ scopes: ["vehicles:read"] }),
+  admin: await issue({ scopes: ["fleet:admin"] }),
+  testing: await issue({ environment: "test" }),
+  foreign: await issue({ ownerId: "evil" }),
+};
+
+/** Everything that the store of the management API holds, to be compared. */
+export async function managedState(): Promise<string> {
+  const { items } = await store.list({ now: later(0), limit: 1_000 });
+  const trail = await Promise.all(items.map(({ id }) => store.auditTrail({ keyId: id, limit: 1_000 })));
+  return JSON.stringify([items, trail]);
+}
+
+const jwt = createJwtVerifier<FleetScope>({
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  algorithms: ["ES256"],
+  key: ec.publicKey,
+  scopes,
+  realm: "fleet",
+  clock: () => new Date(NOW * 1_000),
+});
+
+/** Keys and JWTs, as the service under attack takes both. */
+export const verifierFor = (upstream: Upstream): Verifier<FleetScope> =>
+  anyVerifier(verifierBehind(upstream), jwt);
+
+/** What drivers throw, with what they know in every place where they put it. */
+export function driverError(): Error {
+  return Object.assign(new Error(LEAK, { cause: new Error(LEAK) }), {
+    code: "ECONNREFUSED",
+    parameters: [LEAK],
+    sql: `select * from api_keys -- ${LEAK}`,
+  });
+}
+
+const { reader, writer, dispatcher, admin, scopeless, detailed, enabled, metered, local } = secrets;
+const good = { id: "key_1", ownerId: "reader", scopes: ["vehicles:read"] };
+const FAULTS = new Map<string, () => unknown>([
+  [reader, () => Promise.reject(driverError())],
+  [writer, () => Promise.reject(LEAK)],
+  [dispatcher, () => new Promise(() => {})],
+  [admin, () => ({ ...good, hash: hashSecret(writer) })],
+  [scopeless, () => ({})],
+  [detailed, () => Promise.reject(undefined)],
+  [
+    enabled,
+    () => Promise.reject(Object.assign(new Error(LEAK), { name: LEAK, stack: LEAK, toJSON: () => LEAK })),
+  ],
+  [metered, () => ({ ...good, hash: hashSecret(metered), scopes: LEAK })],
+  [local, () => Promise.reject(new AggregateError([driverError()], LEAK))],
+]);
+const faults = new Map([...FAULTS].map(([secret, fault]) => [hashSecret(secret), fault]));
+
+const failing: KeyStore = {
+  findByHash(hash) {
+    const fault = faults.get(hash);
+    if (fault === undefined) throw driverError();
+    return fault() as ReturnType<KeyStore["findByHash"]>;
+  },
+};
+
+/** A verifier whose store fails in another way for each key. */
+export const brokenVerifier = (): Verifier<FleetScope> => anyVerifier(verifierOver(failing, 60), jwt);
+
+/** A management API whose store is down. */
+export function brokenApi(): Api {
+  const members = Object.entries(store).map(([name, value]) => [
+    name,
+    typeof value === "function" ? () => Promise.reject(driverError()) : value,
+  ]);
+  const down = Object.fromEntries(members) as ManagedKeyStore;
+  return apiOver(down, "none");
+}
+
+export const apiBehind = (upstream: Upstream): Api => apiOver(store, upstream);
