@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import tsup from "../../tsup.config.js";
+import { markdownFiles, root } from "./markdown.js";
 
-const root = new URL("../..", import.meta.url).pathname;
 const entries = Object.entries(manifest.exports).filter(([path]) => path !== "./package.json") as [
   string,
   { types: string; default: string },
@@ -37,9 +37,8 @@ describe("exports", () => {
   });
 
   test("are all that README and docs import", () => {
-    const files = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
     const known = new Set(entries.map(([path]) => path.replace(/^\./, "keybearer")));
-    for (const file of files) {
+    for (const file of markdownFiles()) {
       for (const [, name = ""] of readFileSync(join(root, file), "utf8").matchAll(
         /from "(keybearer[^"]*)"/g,
       )) {

@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const root: string = new URL("../..", import.meta.url).pathname;
+
+/** A fenced block of code. */
+export interface Block {
+  readonly file: string;
+  /** Of the fence. */
+  readonly line: number;
+  /** What stands behind the fence, such as `ts`. */
+  readonly language: string;
+  readonly code: string;
+  /** What the HTML comment on the line before the fence says, such as `run`. */
+  readonly mark: string | undefined;
+  /** The name that a first comment gives it, such as `auth.ts`. */
+  readonly name: string | undefined;
+}
+
+/** Every document of the project, from its root. */
+export function markdownFiles(): readonly string[] {
+  const top = ["README.md", "CHANGELOG.md", "SECURITY.md", "bench/README.md"];
+  const below = ["docs", "examples"].flatMap((folder) =>
+    (readdirSync(join(root, folder), { recursive: true }) as string[]).map((name) => `${folder}/${name}`),
+  );
+  return [...top, ...below.filter((name) => name.endsWith(".md") && !name.startsWith("docs/api/")).sort()];
+}
+
+export function textOf(file: string): string {
+  return readFileSync(join(root, file), "utf8");
+}
+
+const FENCE = /^(?:<!-- (?<mark>[^\n]*) -->\n)?```(?<language>\w*)\n(?<code>.*?)^```$/gms;
+
+export function blocksOf(file: string): readonly Block[] {
+  const text = textOf(file);
+  return [...text.matchAll(FENCE)].map(({ index, groups = {} }) => {
+    const { mark, language = "", code = "" } = groups;
+    const line = text.slice(0, index).split("\n").length + (mark === undefined ? 0 : 1);
+    const name = /^\/\/ ([\w-]+\.[jt]s)$/.exec(code.split("\n", 1)[0] ?? "")?.[1];
+    return { file, line, language, code, mark, name };
+  });
+}
+
+/** A document without its blocks of code. */
+export function proseOf(file: string): string {
+  return textOf(file).replace(FENCE, "");
+}
+
+/** The targets of its links. */
+export function linksOf(file: string): readonly string[] {
+  const prose = proseOf(file).replace(/`[^`\n]*`/g, "code");
+  return [...prose.matchAll(/\]\(([^()\s]+)\)/g)].map(([, target = ""]) => target);
+}
+
+/** What a link may name behind its `#`, as GitHub makes it of headings. */
+export function anchorsOf(file: string): ReadonlySet<string> {
+  const anchors = new Set<string>();
+  for (const [, heading = ""] of proseOf(file).matchAll(/^#{1,6} +(.*)$/gm)) {
+    const slug = heading
+      .toLowerCase()
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .trim()
+      .replace(/\s/g, "-");
+    let anchor = slug;
+    for (let count = 1; anchors.has(anchor); count++) anchor = `${slug}-${count}`;
+    anchors.add(anchor);
+  }
+  return anchors;
+}

@@ -1,0 +1,87 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type Block, blocksOf, markdownFiles, root } from "./markdown.js";
+
+/** Files that blocks import, and that a reader has. */
+const GIVEN: Readonly<Record<string, string>> = {
+  "database.ts": `
+    type Row = { id: string; hash: string; account_id: string; scopes: string[]; name: string | null;
+      environment: string | null; ip_allowlist: string[] | null; expires_at: Date | null; disabled_at: Date | null;
+      revoked_at: Date | null; created_at: Date };
+    export declare const pool: { query(text: string, values: unknown[]): Promise<{ rows: Row[] }> };`,
+  "my-store.ts": `
+    import type { ManagedKeyStore } from "keybearer";
+    export declare function createMyStore(): ManagedKeyStore;`,
+};
+
+const COMPILER = {
+  target: "ES2022",
+  module: "NodeNext",
+  strict: true,
+  skipLibCheck: true,
+  allowJs: true, // what is fenced as js is only read: it may be of a package that is not here
+  outDir: "out",
+  rootDir: "blocks",
+  types: ["node"],
+};
+
+/** The blocks of every document as files, beside those of the README that everybody is expected to have. */
+export interface Scratch {
+  /** Compiles all of them, and answers what the compiler complains about. */
+  compile(): Promise<string>;
+  /** A folder in which the compiled blocks of the document of `block` lie, and the name of its own file there. */
+  place(block: Block): { readonly folder: string; readonly entry: string };
+  remove(): void;
+}
+
+export function createScratch(): Scratch {
+  const cache = join(root, "node_modules/.cache");
+  mkdirSync(cache, { recursive: true });
+  const top = mkdtempSync(join(cache, "documentation-"));
+  mkdirSync(join(top, "node_modules"));
+  symlinkSync(root, join(top, "node_modules/keybearer"));
+  writeFileSync(join(top, "package.json"), '{ "type": "module" }');
+  writeFileSync(
+    join(top, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: COMPILER, include: ["blocks"] }),
+  );
+  const shared = blocksOf("README.md").filter(({ name }) => name !== undefined);
+  for (const file of markdownFiles()) {
+    const folder = join(top, "blocks", folderOf(file));
+    const own = blocksOf(file).filter(isCode);
+    if (own.length === 0) continue;
+    mkdirSync(folder, { recursive: true });
+    for (const [name, code] of Object.entries(GIVEN)) writeFileSync(join(folder, name), code);
+    for (const block of [...shared, ...own])
+      writeFileSync(join(folder, nameOf(block)), `${block.code}\nexport {};\n`);
+  }
+  let places = 0;
+  return {
+    async compile() {
+      const tsc = join(root, "node_modules/typescript/bin/tsc");
+      const compiling = promisify(execFile)(process.execPath, [tsc, "-p", top]);
+      return (await compiling.catch((error) => error)).stdout;
+    },
+    place(block) {
+      const folder = join(top, `place-${++places}`);
+      cpSync(join(top, "out", folderOf(block.file)), folder, { recursive: true });
+      return { folder, entry: nameOf(block).replace(/ts$/, "js") };
+    },
+    remove: () => rmSync(top, { recursive: true, force: true }),
+  };
+}
+
+export function isCode({ language }: Block): boolean {
+  return language === "ts" || language === "js";
+}
+
+/** The name of the file that a block becomes. */
+export function nameOf({ name, line, language }: Block): string {
+  return name ?? `line-${line}.${language}`;
+}
+
+function folderOf(file: string): string {
+  return file.replaceAll("/", "+");
+}
