@@ -8,6 +8,7 @@ export type IpAddress = number | readonly number[];
 
 /** A compiled list of networks. */
 export interface CidrList {
+  /** Whether an address is in one of its networks. */
   includes(address: IpAddress): boolean;
   /** Whether it includes every address of another list. */
   covers(other: CidrList): boolean;

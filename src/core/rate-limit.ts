@@ -29,6 +29,7 @@ export interface RateLimitDecision {
  * counts; two guards in front of one route ask it twice. When it throws, the request is refused with 503.
  */
 export interface RateLimiter {
+  /** Counts a request of this key, or says why not. */
   consume(
     key: Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">,
     request: AuthRequest,

@@ -23,6 +23,7 @@ export interface AuthRequest {
 
 /** The part of the Fetch standard's `Headers` that is read. */
 export interface HeaderLookup {
+  /** The value of a header, several joined by commas; `null` for none. */
   get(name: string): string | null;
 }
 

@@ -46,6 +46,7 @@ export interface KeyStore {
  * holds a store to all of this.
  */
 export interface ManagedKeyStore extends KeyStore {
+  /** The key of this id. */
   findById(id: string): Awaitable<KeyRecord | undefined>;
   /** Newest first, by creation and then id; continues behind `cursor`. */
   list(query: KeyQuery): Awaitable<Page<KeyRecord>>;

@@ -41,6 +41,7 @@ export interface KeyStoreCapabilities {
 export interface ContractCase {
   /** Says what holds, to be the title of a test. */
   readonly name: string;
+  /** Tries it, on a store of its own. */
   run(): Promise<void>;
 }
 

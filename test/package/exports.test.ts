@@ -4,6 +4,7 @@ import { join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import tsup from "../../tsup.config.js";
+import typedoc from "../../typedoc.json" with { type: "json" };
 import { markdownFiles, root } from "./markdown.js";
 
 const entries = Object.entries(manifest.exports).filter(([path]) => path !== "./package.json") as [
@@ -34,6 +35,11 @@ describe("exports", () => {
     const commands = Object.values(manifest.bin).map((file) => file.replace(/^dist\/|\.js$/g, ""));
     expect([...exported, ...commands].sort()).toEqual(built);
     for (const [, target] of entries) expect(target.types).toBe(target.default.replace(/\.js$/, ".d.ts"));
+  });
+
+  test("are what the API reference is made of", () => {
+    const sources = Object.values((tsup as { entry: Record<string, string> }).entry).sort();
+    expect([...typedoc.entryPoints].sort()).toEqual(sources);
   });
 
   test("are all that README and docs import", () => {

@@ -62,6 +62,7 @@ export interface ServerStore extends ManagedKeyStore {
   findByHash(hash: KeyHash): Promise<KeyRecord | undefined>;
   /** In an answer for several hashes, a key that cannot be read is an object that is no record. */
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
+  /** The key of this id. */
   findById(id: string): Promise<KeyRecord | undefined>;
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   insert(record: KeyRecord, audit: AuditEntry): Promise<void>;
