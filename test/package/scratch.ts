@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -42,7 +42,9 @@ export function createScratch(): Scratch {
   const top = mkdtempSync(join(cache, "documentation-"));
   mkdirSync(join(top, "node_modules"));
   symlinkSync(root, join(top, "node_modules/keybearer"));
-  writeFileSync(join(top, "package.json"), '{ "type": "module" }');
+  writeFileSync(join(top, "package.json"), "{}");
+  for (const line of blocksOf("README.md").flatMap(({ code }) => code.match(/^npm pkg set .*$/gm) ?? []))
+    execFileSync("npm", line.split(" ").slice(1), { cwd: top });
   writeFileSync(
     join(top, "tsconfig.json"),
     JSON.stringify({ compilerOptions: COMPILER, include: ["blocks"] }),
