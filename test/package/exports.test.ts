@@ -38,7 +38,9 @@ describe("exports", () => {
   });
 
   test("are what the API reference is made of", () => {
-    const sources = Object.values((tsup as { entry: Record<string, string> }).entry).sort();
+    const sources = Object.values((tsup as { entry: Record<string, string> }).entry)
+      .filter((file) => !file.startsWith("src/cli/")) // a command has no API
+      .sort();
     expect([...typedoc.entryPoints].sort()).toEqual(sources);
   });
 
