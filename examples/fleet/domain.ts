@@ -3,11 +3,9 @@ import type { DriverChange, NamedDriverChange, NewDriver } from "./body.js";
 import data from "./data/fleet.json" with { type: "json" };
 import { FleetError } from "./failure.js";
 
-/** The fleet: what the API is about. It knows companies, and nothing of keys or HTTP. */
-export type Fleet = ReturnType<typeof createFleet>;
-
 /**
- * A fleet in memory, fresh from `data/fleet.json`. Each function takes the company that asks, which is the
+ * A fleet in memory, fresh from `data/fleet.json`: what the API is about. It knows companies, and nothing of keys or
+ * HTTP. Each function takes the company that asks, which is the
  * owner of the key, and shows it what is its own.
  */
 export function createFleet() {

@@ -3,8 +3,6 @@ import data from "./data.json" with { type: "json" };
 import { ApiError } from "./failure.js";
 
 /** Vehicles and their inspections, in memory. Every function takes the company that asks, and sees its own only. */
-export type Fleets = ReturnType<typeof createFleets>;
-
 export function createFleets() {
   const vehicles: Vehicle[] = data.vehicles.map((vehicle) => ({ ...vehicle }));
   const inspections: Inspection[] = [...data.inspections];

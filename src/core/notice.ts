@@ -2,7 +2,7 @@ import { DURATION_FORM, type Duration, milliseconds } from "./duration.js";
 import { isPresent, type VerifiableRecord } from "./record.js";
 
 /** The header that tells the holder of a key to get another one. */
-export const NOTICE_HEADER = "API-Key-Notice";
+const NOTICE_HEADER = "API-Key-Notice";
 
 /** What the response to a key says of it, as headers; the same empty object when there is nothing to say. */
 export type KeyNotices = (record: VerifiableRecord, now: number) => Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { readJson, readOptionalJson } from "../http/body.js";
 import type { Fault } from "../http/problem.js";
 import { KeyInputError } from "../index.js";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { type Requirement, requiredScopes } from "../index.js";
 import { jsonSchema } from "./json-schema.js";
 import type { PreparedOptions } from "./options.js";

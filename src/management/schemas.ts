@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { cidrProblem, decodeCursor, milliseconds, type Scopes } from "../index.js";
 import type { Spell } from "./naming.js";
 import type { INPUT } from "./options.js";

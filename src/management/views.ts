@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ApiKey, AuditAction, AuditEntry } from "../index.js";
 import { type Spell, spelt } from "./naming.js";
 

@@ -23,7 +23,6 @@ export interface Pair {
 }
 
 export const rsa: Pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
-export const otherRsa: Pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
 export const ec: Pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
 export const otherEc: Pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
 export const ed: Pair = generateKeyPairSync("ed25519");

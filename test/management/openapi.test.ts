@@ -2,7 +2,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import type { ManagementOptions, Presenter } from "../../src/management/index.js";
 import type { FleetScope } from "../core/fixtures.js";
 import { type Answered, DAY, later, managementApi, type Setting } from "./fixtures.js";

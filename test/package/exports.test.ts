@@ -44,15 +44,18 @@ describe("exports", () => {
     expect([...typedoc.entryPoints].sort()).toEqual(sources);
   });
 
-  test("are all that README and docs import", () => {
+  test("are what README and docs name: all of it, and nothing else", () => {
+    const named = new Set<string>();
     const known = new Set(entries.map(([path]) => path.replace(/^\./, "keybearer")));
     for (const file of markdownFiles()) {
       for (const [, name = ""] of readFileSync(join(root, file), "utf8").matchAll(
-        /from "(keybearer[^"]*)"/g,
+        /(?:from "|import\("|require\("|`)(keybearer(?:\/[\w-]+)*)["`]/g,
       )) {
-        expect(known, `${file} imports ${name}`).toContain(name);
+        expect(known, `${file} names ${name}`).toContain(name);
+        named.add(name);
       }
     }
+    expect([...named].sort()).toEqual([...known].sort());
   });
 
   test.each(entries)("%s loads with import and with require", (path) => {
@@ -129,5 +132,11 @@ test("what is published holds no test, example or source", () => {
       (name) => !/^(dist|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/.test(name),
     ),
   ).toEqual([]);
-  expect(names).toContain("dist/index.d.ts");
+  // Besides the entries, only what they share, and their source maps.
+  const wanted = entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2));
+  const stray = names.filter((name) => name.startsWith("dist/") && !name.endsWith(".map"));
+  expect(
+    stray.filter((name) => !wanted.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
+  ).toEqual([]);
+  expect(names).toEqual(expect.arrayContaining([...wanted, "LICENSE", "README.md", "package.json"]));
 });

@@ -1,5 +1,5 @@
 import { describe, expectTypeOf, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import type { ApiKey, Principal } from "../../src/index.js";
 import {
   createManagementApi,

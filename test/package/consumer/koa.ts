@@ -1,0 +1,13 @@
+import { createServer } from "node:http";
+import { koaAuth } from "keybearer/koa";
+import Koa from "koa";
+import { verifier } from "./keys.js";
+
+const auth = koaAuth(verifier);
+const app = new Koa().use(auth("vehicles:read")).use((ctx) => {
+  ctx.body = { owner: ctx.state.auth.ownerId };
+});
+// @ts-expect-error there is no such scope
+export const misspelt = () => auth("vehicles:raed");
+
+export const server = createServer(app.callback());
