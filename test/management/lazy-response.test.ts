@@ -4,9 +4,13 @@ import { HttpProblem } from "../../src/management/index.js";
 import { managementApi } from "./fixtures.js";
 
 // The server of Hono puts a Response in the place of the global one that reads what it is given when it is sent.
-const { Request, Response } = globalThis;
+const given = ["Request", "Response"].map(
+  (name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const,
+);
 createAdaptorServer({ fetch: () => new globalThis.Response() });
-afterAll(() => void Object.assign(globalThis, { Request, Response }));
+afterAll(() => {
+  for (const [name, descriptor] of given) Object.defineProperty(globalThis, name, descriptor ?? {});
+});
 
 test("the global Response is that of the server", () => {
   expect(() => new globalThis.Response("", { status: 99 })).not.toThrow();

@@ -1,0 +1,93 @@
+// Runs the tests of core, guards, management, JWTs and stores without servers on every runtime, and prints a line
+// for each.
+//
+//   npm run test:runtimes [-- node20 node22 node24 bun deno]
+//
+// The runtimes are installed on first use, into test/runtimes/node_modules, from test/runtimes/package-lock.json:
+// they are packages that hold a binary, and no script of theirs runs. What is left out on a runtime, and why, is in
+// left-out.ts.
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { arch, platform, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Outcome, type Runtime, runtimes } from "./runtimes.js";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !runtimes.some((runtime) => runtime.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `There is no ${unknown.join(", ")}; there are ${runtimes.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(1);
+}
+if (platform() !== "linux") {
+  console.error("The lock file names the runtimes for Linux.");
+  process.exit(1);
+}
+install();
+// Databases lie in memory where the system has such a folder: it is the runtime that is tested, not the disk.
+const temporary = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "keybearer-runtimes-"));
+try {
+  for (const runtime of runtimes.filter(({ name }) => asked.length === 0 || asked.includes(name)))
+    await report(runtime);
+} finally {
+  rmSync(temporary, { recursive: true, force: true });
+}
+
+/** Installs what the lock file names for this machine, and nothing else. */
+function install(): void {
+  const timeOf = (file: string) => statSync(`${HERE}${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (timeOf("node_modules/.package-lock.json") >= timeOf("package-lock.json")) return;
+  console.error("Installing the runtimes …");
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
+  execFileSync("npm", args, { cwd: HERE, stdio: ["ignore", 2, 2] });
+}
+
+async function report(runtime: Runtime): Promise<void> {
+  const began = performance.now();
+  const binary = join(HERE, "node_modules", runtime.binary(arch() === "arm64" ? "arm64" : "x64"));
+  const version = /\d+[\d.-]*\d/.exec(execFileSync(binary, ["--version"], { encoding: "utf8" }))?.[0];
+  const outcome = await runVitest(runtime, binary);
+  const { files, passed, failed, skipped } = outcome;
+  const seconds = ((performance.now() - began) / 1_000).toFixed(0);
+  console.log(
+    `${runtime.name.padEnd(8)} ${version?.padEnd(12)} ${files} files, ${passed} passed, ${failed.length} failed, ` +
+      `${skipped} skipped, ${seconds} s`,
+  );
+  for (const line of failed) console.error(`  ${line}`);
+  if (failed.length > 0 || passed === 0) process.exitCode = 1;
+}
+
+async function runVitest(runtime: Runtime, binary: string): Promise<Outcome> {
+  const file = join(temporary, `${runtime.name}.json`);
+  const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
+  const reporting = ["--reporter=json", `--outputFile=${file}`];
+  const args = [...runtime.args, vitest, "run", "--config", join(HERE, "vitest.config.ts"), ...reporting];
+  const child = spawn(binary, args, {
+    cwd: ROOT,
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, TMPDIR: temporary, KEYBEARER_RUNTIME: runtime.name },
+  });
+  let told = "";
+  child.stderr.on("data", (chunk) => {
+    told += chunk;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  if (!existsSync(file)) return { files: 0, passed: 0, failed: [`no report: ${told}`], skipped: 0 };
+  const json = JSON.parse(readFileSync(file, "utf8"));
+  const failed: string[] = [];
+  for (const { name, message, status, assertionResults } of json.testResults) {
+    const tests = assertionResults.filter((result: { status: string }) => result.status === "failed");
+    if (status === "failed" && tests.length === 0) failed.push(`${name}: ${message}`);
+    for (const { fullName, failureMessages } of tests) failed.push(`${fullName}: ${failureMessages[0]}`);
+  }
+  // Such as an error that nobody caught.
+  if (code !== 0 && failed.length === 0) failed.push(`exit code ${code}: ${told}`);
+  const { numPassedTests: passed, numPendingTests: skipped, testResults } = json;
+  return { files: testResults.length, passed, failed, skipped };
+}

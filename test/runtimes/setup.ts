@@ -1,0 +1,6 @@
+// Workers of a test runner may be of another runtime than the runner itself.
+const { bun, deno, node } = process.versions as Record<string, string | undefined>;
+const here = bun !== undefined ? "bun" : deno !== undefined ? "deno" : `node${node?.split(".")[0]}`;
+if (here !== process.env.KEYBEARER_RUNTIME) {
+  throw new Error(`This is ${here}, and not ${process.env.KEYBEARER_RUNTIME}`);
+}
