@@ -1,4 +1,4 @@
-import type { FastifyPluginCallback, onRequestAsyncHookHandler } from "fastify";
+import type { FastifyPluginAsync, FastifyPluginCallback, onRequestAsyncHookHandler } from "fastify";
 import type { FetchHandler } from "../http/handler.js";
 import {
   createGuard,
@@ -73,13 +73,15 @@ const plugin: FastifyPluginCallback = Object.assign(
 /**
  * Makes a plugin of a fetch handler. It takes every request to the prefix that it is registered with, and below
  * it, and sees the URL that the client asked for, prefix included. Set error handlers before: what `register` has
- * waited for keeps those that were there.
+ * waited for keeps those that were there. Where the app has a route at that prefix already, `register`, or `ready`,
+ * rejects with Fastify's error.
  *
  * @example
  * await app.register(fastifyHandler(handler), { prefix: "/admin" });
  */
-export function fastifyHandler(handler: FetchHandler): FastifyPluginCallback {
-  return (app, _options, done) => {
+export function fastifyHandler(handler: FetchHandler): FastifyPluginAsync {
+  // Fastify lets what a plugin with a callback throws through as an uncaught exception.
+  return async (app) => {
     // The handler reads the body itself.
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
@@ -87,6 +89,5 @@ export function fastifyHandler(handler: FetchHandler): FastifyPluginCallback {
     for (const path of app.prefix === "" ? ["/*"] : ["/", "/*"]) {
       app.all(path, (request, reply) => respond(handler, request.raw, reply.raw, request.originalUrl));
     }
-    done();
   };
 }

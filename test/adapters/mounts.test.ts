@@ -412,3 +412,28 @@ describe.each(mounts)("$name", ({ name, start }) => {
     expect(JSON.parse(answer.body)).toEqual({ own: { a: 1 } });
   });
 });
+
+describe("fastifyHandler on a prefix where the app has a route already", () => {
+  const duplicated = { code: "FST_ERR_DUPLICATED_ROUTE" };
+
+  test.each(["/admin", "/admin/*"])(
+    "%s: register rejects with Fastify's error, and so does ready",
+    async (at) => {
+      const app = Fastify();
+      app.get(at, async () => "of the app");
+      await expect(app.register(fastifyHandler(handler), { prefix: "/admin" })).rejects.toMatchObject(
+        duplicated,
+      );
+      await expect(app.ready()).rejects.toMatchObject(duplicated);
+      await app.close();
+    },
+  );
+
+  test("without waiting for register, ready rejects with it", async () => {
+    const app = Fastify();
+    app.register(fastifyHandler(handler), { prefix: "/admin" });
+    app.register(fastifyHandler(handler), { prefix: "/admin" });
+    await expect(app.ready()).rejects.toMatchObject(duplicated);
+    await app.close();
+  });
+});
