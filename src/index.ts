@@ -124,6 +124,7 @@ export {
   type ScopeName,
   type Scopes,
 } from "./core/scopes.js";
+export { shownName } from "./core/shown-name.js";
 export type {
   AuditAction,
   AuditEntry,

@@ -5,6 +5,7 @@ import type { KeyFormat } from "./key-format.js";
 import { describe } from "./options.js";
 import { deepFreeze, type KeyMetadata, type RateLimit } from "./record.js";
 import type { Scopes } from "./scopes.js";
+import { escaped, shownName } from "./shown-name.js";
 
 // Readers of what a manager is given: each answers a clean copy, or throws a KeyInputError with the member's
 // name. The bounds keep a record small enough to be read on every request.
@@ -124,7 +125,7 @@ export function checkInput(where: string, input: unknown, known: readonly string
   const unknown = Object.keys(input).find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new KeyInputError(
-      plain(unknown),
+      shownName(unknown),
       `is not a member that ${where} knows; it knows ${known.join(", ")}`,
     );
   }
@@ -218,7 +219,7 @@ function checkJson(path: string, value: unknown, depth: number): void {
     for (const [name, member] of Object.entries(value)) {
       if (name === "__proto__") throw new KeyInputError(path, "must not have a member __proto__");
       checkStorable(path, name);
-      checkJson(`${path}.${plain(name)}`, member, depth + 1);
+      checkJson(`${path}.${shownName(name)}`, member, depth + 1);
     }
   } else throw new KeyInputError(path, `must hold JSON values only, got ${describe(value)}`);
 }
@@ -233,19 +234,6 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
-}
-
-/** The name of a member, for a path. */
-function plain(name: string): string {
-  return /^\w{1,64}$/.test(name) ? name : escaped(name.slice(0, 64));
-}
-
-/** What a caller sent, in quotes and in ASCII: it must not forge a line of a log. */
-function escaped(text: string): string {
-  return JSON.stringify(text).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 function quote(name: unknown): string {

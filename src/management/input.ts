@@ -31,7 +31,7 @@ export function readQuery(
   const sent: Record<string, string> = Object.create(null);
   const twice: Fault[] = [];
   for (const [name, value] of new URL(request.url).searchParams) {
-    if (Object.hasOwn(sent, name)) twice.push({ path: pathOf([name]), message: "must be given once" });
+    if (Object.hasOwn(sent, name)) twice.push({ path: pathOf([], name), message: "must be given once" });
     sent[name] = value;
   }
   if (twice.length > 0) throw faulty("query", twice);
@@ -73,7 +73,7 @@ function checked(where: "body" | "query", schema: z.ZodType, value: unknown): ob
 function faultsOf(issue: z.core.$ZodIssue): Fault[] {
   if (issue.code !== "unrecognized_keys") return [{ path: pathOf(issue.path), message: issue.message }];
   return issue.keys.map((key) => ({
-    path: pathOf([...issue.path, key]),
+    path: pathOf(issue.path, key),
     message: "is not a member that is known here",
   }));
 }

@@ -1,3 +1,5 @@
+import { shownName } from "../index.js";
+
 /**
  * How members are spelt on the wire: as in this package, with underscores, or by a function of the name that
  * this package uses, such as `ipAllowlist`.
@@ -52,21 +54,13 @@ export function speltPath(path: string, spell: Spell): string {
   return spell(head) + (head === "rateLimit" ? rest.replace(/\w+/g, spell) : rest);
 }
 
-/** The path of a member in a body, from the steps that lead there. */
-export function pathOf(steps: readonly PropertyKey[]): string {
+/** The path of a member in a body, from the steps that lead there, and the name of an unknown one at its end. */
+export function pathOf(steps: readonly PropertyKey[], unknown?: string): string {
   let path = "";
-  for (const step of steps) {
+  const names = unknown === undefined ? steps : [...steps, shownName(unknown)];
+  for (const step of names) {
     if (typeof step === "number") path += `[${step}]`;
-    else path += `${path === "" ? "" : "."}${printable(String(step))}`;
+    else path += `${path === "" ? "" : "."}${String(step)}`;
   }
   return path;
-}
-
-/** A name that the client made up: short, and in ASCII, so that it cannot forge a line of a log. */
-function printable(name: string): string {
-  if (/^\w{1,64}$/.test(name)) return name;
-  return JSON.stringify(name.slice(0, 64)).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

@@ -126,9 +126,46 @@ describe("members", () => {
     const json = { ...NEW, ...Object.fromEntries(names.map((name) => [name, 1])) };
     const { status, text, body } = await call("POST /api-keys", { json });
     expect(status).toBe(400);
-    expect(text).toMatch(/^[\x20-\x7e]*$/);
+    expect(text).toMatch(/^[\x20-\x7e…]*$/);
     expect(text.length).toBeLessThan(1_500);
     expect(body.errors).toHaveLength(names.length);
+  });
+
+  test("a secret that is sent as a name does not come back", async () => {
+    const { call, issue } = managementApi();
+    const { secret, key } = await issue();
+    const shown = `"${secret.slice(0, 12)}…"`;
+    const rateLimit = { limit: 1, windowSeconds: 1, [secret]: 1 };
+    for (const [line, json, path] of [
+      ["POST /api-keys", { ...NEW, [secret]: 1 }, shown],
+      ["POST /api-keys", { ...NEW, rateLimit }, `rateLimit.${shown}`],
+      ["POST /api-keys", { ...NEW, metadata: { a: { [secret]: "\0" } } }, `metadata.a.${shown}`],
+      [`PATCH /api-keys/${key.id}`, { [secret]: 1 }, shown],
+      [`POST /api-keys/${key.id}/rotate`, { [secret]: 1 }, shown],
+      [`DELETE /api-keys/${key.id}`, { [secret]: 1 }, shown],
+      [`GET /api-keys?${secret}=1`, undefined, shown],
+      [`GET /api-keys?${secret}=1&${secret}=1`, undefined, shown],
+    ] as const) {
+      const { status, text, body } = await call(line, { json });
+      expect([line, status, paths(body)]).toEqual([line, 400, [path]]);
+      expect(text).not.toContain(secret.slice(0, 13));
+    }
+  });
+
+  test("names as long as a member may have come back as they are", async () => {
+    const { call } = managementApi();
+    const names = ["a".repeat(32), `b${"c".repeat(32)}`];
+    const json = { ...NEW, ...Object.fromEntries(names.map((name) => [name, 1])) };
+    expect(paths((await call("POST /api-keys", { json })).body)).toEqual([names[0], '"bccccccccccc…"']);
+  });
+
+  test("members of the service's own naming are named in full", async () => {
+    const long = (member: string) => `${member}_${"x".repeat(40)}`;
+    const { call } = managementApi({ presenter: { naming: long } });
+    const { body } = await call("POST /api-keys", {
+      json: { [long("scopes")]: 1, [long("environment")]: "live" },
+    });
+    expect(body[long("errors")][0][long("path")]).toBe(long("scopes"));
   });
 
   test.each<[string, object, string[]]>([
