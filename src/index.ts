@@ -85,6 +85,7 @@ export {
   checkFunction,
   checkMethods,
   checkOptions,
+  checkTimeout,
   describe,
   isPromiseLike,
   refuseUndefined,

@@ -18,6 +18,9 @@ import {
 import { usageError } from "./failure.js";
 import { printable } from "./printable.js";
 
+// A page of a large Redis store takes long, and who does not want to wait can interrupt.
+const STORE_TIMEOUT_MS = 600_000;
+
 const variable = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be the name of an environment variable");
@@ -154,7 +157,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     manager: (store, observers = []) =>
       orTell(() =>
         createKeyManager({
-          ...{ store, scopes, format, observers, ...hashing },
+          ...{ store, scopes, format, observers, storeTimeoutMs: STORE_TIMEOUT_MS, ...hashing },
           ...(maxLifetime !== undefined && { maxLifetime: maxLifetime as Duration }),
         }),
       ),

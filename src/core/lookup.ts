@@ -179,11 +179,23 @@ function atMost(promise: Promise<void>, milliseconds: number): Promise<void> {
  * Waits for an answer, but not longer than `timeoutMs`. Whatever goes wrong becomes a StoreError.
  */
 export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: string = STORE): Promise<T> {
+  return inTime(answer, timeoutMs, `${what} did not answer within ${timeoutMs} ms`, (error) =>
+    failed(error, what),
+  );
+}
+
+/**
+ * Waits for an answer, but not longer than `timeoutMs`: then it fails with a StoreError of the text `late`. One that
+ * comes later counts for nothing.
+ */
+export function inTime<T>(
+  answer: PromiseLike<T>,
+  timeoutMs: number,
+  late: string,
+  explained: (error: unknown) => unknown = (error) => error,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new StoreError(`${what} did not answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => reject(new StoreError(late)), timeoutMs);
     const settle = (finish: () => void) => {
       clearTimeout(timer);
       finish();
@@ -191,10 +203,10 @@ export function withinTime<T>(answer: PromiseLike<T>, timeoutMs: number, what: s
     try {
       answer.then(
         (value) => settle(() => resolve(value)),
-        (error) => settle(() => reject(failed(error, what))),
+        (error) => settle(() => reject(explained(error))),
       );
     } catch (error) {
-      settle(() => reject(failed(error, what))); // a query builder that runs, and fails, when it is awaited
+      settle(() => reject(explained(error))); // a query builder that runs, and fails, when it is awaited
     }
   });
 }

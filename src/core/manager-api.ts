@@ -18,6 +18,12 @@ export interface KeyManagerOptions<S extends string = string> {
   readonly legacyHashes?: readonly LegacyHash[];
   /** The longest that a key may live, counted from its creation. A key without an expiry gets this one. */
   readonly maxLifetime?: Duration;
+  /**
+   * How long one call of the store may take, in milliseconds: 10,000 by default. Then it fails with a StoreError. A
+   * change that is given up so may have happened, or happen later: read the key. Allow more where a page is read in
+   * many parts, as `list` and `purge` are over a Redis with a million keys.
+   */
+  readonly storeTimeoutMs?: number;
   /** The time, for tests; the system's by default. */
   readonly clock?: () => Date;
   /** Told of every change, once it is committed. */
@@ -133,7 +139,10 @@ export interface ListAudit {
   readonly limit?: number;
 }
 
-/** Issues and changes keys. Every method that takes an id throws a {@link KeyNotFoundError} when there is none. */
+/**
+ * Issues and changes keys. Every method that takes an id throws a {@link KeyNotFoundError} when there is none, and every
+ * method a {@link StoreError} when the store fails or does not answer within `storeTimeoutMs`.
+ */
 export interface KeyManager<S extends string = string> {
   /** The scopes that its keys can be given. */
   readonly scopes: Scopes<S>;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { boundedStore, type ManagerStore } from "./bounded-store.js";
 import { DURATION_FORM, milliseconds } from "./duration.js";
 import { KeyInputError } from "./errors.js";
 import { checkObservers, type Observer } from "./events.js";
@@ -6,12 +7,23 @@ import { createHashers, type Hashers, ownHashKinds } from "./hash.js";
 import type { KeyFormat } from "./key-format.js";
 import { startOf } from "./key-format.js";
 import type { KeyManagerOptions } from "./manager-api.js";
-import { checkFunction, checkMethods, checkOptions, refuseUndefined } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, checkTimeout, refuseUndefined } from "./options.js";
 import type { KeyRecord } from "./record.js";
 import type { Scopes } from "./scopes.js";
-import type { ManagedKeyStore } from "./store.js";
 
-const OPTIONS = ["store", "scopes", "format", "pepper", "legacyHashes", "maxLifetime", "clock", "observers"];
+const OPTIONS = [
+  "store",
+  "scopes",
+  "format",
+  "pepper",
+  "legacyHashes",
+  "maxLifetime",
+  "storeTimeoutMs",
+  "clock",
+  "observers",
+];
+// Longer than the stores of this package try again for, while a database is busy.
+const STORE_TIMEOUT_MS = 10_000;
 const STORE = ["findByHash", "findById", "list", "insert", "update", "replace", "touch", "auditTrail"];
 
 /** What the manager makes up itself of a new key; everything else it is told. */
@@ -19,7 +31,7 @@ type Made = "id" | "hash" | "version" | "start" | "createdAt" | "updatedAt" | ke
 
 /** The options of a manager, checked: what its methods work with. */
 export interface PreparedManager<S extends string> {
-  readonly store: ManagedKeyStore;
+  readonly store: ManagerStore;
   readonly scopes: Scopes<S>;
   readonly format: KeyFormat;
   /** The hash of a new key, and behind it those that older ones may be stored under. */
@@ -46,10 +58,12 @@ export function prepareManager<S extends string>(given: KeyManagerOptions<S>): P
   for (const name of ["pepper", "legacyHashes", "maxLifetime"] as const)
     refuseUndefined(where, options, name);
   const { store, scopes, format, clock, observers = [], legacyHashes = [] } = options;
+  const { storeTimeoutMs = STORE_TIMEOUT_MS } = options;
   checkMethods(where, "store", store, STORE);
   checkMethods(where, "scopes", scopes, ["isGrantable", "get"]);
   checkMethods(where, "format", format, ["parse", "generate"]);
   checkFunction(where, "clock", clock);
+  checkTimeout(where, "storeTimeoutMs", storeTimeoutMs);
   checkObservers(where, observers);
   const hashers = createHashers(options.pepper, legacyHashes);
   const longest = milliseconds(options.maxLifetime);
@@ -61,7 +75,7 @@ export function prepareManager<S extends string>(given: KeyManagerOptions<S>): P
     longest === undefined ? null : new Date(createdAt.getTime() + longest);
 
   return {
-    store,
+    store: boundedStore(store, storeTimeoutMs),
     scopes,
     format,
     hashers,

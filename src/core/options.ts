@@ -24,6 +24,13 @@ export function checkFunction(where: string, name: string, value: unknown): void
   }
 }
 
+/** @throws TypeError when `value` is no time that a timer can wait; it fires at once for more than 2^31 - 1 ms. */
+export function checkTimeout(where: string, name: string, value: unknown): void {
+  if (!(typeof value === "number" && value > 0 && value < 2 ** 31)) {
+    throw new TypeError(`${where}: "${name}" must be a number of milliseconds above 0`);
+  }
+}
+
 /** @throws TypeError when `value` is not an object that has every one of the named methods. */
 export function checkMethods(where: string, name: string, value: unknown, methods: readonly string[]): void {
   const missing = methods.find(

@@ -16,7 +16,7 @@ import {
   type Observer,
   type RequestFacts,
 } from "./events.js";
-import { checkFunction, checkMethods, checkOptions, refuseUndefined, warn } from "./options.js";
+import { checkFunction, checkMethods, checkOptions, checkTimeout, refuseUndefined, warn } from "./options.js";
 import type { Principal } from "./principal.js";
 import { type RateLimitDecision, type RateLimiter, rateLimitHeaders } from "./rate-limit.js";
 import { type Attempt, createRefusals } from "./refusals.js";
@@ -129,10 +129,7 @@ export function createVerifierKit<S extends string>(
   checkObservers(where, given);
   refuseUndefined(where, options, "reportOnly");
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
-  // setTimeout fires at once for anything longer than 2^31 - 1 ms.
-  if (!(typeof storeTimeoutMs === "number" && storeTimeoutMs > 0 && storeTimeoutMs < 2 ** 31)) {
-    throw new TypeError(`${where}: "storeTimeoutMs" must be a number of milliseconds above 0`);
-  }
+  checkTimeout(where, "storeTimeoutMs", storeTimeoutMs);
   const source = credentialSource(options.credential);
   const refusals = createRefusals(scopes, {
     where,

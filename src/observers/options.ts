@@ -1,3 +1,5 @@
+import { checkTimeout } from "../index.js";
+
 /** How things stand when something went wrong behind an observer. */
 export interface WriteReport {
   /** How many are still unwritten, and will be tried again. */
@@ -39,11 +41,7 @@ export class DroppedError extends Error {
 export function checkWriteBehind(where: string, options: WriteBehindOptions, times: readonly string[]): void {
   for (const name of ["storeTimeoutMs", "closeTimeoutMs", ...times]) {
     const value = (options as Readonly<Record<string, unknown>>)[name];
-    // A timer fires at once for anything longer than 2^31 - 1 ms.
-    const works = typeof value === "number" && value > 0 && value < 2 ** 31;
-    if (value !== undefined && !works) {
-      throw new TypeError(`${where}: "${name}" must be a number of milliseconds above 0`);
-    }
+    if (value !== undefined) checkTimeout(where, name, value);
   }
   if (options.onError !== undefined && typeof options.onError !== "function") {
     throw new TypeError(`${where}: "onError" must be a function`);

@@ -4,6 +4,7 @@ import {
   checkFunction,
   checkMethods,
   checkOptions,
+  checkTimeout,
   isPromiseLike,
   type LimitedHolder,
   type RateLimitDecision,
@@ -172,9 +173,8 @@ function letting(ask: Ask, timeoutMs: number, report: (error: unknown) => unknow
 }
 
 function readTimeout(timeoutMs = 100): number {
-  // setTimeout fires at once for anything longer than 2^31 - 1 ms.
-  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < 2 ** 31) return timeoutMs;
-  throw new TypeError(`${WHERE}: "timeoutMs" must be a number of milliseconds above 0`);
+  checkTimeout(WHERE, "timeoutMs", timeoutMs);
+  return timeoutMs;
 }
 
 function warnOnce(): () => void {

@@ -56,11 +56,11 @@ const MOST_TOUCHES = 250;
  *
  * **The client** must read where it writes. One that reads from replicas, or has a cache of its own, would let
  * revoked keys in, and is refused; only that of `createSentinel` does not show it, so leave `replicaPoolSize` out.
- * While it is not connected, a client keeps commands back, for ever or as long as it is told to. A verifier waits
- * no longer than its `storeTimeoutMs`. A manager waits as long as the client does, so limit that: by
- * `disableOfflineQueue` or `commandOptions.timeout` of node-redis; by `enableOfflineQueue: false`,
- * `maxRetriesPerRequest` or `commandTimeout` of ioredis. When a change fails because the connection broke or took
- * too long, it may have been made all the same: read the key.
+ * While it is not connected, a client keeps commands back, for ever or as long as it is told to. Verifiers and
+ * managers wait no longer than their `storeTimeoutMs`, but a change that a manager has given up may be sent later, so
+ * let the client wait for less: by `disableOfflineQueue` or `commandOptions.timeout` of node-redis; by
+ * `enableOfflineQueue: false`, `maxRetriesPerRequest` or `commandTimeout` of ioredis. When a change fails because the
+ * connection broke or took too long, it may have been made all the same: read the key.
  *
  * **Lists** are read in parts of at most 250 keys and filtered here. A page by `environment`, `status` or
  * `deadBefore` may read every key of the owner, or of the store. Among keys of one millisecond, the bytes of their

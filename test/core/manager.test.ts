@@ -662,6 +662,11 @@ describe("mistakes are TypeErrors that name the option", () => {
     ["no scopes", { store: good.store, format }, /"scopes"/],
     ["a format that cannot generate", { ...good, format: { parse: () => ({}) } }, /"format".*generate/],
     ["several formats", { ...good, format: [format] }, /"format"/],
+    ...[0, -1, Number.NaN, 2 ** 31, "250", null].map((storeTimeoutMs): [string, unknown, RegExp] => [
+      `a time limit of ${storeTimeoutMs}`,
+      { ...good, storeTimeoutMs },
+      /^createKeyManager: "storeTimeoutMs" must be a number of milliseconds above 0$/,
+    ]),
     ["a longest life without a unit", { ...good, maxLifetime: 90 }, /"maxLifetime"/],
     ["a longest life that is longer than a century", { ...good, maxLifetime: "36501d" }, /"maxLifetime"/],
     ["a longest life of nothing", { ...good, maxLifetime: "0s" }, /"maxLifetime".*not 0/],
