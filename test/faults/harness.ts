@@ -82,6 +82,20 @@ export async function within<T>(ms: number, work: () => Promise<T>): Promise<T> 
   return promise;
 }
 
+/** What comes of it, if it needs a thread of its own, as signing does: time goes on for as long as that takes. */
+export async function atLast<T>(work: () => Promise<T>): Promise<T> {
+  let isOver = false;
+  const promise = work().finally(() => {
+    isOver = true;
+  });
+  promise.catch(() => {});
+  for (const end = Date.now() + 60_000; !isOver && Date.now() < end; await settled()) {
+    await vi.advanceTimersByTimeAsync(STEP_MS);
+  }
+  if (!isOver) throw new Error("still waiting");
+  return promise;
+}
+
 /** The error that it is rejected with within so many milliseconds; `undefined` when it is not. */
 export function failure(ms: number, work: () => Promise<unknown>): Promise<unknown> {
   return within(ms, work).then(

@@ -1,0 +1,183 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Verifier } from "../../src/index.js";
+import { memoryRevocations } from "../../src/jwt/revocations.js";
+import { type Fault, type FaultKind, withFaults } from "../../src/testing/faults.js";
+import { bearer, type FleetScope, format, START } from "../core/fixtures.js";
+import { type Answer, ecKey, exchanger, post } from "../jwt/token-fixtures.js";
+import { atLast, FAULTS, TIMEOUT_MS, withoutTrace } from "./harness.js";
+
+withoutTrace();
+afterEach(() => vi.restoreAllMocks());
+
+const signingKey = ecKey();
+const { subtle } = globalThis.crypto;
+
+/** What can be asked of a token service, and what it needs for that beside the keys of its clients. */
+type Question = "exchange" | "introspect" | "revoke" | "use";
+
+interface Part {
+  readonly method: string;
+  readonly needed: readonly Question[];
+  /** Faults that the answer to a question shows nothing of. */
+  readonly harmless: readonly string[];
+  /** Faults that make no sense: what is no call to elsewhere cannot hang, and keeps its own time if it is. */
+  readonly without: readonly string[];
+}
+
+const GARBAGE = Object.keys(FAULTS).filter((label) => label.startsWith("answers"));
+const MIXED_UP = ["answers another's", "answers the half"]; // a boolean has no owner, and no half
+const PARTS: Readonly<Record<string, Part>> = {
+  "the store": { method: "findById", needed: ["exchange", "introspect", "use"], harmless: [], without: [] },
+  "the list of revocations, when asked": {
+    ...{ method: "has", needed: ["introspect", "use"] },
+    ...{ harmless: MIXED_UP, without: [] },
+  },
+  "the list of revocations, when added to": {
+    ...{ method: "add", needed: ["revoke"] },
+    ...{ harmless: GARBAGE, without: [] },
+  },
+  "the verifier of keys": {
+    ...{ method: "verify", needed: ["exchange", "introspect", "revoke"] },
+    ...{ harmless: ["answers another's", "is late"], without: ["hangs"] },
+  },
+  "the signing": {
+    ...{ method: "sign", needed: ["exchange"] },
+    ...{ harmless: ["is late"], without: ["hangs", ...GARBAGE] },
+  },
+};
+
+/** A token service, with a fault in one part from `begin` to `heal`. */
+async function setUp(method: string, fault: FaultKind) {
+  let broken = false;
+  const plan: readonly Fault[] = [{ method, ...fault, when: () => broken }];
+  const faulty = <T extends object>(target: T, ...methods: string[]): T => {
+    const made = withFaults(target, methods, plan, 1);
+    counts.push(made.injected);
+    return made;
+  };
+  const counts: (() => number)[] = [];
+  const errors: unknown[] = [];
+  const base = exchanger();
+  const { tokens } = exchanger({
+    signingKey,
+    store: faulty(base.store, "findById"),
+    verifier: faulty(base.verifier, "verify", "assertRequirement") as Verifier<FleetScope>,
+    revocations: faulty(
+      memoryRevocations(() => START.getTime()),
+      "has",
+      "add",
+    ),
+    storeTimeoutMs: TIMEOUT_MS,
+    onError: (error) => errors.push(error),
+  });
+  const right = subtle.sign.bind(subtle);
+  vi.spyOn(subtle, "sign").mockImplementation(faulty({ sign: right }, "sign").sign as typeof subtle.sign);
+
+  const send = async (path: string, bearer: string | undefined, form: Record<string, string>) =>
+    atLast(() => post(tokens, path, { form, bearer }));
+  const exchange = (secret: string | undefined) =>
+    send("/token", secret, { grant_type: "client_credentials" });
+  const introspect = (secret: string | undefined, token: string) => send("/introspect", secret, { token });
+  const revoke = (secret: string | undefined, token: string) => send("/revoke", secret, { token });
+  const use = (token: string): Promise<Answered> =>
+    atLast(() =>
+      tokens.verifier.verify(bearer(token)).then(
+        ({ ok }) => ({ status: ok ? 200 : 401, text: "", body: {} }),
+        (error) => {
+          errors.push(error);
+          const { code } = error as { code?: string };
+          const isStoreError = code === "KEYBEARER_STORE_ERROR";
+          return { status: isStoreError ? 503 : 500, text: String(error), body: { code: "unavailable" } };
+        },
+      ),
+    );
+
+  const [own, other, dead] = [await base.issue(), await base.issue(), await base.issue()];
+  const tokenOf = async (secret: string) => String((await exchange(secret)).body.access_token);
+  const [token, spent, out] = [
+    await tokenOf(own.secret),
+    await tokenOf(own.secret),
+    await tokenOf(dead.secret),
+  ];
+  const toRevoke = [await tokenOf(own.secret), await tokenOf(own.secret)];
+  expect((await revoke(own.secret, spent)).status).toBe(200);
+  await base.manager.revoke(dead.key.id);
+
+  const questions = {
+    exchange: () => exchange(own.secret),
+    introspect: () => introspect(other.secret, token),
+    revoke: () => revoke(own.secret, toRevoke.at(0) as string),
+    use: () => use(token),
+  };
+  const unknown = format.generate("live");
+  /** Requests that must not get what they ask for, and their status when all is well. */
+  const wrong = {
+    "exchange without a key": [() => exchange(undefined), 401],
+    "exchange of an unknown key": [() => exchange(unknown), 401],
+    "exchange of a revoked key": [() => exchange(dead.secret), 401],
+    "introspection by an unknown key": [() => introspect(unknown, token), 401],
+    "introspection by a revoked key": [() => introspect(dead.secret, token), 401],
+    "introspection of a revoked token": [() => introspect(own.secret, spent), "inactive"],
+    "introspection of the token of a revoked key": [() => introspect(own.secret, out), "inactive"],
+    "revocation by another key": [() => revoke(other.secret, token), 400],
+    "revocation by an unknown key": [() => revoke(unknown, token), 401],
+    "a revoked token": [() => use(spent), 401],
+    "the token of a revoked key": [() => use(out), 401],
+  } as const;
+  const secrets = [own.secret, other.secret, dead.secret, token, spent, out];
+  return {
+    ...{ questions, wrong, errors, secrets, introspect, other, toRevoke },
+    injected: () => counts.reduce((sum, count) => sum + count(), 0),
+    begin: () => {
+      broken = true;
+    },
+    heal: () => {
+      broken = false;
+    },
+  };
+}
+
+type Tested = Awaited<ReturnType<typeof setUp>>;
+type Answered = Pick<Answer, "status" | "text" | "body">;
+
+function expectUnavailable({ status, text, body }: Answered, { secrets, errors }: Tested): void {
+  expect([status, body.code]).toEqual([503, "unavailable"]);
+  for (const hidden of ["made to fail", ...secrets]) expect(text).not.toContain(hidden);
+  expect(errors.length).toBeGreaterThan(0);
+}
+
+const outcome = ({ status, body }: Answered) => (body.active === false ? "inactive" : status);
+
+describe.each(Object.entries(PARTS))("a token service of which %s", (_, part) => {
+  const cases = Object.entries(FAULTS).filter(([label]) => !part.without.includes(label));
+
+  test.each(cases)("%s", async (label, fault) => {
+    const tested = await setUp(part.method, fault);
+    const { questions, wrong, begin, heal, injected, introspect, other, toRevoke } = tested;
+    begin();
+    for (const [what, [ask, status]] of Object.entries(wrong)) {
+      const answer = await ask();
+      if (answer.status === 503) expectUnavailable(answer, tested);
+      else expect([what, outcome(answer)]).toEqual([what, status]);
+    }
+    for (const [question, ask] of Object.entries(questions)) {
+      const answer = await ask();
+      const isNeeded = part.needed.includes(question as Question);
+      if (isNeeded && !part.harmless.includes(label)) expectUnavailable(answer, tested);
+      else expect([question, outcome(answer)]).toEqual([question, 200]);
+    }
+    expect(injected()).toBeGreaterThan(0);
+
+    heal();
+    for (const [what, [ask, status]] of Object.entries(wrong)) {
+      expect([what, outcome(await ask())]).toEqual([what, status]);
+    }
+    for (const [question, ask] of Object.entries(questions)) {
+      expect([question, outcome(await ask())]).toEqual([question, 200]);
+    }
+    const [revoked, kept] = await Promise.all(
+      toRevoke.map((token) => introspect(other.secret, token).then(outcome)),
+    );
+    expect([revoked, kept]).toEqual(["inactive", 200]);
+  });
+});
