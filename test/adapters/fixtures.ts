@@ -9,6 +9,7 @@ import {
   type RateLimiter,
   type ScopeName,
   type Verifier,
+  type VerifierOptions,
 } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 
@@ -135,7 +136,10 @@ const rateLimiter: RateLimiter = {
 export const UPSTREAMS = ["none", "x-forwarded-for", "forwarded", "x-real-ip"] as const;
 export type Upstream = (typeof UPSTREAMS)[number];
 
-export function verifierBehind(upstream: Upstream): Verifier<FleetScope> {
+/** What a verifier of these tests may be given beside its store. */
+export type Watched = Pick<VerifierOptions<FleetScope>, "observers" | "pepper">;
+
+export function verifierBehind(upstream: Upstream, watched: Watched = {}): Verifier<FleetScope> {
   return createVerifier({
     store,
     scopes,
@@ -146,11 +150,16 @@ export function verifierBehind(upstream: Upstream): Verifier<FleetScope> {
     storeTimeoutMs: 30_000,
     rateLimiter,
     ...(upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream }),
+    ...watched,
   });
 }
 
 /** A verifier of the same service over a store of the test's own. */
-export function verifierOver(faulty: KeyStore, storeTimeoutMs = 5_000): Verifier<FleetScope> {
+export function verifierOver(
+  faulty: KeyStore,
+  storeTimeoutMs = 5_000,
+  watched: Watched = {},
+): Verifier<FleetScope> {
   return createVerifier({
     store: faulty,
     scopes,
@@ -159,5 +168,6 @@ export function verifierOver(faulty: KeyStore, storeTimeoutMs = 5_000): Verifier
     realm: "fleet",
     storeTimeoutMs,
     clock: () => NOW,
+    ...watched,
   });
 }

@@ -1,10 +1,19 @@
-import { createServer, type RequestListener, type Server, STATUS_CODES } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import Router from "@koa/router";
 import express, { type RequestHandler } from "express";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { Hono } from "hono";
+import { logger } from "hono/logger";
 import Koa, { type Middleware } from "koa";
 import { expressAuth, expressHandler } from "../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
@@ -29,6 +38,8 @@ export interface AppOptions {
   readonly earlier?: Readonly<Record<string, string>>;
   /** A fetch handler that serves what is below `/manage`. */
   readonly mount?: FetchHandler | undefined;
+  /** Takes what loggers write of requests, of what frameworks make of them, and of the answers. */
+  readonly log?: ((line: string) => void) | undefined;
 }
 
 /** A started service. */
@@ -47,8 +58,19 @@ export interface Setup {
   start(options: AppOptions): Promise<App>;
 }
 
+const ALL = { depth: Number.POSITIVE_INFINITY, showHidden: true };
+
 /** Serves on every address of this machine, so that clients come over IPv4, IPv6 and the mapped form. */
-export async function listen(server: Server): Promise<App & { readonly port: number }> {
+export async function listen(
+  server: Server,
+  log?: AppOptions["log"],
+): Promise<App & { readonly port: number }> {
+  if (log !== undefined) {
+    server.on("request", (req: IncomingMessage & { auth?: unknown }, res: ServerResponse) => {
+      const { method, url } = req;
+      res.on("close", () => log(inspect([method, url, res.statusCode, res.getHeaders(), req.auth], ALL)));
+    });
+  }
   await new Promise<void>((resolve) => server.listen(0, "::", resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -78,7 +100,7 @@ function routeOf<T>(
 
 // Every framework is told to believe proxies and to match paths as loosely as it can: neither may matter.
 
-async function startExpress({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
+async function startExpress({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const app = express();
   const auth = expressAuth(verifier, guard);
   app.set("trust proxy", true);
@@ -95,18 +117,19 @@ async function startExpress({ verifier, guard, earlier = {}, mount }: AppOptions
     app[method.toLowerCase() as "get"](path, auth(...args), handler);
   }
   if (mount) app.use("/manage", expressHandler(mount));
-  return listen(createServer(app));
+  return listen(createServer(app), log);
 }
 
-async function startKoa({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
+async function startKoa({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const app = new Koa();
   const router = new Router();
   const auth = koaAuth(verifier, guard);
   app.proxy = true;
   app.silent = true;
-  app.use((ctx, next) => {
+  app.use(async (ctx, next) => {
     ctx.set(earlier);
-    return next();
+    await next();
+    log?.(inspect(ctx.state.auth, ALL));
   });
   for (const { method, path, guard: args, handle } of routes) {
     const handler: Middleware = async (ctx) => {
@@ -119,15 +142,17 @@ async function startKoa({ verifier, guard, earlier = {}, mount }: AppOptions): P
   if (mount) router.all("/manage{/*rest}", koaHandler(mount));
   app.use(router.routes());
   app.use(router.allowedMethods());
-  return listen(createServer(app.callback()));
+  return listen(createServer(app.callback()), log);
 }
 
-function honoApp({ verifier, guard, earlier = {}, mount }: AppOptions, remoteAddress?: string) {
+function honoApp({ verifier, guard, earlier = {}, mount, log }: AppOptions, remoteAddress?: string) {
   const app = new Hono<{ Variables: { auth: Auth } }>({ strict: false });
   const auth = honoAuth(verifier, { ...guard, ...(remoteAddress && { remoteAddress: () => remoteAddress }) });
+  if (log) app.use(logger(log));
   app.use(async (c, next) => {
     for (const [name, value] of Object.entries(earlier)) c.header(name, value);
     await next();
+    log?.(inspect(c.var.auth, ALL));
   });
   for (const { method, path, guard: args, handle } of routes) {
     app.on(method, path, auth(...(args as Parameters<typeof auth>)) as ReturnType<typeof auth>, async (c) => {
@@ -140,7 +165,7 @@ function honoApp({ verifier, guard, earlier = {}, mount }: AppOptions, remoteAdd
 }
 
 async function startHono(options: AppOptions): Promise<App> {
-  return listen(createAdaptorServer({ fetch: honoApp(options).fetch }) as Server);
+  return listen(createAdaptorServer({ fetch: honoApp(options).fetch }) as Server, options.log);
 }
 
 async function startHonoFetch(options: AppOptions): Promise<App> {
@@ -155,8 +180,9 @@ async function startHonoFetch(options: AppOptions): Promise<App> {
   };
 }
 
-async function startFastify({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
+async function startFastify({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const app = Fastify({
+    ...(log && { logger: { level: "trace", stream: { write: log } } }),
     trustProxy: true,
     genReqId: (req) => String(req.headers["x-request-id"]),
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
@@ -167,6 +193,7 @@ async function startFastify({ verifier, guard, earlier = {}, mount }: AppOptions
   for (const { method, path, guard: args, handle } of routes) {
     const handler = async (request: FastifyRequest, reply: FastifyReply) => {
       const replace = (value: unknown) => Object.assign(request, { auth: value });
+      request.log.trace({ auth: request.auth }, inspect(request.auth, ALL));
       const body = await handle({ auth: request.auth as Auth, replace });
       return reply.type("application/json").send(body);
     };
@@ -174,11 +201,11 @@ async function startFastify({ verifier, guard, earlier = {}, mount }: AppOptions
   }
   if (mount) await app.register(fastifyHandler(mount), { prefix: "/manage" });
   await app.ready();
-  const { request, port, close } = await listen(app.server);
+  const { request, port, close } = await listen(app.server, log);
   return { request, port, close: async () => void (await Promise.all([close(), app.close()])) };
 }
 
-async function startFetch({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
+async function startFetch({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const auth = fetchAuth(verifier, guard);
   const guarded = routes.map(({ handle, ...route }) => {
     const handler: AuthenticatedHandler<Auth> = async (_request, context) => {
@@ -193,10 +220,10 @@ async function startFetch({ verifier, guard, earlier = {}, mount }: AppOptions):
     const handler = pathname.startsWith("/manage/") ? mount : routeOf(guarded, request.method, pathname);
     return handler?.(request, connection) ?? new Response("Not Found", { status: 404 });
   });
-  return listen(createServer(behind(earlier, listener)));
+  return listen(createServer(behind(earlier, listener)), log);
 }
 
-async function startNode({ verifier, guard, earlier = {}, mount }: AppOptions): Promise<App> {
+async function startNode({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const auth = nodeAuth(verifier, guard);
   const guarded = routes.map(({ handle, ...route }) => {
     const listener = async (req: { auth: Auth }, res: Parameters<RequestListener>[1]) => {
@@ -214,7 +241,7 @@ async function startNode({ verifier, guard, earlier = {}, mount }: AppOptions): 
     // A listener of node:http answers for its own errors.
     handler(req, res).catch(() => res.writeHead(500).end("Internal Server Error"));
   };
-  return listen(createServer(behind(earlier, listener)));
+  return listen(createServer(behind(earlier, listener)), log);
 }
 
 function behind(earlier: Readonly<Record<string, string>>, listener: RequestListener): RequestListener {

@@ -3,10 +3,11 @@ import { bearer, check, pass } from "../adapters/case.js";
 import { cases } from "../adapters/cases.js";
 import { secrets, UPSTREAMS } from "../adapters/fixtures.js";
 import { setups } from "../adapters/frameworks.js";
-import { type Attack, bytesOf, forwarded, GROUPS } from "./attack.js";
+import { type Attack, bytesOf, GROUPS } from "./attack.js";
 import { attacks } from "./catalogue.js";
-import { openTarget, type Target } from "./target.js";
-import { apiBehind, brokenApi, brokenVerifier, managedState, verifierFor } from "./world.js";
+import { aims, openTargets } from "./runner.js";
+import type { Target } from "./target.js";
+import { managedState } from "./world.js";
 
 const guards = setups.filter(({ wire }) => wire);
 const targets = new Map<string, Target>();
@@ -20,16 +21,7 @@ beforeAll(async () => {
   process.on("unhandledRejection", note).on("uncaughtException", note);
   before = await managedState();
   for (const { name, start } of guards) {
-    for (const upstream of UPSTREAMS) {
-      const app = await start({ verifier: verifierFor(upstream), mount: apiBehind(upstream).handler });
-      targets.set(`${name} ${upstream}`, openTarget(app));
-    }
-    const app = await start({
-      verifier: brokenVerifier(),
-      guard: { onError: () => {} },
-      mount: brokenApi().handler,
-    });
-    targets.set(`${name} broken`, openTarget(app));
+    for (const [place, target] of await openTargets(start)) targets.set(`${name} ${place}`, target);
   }
 });
 
@@ -79,21 +71,6 @@ describe("the catalogue", () => {
     expect(GROUPS.filter((group) => !attacks.some((attack) => attack.group === group))).toEqual([]);
   });
 });
-
-/** Where an attack goes to: the service as it is, and behind a proxy, unless it says itself. */
-function aims(attack: Attack): readonly (readonly [string, Attack])[] {
-  if (attack.broken) return [["broken", attack]];
-  if (attack.behind) return [[attack.behind, attack]];
-  const { bytesOf } = attack.traffic ?? {};
-  const traffic = bytesOf && {
-    ...attack.traffic,
-    bytesOf: (index: number) => forwarded({ bytes: bytesOf(index) }).bytes as string,
-  };
-  return [
-    ["none", attack],
-    ["x-forwarded-for", { ...attack, request: forwarded(attack.request), ...(traffic && { traffic }) }],
-  ];
-}
 
 describe.each(guards)("$name", ({ name }) => {
   describe.each(GROUPS)("%s", (group) => {

@@ -10,7 +10,7 @@ const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 const INTERNALS = /\n\s+at \S|node_modules|\/src\/|\.ts:\d|node:internal|hunter2|ECONNREFUSED|select \*/;
 
 /** The runs of a request that could be a secret: what follows a scheme, and anything long. */
-function sentSecrets(bytes: string): readonly string[] {
+export function sentSecrets(bytes: string): readonly string[] {
   const credentials = [...bytes.matchAll(/(?:Bearer|Basic|JWT|DPoP) +([^\s,;"]{12,})/gi)].map(
     ([, found]) => found as string,
   );

@@ -24,9 +24,19 @@ export interface Target {
 /** A request that a service answers as long as it stands: with a key where the store works. */
 const GOOD: RawRequest = { target: "/optional", headers: [bearer(secrets.reader)] };
 
-export function openTarget(app: App): Target {
+/** `hear` is told of every answer. */
+export function openTarget(app: App, hear: (response: RawResponse) => void = () => {}): Target {
   const port = app.port as number;
   let kept: Connection | undefined;
+
+  const heard = (connection: Connection): Connection => ({
+    ...connection,
+    async read(method) {
+      const response = await connection.read(method);
+      if (response !== undefined) hear(response);
+      return response;
+    },
+  });
 
   /** Asks on a connection that good requests share, as those of a pool do. */
   async function expectServing({ broken }: Attack): Promise<void> {
@@ -52,7 +62,7 @@ export function openTarget(app: App): Target {
       const { traffic = {}, expected } = attack;
       const open = Array.from({ length: traffic.connections ?? 1 }, () => connect(port));
       const talk = (index: number) =>
-        converse(open[index] as Connection, attack, traffic.bytesOf?.(index) ?? bytesOf(attack.request));
+        converse(heard(open[index] as Connection), attack, bytesFor(attack, index));
       try {
         if (expected.kind === "answer") {
           for (const answers of await Promise.all(open.map((_, index) => talk(index))))
@@ -67,6 +77,10 @@ export function openTarget(app: App): Target {
     },
   };
 }
+
+/** What the connection of this number writes. */
+export const bytesFor = ({ request, traffic }: Attack, index: number): string =>
+  traffic?.bytesOf?.(index) ?? bytesOf(request);
 
 /** Writes the bytes, and reads as many answers as there should be. */
 async function converse(

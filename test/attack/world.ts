@@ -8,6 +8,7 @@ import {
   type Upstream,
   verifierBehind,
   verifierOver,
+  type Watched,
 } from "../adapters/fixtures.js";
 import { AUDIENCE, ec, ISSUER, NOW } from "../jwt/fixtures.js";
 import { type Api, DAY, later, managementApi } from "../management/fixtures.js";
@@ -15,15 +16,27 @@ import { type Api, DAY, later, managementApi } from "../management/fixtures.js";
 /** What a database says when it fails; no word of it may reach a client. */
 export const LEAK = "connect ECONNREFUSED db.internal:5432 password=hunter2";
 
-const store = memoryStore();
+/** Where the keys are that a management API is asked for. */
+export const managedStore = memoryStore();
+const store = managedStore;
 const issuing = managementApi({}, { store });
 
+/** What sees everything that happens in a service under attack. */
+export interface Watch extends Watched {
+  /** For the management API. */
+  readonly onError?: (error: unknown) => void;
+}
+
 /** One management API over the keys of this file, below `/manage`. Keys and people manage with `vehicles:write`. */
-export function apiOver(over: ManagedKeyStore, upstream: Upstream): Api {
+export function apiOver(over: ManagedKeyStore, upstream: Upstream, { onError, ...watched }: Watch = {}): Api {
   const trust = upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream };
   return managementApi(
-    { basePath: "/manage", requires: { read: "vehicles:read", write: "vehicles:write" } },
-    { store: over, verifierOptions: trust },
+    {
+      basePath: "/manage",
+      requires: { read: "vehicles:read", write: "vehicles:write" },
+      ...(onError && { onError }),
+    },
+    { store: over, verifierOptions: { ...trust, ...watched } },
   );
 }
 
@@ -57,33 +70,38 @@ export async function managedState(): Promise<string> {
   return JSON.stringify([items, trail]);
 }
 
-const jwt = createJwtVerifier<FleetScope>({
-  issuer: ISSUER,
-  audience: AUDIENCE,
-  algorithms: ["ES256"],
-  key: ec.publicKey,
-  scopes,
-  realm: "fleet",
-  clock: () => new Date(NOW * 1_000),
-});
+const jwt = ({ observers = [] }: Watched): Verifier<FleetScope> =>
+  createJwtVerifier<FleetScope>({
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    algorithms: ["ES256"],
+    key: ec.publicKey,
+    scopes,
+    realm: "fleet",
+    clock: () => new Date(NOW * 1_000),
+    observers,
+  });
 
 /** Keys and JWTs, as the service under attack takes both. */
-export const verifierFor = (upstream: Upstream): Verifier<FleetScope> =>
-  anyVerifier(verifierBehind(upstream), jwt);
+export const verifierFor = (upstream: Upstream, { observers, pepper }: Watch = {}): Verifier<FleetScope> => {
+  const watched = { ...(observers && { observers }), ...(pepper && { pepper }) };
+  return anyVerifier(verifierBehind(upstream, watched), jwt(watched));
+};
 
 /** What drivers throw, with what they know in every place where they put it. */
-export function driverError(): Error {
-  return Object.assign(new Error(LEAK, { cause: new Error(LEAK) }), {
+export function driverError(parameter = LEAK): Error {
+  const told = `${LEAK} ${parameter}`;
+  return Object.assign(new Error(told, { cause: new Error(told) }), {
     code: "ECONNREFUSED",
-    parameters: [LEAK],
-    sql: `select * from api_keys -- ${LEAK}`,
+    parameters: [parameter],
+    sql: `select * from api_keys -- ${told}`,
   });
 }
 
 const { reader, writer, dispatcher, admin, scopeless, detailed, enabled, metered, local } = secrets;
 const good = { id: "key_1", ownerId: "reader", scopes: ["vehicles:read"] };
-const FAULTS = new Map<string, () => unknown>([
-  [reader, () => Promise.reject(driverError())],
+const FAULTS = new Map<string, (hash: string) => unknown>([
+  [reader, (hash) => Promise.reject(driverError(hash))],
   [writer, () => Promise.reject(LEAK)],
   [dispatcher, () => new Promise(() => {})],
   [admin, () => ({ ...good, hash: hashSecret(writer) })],
@@ -91,32 +109,40 @@ const FAULTS = new Map<string, () => unknown>([
   [detailed, () => Promise.reject(undefined)],
   [
     enabled,
-    () => Promise.reject(Object.assign(new Error(LEAK), { name: LEAK, stack: LEAK, toJSON: () => LEAK })),
+    (hash) =>
+      Promise.reject(Object.assign(new Error(LEAK), { name: LEAK, stack: LEAK, hash, toJSON: () => hash })),
   ],
   [metered, () => ({ ...good, hash: hashSecret(metered), scopes: LEAK })],
-  [local, () => Promise.reject(new AggregateError([driverError()], LEAK))],
+  [local, (hash) => Promise.reject(new AggregateError([driverError(hash)], LEAK))],
 ]);
-const faults = new Map([...FAULTS].map(([secret, fault]) => [hashSecret(secret), fault]));
 
-const failing: KeyStore = {
-  findByHash(hash) {
-    const fault = faults.get(hash);
-    if (fault === undefined) throw driverError();
-    return fault() as ReturnType<KeyStore["findByHash"]>;
-  },
-};
-
-/** A verifier whose store fails in another way for each key. */
-export const brokenVerifier = (): Verifier<FleetScope> => anyVerifier(verifierOver(failing, 60), jwt);
-
-/** A management API whose store is down. */
-export function brokenApi(): Api {
-  const members = Object.entries(store).map(([name, value]) => [
-    name,
-    typeof value === "function" ? () => Promise.reject(driverError()) : value,
-  ]);
-  const down = Object.fromEntries(members) as ManagedKeyStore;
-  return apiOver(down, "none");
+function failing(pepper: Watched["pepper"]): KeyStore {
+  const faults = new Map([...FAULTS].map(([secret, fault]) => [hashSecret(secret, pepper), fault]));
+  return {
+    findByHash(hash) {
+      const fault = faults.get(hash);
+      if (fault === undefined) throw driverError(hash);
+      return fault(hash) as ReturnType<KeyStore["findByHash"]>;
+    },
+  };
 }
 
-export const apiBehind = (upstream: Upstream): Api => apiOver(store, upstream);
+/** A verifier whose store fails in another way for each key. */
+export const brokenVerifier = ({ observers, pepper }: Watch = {}): Verifier<FleetScope> => {
+  const watched = { ...(observers && { observers }), ...(pepper && { pepper }) };
+  return anyVerifier(verifierOver(failing(pepper), 60, watched), jwt(watched));
+};
+
+/** A management API whose store is down. */
+export function brokenApi(watch: Watch = {}): Api {
+  const members = Object.entries(store).map(([name, value]) => [
+    name,
+    typeof value === "function"
+      ? (...given: unknown[]) => Promise.reject(driverError(JSON.stringify(given)))
+      : value,
+  ]);
+  const down = Object.fromEntries(members) as ManagedKeyStore;
+  return apiOver(down, "none", watch);
+}
+
+export const apiBehind = (upstream: Upstream, watch: Watch = {}): Api => apiOver(store, upstream, watch);

@@ -121,6 +121,8 @@ export function managementApi(
     format,
     clock: clock.now,
     ...(maxLifetime && { maxLifetime }),
+    ...(verifierOptions?.pepper && { pepper: verifierOptions.pepper }),
+    ...(verifierOptions?.observers && { observers: verifierOptions.observers }),
   });
   const keys = createVerifier({
     store,
