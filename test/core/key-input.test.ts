@@ -239,6 +239,7 @@ describe("readScopes", () => {
     [null, "scopes must be a list of scopes, got null"],
     [{ 0: "vehicles:read" }, "scopes must be a list of scopes, got a value of type object"],
     [["x".repeat(129)], "scopes[0] is not a defined scope"],
+    [["ezt_live_0123456789ABCDEFGHIJKLMN"], "scopes[0] is not a defined scope"],
   ])("%j", (value, expected) => {
     expect(problem(() => read(value))).toBe(expected);
   });
@@ -365,6 +366,11 @@ describe("readMetadata", () => {
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, i]));
 
   test.each<[string, unknown, RegExp]>([
+    [
+      "a name like a secret",
+      { ezt_live_0123456789ABCDEFGHIJKLMN: undefined },
+      /^metadata\."\.\.\." must hold/,
+    ],
     ["undefined inside", { a: undefined }, /^metadata\.a must hold JSON values only, got undefined$/],
     ["a function", { a: { b: () => 1 } }, /^metadata\.a\.b must hold JSON values only/],
     ["a bigint", { a: [1n] }, /^metadata\.a\[0\] must hold JSON values only/],
