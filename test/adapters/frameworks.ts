@@ -152,7 +152,7 @@ function honoApp({ verifier, guard, earlier = {}, mount, log }: AppOptions, remo
   app.use(async (c, next) => {
     for (const [name, value] of Object.entries(earlier)) c.header(name, value);
     await next();
-    log?.(inspect(c.var.auth, ALL));
+    log?.(inspect([c.var.auth, [...c.res.headers]], ALL));
   });
   for (const { method, path, guard: args, handle } of routes) {
     app.on(method, path, auth(...(args as Parameters<typeof auth>)) as ReturnType<typeof auth>, async (c) => {

@@ -1,5 +1,5 @@
 import { hashSecret, type Pepper } from "../../src/index.js";
-import { secrets } from "../adapters/fixtures.js";
+import { format, secrets } from "../adapters/fixtures.js";
 import { ec, otherEc } from "../jwt/fixtures.js";
 import { attacks } from "./catalogue.js";
 import type { Hidden } from "./search.js";
@@ -32,8 +32,8 @@ export function hashForms(name: string, hash: string): readonly Hidden[] {
   const bytes = Buffer.from(digits, "hex");
   return [
     { name, text: digits, step: 16 },
-    { name, text: bytes.toString("base64").slice(0, -2) },
-    { name, text: bytes.toString("base64url").slice(0, -1) },
+    { name, text: bytes.toString("base64").slice(0, -2), step: 16 },
+    { name, text: bytes.toString("base64url").slice(0, -1), step: 16 },
     { name, text: bytes.toString("latin1"), step: 16 },
   ];
 }
@@ -46,7 +46,8 @@ export function peppers(pepper: Pepper): readonly Hidden[] {
 
 /** What a request carried as a credential. Of a token it is the signature: what it claims is known to whoever asks. */
 function sentHidden(name: string, text: string, pepper: Pepper): readonly Hidden[] {
-  if (NEARLY_A_SECRET.test(text)) return secretAndHashes(name, text, pepper);
+  if (format.parse(text) !== undefined) return secretAndHashes(name, text, pepper);
+  if (NEARLY_A_SECRET.test(text)) return [{ name, text, shown: SHOWN }]; // refused by its form, and never hashed
   const dots = text.split(".").length - 1;
   const shown = dots === 2 ? text.lastIndexOf(".") + 1 : 0;
   return isRandom(text.slice(shown)) ? [{ name, text, shown }] : [];

@@ -99,11 +99,12 @@ const EVERYTHING = {
   showHidden: true,
   maxStringLength: null,
   maxArrayLength: null,
+  getters: true,
 };
 
 /** A thing in every form in which it is printed or sent. */
 export function printed(thing: unknown): string {
-  const forms = [inspect(thing, EVERYTHING), inspect(thing, { ...EVERYTHING, getters: true })];
+  const forms = [inspect(thing, EVERYTHING)];
   for (const write of [String, JSON.stringify]) {
     try {
       forms.push(write(thing) ?? "");

@@ -1,75 +1,36 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import Fastify from "fastify";
-import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expressAuth } from "../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
+import { fetchAuth } from "../../src/adapters/fetch.js";
+import { honoAuth } from "../../src/adapters/hono.js";
+import { koaAuth } from "../../src/adapters/koa.js";
+import { nodeAuth } from "../../src/adapters/node.js";
 import {
   createKeyManager,
   createVerifier,
   hashSecret,
   type KeyEvent,
   type KeyStore,
+  keyFormat,
+  StoreError,
 } from "../../src/index.js";
-import { anyVerifier, createTokenService } from "../../src/jwt/index.js";
+import { anyVerifier, createJwtVerifier, createTokenService } from "../../src/jwt/index.js";
 import { createManagementApi } from "../../src/management/index.js";
-import { auditLog, lastUsed } from "../../src/observers/index.js";
+import { auditLog, DroppedError, lastUsed } from "../../src/observers/index.js";
+import { createRateLimiter, memoryLimits, slowGuessing } from "../../src/rate-limit/index.js";
+import { cachedStore } from "../../src/stores/cached.js";
 import { memoryStore } from "../../src/stores/memory.js";
-import { format, scopes } from "../core/fixtures.js";
+import { faultyStore } from "../../src/testing/index.js";
+import { allowed, bearer, format, scopes, thrownBy } from "../core/fixtures.js";
 import { ecKey } from "../jwt/token-fixtures.js";
-import type { Backend } from "../stores/backends/backend.js";
-import { poolAt, postgresBackends } from "../stores/backends/postgres.js";
-import { sqliteBackends } from "../stores/backends/sqlite.js";
+import { peppers, SHOWN, secretAndHashes } from "./hidden.js";
+import { type Hidden, printed, searchFor } from "./search.js";
 import { LEAK } from "./world.js";
 
 const PEPPER = "pepper-of-these-tests-0123456789abcdef";
-
-/** The spellings in which a text could be found: as it is, and encoded, wherever in a larger text it stands. */
-function spellingsOf(text: string): readonly string[] {
-  const bytes = Buffer.from(text);
-  const base64 = [0, 1, 2].map((shift) =>
-    Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString("base64")
-      .slice(Math.ceil((shift * 8) / 6), -4),
-  );
-  const escaped = text.replace(/[^A-Za-z0-9]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
-  return [
-    text,
-    ...base64,
-    ...base64.map((each) => each.replaceAll("+", "-").replaceAll("/", "_")),
-    bytes.toString("hex"),
-    bytes.toString("hex").toUpperCase(),
-    escaped,
-    escaped.toUpperCase(),
-  ];
-}
-
-/** Which of the hidden texts are found, by their names. */
-function found(hidden: Readonly<Record<string, string>>, text: string): string[] {
-  return Object.entries(hidden)
-    .filter(([, value]) => spellingsOf(value).some((spelling) => text.includes(spelling)))
-    .map(([name]) => name);
-}
-
-/** A thing in every form in which it is printed or sent. */
-function printed(thing: unknown): string {
-  const options = {
-    depth: Number.POSITIVE_INFINITY,
-    showHidden: true,
-    getters: true,
-    maxStringLength: null,
-    maxArrayLength: null,
-  };
-  const forms = [inspect(thing, options), String(thing)];
-  try {
-    forms.push(JSON.stringify(thing) ?? "");
-  } catch {
-    // What has cycles is not sent.
-  }
-  if (thing instanceof Error) forms.push(thing.message, thing.stack ?? "", inspect(thing.cause, options));
-  return forms.join("\n");
-}
 
 const lines: string[] = [];
 beforeAll(() => {
@@ -79,21 +40,6 @@ beforeAll(() => {
   vi.spyOn(process, "emitWarning").mockImplementation((...args) => void lines.push(printed(args)));
 });
 afterAll(() => vi.restoreAllMocks());
-
-test("the search finds what is there, in every spelling", () => {
-  const canary = format.generate("live");
-  for (const spelling of spellingsOf(canary)) {
-    expect(found({ canary }, `before ${spelling} behind`), spelling).toEqual(["canary"]);
-  }
-  for (const prefix of ["", "a", "ab"]) {
-    expect(found({ canary }, Buffer.from(`${prefix}${canary}.`).toString("base64"))).toEqual(["canary"]);
-  }
-  expect(found({ canary }, printed({ deep: { deeper: [new Error("x", { cause: canary })] } }))).toEqual([
-    "canary",
-  ]);
-  expect(found({ canary }, printed(new Map([["a", canary]])))).toEqual(["canary"]);
-  expect(found({ canary }, "nothing of the kind")).toEqual([]);
-});
 
 test("no secret, hash or pepper is in a log, an event, an error, an answer or a public object", async () => {
   const events: KeyEvent[] = [];
@@ -217,83 +163,111 @@ test("no secret, hash or pepper is in a log, an event, an error, an answer or a 
   expect(lines.length).toBeGreaterThan(50);
   expect(events.some(({ type }) => type === "auth.allowed")).toBe(true);
 
-  const hidden = {
-    ...Object.fromEntries(credentials.slice(0, 7).map((text, index) => [`credential ${index}`, text])),
-    pepper: PEPPER,
-    ...Object.fromEntries(
-      [secret, revoked.secret, rotated.secret, unknown].map((text, index) => [
-        `hash ${index}`,
-        hashSecret(text, PEPPER),
-      ]),
+  const hidden: Hidden[] = [
+    ...[secret, revoked.secret, rotated.secret, unknown].flatMap((text, index) =>
+      secretAndHashes(`secret ${index}`, text, PEPPER),
     ),
-    "private key": signingKey.export({ format: "jwk" }).d as string,
-  };
-  const result = await verifier.verify({ headers: { authorization: `Bearer ${secret}` } }, "vehicles:read");
+    { name: "wrong", text: wrong, shown: SHOWN },
+    { name: "token", text: token, shown: token.lastIndexOf(".") + 1 },
+    ...peppers(PEPPER),
+    { name: "private key", text: signingKey.export({ format: "jwk" }).d as string },
+  ];
+  const found = searchFor(hidden);
+  const allowedResult = await verifier.verify(bearer(secret), "vehicles:read");
+  const tokenResult = await tokens.verifier.verify(bearer(token), "vehicles:read");
+  const principal = allowed(allowedResult);
+  const cached = cachedStore(store, { ttl: "5s" });
+  expect(await cached.findByHash(hashSecret(secret, PEPPER))).toBeDefined();
+  const limiter = createRateLimiter({ store: memoryLimits() });
+  const limited = createVerifier({ store: cached, scopes, format, pepper: PEPPER, rateLimiter: limiter });
+  expect((await limited.verify(bearer(secret))).ok).toBe(true);
   const objects = {
     verifier,
+    limited,
+    "JWT verifier": tokens.verifier,
+    "either verifier": anyVerifier(verifier, tokens.verifier),
     manager,
     store,
+    cached,
+    faulty: faultyStore(store, []),
+    limiter,
+    guessing: slowGuessing(verifier, { failures: 10 }),
     format,
     scopes,
     tokens,
     management,
     auth,
+    guards: [expressAuth, fastifyAuth, fetchAuth, honoAuth, koaAuth, nodeAuth].map((guard) =>
+      guard(verifier),
+    ),
+    routes: [expressAuth(verifier), honoAuth(verifier), koaAuth(verifier)].map((guard) =>
+      guard("vehicles:read"),
+    ),
     used,
     audited,
     key,
     page: await manager.list({}),
-    result,
+    results: [allowedResult, tokenResult],
+    principal,
+    refusal: await verifier.verify(bearer(unknown)),
+    rotated: rotated.key,
   };
-  for (const [name, object] of Object.entries(objects))
-    expect(found(hidden, printed(object)), name).toEqual([]);
-  for (const error of errors) expect(found(hidden, printed(error))).toEqual([]);
-  expect(found(hidden, printed(events))).toEqual([]);
-  expect(found(hidden, lines.join("\n"))).toEqual([]);
-  expect(found(hidden, answers.join("\n"))).toEqual([]);
+  for (const [name, object] of Object.entries(objects)) expect(found(printed(object)), name).toEqual([]);
+  for (const error of errors) expect(found(printed(error))).toEqual([]);
+  expect(found(printed(events))).toEqual([]);
+  expect(found(lines.join("\n"))).toEqual([]);
+  expect(found(answers.join("\n"))).toEqual([]);
   expect(lines.join("\n")).not.toContain("hunter2");
+
+  // Each of the places shows what is put there.
+  app.log.trace({ secret }, "planted");
+  console.log(secret);
+  expect(found(lines.join("\n"))).toContain("secret 0");
+  expect(found(printed({ ...objects, planted: secret }))).toContain("secret 0");
 });
 
-/** Everything that a store has written, in bytes. */
-const dumps: Readonly<Record<string, (place: string) => Promise<string>>> = {
-  async sqlite(place) {
-    const files = readdirSync(dirname(place)).filter((name) => name.startsWith(basename(place)));
-    return files.map((name) => readFileSync(join(dirname(place), name), "latin1")).join("\n");
-  },
-  async postgres(place) {
-    const { url, table } = JSON.parse(place);
-    const pool = poolAt(url, { max: 1 });
-    const rows = await Promise.all(
-      [table, `${table}_audit`].map((name) => pool.query(`select * from "${name}"`)),
-    );
-    await pool.end();
-    return JSON.stringify(rows.map((result) => result.rows));
-  },
-};
-
-const backends: readonly (readonly [string, Backend, keyof typeof dumps])[] = [
-  ...sqliteBackends().map((backend) => [backend.name, backend, "sqlite"] as const),
-  ...postgresBackends(inject("servers").postgres)
-    .slice(0, 1)
-    .map((backend) => [backend.name, backend, "postgres"] as const),
-];
-
-describe.each(backends)("%s", (_name, backend, kind) => {
-  test.skipIf(backend.missing !== undefined)("writes no secret and no pepper down", async () => {
-    const { store, place, close } = await backend.create();
-    const manager = createKeyManager({ store, scopes, format, pepper: PEPPER });
-    const made = await manager.create({
-      ownerId: "acme",
-      environment: "live",
-      scopes: ["vehicles:read"],
-      name: "to be found",
-    });
-    const next = await manager.rotate(made.key.id, { overlap: "1h" });
-    await manager.revoke(next.key.id, { reason: "leaked" });
-    const dump = await (dumps[kind] as (place: string) => Promise<string>)(place);
-    await close();
-    await backend.drop(place);
-    expect(found({ name: "to be found" }, dump)).toEqual(["name"]);
-    const random = { made: made.secret.slice(13), next: next.secret.slice(13), pepper: PEPPER };
-    expect(found(random, dump)).toEqual([]);
+test("no error of any class says what it was made of", async () => {
+  const secret = format.generate("live");
+  const driver = Object.assign(new Error(`${hashSecret(secret, PEPPER)}`, { cause: secret }), {
+    parameters: [PEPPER],
   });
+  const find = searchFor([...secretAndHashes("secret", secret, PEPPER), ...peppers(PEPPER)]);
+  expect(find(printed(driver)).sort()).toEqual(["pepper 0", "secret", "the hash of secret"]);
+  const failed = new StoreError("The key store failed", driver);
+  expect(failed.driverError).toBe(driver);
+  const manager = createKeyManager({ store: memoryStore(), scopes, format, pepper: PEPPER });
+  const verifier = (options: object) =>
+    createVerifier({ store: memoryStore(), scopes, format, ...options } as never);
+  const input = { ownerId: "acme", environment: "live" as const };
+  const made = await manager.create({ ...input, scopes: [] });
+  await manager.revoke(made.key.id);
+  await manager.import({ ...input, scopes: [], secret } as never);
+  const thrown = await Promise.all(
+    [
+      () => manager.get(secret),
+      () => manager.revoke(secret),
+      () => manager.create({ ...input, scopes: [secret as never] }),
+      () => manager.create({ ...input, scopes: [], ipAllowlist: [secret] }),
+      () => manager.create({ ...input, scopes: [], expiresAt: secret }),
+      () => manager.create({ ...input, environment: secret as never, scopes: [] }),
+      () => manager.create({ ...input, scopes: [], secret } as never),
+      () => manager.create({ ...input, scopes: [], [secret]: 1 } as never),
+      () => manager.create({ ...input, scopes: [], metadata: { [secret]: () => 1 } } as never),
+      () => manager.enable(made.key.id),
+      () => manager.rotate(made.key.id),
+      () => manager.import({ ...input, scopes: [], secret } as never),
+      () => manager.import({ ...input, scopes: [], hash: secret } as never),
+      () => manager.list({ cursor: secret }),
+      () => verifier({ pepper: { current: "v2", keys: { v1: PEPPER } } }),
+      () => verifier({ pepper: { current: "v1", keys: { v1: "short" } } }),
+      () => verifier({ pepper: { current: PEPPER, keys: { v1: PEPPER } } }),
+      () => verifier({ trustedProxies: [secret] }),
+      () => keyFormat({ prefix: secret, environments: ["live"] }),
+      () => createJwtVerifier({ issuer: "a", audience: "b", algorithms: ["HS256"], key: PEPPER, scopes }),
+    ].map((act) => thrownBy(act).catch((error: unknown) => error)),
+  );
+  const said = Object.fromEntries(
+    [...thrown, failed, new DroppedError("x")].map((error) => [String(error), find(printed(error))]),
+  );
+  expect(said).toEqual(Object.fromEntries(Object.keys(said).map((text) => [text, []])));
 });

@@ -63,25 +63,22 @@ export function everyObserver(onError: (error: unknown) => void) {
     types,
     tracer: tracer.tracer,
     meter: meter.meter,
+    async flush() {
+      await Promise.all([audit.flush(), used.flush()]);
+    },
     async close() {
       await Promise.all([audit.close(), used.close()]);
     },
     /** The spans as their exporter has them. */
-    spans: () =>
-      tracer
+    spans: (): readonly string[] => [
+      printed(tracer.spans()[0]?.resource.attributes),
+      ...tracer
         .spans()
-        .map(({ name, attributes, status, events, links, resource, instrumentationScope }) =>
-          printed({
-            name,
-            attributes,
-            status,
-            events,
-            links,
-            resource: resource.attributes,
-            instrumentationScope,
-          }),
+        .map(({ name, attributes, status, events, links }) =>
+          printed({ name, attributes, status, events, links }),
         ),
-    metrics: async () => [printed(await meter.collected())],
+    ],
+    metrics: async () => (await meter.collected()).map(printed),
     trail: async () => {
       const entries: string[] = [];
       let cursor: string | undefined;
@@ -96,12 +93,12 @@ export function everyObserver(onError: (error: unknown) => void) {
 }
 
 /** A verifier that prints everything that it answers. */
-export function printing<S extends string>(verifier: Verifier<S>, into: string[]): Verifier<S> {
+export function printing<S extends string>(verifier: Verifier<S>, into: Set<string>): Verifier<S> {
   return {
     ...verifier,
     async verify(...args): Promise<AuthResult<S>> {
       const result = await verifier.verify(...args);
-      into.push(printed(result));
+      into.add(printed(result));
       return result;
     },
   };
