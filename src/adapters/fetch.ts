@@ -1,4 +1,4 @@
-import { type ConnectionInfo, fromFetch } from "../http/handler.js";
+import { type ConnectionInfo, fromFetch, withHeaders } from "../http/handler.js";
 import {
   createGuard,
   type EnforcedRoute,
@@ -102,12 +102,4 @@ export function fetchAuth<S extends string>(
       return withHeaders(await handler(request, context, ...rest), outcome.headers);
     };
   }) as FetchAuth<S>;
-}
-
-function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
-  const names = Object.keys(headers);
-  if (names.length === 0) return response;
-  const copy = new Response(response.body, response); // the headers of some responses cannot be changed
-  for (const name of names) copy.headers.set(name, headers[name] as string);
-  return copy;
 }

@@ -33,3 +33,12 @@ export function fromFetch(request: Request, connection: ConnectionInfo = {}): Au
     path: new URL(request.url).pathname,
   };
 }
+
+/** A response with more headers; itself when there are none. */
+export function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
+  const names = Object.keys(headers);
+  if (names.length === 0) return response;
+  const copy = new Response(response.body, response); // the headers of some responses cannot be changed
+  for (const name of names) copy.headers.set(name, headers[name] as string);
+  return copy;
+}

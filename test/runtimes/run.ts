@@ -1,7 +1,7 @@
 // Runs the tests of core, guards, management, JWTs and stores without servers on every runtime, and prints a line
 // for each.
 //
-//   npm run test:runtimes [-- node20 node22 node24 bun deno]
+//   npm run test:runtimes [-- node20 node22 node24 bun workerd deno]
 //
 // The runtimes are installed on first use, into test/runtimes/node_modules, from test/runtimes/package-lock.json:
 // they are packages that hold a binary, and no script of theirs runs. What is left out on a runtime, and why, is in
@@ -13,6 +13,7 @@ import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Outcome, type Runtime, runtimes } from "./runtimes.js";
+import { runWorkerd } from "./workerd/run.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -52,7 +53,8 @@ async function report(runtime: Runtime): Promise<void> {
   const began = performance.now();
   const binary = join(HERE, "node_modules", runtime.binary(arch() === "arm64" ? "arm64" : "x64"));
   const version = /\d+[\d.-]*\d/.exec(execFileSync(binary, ["--version"], { encoding: "utf8" }))?.[0];
-  const outcome = await runVitest(runtime, binary);
+  const { args } = runtime;
+  const outcome = args ? await runVitest(runtime.name, args, binary) : await runWorkerd(binary);
   const { files, passed, failed, skipped } = outcome;
   const seconds = ((performance.now() - began) / 1_000).toFixed(0);
   console.log(
@@ -63,15 +65,15 @@ async function report(runtime: Runtime): Promise<void> {
   if (failed.length > 0 || passed === 0) process.exitCode = 1;
 }
 
-async function runVitest(runtime: Runtime, binary: string): Promise<Outcome> {
-  const file = join(temporary, `${runtime.name}.json`);
+async function runVitest(name: string, before: readonly string[], binary: string): Promise<Outcome> {
+  const file = join(temporary, `${name}.json`);
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
   const reporting = ["--reporter=json", `--outputFile=${file}`];
-  const args = [...runtime.args, vitest, "run", "--config", join(HERE, "vitest.config.ts"), ...reporting];
+  const args = [...before, vitest, "run", "--config", join(HERE, "vitest.config.ts"), ...reporting];
   const child = spawn(binary, args, {
     cwd: ROOT,
     stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, TMPDIR: temporary, KEYBEARER_RUNTIME: runtime.name },
+    env: { ...process.env, TMPDIR: temporary, KEYBEARER_RUNTIME: name },
   });
   let told = "";
   child.stderr.on("data", (chunk) => {

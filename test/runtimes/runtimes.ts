@@ -11,8 +11,8 @@ export interface Runtime {
   readonly name: string;
   /** Where its binary is, below node_modules. */
   binary(arch: "x64" | "arm64"): string;
-  /** What stands in front of the module that it runs. */
-  readonly args: readonly string[];
+  /** What stands in front of the module that it runs; absent where no module of Node's tools runs. */
+  readonly args?: readonly string[];
 }
 
 const node = (major: number): Runtime => ({
@@ -29,6 +29,10 @@ export const runtimes: readonly Runtime[] = [
     name: "bun",
     binary: (arch) => `@oven/bun-linux-${arch === "arm64" ? "aarch64" : arch}/bin/bun`,
     args: ["--bun"],
+  },
+  {
+    name: "workerd",
+    binary: (arch) => `@cloudflare/workerd-linux-${arch === "arm64" ? arch : "64"}/bin/workerd`,
   },
   { name: "deno", binary: (arch) => `@deno/linux-${arch}-glibc/deno`, args: ["run", "-A", "--quiet"] },
 ];
