@@ -406,6 +406,7 @@ describe("in any order", () => {
         const keys = [await added(memory), await added(memory)] as const;
         const inner = database(memory, s);
         let failure: Step | undefined;
+        const late: unknown[] = [];
         const failing: ManagedKeyStore = {
           ...inner,
           findByHash(hash) {
@@ -416,8 +417,11 @@ describe("in any order", () => {
             const fault = failure;
             failure = undefined;
             if (fault === "fail before") throw new Error(fault);
+            if (fault === "fail early") {
+              late.push(inner.update(...args)); // it is done later
+              throw new Error(fault);
+            }
             const result = inner.update(...args);
-            if (fault === "fail early") throw new Error(fault); // and it is done later
             await result;
             if (fault === "fail after") throw new Error(fault);
             return result;
@@ -488,6 +492,7 @@ describe("in any order", () => {
         await s.waitFor(Promise.all(running));
         await settled();
         await s.waitFor(delivered);
+        await s.waitFor(Promise.all(late));
         // What was done after it had failed is known to nobody until somebody reads it.
         if (programs.flat().some(({ step }) => step === "fail early"))
           await s.waitFor(Promise.all(stores.flatMap((store) => keys.map(({ id }) => store.findById(id)))));
