@@ -100,6 +100,5 @@ function isB64Token(token: string): boolean {
 function isAnotherScheme(value: string, source: CredentialSource): boolean {
   if (source.scheme === undefined || !ONE_CREDENTIAL.test(value) || SECOND_CREDENTIAL.test(value))
     return false;
-  const end = value.indexOf(" ");
-  return (end < 0 ? value : value.slice(0, end)).toLowerCase() !== source.scheme.toLowerCase();
+  return value.toLowerCase() !== source.scheme.toLowerCase(); // ours with a space behind it was found before
 }

@@ -127,6 +127,7 @@ describe("other places", () => {
     expect(read({ authorization: "apikey abc" }, { scheme: "ApiKey" })).toBe("abc");
     expect(read({ authorization: "Bearer abc" }, { scheme: "ApiKey" })).toEqual(MISSING);
     expect(read({ authorization: "a.b* abc" }, { scheme: "a.b*" })).toBe("abc");
+    expect(read({ authorization: "A.B*  abc" }, { scheme: "a.b*" })).toBe("abc");
     expect(read({ authorization: "axb abc" }, { scheme: "a.b*" })).toEqual(MISSING);
     expect(read({ authorization: "a|b abc" }, { scheme: "a|b" })).toBe("abc");
     expect(read({ authorization: "a abc" }, { scheme: "a|b" })).toEqual(MISSING);
@@ -158,5 +159,6 @@ describe("other places", () => {
     const make = () => credentialSource(options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
+    expect(make).toThrow(/^credential: /);
   });
 });

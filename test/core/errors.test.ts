@@ -24,6 +24,8 @@ describe("AuthError", () => {
     const body = error.toBody("id-1");
     expect(body).toEqual({ message: "Too many.", code: "rate_limited", requestId: "id-1", reason: "x" });
     expect(Object.keys(body)).toEqual(["message", "code", "requestId", "reason"]);
+    const greedy = new AuthError("invalid_key", "m", {}, { code: "ok", message: "", requestId: "", more: 1 });
+    expect(greedy.toBody("id-1")).toEqual({ message: "m", code: "invalid_key", requestId: "id-1", more: 1 });
   });
 
   test("headers and details are copies", () => {
@@ -45,6 +47,10 @@ describe("the others", () => {
     expect(error).toBeInstanceOf(parent);
     expect(error).toMatchObject({ name, code });
     expect(error.stack).toContain(error.message);
+  });
+
+  test("no key is found", () => {
+    expect(new KeyNotFoundError().message).toBe("No key has this id");
   });
 
   test("a KeyInputError names the member and the problem apart", () => {
@@ -74,7 +80,12 @@ describe("StoreError", () => {
     for (const text of [inspect(error, { depth: 9 }), JSON.stringify(error), String(error), error.stack]) {
       expect(text).not.toContain("deadbeef");
     }
-    expect(inspect({ nested: [error] }, { depth: 9, showHidden: true })).not.toContain("deadbeef");
+    expect(inspect({ nested: [error] }, { depth: 9, showHidden: true, getters: true })).not.toContain(
+      "deadbeef",
+    );
+    expect(inspect(error)).toBe(error.stack);
+    Object.defineProperty(error, "stack", { value: undefined });
+    expect(inspect(error)).toBe("StoreError: m");
   });
 
   test("a driver's error becomes one that names its kind only", () => {

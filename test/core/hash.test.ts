@@ -2,7 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createHashers, sameHash } from "../../src/core/hash.js";
+import { createHashers, hashKind, newerVersions, ownHashKinds, sameHash } from "../../src/core/hash.js";
 import { hashSecret, StoreError } from "../../src/index.js";
 
 const V1 = "first pepper of 32 bytes, or so!";
@@ -15,8 +15,11 @@ const hmac = (pepper: string, secret: string) => createHmac("sha256", pepper).up
 describe("hashSecret", () => {
   test("is SHA-256 in hex, as in FIPS 180-2", () => {
     expect(hashSecret("abc")).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    const texts = fc
+      .array(fc.integer({ min: 0, max: 0xffff }), { minLength: 1 })
+      .map((units) => String.fromCharCode(...units));
     fc.assert(
-      fc.property(fc.string({ unit: "binary", minLength: 1 }), (secret) => {
+      fc.property(texts, (secret) => {
         expect(hashSecret(secret)).toBe(createHash("sha256").update(secret).digest("hex"));
       }),
     );
@@ -31,9 +34,12 @@ describe("hashSecret", () => {
   });
 
   test.each([[""], [undefined], [null], [7], [["abc"]]])("refuses %j for a secret", (secret) => {
-    expect(() => hashSecret(secret as never)).toThrow(TypeError);
+    expect(() => hashSecret(secret as never)).toThrow(new TypeError("hashSecret: the secret must be a text"));
   });
 });
+
+const NO_CURRENT = '"keys" must have a member for the version that "current" names';
+const NO_VERSION = "a version is 1 to 32 of A-Z a-z 0-9 _ -";
 
 describe("peppers", () => {
   test("the current one comes first, then the others, the newest first; none twice", () => {
@@ -51,25 +57,48 @@ describe("peppers", () => {
   });
 
   test.each([
-    ["an empty one", ""],
-    ["null", null],
-    ["a number", 7],
-    ["no keys", { current: "v1" }],
-    ["keys of null", { current: "v1", keys: null }],
-    ["a current version without a key", { current: "v2", keys: { v1: V1 } }],
-    ["a current version from Object.prototype", { current: "toString", keys: { v1: V1 } }],
-    ["an empty key", { current: "v1", keys: { v1: V1, v2: "" } }],
+    ["an empty one", "", 'version "v1" must be a text that is not empty'],
+    ["null", null, "expected a text or { current, keys }, got null"],
+    ["a number", 7, "expected a text or { current, keys }, got a value of type number"],
+    ["no keys", { current: "v1" }, NO_CURRENT],
+    ["keys of null", { current: "v1", keys: null }, NO_CURRENT],
+    ["keys that are a text", { current: "length", keys: V1 }, NO_CURRENT],
+    ["a current version without a key", { current: "v2", keys: { v1: V1 } }, NO_CURRENT],
+    ["a current version from Object.prototype", { current: "toString", keys: { v1: V1 } }, NO_CURRENT],
+    [
+      "an empty key",
+      { current: "v1", keys: { v1: V1, v2: "" } },
+      'version "v2" must be a text that is not empty',
+    ],
     [
       "a key that is undefined, as from an unset variable",
       { current: "v1", keys: { v1: V1, v2: undefined } },
+      'version "v2" must be a text that is not empty',
     ],
-    ["a version with a colon", { current: "v:1", keys: { "v:1": V1 } }],
-    ["a version of 33 characters", { current: "v".repeat(33), keys: { ["v".repeat(33)]: V1 } }],
-    ["an unknown member", { current: "v1", keys: { v1: V1 }, key: V1 }],
-    ["an unpeppered that is no boolean", { current: "v1", keys: { v1: V1 }, unpeppered: "no" }],
-  ])("refuses %s", (_, pepper) => {
-    expect(() => createHashers(pepper as never)).toThrow(TypeError);
-    expect(() => hashSecret("abc", pepper as never)).toThrow(TypeError);
+    ["a version with a colon", { current: "v:1", keys: { "v:1": V1 } }, NO_VERSION],
+    ["a version of 33 characters", { current: "v".repeat(33), keys: { ["v".repeat(33)]: V1 } }, NO_VERSION],
+    [
+      "an unknown member",
+      { current: "v1", keys: { v1: V1 }, key: V1 },
+      'unknown option "key"; known options are current, keys, unpeppered',
+    ],
+    [
+      "an unpeppered that is no boolean",
+      { current: "v1", keys: { v1: V1 }, unpeppered: "no" },
+      '"unpeppered" must be true or false',
+    ],
+  ])("refuses %s", (_, pepper, message) => {
+    const error = new TypeError(`pepper: ${message}`);
+    expect(() => createHashers(pepper as never)).toThrow(error);
+    expect(() => hashSecret("abc", pepper as never)).toThrow(error);
+  });
+
+  test("a version may have 32 characters, and none is a letter too many", () => {
+    for (const version of ["v".repeat(32), "a-b_C9"]) {
+      expect(hashSecret("abc", { current: version, keys: { [version]: V1 } })).toBe(
+        `${version}:${hmac(V1, "abc")}`,
+      );
+    }
   });
 
   test("no error prints a pepper", () => {
@@ -86,12 +115,15 @@ describe("peppers", () => {
     createHashers("fifteen bytes!!");
     expect(warn).toHaveBeenCalledOnce();
     expect(warn.mock.calls[0]?.[1]).toMatchObject({ code: "KEYBEARER_SHORT_PEPPER" });
-    expect(String(warn.mock.calls[0]?.[0])).not.toContain("fifteen bytes");
+    expect(warn.mock.calls[0]?.[0]).toBe('pepper version "v1" is shorter than 16 bytes');
     createHashers("sixteen bytes!!!");
     createHashers("äääääääá"); // eight characters of two bytes
     expect(warn).toHaveBeenCalledOnce();
   });
 });
+
+const NO_LIST = '"legacyHashes" must be a list of { name, hash }';
+const NO_NAME = 'legacyHashes: "name" is 1 to 32 of A-Z a-z 0-9 _ -';
 
 describe("legacy hashes", () => {
   const legacy = (hash: unknown, name: unknown = "old") => [{ name, hash }] as never;
@@ -130,19 +162,68 @@ describe("legacy hashes", () => {
     },
   );
 
+  test("an imported hash has up to 190 characters, of all that ASCII prints", () => {
+    for (const answer of ["x".repeat(190), "!~", "x"]) {
+      const [, old] = createHashers(undefined, [{ name: "old", hash: () => answer }]);
+      expect(old?.("abc")).toBe(`old:${answer}`);
+    }
+  });
+
   test.each([
-    ["no list", { name: "old", hash: () => "" }],
-    ["no function", legacy("sha512")],
-    ["no hash", legacy(undefined)],
-    ["no name", legacy(() => "", "")],
-    ["a name with a colon", legacy(() => "", "a:b")],
-    ["the name of a pepper", legacy(() => "", "v1")],
-    ["a name twice", [...legacy(() => ""), ...legacy(() => "")]],
-    ["an unknown member", [{ name: "old", hash: () => "", salt: "" }]],
-    ["null", null],
-    ["a list of null", [null]],
-  ])("refuses %s", (_, hashes) => {
-    expect(() => createHashers(V1, hashes as never)).toThrow(TypeError);
+    ["no list", { name: "old", hash: () => "" }, NO_LIST],
+    ["no function", legacy("sha512"), 'legacyHashes: "hash" must be a function, got a value of type string'],
+    ["no hash", legacy(undefined), 'legacyHashes: "hash" must be a function, got undefined'],
+    ["no name", legacy(() => "", ""), NO_NAME],
+    ["a name that is no text", legacy(() => "", ["old"]), NO_NAME],
+    ["a name with a colon", legacy(() => "", "a:b"), NO_NAME],
+    ["the name of a pepper", legacy(() => "", "v1"), 'legacyHashes: the name "v1" is taken'],
+    ["a name twice", [...legacy(() => ""), ...legacy(() => "")], 'legacyHashes: the name "old" is taken'],
+    [
+      "an unknown member",
+      [{ name: "old", hash: () => "", salt: "" }],
+      'legacyHashes: unknown option "salt"; known options are name, hash',
+    ],
+    ["null", null, NO_LIST],
+    ["a list of null", [null], "legacyHashes: expected an options object, got null"],
+  ])("refuses %s", (_, hashes, message) => {
+    expect(() => createHashers(V1, hashes as never)).toThrow(new TypeError(message));
+  });
+
+  test("the name of an older pepper is taken, too", () => {
+    const pepper = { current: "v2", keys: { v1: V1, v2: V2 } };
+    for (const name of ["v1", "v2"]) {
+      expect(() =>
+        createHashers(
+          pepper,
+          legacy(() => "", name),
+        ),
+      ).toThrow(`the name "${name}" is taken`);
+    }
+  });
+});
+
+describe("the kinds of hash", () => {
+  const pepper = { current: "v2", keys: { v1: V1, v2: V2, v3: `${V1}3` } };
+
+  test("a hash tells the version of its pepper or the name of its legacy hash", () => {
+    expect(hashKind(hashSecret("abc"))).toBe("plain SHA-256");
+    expect(hashKind(hashSecret("abc", V1))).toBe("v1");
+    expect(hashKind("old:a:b")).toBe("old");
+  });
+
+  test("those of a pepper are its versions, and the plain one where it counts", () => {
+    expect(ownHashKinds(undefined)).toEqual(["plain SHA-256"]);
+    expect(ownHashKinds(V1)).toEqual(["v1"]);
+    expect(ownHashKinds(pepper)).toEqual(["v1", "v2", "v3"]);
+    expect(ownHashKinds({ ...pepper, unpeppered: true })).toEqual(["v1", "v2", "v3", "plain SHA-256"]);
+  });
+
+  test("newer versions are those behind the current one", () => {
+    expect(newerVersions(undefined)).toEqual([]);
+    expect(newerVersions(V1)).toEqual([]);
+    expect(newerVersions(pepper)).toEqual(["v3"]);
+    expect(newerVersions({ ...pepper, current: "v3" })).toEqual([]);
+    expect(newerVersions({ ...pepper, current: "v1" })).toEqual(["v2", "v3"]);
   });
 });
 

@@ -34,6 +34,16 @@ describe("toHttpRefusal", () => {
   test("names of headers are in lower case and in order", () => {
     const names = Object.keys(toHttpRefusal(error, "id-1", undefined).headers);
     expect(names).toEqual([...names].map((name) => name.toLowerCase()).sort());
+    const unsorted = new AuthError("invalid_key", "m", { Zebra: "1", "A-Header": "2", Mid: "3" });
+    expect(Object.keys(toHttpRefusal(unsorted, "id-1", undefined).headers)).toEqual([
+      "a-header",
+      "cache-control",
+      "content-length",
+      "content-type",
+      "mid",
+      "x-request-id",
+      "zebra",
+    ]);
   });
 
   test("a problem document has the same members (RFC 9457, 3.1)", () => {
@@ -68,6 +78,9 @@ describe("toHttpRefusal", () => {
     ["application/problem+json;charset=utf-8", true],
     ["application/problem+json;Q=0.1,application/json;q=0.2", false],
     ["application/problem+json;q=high", false],
+    ["application/problem+json;charset=utf-8;q=0.1, application/json;q=0.5", false],
+    ["application/problem+json;x-q=0", true],
+    [" application/json;q=0.1 ,\tapplication/problem+json ; q=0.2", true],
     ["application/problem+jsonx", false],
     ["xapplication/problem+json", false],
     ["application/problem+xml", false],
@@ -80,8 +93,24 @@ describe("toHttpRefusal", () => {
     const own = new AuthError(code as AuthErrorCode, "m");
     const { body, status: sent } = toHttpRefusal(own, "id", "application/problem+json");
     expect([own.status, sent, JSON.parse(body).status]).toEqual([status, status, status]);
-    expect(JSON.parse(body).title).toMatch(
-      /^(Unauthorized|Forbidden|Too Many Requests|Service Unavailable)$/,
-    );
+    const titles = {
+      401: "Unauthorized",
+      403: "Forbidden",
+      429: "Too Many Requests",
+      503: "Service Unavailable",
+    };
+    expect(JSON.parse(body).title).toBe(titles[status]);
+  });
+
+  test("members of one's own stand for all of them", () => {
+    const own = { errors: ["no"] };
+    expect(toHttpRefusal(error, "id-1", undefined, own).body).toBe('{"errors":["no"]}');
+    expect(JSON.parse(toHttpRefusal(error, "id-1", "application/problem+json", own).body)).toEqual({
+      type: "about:blank",
+      title: "Forbidden",
+      status: 403,
+      detail: "Nö.",
+      errors: ["no"],
+    });
   });
 });

@@ -116,6 +116,7 @@ describe("keyFormat", () => {
     const make = () => keyFormat(choice as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
+    expect(make).toThrow(/^keyFormat: /);
   });
 });
 

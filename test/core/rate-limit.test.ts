@@ -59,6 +59,17 @@ const NONSENSE: [string, unknown][] = [
   ["a state without a number", { allowed: true, states: [{ ...minute, limit: undefined }] }],
   ["a state with a number as text", { allowed: true, states: [{ ...minute, limit: "60" }] }],
   ["a name that would break the header", { allowed: true, states: [{ ...minute, name: 'a"\r\nX: y' }] }],
+  ["a name of 65 characters", { allowed: true, states: [{ ...minute, name: "n".repeat(65) }] }],
+  ["an empty name", { allowed: true, states: [{ ...minute, name: "" }] }],
+  ["a name behind a space", { allowed: true, states: [{ ...minute, name: " minute" }] }],
+  ["a name before a space", { allowed: true, states: [{ ...minute, name: "minute " }] }],
+  ["a name in a list", { allowed: true, states: [{ ...minute, name: ["minute"] }] }],
+  [
+    "a good state before a bad one",
+    { allowed: true, states: [minute, { ...hour, windowSeconds: Infinity }] },
+  ],
+  ["a state without an end", { allowed: true, states: [{ ...minute, resetSeconds: undefined }] }],
+  ["a wait of NaN", { allowed: false, states: [], retryAfterSeconds: Number.NaN }],
   ["a wait that is no number", { allowed: false, states: [], retryAfterSeconds: "5" }],
   ["a state of null", { allowed: true, states: [null] }],
   ["a state without a name", { allowed: true, states: [{ ...minute, name: undefined }] }],
@@ -66,6 +77,15 @@ const NONSENSE: [string, unknown][] = [
 
 test.each(NONSENSE)("%s is no decision", (_, value) => {
   expect(isRateLimitDecision(value)).toBe(false);
+});
+
+test.each<[string, RateLimitDecision]>([
+  ["without states", { allowed: true, states: [] }],
+  ["with states", { allowed: false, states: [minute, hour] }],
+  ["with a wait", { allowed: false, states: [], retryAfterSeconds: 5 }],
+  ["with a long name of all kinds", { allowed: true, states: [{ ...minute, name: "Az09_.:-".repeat(8) }] }],
+])("a decision %s is one", (_, decision) => {
+  expect(isRateLimitDecision(decision)).toBe(true);
 });
 
 describe("a verifier without a limiter", () => {

@@ -59,7 +59,15 @@ describe("isReadableRecord", () => {
       const { [member]: _, ...rest } = recordOf(hash) as unknown as Record<string, unknown>;
       expect(isReadableRecord(rest)).toBe(false);
       expect(isReadableRecord({ ...rest, [member]: null })).toBe(false);
+      expect(isReadableRecord({ ...rest, [member]: "" })).toBe(false);
+      expect(isReadableRecord({ ...rest, [member]: 7 })).toBe(false);
     }
+  });
+
+  test("an allowlist and an environment may be there", () => {
+    const more = { ipAllowlist: ["10.0.0.0/8"], environment: "live" };
+    expect(isReadableRecord(recordOf(hash, more))).toBe(true);
+    expect(isReadableRecord(recordOf(hash, { ipAllowlist: null, environment: null }))).toBe(true);
   });
 
   test.each([
@@ -73,6 +81,8 @@ describe("isReadableRecord", () => {
     [{ ...recordOf(hash), scopes: { 0: "vehicles:read" } }],
     [{ ...recordOf(hash), ipAllowlist: "10.0.0.0/8" }],
     [{ ...recordOf(hash), ipAllowlist: {} }],
+    [{ ...recordOf(hash), environment: "" }],
+    [{ ...recordOf(hash), environment: 7 }],
     [{ ...recordOf(hash), hash: Buffer.from(hash) }],
   ])("%j is none", (value) => {
     expect(isReadableRecord(value)).toBe(false);
@@ -116,6 +126,44 @@ describe("toApiKey", () => {
     expect(toApiKey(record, now)).not.toHaveProperty("version");
   });
 
+  test("holds everything else that is there", () => {
+    const at = (second: number) => new Date(now + second * 1_000);
+    const shown = {
+      name: "Billing",
+      start: "ezt_live_ab12",
+      environment: "live",
+      ipAllowlist: ["10.0.0.0/8"],
+      rateLimit: { limit: 5, windowSeconds: 60 },
+      metadata: { team: "a" },
+      createdAt: at(1),
+      updatedAt: at(2),
+      expiresAt: at(3),
+      lastUsedAt: at(4),
+      disabledAt: at(5),
+      revokedAt: at(6),
+      revokedReason: "lost",
+      rotatedAt: at(7),
+      replacedBy: "key_2",
+      replaces: "key_0",
+    };
+    expect(toApiKey(recordOf(hash, { ...shown, version: 3 }), now)).toEqual({
+      id: "key_1",
+      ownerId: "acme",
+      scopes: ["vehicles:read"],
+      status: "revoked",
+      ...shown,
+    });
+  });
+
+  test("a date that is none is shown as none", () => {
+    const record = {
+      ...recordOf(hash),
+      createdAt: "2030-01-01",
+      lastUsedAt: 5,
+    } as unknown as VerifiableRecord;
+    expect(toApiKey(record, now)).toMatchObject({ createdAt: null, lastUsedAt: null });
+  });
+
   test("an empty allowlist stays empty, which is not the same as none", () => {
     expect(toApiKey(recordOf(hash, { ipAllowlist: [] }), now).ipAllowlist).toEqual([]);
   });
@@ -138,4 +186,6 @@ test("deepFreeze leaves dates and primitives alone", () => {
   expect(deepFreeze(null)).toBeNull();
   const frozen = deepFreeze({ at: new Date(5) });
   expect(frozen.at).toEqual(new Date(5));
+  expect(Object.isFrozen(frozen)).toBe(true);
+  expect(Object.isFrozen(frozen.at)).toBe(false);
 });

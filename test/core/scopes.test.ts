@@ -35,7 +35,7 @@ describe("defineScopes", () => {
     ["another alphabet", "ä"],
     ["129 characters", "a".repeat(129)],
   ])("refuses a name with %s", (_, name) => {
-    expect(() => defineScopes({ [name]: {} })).toThrow(TypeError);
+    expect(() => defineScopes({ [name]: {} })).toThrow(`${JSON.stringify(name)} is not a scope name`);
   });
 
   test.each([
@@ -52,7 +52,15 @@ describe("defineScopes", () => {
   });
 
   test.each([[null], ["a"], [["a"]], [undefined]])("refuses %j as definitions", (definitions) => {
-    expect(() => defineScopes(definitions as never)).toThrow(TypeError);
+    expect(() => defineScopes(definitions as never)).toThrow(
+      new TypeError("defineScopes: expected an object of scope definitions"),
+    );
+  });
+
+  test("a name may have 128 characters, and all that ASCII prints but four", () => {
+    const visible = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+    const names = ["a".repeat(128), visible.filter((character) => !'"\\*'.includes(character)).join("")];
+    expect(defineScopes(Object.fromEntries(names.map((name) => [name, {}]))).names).toEqual(names);
   });
 
   test.each([
@@ -125,26 +133,41 @@ describe("holds", () => {
 });
 
 describe("requirements", () => {
+  const NO_LIST = "expected a scope, a list of scopes or { anyOf: [scopes] }";
+  const EMPTY = "an empty list asks for nothing; leave it out to let any valid key pass";
+
   test.each([
-    ["an empty list", []],
-    ["an empty anyOf", { anyOf: [] }],
-    ["an undefined scope", "vehicles:delete"],
-    ["an undefined scope in a list", ["vehicles:read", "vehicles:delete"]],
-    ["an undefined scope in anyOf", { anyOf: ["vehicles:read", "nope"] }],
-    ["null", null],
-    ["a number", 7],
-    ["an object without anyOf", {}],
-    ["anyOf that is a text", { anyOf: "vehicles:read" }],
-    ["a hole in a list", [undefined]],
-    ["an empty text", ""],
-  ])("%s is a TypeError", (_, required) => {
-    expect(() => scopes.assertRequirement(required as never)).toThrow(TypeError);
-    expect(() => scopes.explain(["fleet:admin"], required as never)).toThrow(TypeError);
+    ["an empty list", [], EMPTY],
+    ["an empty anyOf", { anyOf: [] }, EMPTY],
+    ["an undefined scope", "vehicles:delete", 'scope "vehicles:delete" is not defined'],
+    [
+      "an undefined scope in a list",
+      ["vehicles:read", "vehicles:delete"],
+      'scope "vehicles:delete" is not defined',
+    ],
+    ["an undefined scope in anyOf", { anyOf: ["vehicles:read", "nope"] }, 'scope "nope" is not defined'],
+    ["null", null, NO_LIST],
+    ["a number", 7, NO_LIST],
+    ["an object without anyOf", {}, NO_LIST],
+    ["anyOf that is a text", { anyOf: "vehicles:read" }, NO_LIST],
+    [
+      "anyOf beside something else",
+      { anyOf: ["vehicles:read"], allOf: [] },
+      'unknown option "allOf"; known options are anyOf',
+    ],
+    ["a hole in a list", [undefined], "scope undefined is not defined"],
+    ["an empty text", "", 'scope "" is not defined'],
+  ])("%s is a TypeError", (_, required, message) => {
+    const error = new TypeError(`requirement: ${message}`);
+    expect(() => scopes.assertRequirement(required as never)).toThrow(error);
+    expect(() => scopes.explain(["fleet:admin"], required as never)).toThrow(error);
   });
 
   test("none at all asks for any valid key, but cannot be explained", () => {
     expect(() => scopes.assertRequirement(undefined)).not.toThrow();
-    expect(() => scopes.explain([], undefined as never)).toThrow(TypeError);
+    expect(() => scopes.explain([], undefined as never)).toThrow(
+      new TypeError("requirement: expected a scope, a list of scopes or { anyOf }"),
+    );
   });
 });
 
