@@ -4,10 +4,11 @@
 //
 // What is compared with is installed on first use, into bench/node_modules, from bench/package-lock.json.
 
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
+import { install } from "./install.js";
 import { type Row, SECTIONS, type Section } from "./rows.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -20,23 +21,11 @@ if (unknown.length > 0) {
 }
 const sections = SECTIONS.filter((name) => asked.length === 0 || asked.includes(name));
 
-install();
+install(HERE, "what keybearer is compared with");
 const began = performance.now();
 const rows: Row[] = [];
 for (const section of sections) rows.push(...run(section));
 print(rows);
-
-/** Installs what the lock file names, and nothing else; nothing that is installed runs while it is. */
-function install(): void {
-  const timeOf = (file: string) => statSync(`${HERE}${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (timeOf("node_modules/.package-lock.json") >= timeOf("package-lock.json")) return;
-  console.error("Installing what keybearer is compared with …");
-  execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: HERE,
-    stdio: ["ignore", 2, 2],
-    shell: process.platform === "win32",
-  });
-}
 
 /** Each section has a process of its own, and writes its rows to it as lines of JSON. */
 function run(section: Section): readonly Row[] {

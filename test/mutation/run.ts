@@ -1,0 +1,102 @@
+// Mutation tests: small changes to the source, one at a time, each of which a test has to notice.
+//
+//   npm run test:mutation [-- core/hash stores/cached …]
+//
+// What makes the changes is installed on first use, into test/mutation/node_modules. A file that has not changed
+// since, nor its tests, is not run again. What survives, and why: test/mutation/SURVIVORS.md
+
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { install } from "../../bench/install.js";
+import { FILES } from "./files.js";
+
+interface Mutant {
+  readonly status: string;
+  readonly mutatorName: string;
+  readonly replacement: string;
+  readonly location: Record<"start" | "end", { readonly line: number; readonly column: number }>;
+}
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => FILES[name] === undefined);
+if (unknown.length > 0) {
+  console.error(`There is no file ${unknown.join(", ")}; there are ${Object.keys(FILES).join(", ")}`);
+  process.exit(1);
+}
+
+install(HERE, "what changes the source");
+const rows: (readonly [name: string, mutants: readonly Mutant[]])[] = [];
+for (const [name, tests] of Object.entries(FILES)) {
+  if (asked.length === 0 || asked.includes(name)) rows.push([name, run(name, tests)]);
+}
+print();
+
+/** A run for each file, which reads the tests of that file only. */
+function run(name: string, tests: readonly string[]): readonly Mutant[] {
+  const report = (kind: string) => `reports/mutation/${name.replaceAll("/", "-")}.${kind}`;
+  const config = { jsonReporter: { fileName: report("json") }, htmlReporter: { fileName: report("html") } };
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      `${HERE}node_modules/@stryker-mutator/core/bin/stryker.js`,
+      "run",
+      `${HERE}stryker.config.mjs`,
+      "--mutate",
+      `src/${name}.ts`,
+      "--incrementalFile",
+      report("incremental.json"),
+    ],
+    {
+      cwd: ROOT,
+      stdio: ["ignore", 2, 2],
+      env: {
+        ...process.env,
+        MUTATION_TESTS: tests.map((test) => `test/${test}.test.ts`).join(","),
+        MUTATION_REPORTS: JSON.stringify(config),
+      },
+    },
+  );
+  if (status !== 0) throw new Error(`The mutants of ${name} could not be run`);
+  const { files } = JSON.parse(readFileSync(`${ROOT}${report("json")}`, "utf8"));
+  const { source, mutants } = Object.values(files)[0] as { source: string; mutants: readonly Mutant[] };
+  const lines = source.split("\n");
+  for (const { status, mutatorName, replacement, location } of mutants) {
+    if (status === "Killed" || status === "Timeout") continue;
+    const { start, end } = location;
+    const line = lines[start.line - 1] ?? "";
+    const was =
+      start.line === end.line
+        ? line.slice(start.column - 1, end.column - 1)
+        : `${line.slice(start.column - 1)} …`;
+    console.log(
+      `${name}:${start.line} ${status} ${mutatorName}: ${line.trim()}\n    ${was} -> ${replacement.replace(/\s+/g, " ")}`,
+    );
+  }
+  return mutants;
+}
+
+function print(): void {
+  const line = (name: string, mutants: readonly Mutant[]) => {
+    const count = (status: string) => mutants.filter((mutant) => mutant.status === status).length;
+    const counts = ["Killed", "Timeout", "Survived", "NoCoverage"].map(count) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const all = counts.reduce((sum, one) => sum + one);
+    const score = ((counts[0] + counts[1]) / all) * 100;
+    console.log(`| ${[name, all, ...counts, score.toFixed(1)].join(" | ")} |`);
+  };
+  console.log("| file | mutants | killed | time-out | survived | no coverage | score |");
+  console.log("| --- | --- | --- | --- | --- | --- | --- |");
+  for (const [name, mutants] of rows) line(name, mutants);
+  line(
+    "all",
+    rows.flatMap(([, mutants]) => mutants),
+  );
+}
