@@ -4,11 +4,15 @@ import { decodeCursor, encodeCursor, KeyInputError } from "../../src/index.js";
 
 test("property: what is written is read", () => {
   fc.assert(
-    fc.property(fc.date({ noInvalidDate: true }), fc.string({ unit: "grapheme" }), (at, id) => {
-      const cursor = encodeCursor({ at, id });
-      expect(cursor).toMatch(/^[A-Za-z0-9_-]+$/);
-      expect(decodeCursor(cursor)).toEqual({ at, id });
-    }),
+    fc.property(
+      fc.date({ noInvalidDate: true }),
+      fc.oneof(fc.string(), fc.constantFrom("ä", "日本", "😀", "")),
+      (at, id) => {
+        const cursor = encodeCursor({ at, id });
+        expect(cursor).toMatch(/^[A-Za-z0-9_-]+$/);
+        expect(decodeCursor(cursor)).toEqual({ at, id });
+      },
+    ),
   );
 });
 
@@ -30,6 +34,7 @@ test.each([
   [undefined as never],
   [7 as never],
 ])("%j is a KeyInputError", (cursor) => {
-  expect(() => decodeCursor(cursor)).toThrow(KeyInputError);
-  expect(() => decodeCursor(cursor)).toThrow(/^cursor /);
+  expect(() => decodeCursor(cursor)).toThrow(
+    new KeyInputError("cursor", "is not one that a list has answered"),
+  );
 });

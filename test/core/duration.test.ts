@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { milliseconds } from "../../src/core/duration.js";
+import { DURATION_FORM, milliseconds } from "../../src/core/duration.js";
 
 test.each([
   ["500ms", 500],
@@ -48,6 +48,10 @@ test.each([
   { toString: () => "24h" },
 ])("%j is none", (value) => {
   expect(milliseconds(value)).toBeUndefined();
+});
+
+test("an error shows how one looks", () => {
+  expect(DURATION_FORM).toBe('must be a duration such as "30s", "15m", "24h" or "90d", up to 36500d');
 });
 
 test("property: is the number times its unit", () => {

@@ -55,7 +55,9 @@ describe("API-Key-Notice", () => {
     for (const rotationAge of [true, 90, "90", "0d", "-1d", null, "soon"]) {
       const store = storeOf(() => undefined);
       const options = { store, scopes, format, rotationAge } as unknown as VerifierOptions;
-      expect(() => createVerifier(options)).toThrow(/"rotationAge"/);
+      expect(() => createVerifier(options)).toThrow(
+        /^createVerifier: "rotationAge" must be a duration such as .*, or false$/,
+      );
     }
   });
 

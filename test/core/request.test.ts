@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { headerCount, headerValue, pathOf, trimOws } from "../../src/core/request.js";
+import { headerCount, headerValue, pathOf, trimOws, withRequestId } from "../../src/core/request.js";
 import { resolveRequestId } from "../../src/index.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -40,8 +40,9 @@ describe("resolveRequestId", () => {
   });
 
   test("property: whatever is sent, the id is of the safe alphabet", () => {
+    const texts = fc.array(fc.integer({ max: 0xffff, min: 0 })).map((units) => String.fromCharCode(...units));
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }), (id) => {
+      fc.property(fc.oneof(texts, fc.string({ minLength: 1 })), (id) => {
         expect(resolveRequestId({ headers: { "x-request-id": id } })).toMatch(/^[A-Za-z0-9._:-]{1,128}$/);
       }),
     );
@@ -54,6 +55,7 @@ describe("headers", () => {
     expect(headerValue({ headers: { accept: ["a", "b"] } }, "accept")).toBe("a, b");
     expect(headerValue({ headers: new Headers([["Accept", "a"]]) }, "accept")).toBe("a");
     expect(headerValue({ headers: {} }, "accept")).toBeUndefined();
+    expect(headerValue({ headers: { accepd: "a", "x-accept": "b", Accept: "c" } }, "accept")).toBe("c");
     expect(headerValue({ headers: new Headers() }, "accept")).toBeUndefined();
   });
 
@@ -77,6 +79,8 @@ describe("headers", () => {
     expect(headerCount({ headers: { accept: "a", Accept: "b" } }, "accept")).toBe(2);
     expect(headerCount({ headers: new Headers({ accept: "a" }) }, "accept")).toBe(1);
     expect(headerCount({ headers: new Headers() }, "accept")).toBe(0);
+    expect(headerCount({ headers: Object.create({ accept: "a" }) }, "accept")).toBe(0);
+    expect(headerCount({ headers: { Accept: "a", accepd: "b", "accept-language": "c" } }, "accept")).toBe(1);
   });
 });
 
@@ -89,6 +93,29 @@ test.each([
   [undefined, undefined],
 ])("pathOf(%j) is %j", (path, expected) => {
   expect(pathOf({ headers: {}, path })).toBe(expected);
+});
+
+test("a request under another id keeps its members, those of a class too", () => {
+  class Incoming {
+    readonly headers = { accept: "a" };
+    readonly rawHeaders = ["Accept", "a"];
+    readonly headersTruncated = true;
+    readonly remoteAddress = "203.0.113.7";
+    readonly method = "GET";
+    readonly requestId = "theirs";
+    get path() {
+      return "/a?b";
+    }
+  }
+  expect(withRequestId(new Incoming(), "ours")).toEqual({
+    headers: { accept: "a" },
+    rawHeaders: ["Accept", "a"],
+    headersTruncated: true,
+    remoteAddress: "203.0.113.7",
+    method: "GET",
+    path: "/a?b",
+    requestId: "ours",
+  });
 });
 
 test("property: trimOws takes spaces and tabs from both ends, and nothing else", () => {
