@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { allows } from "../../src/core/allowlist.js";
+import { type IpAddress, parseIp } from "../../src/core/cidr.js";
 import { allowlistWithin } from "../../src/index.js";
+
+const ip = (text: string) => parseIp(text) as IpAddress;
 
 const within = (child: string[] | null | undefined, parent: string[] | null | undefined) =>
   allowlistWithin(child, parent);
@@ -73,5 +77,37 @@ describe("allowlistWithin", () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe("allows", () => {
+  test("an empty list lets nobody through, an unknown address is never in a list", () => {
+    expect(allows([], ip("10.0.0.1"))).toBe(false);
+    expect(allows(["0.0.0.0/0", "::/0"], undefined)).toBe(false);
+    expect(allows(["0.0.0.0/0"], ip("10.0.0.1"))).toBe(true);
+  });
+
+  test("a network that is taken out of a list is out", () => {
+    const list = ["10.0.0.0/8", "192.0.2.0/24"];
+    expect(allows(list, ip("10.0.0.1"))).toBe(true);
+    list.shift();
+    expect(allows(list, ip("10.0.0.1"))).toBe(false);
+    list.push("192.0.2.0/33");
+    expect(allows(list, ip("192.0.2.1"))).toBe(true);
+  });
+
+  test("a list that cannot change is read once", () => {
+    let reads = 0;
+    const list = Object.freeze(["10.0.0.0/8"]);
+    const counted = new Proxy(list, {
+      get(target, name, receiver) {
+        if (name === "0") reads += 1;
+        return Reflect.get(target, name, receiver);
+      },
+    });
+    for (let i = 0; i < 3; i++) {
+      expect([allows(counted, ip("10.0.0.1")), allows(counted, ip("11.0.0.1"))]).toEqual([true, false]);
+    }
+    expect(reads).toBe(1);
   });
 });

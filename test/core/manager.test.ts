@@ -422,6 +422,70 @@ describe("states", () => {
   });
 });
 
+test("what a state does not allow is refused in so many words", async () => {
+  const { manager, clock } = service();
+  const create = async (more = {}) => (await manager.create({ ...INPUT, ...more })).key.id;
+  const [revoked, expired, rotated] = [await create(), await create({ expiresAt: later(5) }), await create()];
+  await manager.revoke(revoked);
+  await manager.rotate(rotated, { overlap: "1h" });
+  clock.set(later(5));
+  for (const [change, message] of [
+    [() => manager.update(revoked, { name: "x" }), "A revoked key cannot be changed"],
+    [() => manager.disable(revoked), "A revoked key cannot be disabled"],
+    [() => manager.enable(revoked), "A revoked key cannot be enabled"],
+    [() => manager.rotate(revoked), "A key that is revoked cannot be rotated"],
+    [() => manager.rotate(expired), "A key that is expired cannot be rotated"],
+    [() => manager.rotate(rotated), "The key is already rotated; rotate its successor"],
+    [
+      () => manager.update(rotated, { expiresAt: null }),
+      "The expiry of a rotated key is the end of its overlap; change its successor",
+    ],
+  ] as const) {
+    expect(await thrownBy(change)).toEqual(new KeyStateError(message));
+  }
+});
+
+test("what cannot be changed or asked for is refused in so many words", async () => {
+  const { manager } = service();
+  const { key } = await manager.create(INPUT);
+  for (const [change, message] of [
+    [
+      () => manager.update(key.id, { scopes: [] } as never),
+      "scopes of a key are fixed at creation; create a new key with other scopes",
+    ],
+    [
+      () => manager.rotate(key.id, { environment: "test" }),
+      "environment of a key is fixed at creation; create a new key for another",
+    ],
+    [
+      () => manager.list({ status: "gone" as never }),
+      "status must be one of active, disabled, expired, revoked, retiring",
+    ],
+    [
+      () => manager.disable(key.id, { check: 7 } as never),
+      'disable: "check" must be a function, got a value of type number',
+    ],
+    [
+      () => manager.enable(key.id, { check: undefined } as never),
+      'enable: "check" must be a function, got undefined',
+    ],
+  ] as const) {
+    const error = await thrownBy(change);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({ message });
+  }
+  expect(await manager.rotate(key.id, { environment: "live" })).toMatchObject({
+    key: { environment: "live" },
+  });
+});
+
+test("a manager is frozen, and says what it works with", () => {
+  const { manager } = service();
+  expect(Object.isFrozen(manager)).toBe(true);
+  expect(manager.scopes).toBe(scopes);
+  expect(manager.environments).toEqual(["live", "test"]);
+});
+
 describe("lists", () => {
   test("newest first, page by page, each key once, whatever is added meanwhile", async () => {
     const { manager, clock } = service();
@@ -547,7 +611,9 @@ describe("conflicts", () => {
     const { store } = contended(Number.POSITIVE_INFINITY);
     const { manager } = managing({ store, observers: [(event) => events.push(event)] });
     const { key } = await manager.create(INPUT);
-    expect(await thrownBy(() => manager.disable(key.id))).toBeInstanceOf(KeyConflictError);
+    expect(await thrownBy(() => manager.disable(key.id))).toEqual(
+      new KeyConflictError("The key was changed by others each time; read it and try again"),
+    );
     expect(await thrownBy(() => manager.rotate(key.id))).toBeInstanceOf(KeyConflictError);
     expect(await manager.get(key.id)).toEqual(key);
     expect(events).toHaveLength(1);
@@ -669,7 +735,7 @@ describe("mistakes are TypeErrors that name the option", () => {
     ]),
     ["a longest life without a unit", { ...good, maxLifetime: 90 }, /"maxLifetime"/],
     ["a longest life that is longer than a century", { ...good, maxLifetime: "36501d" }, /"maxLifetime"/],
-    ["a longest life of nothing", { ...good, maxLifetime: "0s" }, /"maxLifetime".*not 0/],
+    ["a longest life of nothing", { ...good, maxLifetime: "0s" }, /^createKeyManager: "maxLifetime".*not 0$/],
     ["a longest life of null", { ...good, maxLifetime: null }, /"maxLifetime"/],
     ["a clock that is a date", { ...good, clock: new Date() }, /"clock"/],
     ["an empty pepper", { ...good, pepper: "" }, /pepper/],
@@ -682,10 +748,37 @@ describe("mistakes are TypeErrors that name the option", () => {
     expect(make).toThrow(message);
   });
 
+  test.each(
+    [
+      ["findByHash", "findById", "list", "insert", "update", "replace", "touch", "auditTrail"].map((name) => [
+        "store",
+        name,
+      ]),
+      ["isGrantable", "get"].map((name) => ["scopes", name]),
+      ["parse", "generate"].map((name) => ["format", name]),
+    ].flat() as [keyof typeof good, string][],
+  )("%s without %s", (option, method) => {
+    const make = () =>
+      createKeyManager({ ...good, [option]: { ...good[option], [method]: undefined } } as never);
+    expect(make).toThrow(new TypeError(`createKeyManager: "${option}" must have a method ${method}()`));
+  });
+
+  test.each(["pepper", "legacyHashes", "maxLifetime"])("%s that is undefined", (name) => {
+    expect(() => createKeyManager({ ...good, [name]: undefined } as never)).toThrow(
+      new TypeError(
+        `createKeyManager: "${name}" is undefined; leave it out if it is not meant to be in force`,
+      ),
+    );
+  });
+
   test("a clock that answers no date issues nothing", async () => {
     const store = memoryStore();
-    const { manager } = managing({ store, clock: () => new Date(Number.NaN) });
-    expect(await thrownBy(() => manager.create(INPUT))).toBeInstanceOf(TypeError);
+    for (const clock of [() => new Date(Number.NaN), () => START.getTime() as never]) {
+      const { manager } = managing({ store, clock });
+      expect(await thrownBy(() => manager.create(INPUT))).toEqual(
+        new TypeError('createKeyManager: "clock" answered no date'),
+      );
+    }
     expect((await store.list({ now: START, limit: 10 })).items).toEqual([]);
   });
 
