@@ -137,9 +137,8 @@ export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
 
 /** Freezes an object and the plain objects and arrays inside it. */
 export function deepFreeze<T>(value: T): T {
-  if (typeof value !== "object" || value === null || value instanceof Date || Object.isFrozen(value))
-    return value;
-  for (const member of Object.values(value)) deepFreeze(member);
+  if (value instanceof Date || Object.isFrozen(value)) return value; // no primitive can be changed, either
+  for (const member of Object.values(value as object)) deepFreeze(member);
   return Object.freeze(value);
 }
 

@@ -315,3 +315,69 @@ describe("errorBody", () => {
     expect(() => createGuard(service().verifier, { errorBody: {} as never })).toThrow(/"errorBody"/);
   });
 });
+
+describe("mistakes, in words", () => {
+  test.each<[string, unknown[]]>([
+    ["guard: the requirement is undefined; to let any valid key pass, leave it out: auth()", [undefined]],
+    ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null, {}]],
+    ['guard: "optional" must be true or false', ["vehicles:read", { optional: "yes" }]],
+    ['guard: unknown option "optinal"; known options are optional', ["vehicles:read", { optinal: true }]],
+    ['guard: unknown option "anyof"; known options are optional', [{ anyof: ["vehicles:read"] }]],
+    ['requirement: unknown option "optional"; known options are anyOf', [{ anyOf: [], optional: true }]],
+  ])("%s", async (message, args) => {
+    const { guard } = await guarded();
+    expect(() => guard(...(args as never))).toThrow(new TypeError(message));
+  });
+
+  test.each<[string, unknown, unknown]>([
+    ['guard: "verifier" must have a method verify()', undefined, {}],
+    ['guard: "verifier" must have a method assertRequirement()', { verify() {} }, {}],
+    ['guard: unknown option "onerror"; known options are onError, errorBody', failing(), { onerror() {} }],
+    ['guard: "onError" must be a function, got a value of type boolean', failing(), { onError: true }],
+    ['guard: "errorBody" must be a function, got a value of type object', failing(), { errorBody: {} }],
+  ])("%s", (message, verifier, options) => {
+    expect(() => createGuard(verifier as Verifier, options as never)).toThrow(new TypeError(message));
+  });
+
+  test.each([
+    ["undefined", undefined],
+    ["null", null],
+    ["a value of type string", "no"],
+  ])("an errorBody that answers %s", async (kind, members) => {
+    const errors: unknown[] = [];
+    const options = { errorBody: () => members as never, onError: (error: unknown) => errors.push(error) };
+    const outcome = await createGuard(service().verifier, options)()({
+      headers: {},
+      method: "GET",
+      path: "/a?b",
+    });
+    expect(outcome.pass).toBe(false);
+    expect(errors).toEqual([new TypeError(`guard: "errorBody" must answer an object, got ${kind}`)]);
+  });
+
+  test("what is wrong is said once, and told apart from a store that failed", async () => {
+    const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const verifier = { verify: () => Promise.reject(new Error("hunter2")), assertRequirement() {} };
+    const guard = createGuard(verifier as Verifier)();
+    for (let i = 0; i < 2; i++) await guard({ headers: {} });
+    await createGuard(failing())()(bearer(format.generate("live")));
+    const AND = '; answering 503. Pass "onError" to a guard to see every error.';
+    expect(warn.mock.calls.map(([message]) => message)).toEqual([
+      `Requests cannot be verified${AND}`,
+      `The key store failed (Error)${AND}`,
+    ]);
+  });
+
+  test("a request whose headers cannot be read is refused with an id of its own", async () => {
+    const hostile = {
+      get headers(): never {
+        throw new Error("no headers");
+      },
+    };
+    const guard = createGuard(service().verifier, { onError: () => {} })();
+    const outcome = refusal(await guard(hostile));
+    expect(outcome.status).toBe(503);
+    expect(outcome.json.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(outcome.headers["content-type"]).toBe("application/json");
+  });
+});

@@ -15,6 +15,17 @@ describe("keyFormat", () => {
     expect(format.start(secret)).toBe(secret.slice(0, "ezt_live_".length + 4));
   });
 
+  test("a character that is no digit stands for none in a checksum", () => {
+    // 255, as which such a character is told apart, is 4 * 62 + 7: a reader that took it for a digit would be misled.
+    const misled = (secret: string) => {
+      const tens = BASE62.indexOf(secret.at(-2) as string);
+      return secret.endsWith("7") && tens >= 4 ? `${secret.slice(0, -2)}${BASE62[tens - 4]}` : undefined;
+    };
+    let begin: string | undefined;
+    while (begin === undefined) begin = misled(format.generate("live"));
+    for (const character of ["_", "~", "é", "\0"]) expect(format.parse(begin + character)).toBeUndefined();
+  });
+
   test("the checksum covers prefix and environment", () => {
     const body = format.generate("live").slice("ezt_live_".length);
     expect(format.parse(`ezt_test_${body}`)).toBeUndefined();
@@ -49,21 +60,27 @@ describe("keyFormat", () => {
     }
   });
 
-  test("generates for its own environments only", () => {
-    expect(() => format.generate("staging")).toThrow(/"staging".*live, test/);
-    expect(() => format.generate()).toThrow(/no environment/);
+  test("generates for its own environments only, and says which they are", () => {
+    expect(() => format.generate("staging")).toThrow(
+      new TypeError('keyFormat: cannot generate for environment "staging"; this format has live, test'),
+    );
+    expect(() => format.generate()).toThrow(
+      new TypeError("keyFormat: cannot generate for no environment; this format has live, test"),
+    );
     expect(() => format.generate("constructor")).toThrow(TypeError);
     const bare = keyFormat({ prefix: "ezt" });
-    expect(() => bare.generate("live")).toThrow(TypeError);
+    expect(() => bare.generate("live")).toThrow(
+      new TypeError('keyFormat: cannot generate for environment "live"; this format has none'),
+    );
   });
 
-  test("random characters have no bias, in alphabets that do not divide 256 too", () => {
+  test("random characters have no bias, also in alphabets that do not divide 256", () => {
     for (const alphabet of [BASE62, HEX, "ABCDEFGHJKMNPQRSTVWXYZ23456789"]) {
       const own = keyFormat({ alphabet, length: 250, checksum: false });
       const counts = new Map<string, number>();
-      for (let i = 0; i < 400; i++)
+      for (let i = 0; i < 800; i++)
         for (const character of own.generate()) counts.set(character, (counts.get(character) ?? 0) + 1);
-      const expected = (250 * 400) / alphabet.length;
+      const expected = (250 * 800) / alphabet.length;
       let chiSquare = 0;
       for (const character of alphabet)
         chiSquare += ((counts.get(character) ?? 0) - expected) ** 2 / expected;
@@ -71,6 +88,17 @@ describe("keyFormat", () => {
       const freedom = alphabet.length - 1;
       expect(chiSquare).toBeLessThan(freedom + 7 * Math.sqrt(2 * freedom));
     }
+  });
+
+  test("of a text that is not its own it shows four characters", () => {
+    expect(format.start("acct-1234")).toBe("acct");
+  });
+
+  test("may be as long as it may be", () => {
+    const own = keyFormat({ prefix: "p".repeat(32), environments: ["e".repeat(32)], length: 256 });
+    const secret = own.generate("e".repeat(32));
+    expect(secret).toHaveLength(32 + 1 + 32 + 1 + 256 + 6);
+    expect(own.parse(secret)).toBeDefined();
   });
 
   test("is frozen, and apart from the caller's list", () => {
@@ -93,12 +121,18 @@ describe("keyFormat", () => {
     ["a prefix that begins with a digit", { prefix: "1ezt" }, /"prefix"/],
     ["a prefix of 33 characters", { prefix: "e".repeat(33) }, /"prefix"/],
     ["a prefix that is no text", { prefix: 7 }, /"prefix"/],
+    ["a prefix in a list", { prefix: ["ezt"] }, /"prefix"/],
     ["environments without a prefix", { environments: ["live"] }, /"environments"/],
     ["no environments", { prefix: "ezt", environments: [] }, /"environments"/],
     ["the same environment twice", { prefix: "ezt", environments: ["live", "live"] }, /"environments"/],
     ["an environment with an underscore", { prefix: "ezt", environments: ["a_b"] }, /"environments"/],
+    ["a good environment and a bad one", { prefix: "ezt", environments: ["live", "a_b"] }, /"environments"/],
+    ["an environment of 33 characters", { prefix: "ezt", environments: ["e".repeat(33)] }, /"environments"/],
+    ["an environment that is a number", { prefix: "ezt", environments: [7] }, /"environments"/],
     ["an environment that is a text", { prefix: "ezt", environments: "live" }, /"environments"/],
     ["an alphabet of one character", { alphabet: "a", length: 256 }, /"alphabet"/],
+    ["an alphabet that is a number", { alphabet: 77, length: 256 }, /"alphabet"/],
+    ["an alphabet in a list", { alphabet: ["0123456789abcdef"] }, /"alphabet"/],
     ["an alphabet with a repetition", { alphabet: "abcdefa", length: 64 }, /"alphabet"/],
     ["an alphabet with a space", { alphabet: "ab cdefghijk", length: 64 }, /"alphabet"/],
     ["an alphabet with =", { alphabet: "abcdefghijk=", length: 64 }, /"alphabet"/],

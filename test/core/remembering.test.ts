@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { remembering } from "../../src/core/remembering.js";
 
-/** Upper case, of texts that are not empty, and the texts that it was worked out for. */
+/** Upper case, of texts without a question mark, and the texts that it was worked out for. */
 function shouting(most: number) {
   const worked: string[] = [];
   const shout = remembering((text) => {
     worked.push(text);
-    return text === "" ? undefined : text.toUpperCase();
+    return text.includes("?") ? undefined : text.toUpperCase();
   }, most);
   return { shout, worked };
 }
@@ -19,8 +19,16 @@ test("what was worked out is remembered", () => {
 
 test("what has no result is asked for again", () => {
   const { shout, worked } = shouting(2);
-  expect([shout(""), shout("")]).toEqual([undefined, undefined]);
-  expect(worked).toEqual(["", ""]);
+  expect([shout("?"), shout("?")]).toEqual([undefined, undefined]);
+  expect(worked).toEqual(["?", "?"]);
+});
+
+test("what has no result drives nothing out", () => {
+  const { shout, worked } = shouting(2);
+  for (const text of ["a", "b", "?1", "?2", "?3", "?4", "?5"]) shout(text);
+  worked.length = 0;
+  expect([shout("a"), shout("b")]).toEqual(["A", "B"]);
+  expect(worked).toEqual([]);
 });
 
 test("it forgets what has not been asked for of late, and nothing else", () => {

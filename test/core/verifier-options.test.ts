@@ -353,3 +353,54 @@ describe("mistakes are TypeErrors that name the option", () => {
     expect(seen[0]).toBe("10.0.0.1");
   });
 });
+
+describe("mistakes, in words", () => {
+  const good = { store, scopes, format };
+
+  test.each<[string, object]>([
+    ['"store" must have a method findByHash()', { store: {} }],
+    [
+      '"store.findManyByHash" must be a function, got a value of type boolean',
+      { store: { ...store, findManyByHash: true } },
+    ],
+    ['"store.rehash" must be a function, got a value of type boolean', { store: { ...store, rehash: true } }],
+    ['"scopes" must have a method holds()', { scopes: {} }],
+    ['"scopes" must have a method get()', { scopes: { holds() {} } }],
+    ['"scopes" must have a method assertRequirement()', { scopes: { holds() {}, get() {} } }],
+    ['"format" must have a method parse()', { format: {} }],
+    ['"format" must name at least one format', { format: [] }],
+    ['"exposeKeyState" must be true or false', { exposeKeyState: "yes" }],
+    ['"rehash" must be true or false', { rehash: "yes" }],
+    ['"clock" must be a function, got a value of type number', { clock: 7 }],
+    ['"observers" must be a list of functions', { observers: () => {} }],
+    ['"observers" must be a list of functions', { observers: [() => {}, "log"] }],
+    ['"rateLimiter" must have a method consume()', { rateLimiter: {} }],
+    ['"storeTimeoutMs" must be a number of milliseconds above 0', { storeTimeoutMs: 0 }],
+    ['"storeTimeoutMs" must be a number of milliseconds above 0', { storeTimeoutMs: 2 ** 31 }],
+    ['"environment" must be a name or a list of names, got a value of type number', { environment: 7 }],
+    ['"environment" must be a name or a list of names, got null', { environment: ["live", null] }],
+    ['"environment" names "staging"; the format has live, test', { environment: ["live", "staging"] }],
+    ['"environment" is empty; leave it out to serve every one', { environment: [] }],
+    ...["environment", "pepper", "legacyHashes"].map((name): [string, object] => [
+      `"${name}" is undefined; leave it out if it is not meant to be in force`,
+      { [name]: undefined },
+    ]),
+  ])("%s", (message, wrong) => {
+    expect(() => createVerifier({ ...good, ...wrong } as never)).toThrow(
+      new TypeError(`createVerifier: ${message}`),
+    );
+  });
+
+  test("an unknown option is told the known ones", () => {
+    const known =
+      "store, format, pepper, legacyHashes, rehash, exposeKeyState, rotationAge, scopes, environment, " +
+      "trustedProxies, clientIpHeader, realm, clock, storeTimeoutMs, rateLimiter, observers, credential";
+    const make = () => createVerifier({ ...good, peper: "x" } as never);
+    expect(make).toThrow(TypeError);
+    for (const name of known.split(", ")) expect(make).toThrow(name);
+  });
+
+  test("a time limit may be as long as a timer can wait", () => {
+    expect(createVerifier({ ...good, storeTimeoutMs: 2 ** 31 - 1 })).toBeDefined();
+  });
+});

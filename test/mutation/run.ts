@@ -3,10 +3,11 @@
 //   npm run test:mutation [-- core/hash stores/cached …]
 //
 // What makes the changes is installed on first use, into test/mutation/node_modules. A file that has not changed
-// since, nor its tests, is not run again. What survives, and why: test/mutation/SURVIVORS.md
+// since is not run again, nor is a mutant that the same test still kills, or that no new test covers. What survives,
+// and why: test/mutation/SURVIVORS.md
 
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { install } from "../../bench/install.js";
 import { FILES } from "./files.js";
@@ -16,6 +17,11 @@ interface Mutant {
   readonly mutatorName: string;
   readonly replacement: string;
   readonly location: Record<"start" | "end", { readonly line: number; readonly column: number }>;
+}
+
+interface MutatedFile {
+  readonly source: string;
+  readonly mutants: readonly Mutant[];
 }
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -29,16 +35,17 @@ if (unknown.length > 0) {
 }
 
 install(HERE, "what changes the source");
-const rows: (readonly [name: string, mutants: readonly Mutant[]])[] = [];
 for (const [name, tests] of Object.entries(FILES)) {
-  if (asked.length === 0 || asked.includes(name)) rows.push([name, run(name, tests)]);
+  if (asked.length === 0 || asked.includes(name)) run(name, tests);
 }
-print();
+printTable();
 
 /** A run for each file, which reads the tests of that file only. */
-function run(name: string, tests: readonly string[]): readonly Mutant[] {
-  const report = (kind: string) => `reports/mutation/${name.replaceAll("/", "-")}.${kind}`;
-  const config = { jsonReporter: { fileName: report("json") }, htmlReporter: { fileName: report("html") } };
+function run(name: string, tests: readonly string[]): void {
+  const reports = {
+    jsonReporter: { fileName: report(name, "json") },
+    htmlReporter: { fileName: report(name, "html") },
+  };
   const { status } = spawnSync(
     process.execPath,
     [
@@ -48,7 +55,7 @@ function run(name: string, tests: readonly string[]): readonly Mutant[] {
       "--mutate",
       `src/${name}.ts`,
       "--incrementalFile",
-      report("incremental.json"),
+      report(name, "incremental.json"),
     ],
     {
       cwd: ROOT,
@@ -56,30 +63,41 @@ function run(name: string, tests: readonly string[]): readonly Mutant[] {
       env: {
         ...process.env,
         MUTATION_TESTS: tests.map((test) => `test/${test}.test.ts`).join(","),
-        MUTATION_REPORTS: JSON.stringify(config),
+        MUTATION_REPORTS: JSON.stringify(reports),
       },
     },
   );
   if (status !== 0) throw new Error(`The mutants of ${name} could not be run`);
-  const { files } = JSON.parse(readFileSync(`${ROOT}${report("json")}`, "utf8"));
-  const { source, mutants } = Object.values(files)[0] as { source: string; mutants: readonly Mutant[] };
+  printUnnoticed(name);
+}
+
+function report(name: string, kind: string): string {
+  return `reports/mutation/${name.replaceAll("/", "-")}.${kind}`;
+}
+
+function read(name: string): MutatedFile {
+  const { files } = JSON.parse(readFileSync(`${ROOT}${report(name, "json")}`, "utf8"));
+  return files[`src/${name}.ts`];
+}
+
+function printUnnoticed(name: string): void {
+  const { source, mutants } = read(name);
   const lines = source.split("\n");
   for (const { status, mutatorName, replacement, location } of mutants) {
     if (status === "Killed" || status === "Timeout") continue;
     const { start, end } = location;
     const line = lines[start.line - 1] ?? "";
-    const was =
-      start.line === end.line
-        ? line.slice(start.column - 1, end.column - 1)
-        : `${line.slice(start.column - 1)} …`;
-    console.log(
-      `${name}:${start.line} ${status} ${mutatorName}: ${line.trim()}\n    ${was} -> ${replacement.replace(/\s+/g, " ")}`,
-    );
+    const was = line.slice(start.column - 1, start.line === end.line ? end.column - 1 : undefined);
+    console.log(`${name}:${start.line} ${status} ${mutatorName}: ${line.trim()}`);
+    console.log(`    ${was} -> ${replacement.replace(/\s+/g, " ")}`);
   }
-  return mutants;
 }
 
-function print(): void {
+/** What the last runs came to, of every file that has been run. */
+function printTable(): void {
+  const table = Object.keys(FILES)
+    .filter((name) => existsSync(`${ROOT}${report(name, "json")}`))
+    .map((name) => [name, read(name).mutants] as const);
   const line = (name: string, mutants: readonly Mutant[]) => {
     const count = (status: string) => mutants.filter((mutant) => mutant.status === status).length;
     const counts = ["Killed", "Timeout", "Survived", "NoCoverage"].map(count) as [
@@ -94,9 +112,9 @@ function print(): void {
   };
   console.log("| file | mutants | killed | time-out | survived | no coverage | score |");
   console.log("| --- | --- | --- | --- | --- | --- | --- |");
-  for (const [name, mutants] of rows) line(name, mutants);
+  for (const [name, mutants] of table) line(name, mutants);
   line(
     "all",
-    rows.flatMap(([, mutants]) => mutants),
+    table.flatMap(([, mutants]) => mutants),
   );
 }
