@@ -1,10 +1,10 @@
 // Mutation tests: small changes to the source, one at a time, each of which a test has to notice.
 //
-//   npm run test:mutation [-- core/hash stores/cached …]
+//   npm run test:mutation [-- core/hash stores/cached:12-14,20-20 …]
 //
-// What makes the changes is installed on first use, into test/mutation/node_modules. A file that has not changed
-// since is not run again, nor is a mutant that the same test still kills, or that no new test covers. What survives,
-// and why: test/mutation/SURVIVORS.md
+// What makes the changes is installed on first use, into test/mutation/node_modules. Without names every file is run,
+// which takes hours; with lines behind a name these alone, and what the last run found elsewhere in the file stays.
+// The table is of the last run of each file. What survives, and why: test/mutation/SURVIVORS.md
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -27,8 +27,14 @@ interface MutatedFile {
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => FILES[name] === undefined);
+/** The lines of each file that is asked for; none for all of it. */
+const asked = new Map(
+  process.argv.slice(2).map((word): [name: string, lines: readonly string[]] => {
+    const [name = "", lines] = word.split(":");
+    return [name, lines?.split(",") ?? []];
+  }),
+);
+const unknown = [...asked.keys()].filter((name) => FILES[name] === undefined);
 if (unknown.length > 0) {
   console.error(`There is no file ${unknown.join(", ")}; there are ${Object.keys(FILES).join(", ")}`);
   process.exit(1);
@@ -36,12 +42,13 @@ if (unknown.length > 0) {
 
 install(HERE, "what changes the source");
 for (const [name, tests] of Object.entries(FILES)) {
-  if (asked.length === 0 || asked.includes(name)) run(name, tests);
+  if (asked.size === 0 || asked.has(name)) run(name, tests, asked.get(name) ?? []);
 }
 printTable();
 
 /** A run for each file, which reads the tests of that file only. */
-function run(name: string, tests: readonly string[]): void {
+function run(name: string, tests: readonly string[], lines: readonly string[]): void {
+  const source = `src/${name}.ts`;
   const reports = {
     jsonReporter: { fileName: report(name, "json") },
     htmlReporter: { fileName: report(name, "html") },
@@ -53,9 +60,10 @@ function run(name: string, tests: readonly string[]): void {
       "run",
       `${HERE}stryker.config.mjs`,
       "--mutate",
-      `src/${name}.ts`,
+      lines.length === 0 ? source : lines.map((range) => `${source}:${range}`).join(),
       "--incrementalFile",
       report(name, "incremental.json"),
+      ...(lines.length === 0 ? [] : ["--force"]),
     ],
     {
       cwd: ROOT,
