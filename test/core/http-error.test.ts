@@ -80,6 +80,7 @@ describe("toHttpRefusal", () => {
     ["application/problem+json;q=high", false],
     ["application/problem+json;charset=utf-8;q=0.1, application/json;q=0.5", false],
     ["application/problem+json;x-q=0", true],
+    ["application/problem+json;q=0.5, text/html", true],
     [" application/json;q=0.1 ,\tapplication/problem+json ; q=0.2", true],
     ["application/problem+jsonx", false],
     ["xapplication/problem+json", false],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { frozenRequirement, meets, requiredScopes } from "../../src/core/scopes.js";
 import { defineScopes } from "../../src/index.js";
 import { scopes } from "./fixtures.js";
 
@@ -39,7 +40,13 @@ describe("defineScopes", () => {
   });
 
   test.each([
-    ["an undefined scope", { a: { implies: ["b"] } }, /"a" implies "b"/],
+    ["an undefined scope", { a: { implies: ["b"] } }, /"a" implies "b", which is not defined$/],
+    ["an undefined scope of undefined:a", { "undefined:a": { implies: ["b"] } }, /"undefined:a" implies "b"/],
+    [
+      "a misspelt member",
+      { a: { audits: true } },
+      /^defineScopes: scope "a": unknown option "audits"; known options are description, implies, status, audit$/,
+    ],
     ["a wildcard that matches nothing", { a: { implies: ["x:*"] } }, /"x:\*"/],
     ["an unknown member", { a: { imply: [] } }, /"imply"/],
     ["an unknown status", { a: { status: "beta" } }, /"status"/],
@@ -66,7 +73,11 @@ describe("defineScopes", () => {
   test.each([
     ["of itself", { a: { implies: ["a"] } }, /cycle a -> a/],
     ["of two", { a: { implies: ["b"] }, b: { implies: ["a"] } }, /cycle a -> b -> a/],
-    ["behind a tail", { a: { implies: ["b"] }, b: { implies: ["c"] }, c: { implies: ["b"] } }, /b -> c -> b/],
+    [
+      "behind a tail",
+      { a: { implies: ["b"] }, b: { implies: ["c"] }, c: { implies: ["b"] } },
+      /cycle b -> c -> b$/,
+    ],
     ["through a wildcard", { "a:x": {}, "a:y": { implies: ["*"] }, "a:z": { implies: ["a:*"] } }, /cycle/],
   ])("refuses a cycle %s", (_, definitions, message) => {
     expect(() => defineScopes(definitions as never)).toThrow(message);
@@ -129,6 +140,26 @@ describe("holds", () => {
   test("a planned scope in a stored grant brings nothing that it implies", () => {
     const own = defineScopes({ "new:all": { status: "planned", implies: ["old:read"] }, "old:read": {} });
     expect(own.holds(["new:all"], "old:read")).toBe(false);
+    expect(own.explain(["new:all"], "old:read")).toEqual({ granted: false, missing: ["old:read"], via: {} });
+  });
+
+  test("implications that part and meet again, layer by layer, are each followed once", () => {
+    const layers = 60; // 2^60 ways
+    const own = defineScopes(
+      Object.fromEntries(
+        Array.from({ length: layers }, (_, layer) => layer).flatMap((layer) => {
+          const implies = layer + 1 < layers ? [`a${layer + 1}`, `b${layer + 1}`] : [];
+          return [
+            [`a${layer}`, { implies }],
+            [`b${layer}`, { implies }],
+          ];
+        }),
+      ),
+    );
+    expect(own.holds(["a0"], `b${layers - 1}`)).toBe(true);
+    expect(own.explain(["a0"], `b${layers - 1}`).via).toMatchObject({
+      [`b${layers - 1}`]: expect.objectContaining({ length: layers }),
+    });
   });
 });
 
@@ -194,9 +225,60 @@ describe("explain", () => {
     });
   });
 
+  test("takes no way through a planned scope, though it were shorter", () => {
+    const own = defineScopes({
+      a: { implies: ["b", "d"] },
+      b: { status: "planned", implies: ["c"] },
+      d: { implies: ["e"] },
+      e: { implies: ["c"] },
+      c: {},
+    });
+    expect(own.explain(["a"], "c").via).toEqual({ c: ["a", "d", "e", "c"] });
+  });
+
   test("takes the shortest way", () => {
     const own = defineScopes({ a: { implies: ["b", "c"] }, b: { implies: ["c"] }, c: {} });
     expect(own.explain(["a"], "c").via).toEqual({ c: ["a", "c"] });
     expect(own.explain(["a", "c"], "c").via).toEqual({ c: ["c"] });
   });
+});
+
+describe("meets", () => {
+  const granted = ["vehicles:write"];
+
+  test.each<[unknown, boolean]>([
+    [undefined, true],
+    ["vehicles:read", true],
+    ["drivers:read", false],
+    [["vehicles:read", "vehicles:write"], true],
+    [["vehicles:read", "drivers:read"], false],
+    [{ anyOf: ["drivers:read", "vehicles:read"] }, true],
+    [{ anyOf: ["drivers:read", "fleet:admin"] }, false],
+    [[], false], // refused before; should it get here, it lets nobody in
+    [{ anyOf: [] }, false],
+  ])("%j: %s", (required, expected) => {
+    expect(meets(scopes, granted, required as never)).toBe(expected);
+  });
+});
+
+test("the names in a requirement", () => {
+  expect(requiredScopes(undefined)).toEqual([]);
+  expect(requiredScopes("a")).toEqual(["a"]);
+  expect(requiredScopes(["a", "b"])).toEqual(["a", "b"]);
+  expect(requiredScopes({ anyOf: ["a", "b"] })).toEqual(["a", "b"]);
+});
+
+test("a frozen requirement asks for the same, and is out of the caller's reach", () => {
+  expect(frozenRequirement(undefined)).toBeUndefined();
+  expect(frozenRequirement("a")).toBe("a");
+  const list = ["a", "b"];
+  const any = { anyOf: list };
+  const [frozenList, frozenAny] = [frozenRequirement(list), frozenRequirement(any)];
+  list[0] = "c";
+  any.anyOf = [];
+  expect(frozenList).toEqual(["a", "b"]);
+  expect(frozenAny).toEqual({ anyOf: ["a", "b"] });
+  for (const part of [frozenList, frozenAny, (frozenAny as { anyOf: object }).anyOf]) {
+    expect(Object.isFrozen(part)).toBe(true);
+  }
 });
