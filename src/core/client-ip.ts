@@ -92,11 +92,10 @@ function withoutZone(address: string | undefined): string | undefined {
 
 // What an IPv6 address says takes longer to read than a whole verification; clients come back.
 const MOST_REMEMBERED = 4_096;
-const LONGEST_ADDRESS = 45;
 const readIpv6 = remembering(readText, MOST_REMEMBERED);
 
 function readAddress(text: string | undefined): ClientIp | undefined {
-  if (text === undefined || text.length > LONGEST_ADDRESS) return undefined;
+  if (text === undefined) return undefined;
   return text.includes(":") ? readIpv6(text) : readText(text);
 }
 
