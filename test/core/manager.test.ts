@@ -683,6 +683,67 @@ describe("a broken store", () => {
   );
 });
 
+describe("a store that answers nonsense", () => {
+  test.each<[string, object, string]>([
+    ["another id", { id: "key_other" }, "The key store answered the record of another id"],
+    ...[{ version: "1" }, { version: 1.5 }, { createdAt: "2030-01-01" }, { scopes: null }].map(
+      (more): [string, object, string] => [
+        JSON.stringify(more),
+        more,
+        "The key store answered something that is not a key record",
+      ],
+    ),
+  ])("a record with %s is a StoreError, and no change", async (_, more, message) => {
+    const memory = memoryStore();
+    const findById = (id: string) => {
+      const record = memory.findById(id) as KeyRecord | undefined;
+      return record && ({ ...record, ...more } as never);
+    };
+    const { manager } = managing({ store: { ...memory, findById } });
+    const { key } = await manager.create(INPUT);
+    expect(await thrownBy(() => manager.disable(key.id))).toEqual(new StoreError(message));
+    expect(((await memory.findById(key.id)) as KeyRecord).version).toBe(1);
+  });
+
+  test("no record is a KeyNotFoundError, spelt either way", async () => {
+    for (const none of [null, undefined]) {
+      const { manager } = managing({ store: { ...memoryStore(), findById: () => none as undefined } });
+      expect(await thrownBy(() => manager.disable("key_1"))).toEqual(new KeyNotFoundError());
+    }
+  });
+
+  test.each<[string, unknown]>([
+    ["nothing", undefined],
+    ["null", null],
+    ["a list", []],
+    ["no items", { items: null }],
+    ["a cursor that is a number", { items: [], nextCursor: 7 }],
+    ["the cursor it was asked with", { items: [], nextCursor: "here" }],
+  ])("a page of %s is a StoreError", async (_, page) => {
+    const answer = () => page as never;
+    const { manager } = managing({ store: { ...memoryStore(), list: answer, auditTrail: answer } });
+    for (const ask of [
+      () => manager.list({ cursor: "here" }),
+      () => manager.auditTrail({ cursor: "here" }),
+    ]) {
+      expect(await thrownBy(ask)).toEqual(
+        new StoreError("The key store answered something that is not a page, or the same page again"),
+      );
+    }
+  });
+
+  test("the end of a list is spelt either way", async () => {
+    for (const page of [
+      { items: [] },
+      { items: [], nextCursor: null },
+      { items: [], nextCursor: undefined },
+    ]) {
+      const { manager } = managing({ store: { ...memoryStore(), auditTrail: () => page as never } });
+      expect(Object.keys(await manager.auditTrail())).toEqual(["items"]);
+    }
+  });
+});
+
 describe("a store that does not say whether it wrote", () => {
   test.each<[string, unknown]>([
     ["a driver's result that changed nothing", { rowCount: 0, rows: [] }],
@@ -708,8 +769,11 @@ describe("a store that does not say whether it wrote", () => {
         () => manager.rotate(key.id, { overlap: "1h" }),
       ]) {
         const error = await thrownBy(change);
-        expect(error).toBeInstanceOf(StoreError);
-        expect(error).toMatchObject({ message: expect.stringContaining("true or false") });
+        expect(error).toEqual(
+          new StoreError(
+            "The key store did not say whether it wrote; update(), replace() and remove() answer true or false",
+          ),
+        );
       }
       expect(events).toEqual([]);
       expect(await manager.get(key.id)).toEqual(key);
