@@ -281,6 +281,25 @@ describe("time", () => {
     expect((await looking).map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH]);
   });
 
+  test("a call that hung, and ends after all, does not end the sharing of the next one", async () => {
+    vi.useFakeTimers();
+    const { calls, store } = manual();
+    const lookup = createLookup(store, 600);
+    const answers = [lookup(HASH), lookup(HASH)];
+    await pass(60);
+    expect(calls).toHaveLength(2);
+    calls[0]?.answer(recordOf(HASH));
+    await pass(1);
+    answers.push(lookup(HASH), lookup(HASH));
+    await pass(1);
+    expect(calls).toHaveLength(2); // they wait for the second call to end, for a while
+    calls[1]?.answer(recordOf(HASH));
+    await pass(1);
+    expect(calls).toHaveLength(3);
+    calls[2]?.answer(recordOf(HASH));
+    expect((await Promise.all(answers)).map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH, HASH]);
+  });
+
   test("one call that hangs holds up nobody who comes after it", async () => {
     vi.useFakeTimers();
     const { calls, store } = manual();
@@ -442,12 +461,18 @@ describe("findManyByHash", () => {
         throw new Error("select secret");
       },
     ],
-  ])("%s: a StoreError for each of the batch", async (_, answer) => {
+  ])("%s: a StoreError for each of the batch", async (kind, answer) => {
     const { lookup } = batching(answer as never);
     const errors = await Promise.all(hashes.slice(0, 3).map((hash) => thrownBy(() => lookup(hash))));
+    const failure = ["a rejection", "an exception"].includes(kind);
     for (const error of errors) {
-      expect(error).toBeInstanceOf(StoreError);
-      expect((error as StoreError).message).not.toContain("secret");
+      expect(error).toEqual(
+        new StoreError(
+          failure
+            ? "The key store failed (Error)"
+            : "The key store answered another number of records than it was asked for",
+        ),
+      );
     }
   });
 
@@ -478,6 +503,79 @@ test("an error that cannot even be looked at is a StoreError in time", async () 
     expect(await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH))).toEqual(
       new StoreError("The key store failed"),
     );
+  }
+});
+
+describe("what is told of an error of a driver", () => {
+  const told = async (error: object) => {
+    const store = storeOf(() => Promise.reject(Object.assign(new Error("secret"), error)));
+    const { message } = (await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH))) as StoreError;
+    return message;
+  };
+
+  test.each([
+    [{ name: "E", code: "A" }, "E A"],
+    [{ name: "Postgres_Error", code: "ER_DUP_ENTRY" }, "Postgres_Error ER_DUP_ENTRY"],
+    [{ name: "N".repeat(40), code: "C".repeat(40) }, `${"N".repeat(40)} ${"C".repeat(40)}`],
+    [{ name: "", code: "23505" }, "23505"],
+    [{ name: "", code: "42P01" }, "42P01"],
+    [{ name: "QueryError", code: "" }, "QueryError"],
+  ])("%j: %s", async (error, kind) => {
+    expect(await told(error)).toBe(`The key store failed (${kind})`);
+  });
+
+  test.each(["error", "xError", " Error", "Error x", "Error2", "N".repeat(41), ["Error"], 7])(
+    "not a name such as %j",
+    async (name) => {
+      expect(await told({ name })).toBe("The key store failed");
+    },
+  );
+
+  test.each([
+    "a",
+    "aB",
+    "xECONN",
+    "ECONN x",
+    "E-CONN",
+    "2350",
+    "235050",
+    "-",
+    "-----",
+    "C".repeat(41),
+    ["23505"],
+    23505,
+  ])("not a code such as %j", async (code) => {
+    expect(await told({ name: "", code })).toBe("The key store failed");
+  });
+});
+
+test("an answer that fails when it is awaited is a StoreError, and leaves no timer", async () => {
+  const before = timers();
+  const lazy: PromiseLike<undefined> = {
+    // biome-ignore lint/suspicious/noThenProperty: a query builder that runs when it is awaited
+    then: () => {
+      throw new Error("secret");
+    },
+  };
+  const error = await thrownBy(() =>
+    createLookup(
+      storeOf(() => lazy),
+      PATIENCE_MS,
+    )(HASH),
+  );
+  expect(error).toEqual(new StoreError("The key store failed (Error)"));
+  expect(timers() - before).toBeLessThan(2);
+});
+
+test("without older hashes a key that is not found is asked for once", async () => {
+  for (const none of [undefined, Promise.resolve(undefined)]) {
+    let calls = 0;
+    const store = storeOf(() => {
+      calls += 1;
+      return none;
+    });
+    expect(await createFinder(store, createHashers(undefined), PATIENCE_MS)("abc")).toBeUndefined();
+    expect(calls).toBe(1);
   }
 });
 
@@ -566,9 +664,15 @@ describe("createFinder", () => {
     ["a text", "yes"],
     ["true", true],
     ["a list of the record", [recordOf(v2)]],
-  ])("%s is a StoreError", async (_, answer) => {
+  ])("%s is a StoreError", async (kind, answer) => {
     const over = (store: KeyStore) => createFinder(store, hashers, PATIENCE_MS);
-    expect(() => over(storeOf(() => answer as never))("abc")).toThrow(StoreError);
+    expect(() => over(storeOf(() => answer as never))("abc")).toThrow(
+      new StoreError(
+        kind.includes("hash")
+          ? "The key store answered the record of another hash"
+          : "The key store answered something that is not a key record",
+      ),
+    );
     for (const store of [
       storeOf(async () => answer as never),
       { findByHash: () => undefined, findManyByHash: async () => [answer as never] },
