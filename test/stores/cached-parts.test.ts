@@ -57,6 +57,7 @@ describe("changes", () => {
       for (let i = 0; i < offset; i++) changes.note("earlier");
       const before = changes.mark();
       changes.note("first");
+      expect(changes.overtook("earlier", before)).toBe(false);
       for (let i = 1; i < 1_024; i++) changes.note(`n${i}`);
       expect(["first", "n1", "n1023"].map((name) => changes.overtook(name, before))).toEqual([
         true,
