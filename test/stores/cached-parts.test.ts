@@ -105,6 +105,8 @@ describe("messages", () => {
 
   test.each<[string, unknown]>([
     ["no text", 7],
+    ["nothing", undefined],
+    ["bytes", Buffer.from(JSON.stringify(good))],
     ["no JSON", "{"],
     ["no object", '"ping"'],
     ["null", "null"],
