@@ -321,8 +321,11 @@ describe("mistakes, in words", () => {
     ["guard: the requirement is undefined; to let any valid key pass, leave it out: auth()", [undefined]],
     ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null, {}]],
     ['guard: "optional" must be true or false', ["vehicles:read", { optional: "yes" }]],
-    ['guard: unknown option "optinal"; known options are optional', ["vehicles:read", { optinal: true }]],
-    ['guard: unknown option "anyof"; known options are optional', [{ anyof: ["vehicles:read"] }]],
+    [
+      'guard: unknown option "optinal"; known options are optional, reportOnly',
+      ["vehicles:read", { optinal: true }],
+    ],
+    ['guard: unknown option "anyof"; known options are optional, reportOnly', [{ anyof: ["vehicles:read"] }]],
     ['requirement: unknown option "optional"; known options are anyOf', [{ anyOf: [], optional: true }]],
   ])("%s", async (message, args) => {
     const { guard } = await guarded();

@@ -6,6 +6,7 @@ export default defineConfig({
     provide: {
       servers: { postgres: undefined, mysql: undefined, redis: undefined, redisCluster: undefined },
     },
+    env: { FUZZ_SEED: "1" },
     setupFiles: ["test/mutation/setup.ts"],
     include: (process.env.MUTATION_TESTS ?? "test/core/*.test.ts").split(","),
     testTimeout: 10_000,
