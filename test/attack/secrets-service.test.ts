@@ -232,7 +232,7 @@ test("no error of any class says what it was made of", async () => {
     parameters: [PEPPER],
   });
   const find = searchFor([...secretAndHashes("secret", secret, PEPPER), ...peppers(PEPPER)]);
-  expect(find(printed(driver)).sort()).toEqual(["pepper 0", "secret", "the hash of secret"]);
+  expect([...find(printed(driver))].sort()).toEqual(["pepper 0", "secret", "the hash of secret"]);
   const failed = new StoreError("The key store failed", driver);
   expect(failed.driverError).toBe(driver);
   const manager = createKeyManager({ store: memoryStore(), scopes, format, pepper: PEPPER });

@@ -145,7 +145,7 @@ async function live(store: ManagedKeyStore, canary: string): Promise<readonly st
   const input = { ownerId: "acme", environment: "live", scopes: ["vehicles:write"] } as const;
   const aged = await before.create({ ...input, name: canary });
   const made = await manager.create({ ...input, metadata: { plan: "gold" }, ipAllowlist: ["10.0.0.0/8"] });
-  const next = await manager.rotate(aged.key.id, { overlap: "1h" }, "somebody");
+  const next = await manager.rotate(aged.key.id, { overlap: "1h", actor: "somebody" });
   const last = await manager.rotate(next.key.id, { overlap: "1h" });
   const imported = format.generate("live");
   await manager.import({ ...input, secret: imported });
