@@ -5,10 +5,16 @@ import { createServer } from "node:http";
 import pg from "pg";
 import { createClient } from "redis";
 import { nodeAuth, toNodeListener } from "../../src/adapters/node.js";
-import { createKeyManager, createVerifier, defineScopes, keyFormat } from "../../src/index.js";
+import {
+  type AllowedEvent,
+  createKeyManager,
+  createVerifier,
+  defineScopes,
+  keyFormat,
+} from "../../src/index.js";
 import { createManagementApi } from "../../src/management/index.js";
 import { auditLog, lastUsed } from "../../src/observers/index.js";
-import { createRateLimiter } from "../../src/rate-limit/index.js";
+import { createRateLimiter, memoryLimits } from "../../src/rate-limit/index.js";
 import { cachedStore, redisBus } from "../../src/stores/cached.js";
 import { postgresStore } from "../../src/stores/postgres.js";
 
@@ -20,6 +26,10 @@ export const scopes = defineScopes({
 export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 /** How long a process may not know of what another one did. */
 export const TTL_SECONDS = 5;
+// On a machine that is busy with other things, a refusal for want of time says nothing.
+const PATIENCE_MS = 10_000;
+// What is remembered has an end, and the heap is flat behind it: so it is reached soon.
+const MOST_REMEMBERED = 500;
 
 /** What its parent may ask for. */
 export type Order = "sample" | "stop";
@@ -40,7 +50,7 @@ const { POSTGRES_URL, REDIS_URL } = process.env;
 if (POSTGRES_URL !== undefined && REDIS_URL !== undefined) await serve(POSTGRES_URL, REDIS_URL);
 
 async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
-  const pool = new pg.Pool({ connectionString: postgresUrl, max: 8, connectionTimeoutMillis: 2_000 });
+  const pool = new pg.Pool({ connectionString: postgresUrl, max: 8, connectionTimeoutMillis: PATIENCE_MS });
   pool.on("error", () => {});
   const publisher = createClient({ url: redisUrl, socket: { reconnectStrategy: 200 } });
   const subscriber = publisher.duplicate();
@@ -57,15 +67,18 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
   const [usage, trail] = [lastUsed(store, { intervalMs: 2_000 }), auditLog(store, { denied: true })];
   const observers = [usage.observer, trail.observer];
   const rateLimiter = createRateLimiter({
-    windows: [{ name: "minute", per: "key", limit: 1_000_000, windowSeconds: 60 }],
+    store: memoryLimits({ max: MOST_REMEMBERED }),
+    windows: [{ name: "second", per: "key", limit: 1_000_000, windowSeconds: 1 }],
   });
+  for (let index = 0; index < 10_000; index++) usage.observer(useOf(`key_${index}`));
+  await usage.flush();
   const verifier = createVerifier({
     store,
     scopes,
     format,
     environment: "live",
     trustedProxies: ["loopback"],
-    storeTimeoutMs: 1_000,
+    storeTimeoutMs: PATIENCE_MS,
     observers,
     rateLimiter,
   });
@@ -94,6 +107,26 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     tell(sample());
     process.disconnect();
   });
+}
+
+/** An event of a key that is not there: `lastUsed` remembers 10,000 keys, and is to be full when the test begins. */
+function useOf(keyId: string): AllowedEvent {
+  return {
+    type: "auth.allowed",
+    at: new Date(),
+    keyId,
+    isKey: true,
+    ownerId: "acme",
+    environment: "live",
+    requestId: "fill",
+    method: "GET",
+    path: "/",
+    clientIp: undefined,
+    requiredScopes: [],
+    audit: false,
+    durationMs: 0,
+    wouldDeny: [],
+  };
 }
 
 function sample(): Report {
