@@ -21,17 +21,18 @@ import { type scopes, verifier } from "./auth.js";
 type Scope = ScopeName<typeof scopes>;
 type Holder = Principal<Scope>;
 
-const REQUIRED = "keybearer:required";
-const PUBLIC = "keybearer:public";
+// One place for both, so that what a method says overrides what its controller says, whichever of the two it is.
+const ACCESS = "keybearer:access";
+type Access = readonly [Scope, ...Scope[]] | "public";
 
 /** All of these scopes. A typo does not compile, and is a TypeError when the application starts. */
 export const RequireScopes = (...required: readonly [Scope, ...Scope[]]) => {
   verifier.assertRequirement(required);
-  return SetMetadata(REQUIRED, required);
+  return SetMetadata(ACCESS, required satisfies Access);
 };
 
 /** No key at all. */
-export const Public = () => SetMetadata(PUBLIC, true);
+export const Public = () => SetMetadata(ACCESS, "public" satisfies Access);
 
 /** Whose key it is, as a parameter of a method. */
 export const Auth = createParamDecorator(
@@ -50,11 +51,11 @@ export class ApiKeyGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const places = [context.getHandler(), context.getClass()];
-    if (this.#reflector.getAllAndOverride<true | undefined>(PUBLIC, places)) return true;
-    const required = this.#reflector.getAllAndOverride<readonly Scope[] | undefined>(REQUIRED, places);
+    const access = this.#reflector.getAllAndOverride<Access | undefined>(ACCESS, places);
+    if (access === "public") return true;
     const http = context.switchToHttp();
     const [req, res] = [http.getRequest<Request>(), http.getResponse<Response>()];
-    const outcome = await this.#route(required)(fromIncoming(req, req.originalUrl));
+    const outcome = await this.#route(access)(fromIncoming(req, req.originalUrl));
     res.set(outcome.pass ? outcome.headers : outcome.refusal.headers);
     // An exception, so that filters and interceptors see it as they see every other.
     if (!outcome.pass) throw new HttpException(JSON.parse(outcome.refusal.body), outcome.refusal.status);

@@ -2,14 +2,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NestFactory } from "@nestjs/core";
+import type { ExecutionContext } from "@nestjs/common";
+import { NestFactory, Reflector } from "@nestjs/core";
 import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { manager } from "../../examples/platforms/auth.js";
 import { handler } from "../../examples/platforms/aws-lambda.js";
 import worker, { type Env } from "../../examples/platforms/cloudflare-worker.js";
-import { AppModule } from "../../examples/platforms/nestjs.js";
+import { ApiKeyGuard, AppModule, Public, RequireScopes } from "../../examples/platforms/nestjs.js";
 import { GET, PATCH } from "../../examples/platforms/nextjs.js";
 import { createKeyManager, defineScopes, keyFormat } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
@@ -59,6 +60,33 @@ describe("nestjs", () => {
   test("a route that says nothing asks for a key, and one that is public does not", async () => {
     expect((await send("GET", "/vehicles/me")).status).toBe(401);
     expect((await send("GET", "/vehicles/health")).body).toEqual({ ok: true });
+  });
+
+  test("what a method says overrides what its controller says", async () => {
+    const guard = new ApiKeyGuard(new Reflector());
+    const enter = (controller: new () => { list(): void }) => {
+      const response = { set: () => {} };
+      const request = { headers: {}, rawHeaders: [], socket: {}, originalUrl: "/" };
+      return guard.canActivate({
+        getHandler: () => controller.prototype.list,
+        getClass: () => controller,
+        switchToHttp: () => ({ getRequest: () => request, getResponse: () => response }),
+      } as unknown as ExecutionContext);
+    };
+    const decorate = (onClass: ClassDecorator, onMethod: MethodDecorator) => {
+      class Controller {
+        list() {}
+      }
+      const { prototype } = Controller;
+      const method = Object.getOwnPropertyDescriptor(prototype, "list") as PropertyDescriptor;
+      onMethod(prototype, "list", method);
+      onClass(Controller);
+      return Controller;
+    };
+    await expect(enter(decorate(Public(), RequireScopes("vehicles:read")))).rejects.toMatchObject({
+      status: 401,
+    });
+    expect(await enter(decorate(RequireScopes("vehicles:read"), Public()))).toBe(true);
   });
 
   test("two credentials are refused, also when they agree", async () => {
