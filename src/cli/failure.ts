@@ -92,7 +92,8 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : "";
 }
 
-function kindOf(error: unknown): string {
+/** The name and the code of an error, which hold nothing of what it is about. */
+export function kindOf(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   const known = typeof code === "string" && /^\w{1,64}$/.test(code) ? code : "";
   return [nameOf(error), known].filter(Boolean).join(" ") || "unknown error";

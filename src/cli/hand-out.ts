@@ -1,5 +1,5 @@
 import type { IssuedKey } from "../index.js";
-import { CommandError, EXIT, OutputClosedError } from "./failure.js";
+import { CommandError, EXIT, kindOf, OutputClosedError } from "./failure.js";
 import { type Output, sheet } from "./output.js";
 import { printable } from "./printable.js";
 import { factsOf } from "./views.js";
@@ -18,10 +18,11 @@ export async function handOut(output: Output, issued: IssuedKey, json: boolean):
   try {
     await (json ? output.json({ secret, key }) : output.write(`${secret}\n`));
   } catch (error) {
-    if (!(error instanceof OutputClosedError)) throw error;
+    const happened =
+      error instanceof OutputClosedError ? "Nobody read" : `The output failed (${kindOf(error)}): nobody has`;
     throw new CommandError(
       EXIT.failed,
-      `Nobody read the secret of ${printable(key.id)}, and it is lost: revoke this key`,
+      `${happened} the secret of ${printable(key.id)}, and it is lost: revoke this key`,
     );
   }
 }

@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { EXIT, explain, OutputClosedError } from "./failure.js";
+import { CommandError, EXIT, explain, OutputClosedError } from "./failure.js";
 import { createOutput } from "./output.js";
 import { createProgram } from "./program.js";
 
@@ -31,12 +31,14 @@ export async function main(version: string): Promise<void> {
     await program.parseAsync(process.argv);
   } catch (error) {
     if (error instanceof CommanderError) exit = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    else if (signalled !== undefined) exit = signalled;
     else if (!(error instanceof OutputClosedError)) {
       const explained = explain(error);
-      output.say(`keybearer: ${explained.message}`);
+      // Ctrl-C ends a whole pipeline: a secret that is lost by it must still be told of.
+      if (signalled === undefined || error instanceof CommandError)
+        output.say(`keybearer: ${explained.message}`);
       exit = explained.exit;
     }
+    if (signalled !== undefined) exit = signalled;
   }
   process.exitCode = exit;
   process.stdin.destroy();

@@ -1,12 +1,15 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuditEntry, hashSecret, type KeyRecord } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
 import { format } from "../core/fixtures.js";
-import { CONFIG, done, freshPlace, json, run, start } from "./command.js";
+import { BIN, CONFIG, done, freshPlace, json, run, start } from "./command.js";
 
 const DAY = 86_400_000;
 const place = freshPlace();
@@ -107,6 +110,35 @@ describe("a secret", () => {
     });
     expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1);
     expect(stderr).toMatch(/Nobody read the secret of key_\w{32}, and it is lost: revoke this key/);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("is lost when the disk is full, and that is told", async () => {
+    const stdout = openSync("/dev/full", "w");
+    const child = spawn(process.execPath, [BIN, "create", "--owner", "acme", "--json"], {
+      cwd: place.folder,
+      env: { ...process.env, KEYBEARER_URL: place.url },
+      stdio: ["ignore", stdout, "pipe"],
+    });
+    const stderr = await text(child.stderr as Readable);
+    closeSync(stdout);
+    expect(stderr).toMatch(/ENOSPC.* the secret of key_\w{32}, and it is lost: revoke this key/);
+  });
+
+  test("is lost when Ctrl-C ends its reader too, and that is told", async () => {
+    const own = freshPlace(place.url);
+    const config = `const write = process.stderr.write.bind(process.stderr);
+      process.stderr.write = (text, ...more) => {
+        if (text.startsWith("The secret")) process.emit("SIGINT");
+        return write(text, ...more);
+      };
+      export default ${JSON.stringify(CONFIG)};`;
+    writeFileSync(join(own.folder, "interrupting.mjs"), config);
+    const child = start(own, ["create", "--owner", "acme", "--config", "interrupting.mjs"]);
+    child.stdin.end();
+    child.stdout.destroy();
+    const stderr = text(child.stderr);
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+    expect(await stderr).toMatch(/Nobody read the secret of key_\w{32}, and it is lost: revoke this key/);
   });
 
   test("is refused as an argument, and not repeated", async () => {
