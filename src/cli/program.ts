@@ -56,8 +56,11 @@ export function createProgram(run: Run, version: string): Command {
   return program;
 }
 
-/** What stood behind an option that nobody knows may be a secret. */
+/** What stood behind an option, or where a command should, may be a secret. */
 function withoutValues(text: string): string {
-  const lines = text.replace(/'(--?[^'=]*)=[^']*'/gs, "'$1=…'").split("\n");
-  return lines.map(printable).join("\n");
+  const told = text
+    .replace(/'(--?[^'=]*)=[^']*'/gs, "'$1=…'")
+    .replace(/(unknown command) '.*'/s, "$1")
+    .replace(/(argument) '.*' is invalid/s, "$1 is invalid");
+  return told.split("\n").map(printable).join("\n");
 }

@@ -48,7 +48,8 @@ export async function withSession<T>(
   const { table, redisPrefix } = config;
   const connecting = connect(target, { table, redisPrefix, timeoutMs, purpose });
   const connection = await connecting.catch((error: unknown) => {
-    if (error instanceof TypeError) throw usageError(printable(error.message)); // a table name that is none
+    // A name of a table that is none, or what a driver says of a URL.
+    if (error instanceof TypeError) throw usageError(printable(target.redact(error.message)));
     throw error;
   });
   try {

@@ -4,15 +4,15 @@ import { printable } from "./printable.js";
 
 /** A store that a URL names. */
 export type Target =
-  | { readonly kind: "sqlite"; readonly file: string; readonly label: string }
-  | {
-      readonly kind: "postgres" | "mysql" | "redis";
-      readonly url: string;
-      /** What may be printed: no user, no password. */
-      readonly label: string;
-      /** Takes the password out of a text. */
-      redact(text: string): string;
-    };
+  | (Printed & { readonly kind: "sqlite"; readonly file: string })
+  | (Printed & { readonly kind: "postgres" | "mysql" | "redis"; readonly url: string });
+
+interface Printed {
+  /** What may be printed: no user, no password. */
+  readonly label: string;
+  /** Takes the password out of a text. */
+  redact(text: string): string;
+}
 
 const SERVERS = new Map<string, { kind: "postgres" | "mysql" | "redis"; name: string; port: string }>([
   ["postgres:", { kind: "postgres", name: "PostgreSQL", port: "5432" }],
@@ -67,7 +67,15 @@ function sqliteTarget(from: string, text: string): Target {
     throw usageError(`${from} names no file: sqlite:keys.db`);
   }
   if (/[?#\0]/.test(file)) throw usageError(`${from} has options behind its file, which are not known here`);
-  return { kind: "sqlite", file: resolve(file), label: printable(`the SQLite file ${file}`) };
+  // Two slashes begin the name of a host; as a path, they would be those of the root directory.
+  if (file.startsWith("//"))
+    throw usageError(`${from} names no file: sqlite:keys.db, or sqlite:///var/keys.db`);
+  return {
+    kind: "sqlite",
+    file: resolve(file),
+    label: printable(`the SQLite file ${file}`),
+    redact: (told) => told,
+  };
 }
 
 function decoded(text: string): string {

@@ -44,6 +44,7 @@ test.each<[string | undefined, RegExp]>([
   ["hunter2", /^--url is not a URL/],
   ["sqlite::memory:", /names no file/],
   ["file:keys.db?key=hunter2", /options behind its file/],
+  ["sqlite://hunter2.db", /^--url names no file/],
 ])("a URL that cannot be used is refused, and not repeated: %s", (url, problem) => {
   const attempt = () => findTarget(url, ["KEYBEARER_URL", "DATABASE_URL"], { KEYBEARER_URL: "" });
   expect(attempt).toThrow(problem);

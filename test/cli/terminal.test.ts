@@ -142,8 +142,16 @@ describe("a secret", () => {
   });
 
   test("is refused as an argument, and not repeated", async () => {
-    for (const args of [[secret], [`--secret=${secret}`]]) {
-      const result = await run(place, ["verify", ...args]);
+    for (const args of [
+      ["verify", secret],
+      ["verify", `--secret=${secret}`],
+      [secret],
+      ["create", "--owner", "acme", secret],
+      ["list", "--limit", secret],
+      ["list", "--status", `${secret}'`],
+      ["list", "--url", `mysql://root@127.0.0.1/test?ssl=${secret}`],
+    ]) {
+      const result = await run(place, args);
       expect(result).toMatchObject({ code: 2, stdout: "" });
       expect(result.stderr).not.toContain(secret);
     }
