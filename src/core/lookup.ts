@@ -213,9 +213,17 @@ export function inTime<T>(
 
 /** Names the kind of a driver's error, never its text: drivers put statements and parameters there. */
 export function failed(error: unknown, what: string = STORE): StoreError {
-  if (error instanceof StoreError) return error;
+  if (isStoreError(error)) return error;
   const kind = kindOf(error);
   return new StoreError(`${what} failed${kind && ` (${kind})`}`, error);
+}
+
+function isStoreError(error: unknown): error is StoreError {
+  try {
+    return error instanceof StoreError;
+  } catch {
+    return false; // a proxy that does not even say what it inherits from
+  }
 }
 
 // Names and codes as drivers have them; neither a secret nor a hash is written like this.

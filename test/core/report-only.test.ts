@@ -166,6 +166,18 @@ describe("a trial that fails", () => {
       throw new Error("trap");
     },
   });
+  const unreadable = new Proxy(
+    {},
+    {
+      get: () => expect.unreachable(),
+      getPrototypeOf: () => expect.unreachable(),
+    },
+  );
+  const unsaid = {
+    get allowed(): boolean {
+      throw unreadable;
+    },
+  };
   const decision = {
     get allowed(): boolean {
       throw new Error("trap");
@@ -188,6 +200,15 @@ describe("a trial that fails", () => {
     ["answers nonsense later", { rateLimiter: { consume: async () => undefined } }],
     ["answers a decision that throws", { rateLimiter: { consume: () => decision } }],
     ["answers such a decision later", { rateLimiter: { consume: async () => decision } }],
+    [
+      "throws what cannot be read",
+      {
+        ipAllowlist: () => {
+          throw unreadable;
+        },
+      },
+    ],
+    ["answers a decision that does so later", { rateLimiter: { consume: async () => unsaid } }],
     [
       "answers a thenable that throws",
       {
