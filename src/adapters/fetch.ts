@@ -1,15 +1,15 @@
-import { type ConnectionInfo, fromFetch, withHeaders } from "../http/handler.js";
+import { type ConnectionInfo, withHeaders } from "../http/handler.js";
 import {
   createGuard,
   type EnforcedRoute,
-  type GuardOptions,
   type Principal,
   type Requirement,
   type RouteOptions,
   type Verifier,
 } from "../index.js";
+import { type FetchGuardOptions, requests } from "./fetch-address.js";
 
-export type { ConnectionInfo };
+export type { ConnectionInfo, FetchGuardOptions };
 
 /**
  * A handler that runs for requests that passed; `auth` says whose they are. What the runtime gives a handler beside
@@ -28,18 +28,6 @@ export type GuardedHandler = (request: Request, connection?: ConnectionInfo) => 
 export type GuardedFor<A extends readonly unknown[]> = A extends readonly []
   ? GuardedHandler
   : (request: Request, ...args: A) => Promise<Response>;
-
-/** Options of {@link fetchAuth}. */
-export interface FetchGuardOptions extends GuardOptions {
-  /**
-   * The address of the socket's other end, from what the runtime gives beside the request, or from a header that
-   * it writes itself. By default that of the connection that the guarded handler is told about, if it is told.
-   *
-   * @example
-   * fetchAuth(verifier, { remoteAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined });
-   */
-  readonly remoteAddress?: (request: Request, ...args: readonly unknown[]) => string | undefined;
-}
 
 /** Guards fetch handlers; made by {@link fetchAuth}. */
 export interface FetchAuth<S extends string> {
@@ -81,24 +69,20 @@ export function fetchAuth<S extends string>(
   verifier: Verifier<S>,
   { remoteAddress, ...options }: FetchGuardOptions = {},
 ): FetchAuth<S> {
-  if (remoteAddress !== undefined && typeof remoteAddress !== "function") {
-    throw new TypeError('fetchAuth: "remoteAddress" must be a function of the request');
-  }
+  const requestOf = requests(remoteAddress);
   const guard = createGuard(verifier, options);
   return ((...args: unknown[]): GuardedFor<unknown[]> => {
     const handler = args.pop() as AuthenticatedHandler<Principal<S> | undefined, unknown[]>;
     if (typeof handler !== "function") throw new TypeError("fetchAuth: the last argument must be a handler");
     const check = guard(...(args as Parameters<typeof guard>));
     return async (request, ...rest) => {
-      const connection = remoteAddress
-        ? { remoteAddress: remoteAddress(request, ...rest) }
-        : ((rest[0] ?? {}) as ConnectionInfo);
-      const outcome = await check(fromFetch(request, connection));
+      const asked = requestOf(request, rest);
+      const outcome = await check(asked);
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
         return new Response(request.method === "HEAD" ? null : body, { status, headers });
       }
-      const context = { auth: outcome.principal, remoteAddress: connection.remoteAddress };
+      const context = { auth: outcome.principal, remoteAddress: asked.remoteAddress };
       return withHeaders(await handler(request, context, ...rest), outcome.headers);
     };
   }) as FetchAuth<S>;

@@ -1,0 +1,49 @@
+import { type ConnectionInfo, fromFetch } from "../http/handler.js";
+import { type AuthRequest, describe, type GuardOptions, isPromiseLike } from "../index.js";
+
+/** Options of `fetchAuth`. */
+export interface FetchGuardOptions extends GuardOptions {
+  /**
+   * The address of the socket's other end, from what the runtime gives beside the request, or from a header that
+   * it writes itself. By default that of the connection that the guarded handler is told about, if it is told.
+   * When it throws, or answers anything else, the request is answered with 503.
+   *
+   * @example
+   * fetchAuth(verifier, { remoteAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined });
+   */
+  readonly remoteAddress?: (request: Request, ...args: readonly unknown[]) => string | undefined;
+}
+
+/** Makes of a request, and of what the runtime gave beside it, what a guard is asked. */
+export function requests(
+  remoteAddress: FetchGuardOptions["remoteAddress"],
+): (request: Request, rest: readonly unknown[]) => AuthRequest {
+  if (remoteAddress !== undefined && typeof remoteAddress !== "function") {
+    throw new TypeError('fetchAuth: "remoteAddress" must be a function of the request');
+  }
+  return (request, rest) =>
+    remoteAddress
+      ? addressed(request, () => remoteAddress(request, ...rest))
+      : fromFetch(request, (rest[0] ?? {}) as ConnectionInfo);
+}
+
+/**
+ * A request whose address is asked for once, and by the guard, so that a failure is told and answered like every
+ * other: with 503.
+ */
+function addressed(request: Request, ask: () => unknown): AuthRequest {
+  let answer: { readonly address: string | undefined } | undefined;
+  const get = () => {
+    answer ??= { address: checkedAddress(ask()) };
+    return answer.address;
+  };
+  return Object.defineProperty(fromFetch(request), "remoteAddress", { get });
+}
+
+/** A promise of an address must not pass for an address that is unknown. */
+function checkedAddress(address: unknown): string | undefined {
+  if (typeof address === "string" || address === undefined) return address;
+  if (address === null) return undefined; // what Headers answers
+  if (isPromiseLike(address)) address.then(undefined, () => {}); // a rejection that nobody handles ends the process
+  throw new TypeError(`fetchAuth: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
+}
