@@ -18,8 +18,13 @@ export async function loadConfig(named: string | undefined): Promise<Config> {
   return readConfig(printable(file), await contentOf(file), process.env);
 }
 
+/** The configurations in this directory that need no name. */
+export function configsHere(): readonly string[] {
+  return NAMES.filter((name) => existsSync(name));
+}
+
 function theOneHere(): string {
-  const found = NAMES.filter((name) => existsSync(name));
+  const found = configsHere();
   if (found.length > 1) throw usageError(`There are ${found.join(" and ")}: name one with --config`);
   if (found[0] !== undefined) return found[0];
   throw usageError(

@@ -76,6 +76,10 @@ test("a configuration must be there, be one, and be JSON", async () => {
     stderr: expect.stringContaining("name one with"),
   });
   rmSync(join(place.folder, "keybearer.config.json"));
+  expect(await run(place, ["init"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("keybearer.config.mjs is there already"),
+  });
   rmSync(join(place.folder, "keybearer.config.mjs"));
   expect(await run(place, ["list"])).toMatchObject({
     code: 2,

@@ -164,6 +164,10 @@ describe("a secret", () => {
     for (const input of ["\n", `${secret}\n${secret}\n`]) {
       expect(await run(place, ["verify"], { input })).toMatchObject({ code: 2, stdout: "" });
     }
+    expect(await run(place, ["verify", "--ip", "office"], { input: secret })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--ip is not an address"),
+    });
     const other = await run(place, ["verify", "--environment", "test", "--json"], { input: secret });
     expect([other.code, JSON.parse(other.stdout).code]).toEqual([3, "wrong_environment"]);
   });

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { command, type Run } from "../arguments.js";
 import { readConfig } from "../config.js";
-import { DEFAULT_FILE } from "../config-file.js";
+import { configsHere, DEFAULT_FILE } from "../config-file.js";
 import { usageError } from "../failure.js";
 import { printable } from "../printable.js";
 
@@ -41,6 +41,11 @@ export function initCommand({ output }: Run): Command {
       };
       if (!file.endsWith(".json")) throw usageError("init writes JSON: name a file that ends in .json");
       readConfig(printable(file), content, {});
+      const other = configsHere().find((found) => found !== DEFAULT_FILE);
+      if (file === DEFAULT_FILE && other !== undefined)
+        throw usageError(
+          `${other} is there already, and of two none would be taken: name a file with --config`,
+        );
       try {
         writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`, { flag: force ? "w" : "wx" });
       } catch (error) {

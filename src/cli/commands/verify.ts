@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import { isIP } from "node:net";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
 import { collect, command, type Run, refuseSecrets, withStore } from "../arguments.js";
@@ -35,6 +36,7 @@ export function verifyCommand(run: Run): Command {
       const secret = await readSecret(options.file, run.signal);
       await withSession(run, options, async ({ config, store, output, json }) => {
         const { scope, ip, environment } = options;
+        if (ip !== undefined && isIP(ip) === 0) throw usageError("--ip is not an address");
         const unknown = scope?.find((name) => config.scopes.get(name) === undefined);
         if (unknown !== undefined) throw usageError("--scope is not a scope of the configuration");
         const verifier = config.verifier(store, environment, STORE_TIMEOUT_MS);
