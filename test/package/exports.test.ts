@@ -129,11 +129,17 @@ test("what is published holds no test, example or source", () => {
   const names = (pack.files as { path: string }[]).map(({ path }) => path);
   expect(
     names.filter(
-      (name) => !/^(dist|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/.test(name),
+      (name) =>
+        !/^(dist|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md)$/.test(
+          name,
+        ),
     ),
   ).toEqual([]);
   // Besides the entries, only what they share, and their source maps.
-  const wanted = entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2));
+  const wanted = [
+    ...entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2)),
+    ...Object.values(manifest.bin).flatMap((file) => [file, file.replace(/\.js$/, ".d.ts")]),
+  ];
   const stray = names.filter((name) => name.startsWith("dist/") && !name.endsWith(".map"));
   expect(
     stray.filter((name) => !wanted.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
