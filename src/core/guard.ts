@@ -115,7 +115,7 @@ export function createGuard<S extends string>(
       };
       try {
         const result = await verifier.verify(withRequestId(arrived, requestId), required, trial);
-        if (result.ok) return { pass: true, principal: result.principal, headers: result.headers };
+        if (result.ok) return { pass: true, principal: holderOf(result.principal), headers: result.headers };
         if (optional && result.error.code === "missing_credential") {
           return { pass: true, principal: undefined, headers: {} };
         }
@@ -126,6 +126,14 @@ export function createGuard<S extends string>(
       }
     };
   };
+}
+
+// A verifier of the host's that answers no more than "ok" must not open a route.
+function holderOf<S extends string>(principal: Principal<S> | undefined): Principal<S> {
+  if (typeof principal === "object" && principal !== null) return principal;
+  throw new TypeError(
+    `guard: the verifier let a request pass without a principal, got ${describe(principal)}`,
+  );
 }
 
 function checkedBody(members: unknown): object {

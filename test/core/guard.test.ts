@@ -33,6 +33,27 @@ function refusal(outcome: GuardOutcome<FleetScope>) {
 const failing = () =>
   createVerifier({ store: storeOf(() => Promise.reject(new Error("hunter2"))), scopes, format });
 
+describe("a verifier of the host's", () => {
+  test.each<[string, unknown]>([
+    ["no more than that it passes", { ok: true }],
+    ["nobody who passes", { ok: true, principal: null, headers: {} }],
+    ["a name who passes", { ok: true, principal: "acme", headers: {} }],
+    ["nothing", undefined],
+    ["a text", "ok"],
+  ])("that answers %s opens no route", async (_, answer) => {
+    const onError = vi.fn();
+    const verifier = {
+      verify: async () => answer,
+      assertRequirement() {},
+    } as unknown as Verifier<FleetScope>;
+    const guard = createGuard(verifier, { onError });
+    for (const route of [guard(), guard({ optional: true }), guard("vehicles:read")]) {
+      expect(refusal(await route(bearer("x"))).status).toBe(503);
+    }
+    expect(onError).toHaveBeenCalledTimes(3);
+  });
+});
+
 describe("arguments of a route", () => {
   test("none: any valid key", async () => {
     const { guard, secret, key } = await guarded();
