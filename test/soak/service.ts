@@ -61,8 +61,9 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
   await database.migrate();
   const store = cachedStore(database, {
     ttl: `${TTL_SECONDS}s`,
-    max: 500,
+    max: MOST_REMEMBERED,
     bus: redisBus({ publisher, subscriber }),
+    timeoutMs: PATIENCE_MS,
   });
   const [usage, trail] = [lastUsed(store, { intervalMs: 2_000 }), auditLog(store, { denied: true })];
   const observers = [usage.observer, trail.observer];
