@@ -9,3 +9,11 @@ export function ask<T>(question: () => Awaitable<T>, timeoutMs: number, what: st
     return withinTime(Promise.reject(error), timeoutMs, what);
   }
 }
+
+// They may have other work before, such as the hashes of passwords: that takes time, and is no fault.
+const THREADS_MS = 5_000;
+
+/** Waits for what threads of this process do, as signing. Whatever goes wrong, or never ends, becomes a StoreError. */
+export function inThreads<T>(work: Promise<T>, what: string): Promise<T> {
+  return withinTime(work, THREADS_MS, what);
+}

@@ -1,5 +1,6 @@
 import { SignJWT } from "jose";
 import { AuthError, type AuthRequest, judgeKey, type Principal, type Scopes } from "../index.js";
+import { ask, inThreads } from "./ask.js";
 import { createBoundKeys } from "./bound-keys.js";
 import { MOST_CHARACTERS } from "./header.js";
 import type { PreparedTokenService } from "./token-service-options.js";
@@ -68,7 +69,8 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
 
   return {
     async authenticate(request) {
-      const result = await verifier.verify(request);
+      // One of ours asks its store and its limiter, and has the time for both; one of the host's may have no limit.
+      const result = await ask(() => verifier.verify(request), 2 * kit.timeoutMs, "The verifier of keys");
       if (!result.ok) return result.error;
       const { principal, headers } = result;
       return principal.type === "api_key" ? { principal, headers } : invalidKey;
@@ -90,7 +92,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
 
       const { alg, kid, privateKey } = keys.signer();
       // No nbf: services whose clock is a moment behind would refuse what was issued just now.
-      const accessToken = await new SignJWT({
+      const token = new SignJWT({
         iss: issuer,
         aud: audience.length === 1 ? (audience[0] as string) : [...audience],
         sub: record.id,
@@ -103,9 +105,8 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
         iat,
         exp,
         jti: crypto.randomUUID(),
-      })
-        .setProtectedHeader({ alg, kid, typ: "at+jwt" }) // RFC 9068, 2.1
-        .sign(privateKey);
+      }).setProtectedHeader({ alg, kid, typ: "at+jwt" }); // RFC 9068, 2.1
+      const accessToken = await inThreads(token.sign(privateKey), "The signing of a token");
       if (accessToken.length > MOST_CHARACTERS) return refuse(tooMany);
       return {
         ok: true,

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Awaitable, DenialReason } from "../index.js";
-import { ask } from "./ask.js";
+import { ask, inThreads } from "./ask.js";
 import { type ClaimRules, type JwtClaims, judgeClaims } from "./claims.js";
 import { type HeaderRules, MOST_CHARACTERS, readHeader, type TokenHeader } from "./header.js";
 import { freezeJson, parseObject } from "./json.js";
@@ -52,7 +52,7 @@ export function createProver(rules: ProofRules): Prover {
 
   const prove = async (token: string, header: TokenHeader, digest: string): Promise<Proof | DenialReason> => {
     const { keys, since } = await keysFor(header, token);
-    const payload = await verifiedPayload(token, header.alg, keys);
+    const payload = await inThreads(verifiedPayload(token, header.alg, keys), "The check of a signature");
     const claims = payload && parseObject(payload);
     if (claims === undefined) return "invalid_token";
     const [began, time] = [performance.now(), now()];

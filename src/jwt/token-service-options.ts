@@ -34,7 +34,10 @@ export interface TokenServiceOptions<S extends string = string> extends CommonVe
   readonly signingKey: SigningKey | readonly SigningKey[];
   /** How long a token lives, unless its key expires before: whole seconds, `"24h"` at most. */
   readonly ttl: Duration;
-  /** The verifier of the keys that are exchanged: its environment, allowlists, limits and observers apply. */
+  /**
+   * The verifier of the keys that are exchanged: its environment, allowlists, limits and observers apply. It may take
+   * twice `storeTimeoutMs`, for its store and for its limiter.
+   */
   readonly verifier: Verifier<S>;
   /** Where the key of a token is read again. It must know of every change: no replica that lags. */
   readonly store: Pick<ManagedKeyStore, "findById">;

@@ -82,15 +82,32 @@ export async function within<T>(ms: number, work: () => Promise<T>): Promise<T> 
   return promise;
 }
 
-/** What comes of it, if it needs a thread of its own, as signing does: time goes on for as long as that takes. */
-export async function atLast<T>(work: () => Promise<T>): Promise<T> {
+let inThreads = 0;
+
+/** The same, while which the time of `atLast` stands still: other threads do it, at the speed of the machine. */
+export function untimed<A extends unknown[], T>(
+  work: (...args: A) => Promise<T>,
+): (...args: A) => Promise<T> {
+  return (...args) => {
+    inThreads += 1;
+    return work(...args).finally(() => {
+      inThreads -= 1;
+    });
+  };
+}
+
+/** What comes of it within so many milliseconds, without those of what is `untimed`. */
+export async function atLast<T>(ms: number, work: () => Promise<T>): Promise<T> {
   let isOver = false;
   const promise = work().finally(() => {
     isOver = true;
   });
   promise.catch(() => {});
-  for (const end = Date.now() + 60_000; !isOver && Date.now() < end; await settled()) {
+  await settled();
+  for (let passed = 0; passed < ms && !isOver; await settled()) {
+    if (inThreads > 0) continue;
     await vi.advanceTimersByTimeAsync(STEP_MS);
+    passed += STEP_MS;
   }
   if (!isOver) throw new Error("still waiting");
   return promise;

@@ -4,13 +4,15 @@ import { memoryRevocations } from "../../src/jwt/revocations.js";
 import { type Fault, type FaultKind, withFaults } from "../../src/testing/faults.js";
 import { bearer, type FleetScope, format, START } from "../core/fixtures.js";
 import { type Answer, ecKey, exchanger, post } from "../jwt/token-fixtures.js";
-import { atLast, FAULTS, TIMEOUT_MS, withoutTrace } from "./harness.js";
+import { atLast, FAULTS, GRACE_MS, TIMEOUT_MS, untimed, withoutTrace } from "./harness.js";
 
 withoutTrace();
 afterEach(() => vi.restoreAllMocks());
 
 const signingKey = ecKey();
 const { subtle } = globalThis.crypto;
+const rightSign = subtle.sign.bind(subtle);
+const rightVerify = subtle.verify.bind(subtle);
 
 /** What can be asked of a token service, and what it needs for that beside the keys of its clients. */
 type Question = "exchange" | "introspect" | "revoke" | "use";
@@ -20,11 +22,14 @@ interface Part {
   readonly needed: readonly Question[];
   /** Faults that the answer to a question shows nothing of. */
   readonly harmless: readonly string[];
-  /** Faults that make no sense: what is no call to elsewhere cannot hang, and keeps its own time if it is. */
+  /** Faults that make no sense. */
   readonly without: readonly string[];
+  /** How long it is waited for, in milliseconds: `storeTimeoutMs` when absent. */
+  readonly limitMs?: number;
 }
 
 const GARBAGE = Object.keys(FAULTS).filter((label) => label.startsWith("answers"));
+const THREADS_MS = 5_000;
 const MIXED_UP = ["answers another's", "answers the half"]; // a boolean has no owner, and no half
 const PARTS: Readonly<Record<string, Part>> = {
   "the store": { method: "findById", needed: ["exchange", "introspect", "use"], harmless: [], without: [] },
@@ -38,16 +43,24 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   "the verifier of keys": {
     ...{ method: "verify", needed: ["exchange", "introspect", "revoke"] },
-    ...{ harmless: ["answers another's", "is late"], without: ["hangs"] },
+    ...{ harmless: ["answers another's"], without: [], limitMs: 2 * TIMEOUT_MS },
   },
+  // Threads of the process sign and check, not a service elsewhere: they answer right, or late, or not at all.
   "the signing": {
-    ...{ method: "sign", needed: ["exchange"] },
-    ...{ harmless: ["is late"], without: ["hangs", ...GARBAGE] },
+    method: "sign",
+    needed: ["exchange"],
+    harmless: [],
+    without: GARBAGE,
+    limitMs: THREADS_MS,
+  },
+  "the check of signatures": {
+    ...{ method: "check", needed: ["introspect", "revoke", "use"], harmless: [], limitMs: THREADS_MS },
+    without: Object.keys(FAULTS).filter((label) => label !== "hangs" && label !== "is late"),
   },
 };
 
 /** A token service, with a fault in one part from `begin` to `heal`. */
-async function setUp(method: string, fault: FaultKind) {
+async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
   let broken = false;
   const plan: readonly Fault[] = [{ method, ...fault, when: () => broken }];
   const faulty = <T extends object>(target: T, ...methods: string[]): T => {
@@ -70,17 +83,19 @@ async function setUp(method: string, fault: FaultKind) {
     storeTimeoutMs: TIMEOUT_MS,
     onError: (error) => errors.push(error),
   });
-  const right = subtle.sign.bind(subtle);
-  vi.spyOn(subtle, "sign").mockImplementation(faulty({ sign: right }, "sign").sign as typeof subtle.sign);
+  const { sign } = faulty({ sign: untimed(rightSign) }, "sign");
+  vi.spyOn(subtle, "sign").mockImplementation(sign as typeof subtle.sign);
+  const { check } = faulty({ check: untimed(rightVerify) }, "check");
+  vi.spyOn(subtle, "verify").mockImplementation(check as typeof subtle.verify);
 
   const send = async (path: string, bearer: string | undefined, form: Record<string, string>) =>
-    atLast(() => post(tokens, path, { form, bearer }));
+    atLast(limitMs + GRACE_MS, () => post(tokens, path, { form, bearer }));
   const exchange = (secret: string | undefined) =>
     send("/token", secret, { grant_type: "client_credentials" });
   const introspect = (secret: string | undefined, token: string) => send("/introspect", secret, { token });
   const revoke = (secret: string | undefined, token: string) => send("/revoke", secret, { token });
   const use = (token: string): Promise<Answered> =>
-    atLast(() =>
+    atLast(limitMs + GRACE_MS, () =>
       tokens.verifier.verify(bearer(token)).then(
         ({ ok }) => ({ status: ok ? 200 : 401, text: "", body: {} }),
         (error) => {
@@ -152,7 +167,7 @@ describe.each(Object.entries(PARTS))("a token service of which %s", (_, part) =>
   const cases = Object.entries(FAULTS).filter(([label]) => !part.without.includes(label));
 
   test.each(cases)("%s", async (label, fault) => {
-    const tested = await setUp(part.method, fault);
+    const tested = await setUp(part, fault);
     const { questions, wrong, begin, heal, injected, introspect, other, toRevoke } = tested;
     begin();
     for (const [what, [ask, status]] of Object.entries(wrong)) {
@@ -180,4 +195,15 @@ describe.each(Object.entries(PARTS))("a token service of which %s", (_, part) =>
     );
     expect([revoked, kept]).toEqual(["inactive", 200]);
   });
+});
+
+test("a verifier that takes its time for its store, and again for its limiter, is waited for", async () => {
+  const ms = 2 * TIMEOUT_MS - 1;
+  const tested = await setUp(
+    { ...(PARTS["the verifier of keys"] as Part), limitMs: ms },
+    { fault: "delay", ms },
+  );
+  tested.begin();
+  expect((await tested.questions.exchange()).status).toBe(200);
+  expect(tested.injected()).toBe(1);
 });
