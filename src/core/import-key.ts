@@ -15,9 +15,10 @@ import {
   readText,
 } from "./key-input.js";
 import { asked, type Ledger } from "./ledger.js";
+import { recognised, withinTime } from "./lookup.js";
 import type { ImportKey } from "./manager-api.js";
 import { type PreparedManager, UNUSED } from "./manager-options.js";
-import { type ApiKey, isPresent, type KeyRecord, toApiKey } from "./record.js";
+import { type ApiKey, type KeyRecord, toApiKey } from "./record.js";
 
 const MEMBERS = [
   "secret",
@@ -62,9 +63,9 @@ export async function importKey<S extends string>(
   // A key may be stored under an older hash; beside it, a revoked one would be let in again.
   const hashes = input.secret === undefined ? [hash] : await everyHash(manager, input.secret);
   for (const each of hashes) {
-    if (isPresent(await asked(() => store.findByHash(each)))) throw exists("secret");
+    if (recognised(await asked(() => store.findByHash(each)), each) !== undefined) throw exists("secret");
   }
-  if (isPresent(await asked(() => store.findById(record.id)))) throw exists("id");
+  if ((await ledger.read(record.id)) !== undefined) throw exists("id");
   await asked(() => store.insert(record, audit));
   ledger.announce(audit);
   return toApiKey(record, at.getTime());
@@ -152,11 +153,13 @@ function readStart(input: ImportKey, format: PreparedManager<string>["format"]):
 }
 
 /** Every hash that a key of this secret may be stored under. */
-function everyHash({ hashers }: PreparedManager<string>, secret: string): Promise<readonly KeyHash[]> {
-  return asked(async () => {
-    const hashes = await Promise.all(hashers.map(async (hasher) => hasher(secret)));
-    return hashes.filter((each) => each !== undefined);
-  });
+async function everyHash(
+  { hashers, timeoutMs }: PreparedManager<string>,
+  secret: string,
+): Promise<readonly KeyHash[]> {
+  const hashing = Promise.all(hashers.map(async (hasher) => hasher(secret)));
+  const hashes = await withinTime(hashing, timeoutMs, "A legacy hash");
+  return hashes.filter((each) => each !== undefined);
 }
 
 /** The same for one hash each time, and a digest more than what is stored. */

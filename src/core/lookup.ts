@@ -55,7 +55,8 @@ export function createFinder(store: KeyStore, [current, ...older]: Hashers, time
   };
 }
 
-function recognised(answer: Answer, hash: KeyHash): VerifiableRecord | undefined {
+/** @throws StoreError for what is no record, or that of another hash. */
+export function recognised(answer: Answer, hash: KeyHash): VerifiableRecord | undefined {
   if (answer === undefined || answer === null) return undefined;
   if (!isReadableRecord(answer)) {
     throw new StoreError("The key store answered something that is not a key record");

@@ -32,6 +32,8 @@ type Made = "id" | "hash" | "version" | "start" | "createdAt" | "updatedAt" | ke
 /** The options of a manager, checked: what its methods work with. */
 export interface PreparedManager<S extends string> {
   readonly store: ManagerStore;
+  /** How long a legacy hash may take; the store is bounded already. */
+  readonly timeoutMs: number;
   readonly scopes: Scopes<S>;
   readonly format: KeyFormat;
   /** The hash of a new key, and behind it those that older ones may be stored under. */
@@ -76,6 +78,7 @@ export function prepareManager<S extends string>(given: KeyManagerOptions<S>): P
 
   return {
     store: boundedStore(store, storeTimeoutMs),
+    timeoutMs: storeTimeoutMs,
     scopes,
     format,
     hashers,

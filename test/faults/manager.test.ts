@@ -8,6 +8,7 @@ import {
   type ManagedKeyStore,
 } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
+import { withFaults } from "../../src/testing/faults.js";
 import { faultyStore, type StoreFault, type StoreMethod } from "../../src/testing/index.js";
 import { bearer, type FleetScope, format, START, scopes, stoppedClock } from "../core/fixtures.js";
 import { FAULTS, failure, GRACE_MS, TIMEOUT_MS, withoutTrace } from "./harness.js";
@@ -41,11 +42,12 @@ const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environm
   rotate: { run: (manager, id) => manager.rotate(id, { overlap: "1h" }), calls: ["findById", "replace"] },
   import: {
     run: (manager) => manager.import({ ...INPUT, secret: format.generate("live") }),
-    calls: ["insert"],
+    calls: ["findByHash", "findById", "insert"],
   },
   purge: { run: (manager) => manager.purge({ deadFor: "1d" }), calls: ["list", "remove"] },
 };
 
+const MIXED_UP = ["answers another's", "answers the half"]; // a text has no owner, and no half
 const cases = Object.entries(OPERATIONS).flatMap(([name, { run, calls }]) =>
   calls.flatMap((method) =>
     Object.entries(FAULTS).map(([label, fault]) => ({ name, run, method, label, fault })),
@@ -85,8 +87,9 @@ describe("a manager", () => {
     // An insertion has nothing to answer: what comes back in place of nothing changes nothing.
     const isHarmless = method === "insert" && label.startsWith("answers");
     const isSound = (label === "answers another's" || label === "answers the half") && isWrite(method);
-    // Keys that are not there cannot be forgotten.
-    const isVain = name === "purge" && label === "answers another's";
+    // Keys that are not there cannot be forgotten, and of no key there is neither another nor a half.
+    const isVain =
+      (name === "purge" && label === "answers another's") || (name === "import" && MIXED_UP.includes(label));
     if (!isHarmless && !isSound && !isVain) {
       expect(error).toMatchObject({ code: "KEYBEARER_STORE_ERROR" });
     }
@@ -104,6 +107,20 @@ describe("a manager", () => {
     expect(await works(secret)).toBe(false);
     await manager.purge({ deadFor: "0s" });
     expect(await manager.get(id)).toBeUndefined();
+  });
+
+  const legacyFaults = Object.entries(FAULTS).filter(([label]) => !MIXED_UP.includes(label));
+  test.each(legacyFaults)("an import of which a legacy hash %s", async (_, fault) => {
+    const { inner } = await setUp([]);
+    const legacy = withFaults({ hash: async (secret: string) => `old-${secret}` }, ["hash"], [fault], 1);
+    const options = { store: inner, scopes, format, legacyHashes: [{ name: "old", hash: legacy.hash }] };
+    const manager = createKeyManager({ ...options, storeTimeoutMs: TIMEOUT_MS });
+    const work = () => manager.import({ ...INPUT, secret: format.generate("live") });
+    expect(await failure(TIMEOUT_MS + GRACE_MS, work)).toMatchObject({ code: "KEYBEARER_STORE_ERROR" });
+    expect(legacy.injected()).toBeGreaterThan(0);
+    expect((await manager.list()).items).toHaveLength(2);
+    legacy.heal();
+    expect(await failure(0, work)).toBeUndefined();
   });
 
   test.each(["resolves", "rejects"])("a change that is given up, and %s later, harms nobody", async (how) => {
