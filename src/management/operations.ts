@@ -1,12 +1,14 @@
 import type { HttpProblem } from "../http/problem.js";
 import {
   type ApiKey,
+  type Awaitable,
   type CreateKey,
   checkOptions,
   type Duration,
   KeyNotFoundError,
   type Principal,
   type UpdateKey,
+  withinTime,
 } from "../index.js";
 import { type Grant, inherited, judgeGrant, sees, withKey } from "./grants.js";
 import { asInput, type Members } from "./input.js";
@@ -128,7 +130,7 @@ export function createOperations<S extends string>(
     async create(call) {
       const { principal, body } = call;
       const principals = await asOfNow(call);
-      const given = { ...(await defaults?.(principal)) };
+      const given = { ...(defaults && (await answerOf(() => defaults(principal)))) };
       checkOptions("defaults", given, INPUT.create);
       const members = { ...inherited(principal as Principal), ...given, ...body };
       const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
@@ -203,6 +205,17 @@ export function createOperations<S extends string>(
       return { body: present.me(key) };
     },
   };
+}
+
+// As long as a manager waits for its store.
+const DEFAULTS_MS = 10_000;
+
+/** Waits for the host's own defaults, but not for ever. What they fail with, to refuse as a rule, stays what it is. */
+async function answerOf<T>(defaults: () => Awaitable<T>): Promise<T> {
+  const outcome = Promise.allSettled([defaults()]);
+  const [settled] = await withinTime(outcome, DEFAULTS_MS, 'The function "defaults"');
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value as T;
 }
 
 function grantOf({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {

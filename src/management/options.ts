@@ -55,7 +55,7 @@ export interface ManagementOptions<S extends string = string> {
   };
   /**
    * Members of a new key that the body leaves out. They are granted like the others: nobody gets a key that can
-   * do more than its maker. Throw an {@link HttpProblem} to refuse.
+   * do more than its maker. Throw an {@link HttpProblem} to refuse. Without an answer after 10 seconds it is a 503.
    */
   readonly defaults?: (principal: Principal<S>) => Awaitable<CreateDefaults<NoInfer<S>>>;
   /** How it looks on the wire. */

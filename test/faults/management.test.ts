@@ -43,7 +43,13 @@ const ROUTES: Readonly<Record<string, Asked>> = {
 };
 const isWriting = (name: string) => !["list", "get", "audit", "me"].includes(name);
 
+/** How long `defaults` may take. */
+const DEFAULTS_MS = 10_000;
+/** What `defaults` of the API answers by default. */
+const right = { defaults: async (): Promise<object> => ({}) };
+
 const errors: unknown[] = [];
+let defaults = right.defaults;
 let current: FaultyStore<ManagedKeyStore>;
 let wrapped: Verifier<FleetScope>;
 
@@ -62,6 +68,7 @@ const handler = createManagementApi<FleetScope>({
   manager: createKeyManager(options),
   verifier,
   keyVerifier: verifier,
+  defaults: () => defaults(),
   requires: { read: "vehicles:read", write: "vehicles:write" },
   onError: (error) => errors.push(error),
 });
@@ -84,10 +91,10 @@ async function setUp(
   current = faultyStore(inner, plan);
   wrapped = wrap(keys);
   const { line, json } = ROUTES[name] as Asked;
-  const ask = (as: string | undefined, id = target.key.id): Promise<Answered> => {
+  // The verifier's time, and that of each of the manager's calls.
+  const ask = (as: string | undefined, id = target.key.id, limitMs = 3 * TIMEOUT_MS): Promise<Answered> => {
     const call: Call = { as, ...(json && { json }) };
-    // The verifier's time, and that of each of the manager's calls.
-    return within(3 * TIMEOUT_MS + GRACE_MS, () => send(handler, line(id), call));
+    return within(limitMs + GRACE_MS, () => send(handler, line(id), call));
   };
   const wrong: Record<string, { ask: () => Promise<Answered>; status: number }> = {
     anonymous: { ask: () => ask(undefined), status: 401 },
@@ -99,7 +106,14 @@ async function setUp(
     }),
   };
   const secrets = [admin, target, foreign, revoked, narrow].map(({ secret }) => secret);
-  return { inner, store: current, ask: () => ask(admin.secret), wrong, foreign, secrets };
+  return {
+    inner,
+    store: current,
+    ask: (limitMs?: number) => ask(admin.secret, undefined, limitMs),
+    wrong,
+    foreign,
+    secrets,
+  };
 }
 
 type Tested = Awaited<ReturnType<typeof setUp>>;
@@ -187,5 +201,30 @@ describe.each(Object.keys(ROUTES))("the management API: %s", (name) => {
     }
     heal();
     await expectHealed(name, tested);
+  });
+});
+
+describe("the management API: the host's own defaults of a new key", () => {
+  // What they answer is read like a body, and one that is late by no more than their time is waited for.
+  const cases = Object.entries(FAULTS).filter(([label]) => !/^answers|^is late$/.test(label));
+  test.each(cases)("%s", async (label, fault) => {
+    const tested = await setUp("create", []);
+    const faulty = withFaults(right, ["defaults"], [fault], 1);
+    defaults = faulty.defaults;
+    try {
+      await expectRefusals(tested);
+      const query = { limit: 100, now: new Date() };
+      const before = (await tested.inner.list(query)).items.length;
+      const { status, body, text } = await tested.ask(DEFAULTS_MS);
+      expect([status, body.code]).toEqual(label === "hangs" ? [503, "unavailable"] : [500, "internal_error"]);
+      expect(text).not.toContain("made to fail");
+      expect(errors).toHaveLength(1);
+      expect((await tested.inner.list(query)).items).toHaveLength(before);
+      expect(faulty.injected()).toBe(1);
+      faulty.heal();
+      await expectHealed("create", tested);
+    } finally {
+      defaults = right.defaults;
+    }
   });
 });
