@@ -164,3 +164,17 @@ test("an unknown key that is made while the bus is broken is known everywhere wi
   await pass(TTL_MS);
   expect(await within(0, () => found(there.store, key.hash))).toMatchObject({ id: key.id });
 });
+
+test.each(Object.entries(FAULTS))(
+  "a cache whose leave of the bus %s is closed within a second",
+  async (_, fault) => {
+    const leaving = withFaults({ leave: async () => {} }, ["leave"], [fault], 1);
+    const bus: InvalidationBus = { publish: async () => {}, subscribe: async () => leaving.leave };
+    const { store } = observed(memoryStore(), { bus, heartbeatMs: HEARTBEAT_MS });
+    const waiting = store.ready().catch((error: Error) => error.message);
+    await settled();
+    await within(1_000, () => store.close());
+    expect(await waiting).toBe("The cache was closed");
+    expect(leaving.injected()).toBe(1);
+  },
+);

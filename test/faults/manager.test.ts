@@ -7,11 +7,12 @@ import {
   type KeyManager,
   type ManagedKeyStore,
 } from "../../src/index.js";
+import { cachedStore } from "../../src/stores/cached.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { withFaults } from "../../src/testing/faults.js";
 import { faultyStore, type StoreFault, type StoreMethod } from "../../src/testing/index.js";
 import { bearer, type FleetScope, format, START, scopes, stoppedClock } from "../core/fixtures.js";
-import { FAULTS, failure, GRACE_MS, TIMEOUT_MS, withoutTrace } from "./harness.js";
+import { atEnd, FAULTS, failure, GRACE_MS, TIMEOUT_MS, withoutTrace } from "./harness.js";
 
 withoutTrace();
 
@@ -54,7 +55,16 @@ const cases = Object.entries(OPERATIONS).flatMap(([name, { run, calls }]) =>
   ),
 );
 
-async function setUp(plan: readonly StoreFault[]) {
+const WRAPS: Readonly<Record<string, (store: ManagedKeyStore) => ManagedKeyStore>> = {
+  "a manager": (store) => store,
+  "a manager over a cached store": (store) => {
+    const cache = cachedStore(store, { timeoutMs: TIMEOUT_MS });
+    atEnd(() => cache.close());
+    return cache;
+  },
+};
+
+async function setUp(plan: readonly StoreFault[], wrap = (store: ManagedKeyStore) => store) {
   const inner: ManagedKeyStore = memoryStore();
   const clock = stoppedClock();
   const plain = createKeyManager({ store: inner, scopes, format, clock: clock.now });
@@ -63,7 +73,8 @@ async function setUp(plan: readonly StoreFault[]) {
   clock.set(START.getTime() + 30 * 86_400_000);
   const { secret, key } = await plain.create(INPUT);
   const store = faultyStore(inner, plan);
-  const manager = createKeyManager({ store, scopes, format, clock: clock.now, storeTimeoutMs: TIMEOUT_MS });
+  const options = { store: wrap(store), scopes, format, clock: clock.now, storeTimeoutMs: TIMEOUT_MS };
+  const manager = createKeyManager(options);
   const verifier = createVerifier({ store: inner, scopes, format, clock: clock.now });
   const works = async (sent: string) => (await verifier.verify(bearer(sent))).ok;
   return { inner, plain, store, manager, secret, id: key.id, works };
@@ -79,9 +90,9 @@ async function expectWhole(plain: KeyManager<FleetScope>): Promise<void> {
   }
 }
 
-describe("a manager", () => {
+describe.each(Object.entries(WRAPS))("%s", (_, wrap) => {
   test.each(cases)("$name: $method $label", async ({ name, run, method, label, fault }) => {
-    const { plain, store, manager, id, secret, works } = await setUp([{ method, ...fault }]);
+    const { plain, store, manager, id, secret, works } = await setUp([{ method, ...fault }], wrap);
     const error = await failure(TIMEOUT_MS + GRACE_MS, () => run(manager, id));
     expect(store.injected()).toBeGreaterThan(0);
     // An insertion has nothing to answer: what comes back in place of nothing changes nothing.
@@ -108,7 +119,9 @@ describe("a manager", () => {
     await manager.purge({ deadFor: "0s" });
     expect(await manager.get(id)).toBeUndefined();
   });
+});
 
+describe("a manager", () => {
   const legacyFaults = Object.entries(FAULTS).filter(([label]) => !MIXED_UP.includes(label));
   test.each(legacyFaults)("an import of which a legacy hash %s", async (_, fault) => {
     const { inner } = await setUp([]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createKeyManager, createVerifier, type RateLimiter } from "../../src/index.js";
-import { createRateLimiter, memoryLimits, redisLimits } from "../../src/rate-limit/index.js";
+import { createRateLimiter, flexibleLimits, memoryLimits, redisLimits } from "../../src/rate-limit/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { type FaultControl, withFaults } from "../../src/testing/faults.js";
 import { bearer, format, scopes } from "../core/fixtures.js";
@@ -17,6 +17,20 @@ const client = {
   evalSha: async () => [1, 1, 60_000],
 };
 
+/** A limiter of rate-limiter-flexible that has room for every request. */
+const counter = (() => {
+  const count = async () => ({ consumedPoints: 1, msBeforeNext: 60_000 });
+  return { get: count, penalty: count, reward: count };
+})();
+
+const lostScript = Object.assign(new Error("NOSCRIPT No matching script."), { code: "NOSCRIPT" });
+const flexibly =
+  (method: keyof typeof counter): Make =>
+  (fault) => {
+    const faulty = withFaults(counter, ["get", "penalty", "reward"], [{ method, ...fault }], 1);
+    return { control: faulty, store: flexibleLimits(faulty) as never };
+  };
+
 type Make = (fault: Parameters<typeof withFaults>[2][number]) => { control: FaultControl; store: never };
 const STORES: Readonly<Record<string, Make>> = {
   "a store of limits": (fault) => {
@@ -32,6 +46,13 @@ const STORES: Readonly<Record<string, Make>> = {
     );
     return { control: faulty, store: redisLimits(faulty) as never };
   },
+  "a Redis client whose server has lost the script": (fault) => {
+    const lost = { ...client, evalSha: () => Promise.reject(lostScript) };
+    const faulty = withFaults(lost, ["evalSha", "eval", "on"], [{ method: "eval", ...fault }], 1);
+    return { control: faulty, store: redisLimits(faulty) as never };
+  },
+  "a limiter of rate-limiter-flexible that looks": flexibly("get"),
+  "a limiter of rate-limiter-flexible that counts": flexibly("penalty"),
 };
 
 async function verifying(rateLimiter: RateLimiter) {
