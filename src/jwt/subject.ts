@@ -66,7 +66,8 @@ function scopesOf(claims: JwtClaims): readonly unknown[] | undefined {
 }
 
 function readSaid(said: JwtSubject): JwtSubject {
-  if (typeof said !== "object" || said === null) throw nonsense();
+  // A list without rows is how a database says nobody, and has no members but the defaults.
+  if (typeof said !== "object" || said === null || Array.isArray(said)) throw nonsense();
   const { id, ownerId, environment, scopes } = said;
   if (!isSubject({ id: id ?? "-", ownerId: ownerId ?? "-", environment, scopes: scopes ?? [] })) {
     throw nonsense();

@@ -1,9 +1,11 @@
+import { createPublicKey } from "node:crypto";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Verifier } from "../../src/index.js";
+import { createJwtVerifier } from "../../src/jwt/index.js";
 import { memoryRevocations } from "../../src/jwt/revocations.js";
 import { type Fault, type FaultKind, withFaults } from "../../src/testing/faults.js";
-import { bearer, type FleetScope, format, START } from "../core/fixtures.js";
-import { type Answer, ecKey, exchanger, post } from "../jwt/token-fixtures.js";
+import { bearer, type FleetScope, format, START, scopes } from "../core/fixtures.js";
+import { type Answer, AUDIENCE, ecKey, exchanger, ISSUER, post } from "../jwt/token-fixtures.js";
 import { atLast, FAULTS, GRACE_MS, TIMEOUT_MS, untimed, withoutTrace } from "./harness.js";
 
 withoutTrace();
@@ -206,4 +208,57 @@ test("a verifier that takes its time for its store, and again for its limiter, i
   tested.begin();
   expect((await tested.questions.exchange()).status).toBe(200);
   expect(tested.injected()).toBe(1);
+});
+
+/** What a verifier of JWTs asks of others, and how long it waits for each. */
+const ASKED: Readonly<Record<string, { method: string; harmless: readonly string[]; limitMs: number }>> = {
+  "the function of a JWKS": { method: "jwks", harmless: [], limitMs: 5_500 },
+  // Whatever is a subject is believed, and what it leaves out takes the defaults.
+  "the principal function": {
+    ...{ method: "principal", limitMs: TIMEOUT_MS },
+    harmless: [...MIXED_UP, "answers an empty object"],
+  },
+  "the list of revocations": { method: "isRevoked", harmless: MIXED_UP, limitMs: TIMEOUT_MS },
+  "the key store": { method: "findById", harmless: [], limitMs: TIMEOUT_MS },
+  "the rate limiter": { method: "consume", harmless: ["answers another's"], limitMs: TIMEOUT_MS },
+};
+
+describe.each(Object.entries(ASKED))("a verifier of JWTs of which %s", (_, { method, harmless, limitMs }) => {
+  test.each(Object.entries(FAULTS))("%s", async (label, fault) => {
+    vi.spyOn(subtle, "verify").mockImplementation(untimed(rightVerify) as typeof subtle.verify);
+    const base = exchanger({ signingKey });
+    const { secret, key } = await base.issue();
+    const token = await base.tokenOf(secret);
+    const publicKey = createPublicKey(signingKey);
+    const parts = {
+      jwks: async () => publicKey,
+      principal: async () => ({ id: "user-1" }),
+      isRevoked: async () => false,
+      findById: async (id: string) => base.store.findById(id),
+      consume: async () => ({ allowed: true, states: [] }),
+    };
+    const faulty = withFaults(parts, Object.keys(parts), [{ method, ...fault }], 1);
+    const { jwks, principal, isRevoked, findById, consume } = faulty;
+    const verifier = createJwtVerifier<FleetScope>({
+      ...{ issuer: ISSUER, audience: AUDIENCE, algorithms: ["ES256"], typ: "at+jwt", scopes },
+      ...{ clock: base.clock.now, jwks, principal, isRevoked, keyStore: { findById }, keyTtl: "0s" },
+      ...{ rateLimiter: { consume }, storeTimeoutMs: TIMEOUT_MS, cacheMax: 0 },
+    });
+    const ask = (sent: string) =>
+      atLast(limitMs + GRACE_MS, () =>
+        verifier.verify(bearer(sent)).then(
+          (result) => (result.ok ? 200 : result.error.status),
+          ({ code }: { code: string }) => code,
+        ),
+      );
+    const forged = `${token.slice(0, -4)}AAAA`;
+    expect(await ask(forged)).not.toBe(200);
+    expect(await ask(token)).toBe(harmless.includes(label) ? 200 : "KEYBEARER_STORE_ERROR");
+    expect(faulty.injected()).toBeGreaterThan(0);
+
+    faulty.heal();
+    expect([await ask(token), await ask(forged)]).toEqual([200, 401]);
+    await base.manager.revoke(key.id);
+    expect(await ask(token)).toBe(401);
+  });
 });
