@@ -101,7 +101,7 @@ for (const alg of [null, 256, ["ES256"], { name: "ES256" }, true]) {
 }
 add("no alg", token(CLAIMS, { typ: "JWT" }));
 
-// Keys that the token brings along (RFC 7515, 4.1; RFC 8725, 2.10 and 3.10)
+// Keys that the token brings along (RFC 7515, 4.1; RFC 8725, 2.9 and 3.10)
 const own = { key: otherEc.privateKey };
 add("jwk of the attacker", token(CLAIMS, { alg: "ES256", jwk: jwk(otherEc.publicKey) }, own));
 add("jku of the attacker", token(CLAIMS, { alg: "ES256", jku: "https://evil.example/jwks" }, own));

@@ -301,7 +301,7 @@ export const headerAttacks = catalogue("headers", [
   ),
   attack(
     "Connection that takes Authorization away",
-    "CVE-2022-31813",
+    "RFC 9110, 7.6.1",
     { target: "/me", headers: ["Connection: close, Authorization, X-Request-Id", bearer(reader)] },
     pass("reader"),
   ),

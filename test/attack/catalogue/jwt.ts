@@ -35,7 +35,7 @@ const sent = (
 
 export const jwtAttacks = catalogue("jwt", [
   // Signatures
-  forged('alg "none", no signature', "CVE-2015-9235"),
+  forged('alg "none", no signature', "CVE-2022-23540"),
   forged('alg "None", no signature', "RFC 8725, 2.1"),
   forged('alg "nOnE", no signature', "RFC 8725, 2.1"),
   forged('alg "none", some signature', "RFC 7518, 3.6"),
@@ -69,7 +69,7 @@ export const jwtAttacks = catalogue("jwt", [
   forged('the header {"alg":"none","alg":"ES256"}', "RFC 7515, 4"),
 
   // Claims
-  forged("exp missing", "RFC 8725, 3.10"),
+  forged("exp missing", "RFC 9068, 2.2"),
   forged("exp a string", "RFC 7519, 4.1.4"),
   forged("exp too large for a number", "RFC 8259, 6"),
   forged("exp this moment", "RFC 7519, 4.1.4"),
@@ -79,7 +79,7 @@ export const jwtAttacks = catalogue("jwt", [
   forged("iss with a letter that looks alike", "CWE-1007"),
   forged("aud of another", "RFC 8725, 3.9"),
   forged("aud an empty list", "RFC 8725, 3.9"),
-  forged("no sub", "RFC 8725, 3.8"),
+  forged("no sub", "RFC 9068, 2.2"),
   forged("a member twice", "RFC 7519, 4"),
   forged("__proto__ with a scope", "CWE-1321"),
 

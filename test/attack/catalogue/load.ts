@@ -59,14 +59,14 @@ export const loadAttacks = catalogue("load", [
   ),
   load(
     "thirty bodies that never come, without a key",
-    SLOW,
+    API4,
     get("Content-Length: 1000", "PUT"),
     UNAUTHORIZED,
     { connections: 30 },
   ),
   load(
     "a chunked body that never ends, without a key",
-    SLOW,
+    API4,
     `${get("Transfer-Encoding: chunked", "PUT")}${"1\r\na\r\n".repeat(500)}`,
     UNAUTHORIZED,
   ),
@@ -89,11 +89,11 @@ export const loadAttacks = catalogue("load", [
   load("a key of 100 KB", LARGE, get(`Authorization: Bearer ${"a".repeat(100_000)}`), REFUSED),
   load(
     "a target of 100 KB",
-    LARGE,
+    "RFC 9112, 3",
     `GET /${"a".repeat(100_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
     answer([400, 404, 414, 431, "hangup"]),
   ),
-  load("a method of 100 KB", LARGE, `${"A".repeat(100_000)} / HTTP/1.1\r\nHost: a\r\n\r\n`, REFUSED),
+  load("a method of 100 KB", "RFC 9112, 3", `${"A".repeat(100_000)} / HTTP/1.1\r\nHost: a\r\n\r\n`, REFUSED),
   load("a name of 20 KB", LARGE, get(`${"a".repeat(20_000)}: x`), REFUSED),
   load(
     "900 header lines, without a key",

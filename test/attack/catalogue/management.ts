@@ -171,7 +171,7 @@ export const managementAttacks = catalogue("management", [
   ),
   send(
     "__proto__ in the body",
-    "CVE-2019-10744",
+    "CVE-2018-3721",
     `POST ${KEYS}`,
     '{"environment":"live","scopes":[],"__proto__":{"ownerId":"evil"}}',
     NO_BODY,
@@ -337,7 +337,7 @@ export const managementAttacks = catalogue("management", [
   send("JSON without a type", "CWE-352", `POST ${KEYS}`, GOOD, OTHER_TYPE, "jwt-ann", ""),
   send(
     "JSON behind a tab in its type",
-    "CVE-2025-32442",
+    "CVE-2026-25223",
     `POST ${KEYS}`,
     { ...GOOD, ownerId: "evil" },
     answer([400, 415]),
@@ -426,7 +426,7 @@ export const managementAttacks = catalogue("management", [
   create("a network in octal", "CVE-2021-28918", { ipAllowlist: ["0177.0.0.0/8"] }),
   create("a network with bits behind its prefix length", "RFC 4632, 3.1", { ipAllowlist: ["10.0.0.5/8"] }),
   create("a prefix length of 33", "RFC 4632, 3.1", { ipAllowlist: ["0.0.0.0/33"] }),
-  create("a network with a zone", "RFC 6874, 2", { ipAllowlist: ["fe80::1%eth0"] }),
+  create("a network with a zone", "RFC 4007, 11", { ipAllowlist: ["fe80::1%eth0"] }),
   create("a network that is an object", "CWE-843", { ipAllowlist: [{}] }),
   create("an expiry in the past", "OWASP API2:2023", { expiresAt: "2000-01-01T00:00:00Z" }),
   create("an expiry without an offset", "RFC 3339, 5.6", { expiresAt: "2031-01-01T00:00:00" }),

@@ -50,7 +50,7 @@ export const routeAttacks = catalogue("routes", [
   target("five slashes", "RFC 3986, 3.3", "/////vehicles"),
   target("a dot segment behind", "RFC 3986, 5.2.4", "/vehicles/."),
   target("two dot segments behind", "RFC 3986, 5.2.4", "/vehicles/x/.."),
-  target("a target of another host", "CVE-2024-29041", "//evil.test/vehicles"),
+  target("a target of another host", "RFC 3986, 4.2", "//evil.test/vehicles"),
   target("an at sign", "RFC 3986, 3.2.1", "/@fleet.test/vehicles"),
   target("an absolute target with user information", "RFC 9110, 4.2.4", "http://admin@fleet.test/vehicles"),
   target("an absolute target of another port", "RFC 9112, 3.2.2", "http://fleet.test:1/vehicles"),
@@ -74,7 +74,7 @@ export const routeAttacks = catalogue("routes", [
     "/vehicles?a[__proto__]=b&a[__proto__]&a[length]=100000000",
   ),
   target("a query of 7,000 ampersands", "CWE-400", `/vehicles?${"&".repeat(7_000)}`),
-  target("a path of 7,000 slashes", "CVE-2024-45296", `${"/".repeat(7_000)}vehicles`),
+  target("a path of 7,000 slashes", "CWE-1333", `${"/".repeat(7_000)}vehicles`),
   target("a path of 3,000 segments that go up", "RFC 3986, 5.2.4", `${"/..".repeat(3_000)}/vehicles`),
   target("a route of the tests, in a fragment", "RFC 9112, 3.2", "/admin#/optional"),
 
