@@ -67,9 +67,16 @@ export function honoAuth<S extends string>(
       c.set("auth", outcome.principal);
       for (const name in outcome.headers) c.header(name, outcome.headers[name]);
       await next();
+      addMissing(c, outcome.headers);
     };
     return middleware;
   }) as HonoAuth<S>;
+}
+
+/** A `Response` that a handler made itself has none of the headers that were set before. */
+function addMissing(c: Context, headers: Readonly<Record<string, string>>): void {
+  if (!c.finalized || c.res.status === 101) return; // nobody can copy the answer to an upgrade
+  for (const name in headers) if (!c.res.headers.has(name)) c.header(name, headers[name]);
 }
 
 /**

@@ -2,13 +2,13 @@ import { createServer, type Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
 import express from "express";
 import Fastify from "fastify";
-import { Hono } from "hono";
+import { type Handler, Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
 import { fastifyAuth } from "../../src/adapters/fastify.js";
-import { honoAuth } from "../../src/adapters/hono.js";
+import { honoAuth, honoHandler } from "../../src/adapters/hono.js";
 import { bearer } from "./case.js";
 import { secrets, verifierBehind } from "./fixtures.js";
 import { type App, listen, setups } from "./frameworks.js";
@@ -121,6 +121,38 @@ describe("CORS middleware of Hono", () => {
     hono.get("/vehicles", honoAuth(verifier)("vehicles:read"), (c) => c.text(PROTECTED));
     app = await listen(createAdaptorServer({ fetch: hono.fetch }) as Server);
     expect(header(await ask(), "cache-control")).toBe("no-store");
+  });
+});
+
+describe("a limit is told with a response that Hono did not make", () => {
+  const auth = honoAuth(verifier)("vehicles:read");
+  const served: readonly (readonly [string, Handler])[] = [
+    ["of the handler's own", () => new Response(PROTECTED)],
+    [
+      "that sends elsewhere, whose headers cannot be changed",
+      () => Response.redirect("https://fleet.test/", 302),
+    ],
+    ["of a mounted fetch handler", honoHandler(() => new Response(PROTECTED))],
+    ["of app.onError", () => Promise.reject(new Error("of the handler"))],
+  ];
+  const ask = async (handler: Handler) => {
+    const hono = new Hono().get("/vehicles", auth, handler);
+    hono.onError(() => new Response("sorry", { status: 500 }));
+    return hono.request("/vehicles", { headers: { Authorization: `Bearer ${secrets.metered}` } });
+  };
+
+  test.each(served)("%s", async (_what, handler) => {
+    expect((await ask(handler)).headers.get("ratelimit")).toBe('"key";r=99;t=30');
+  });
+
+  test("what the handler says of its own limit holds", async () => {
+    const own = () => new Response(PROTECTED, { headers: { RateLimit: '"own";r=1;t=1' } });
+    expect((await ask(own)).headers.get("ratelimit")).toBe('"own";r=1;t=1');
+  });
+
+  test("but not with the answer to an upgrade, which is no other's to make", async () => {
+    const upgrade = Object.defineProperty(new Response(null), "status", { value: 101 });
+    expect(await ask(() => upgrade)).toBe(upgrade);
   });
 });
 
