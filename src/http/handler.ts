@@ -34,10 +34,10 @@ export function fromFetch(request: Request, connection: ConnectionInfo = {}): Au
   };
 }
 
-/** A response with more headers; itself when there are none. */
+/** A response with more headers; itself when there are none, and when it answers an upgrade: no other one would. */
 export function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
   const names = Object.keys(headers);
-  if (names.length === 0) return response;
+  if (names.length === 0 || response.status === 101) return response;
   const copy = new Response(response.body, response); // the headers of some responses cannot be changed
   for (const name of names) copy.headers.set(name, headers[name] as string);
   return copy;

@@ -8,6 +8,7 @@ import { requestId } from "hono/request-id";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
 import { fastifyAuth } from "../../src/adapters/fastify.js";
+import { fetchAuth } from "../../src/adapters/fetch.js";
 import { honoAuth, honoHandler } from "../../src/adapters/hono.js";
 import { bearer } from "./case.js";
 import { secrets, verifierBehind } from "./fixtures.js";
@@ -149,10 +150,20 @@ describe("a limit is told with a response that Hono did not make", () => {
     const own = () => new Response(PROTECTED, { headers: { RateLimit: '"own";r=1;t=1' } });
     expect((await ask(own)).headers.get("ratelimit")).toBe('"own";r=1;t=1');
   });
+});
 
-  test("but not with the answer to an upgrade, which is no other's to make", async () => {
-    const upgrade = Object.defineProperty(new Response(null), "status", { value: 101 });
-    expect(await ask(() => upgrade)).toBe(upgrade);
+describe("the answer to an upgrade, which nobody can copy, is left as the runtime made it", () => {
+  const upgrade = Object.defineProperty(new Response(null), "status", { value: 101 });
+  const headers = { Authorization: `Bearer ${secrets.metered}` };
+
+  test("by Hono's guard", async () => {
+    const hono = new Hono().get("/vehicles", honoAuth(verifier)("vehicles:read"), () => upgrade);
+    expect(await hono.request("/vehicles", { headers })).toBe(upgrade);
+  });
+
+  test("by that of fetch handlers", async () => {
+    const handler = fetchAuth(verifier)("vehicles:read", () => upgrade);
+    expect(await handler(new Request("http://fleet.test/vehicles", { headers }))).toBe(upgrade);
   });
 });
 
