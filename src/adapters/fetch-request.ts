@@ -6,7 +6,7 @@ const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$
 
 /**
  * Writes a `node:http` request as a Fetch `Request`. `undefined` for what one cannot express: a method like
- * TRACE, a target or a host that is no URL.
+ * TRACE, a target or a host that is no URL, a second type of the body.
  */
 export function toFetchRequest(
   req: IncomingMessage,
@@ -14,9 +14,10 @@ export function toFetchRequest(
   url: string | undefined,
   parsed: unknown,
 ): Request | undefined {
-  const host = req.headers.host || "localhost";
+  const host = hostOf(req) || "localhost";
   const target = url ?? "/";
   if (!HOST.test(host) || REWRITTEN.test(target.replace(/[?#].*$/s, ""))) return undefined;
+  if (isRepeated(req, "content-type")) return undefined;
   const before = req.url;
   try {
     req.url = originForm(target);
@@ -32,6 +33,19 @@ export function toFetchRequest(
   } finally {
     req.url = before;
   }
+}
+
+/** RFC 9113, 8.3.1: HTTP/2 has the host in a pseudo-header field, which goes before `Host`. */
+function hostOf({ headers }: IncomingMessage): string | undefined {
+  const authority = headers[":authority"];
+  return typeof authority === "string" ? authority : headers.host;
+}
+
+/** Node keeps the first of such lines without a word; what stands in front may have read another. */
+function isRepeated({ rawHeaders }: IncomingMessage, name: string): boolean {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === name) count++;
+  return count > 1;
 }
 
 // RFC 3986, 5.2.4, and what the URL standard takes for it. A URL is rewritten by these, so that a handler would

@@ -47,8 +47,8 @@ export async function readForm(request: Request): Promise<URLSearchParams> {
 
 function requireType({ headers }: Request, type: string): void {
   const [sent = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
-  const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith("charset="));
-  const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset);
+  const charsets = parameters.map((each) => each.trim()).filter((each) => each.startsWith("charset="));
+  const isUtf8 = charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
   if (sent.trim() !== type || !isUtf8 || (headers.get("content-encoding") ?? "identity") !== "identity") {
     throw new HttpProblem(
       415,

@@ -408,6 +408,7 @@ describe("bodies", () => {
     "text/plain",
     "application/x-www-form-urlencoded",
     "application/json; charset=latin1",
+    "application/json; charset=utf-8; charset=utf-16",
     "multipart/form-data",
     "application/jsonp",
     "application/vnd.api+json",
