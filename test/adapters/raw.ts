@@ -77,6 +77,8 @@ export interface Connection {
   write(bytes: Buffer | string): void;
   /** The next response, or `undefined` when the server closed the connection instead. */
   read(method?: string): Promise<RawResponse | undefined>;
+  /** Sends nothing more, but still reads. */
+  end(): void;
   close(): void;
 }
 
@@ -100,6 +102,7 @@ export function connect(port: number, host = "127.0.0.1"): Connection {
   });
   return {
     write: (bytes) => void socket.write(bytes),
+    end: () => void socket.end(),
     close: () => void socket.destroy(),
     async read(method = "GET") {
       const deadline = AbortSignal.timeout(PATIENCE_MS);

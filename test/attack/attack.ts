@@ -24,6 +24,8 @@ export interface Answer {
   readonly status: readonly (number | "hangup")[];
   /** The statuses are those of the answers of one connection, in this order. */
   readonly inOrder?: true;
+  /** The `owner` in each of those answers; `undefined` for a refusal. */
+  readonly owners?: readonly (string | undefined)[];
   /** The `code` (or, by RFC 6749, the `error`) of the body. */
   readonly code?: string;
   /** Header fields; `null` must not be there. */
@@ -38,6 +40,8 @@ export interface Traffic {
   readonly answers?: number;
   /** Written in pieces of so many bytes, with a turn of the event loop after each. */
   readonly piece?: number;
+  /** The client sends nothing more, and still reads. */
+  readonly halfClosed?: true;
   /** The bytes of one of many connections, where each has its own. */
   readonly bytesOf?: (connection: number) => string;
 }

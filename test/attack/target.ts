@@ -88,12 +88,13 @@ async function converse(
   attack: Attack,
   bytes: string,
 ): Promise<readonly (RawResponse | undefined)[]> {
-  const { answers = 1, piece } = attack.traffic ?? {};
+  const { answers = 1, piece, halfClosed } = attack.traffic ?? {};
   const method = bytes.split(" ", 1)[0] as string;
   for (let at = 0; at < bytes.length; at += piece ?? bytes.length) {
     connection.write(Buffer.from(bytes.slice(at, at + (piece ?? bytes.length)), "latin1"));
     if (piece !== undefined) await new Promise(setImmediate);
   }
+  if (halfClosed) connection.end();
   const list: (RawResponse | undefined)[] = [];
   for (let count = 0; count < answers; count++) list.push(await connection.read(method));
   for (const response of list) {
@@ -121,7 +122,9 @@ function judge(expected: Answer, answers: readonly (RawResponse | undefined)[]):
   answers.forEach((response, index) => {
     const wanted = expected.inOrder ? [expected.status[index] as number] : expected.status;
     expect(wanted, response?.body ?? "no answer").toContain(response?.status ?? "hangup");
-    if (response !== undefined) expectMembers(expected, response);
+    if (response === undefined) return;
+    expectMembers(expected, response);
+    if (expected.owners) expect(JSON.parse(response.body).owner, "the owner").toBe(expected.owners[index]);
   });
 }
 

@@ -128,6 +128,12 @@ export const errorAttacks = catalogue("errors", [
     answer(401, "missing_credential"),
   ),
   healthy(
+    "two request ids",
+    "RFC 9110, 5.3",
+    { headers: ["X-Request-Id: case-0002"] },
+    deny("missing_credential", { requestId: "fresh" }),
+  ),
+  healthy(
     "a realm of the client's",
     "RFC 9110, 11.5",
     { headers: ['Authorization: Bearer realm="evil"'] },

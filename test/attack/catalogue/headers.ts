@@ -1,11 +1,11 @@
-import { bearer, deny, pass } from "../../adapters/case.js";
+import { bearer, deny, lacks, pass } from "../../adapters/case.js";
 import { secrets } from "../../adapters/fixtures.js";
-import { attack, catalogue, type Draft, NEVER, REFUSED } from "../attack.js";
+import { answer, attack, catalogue, type Draft, NEVER, REFUSED } from "../attack.js";
 
 const MISSING = deny("missing_credential", { lookups: 0 });
 const MALFORMED = deny("malformed_credential", { lookups: 0 });
 const INVALID = deny("invalid_key", { lookups: 0 });
-const { reader, writer, unknown, dispatcher } = secrets;
+const { reader, writer, admin, unknown, dispatcher } = secrets;
 
 const sent = (title: string, source: string, lines: readonly string[], expected: Draft["expected"]) =>
   attack(title, source, { headers: lines }, expected);
@@ -297,6 +297,28 @@ export const headerAttacks = catalogue("headers", [
       ["Transfer-Encoding: chunked", "Trailer: Authorization", "TE: trailers"],
       `0\r\nAuthorization: Bearer ${dispatcher}\r\nX: y\r\n\r\n`,
     ),
+    MISSING,
+  ),
+  attack(
+    "a stronger key among the trailers of a weaker one",
+    "RFC 9110, 6.5.1",
+    {
+      target: "/admin",
+      headers: ["Transfer-Encoding: chunked", "Trailer: Authorization", bearer(reader)],
+      body: `0\r\nAuthorization: Bearer ${admin}\r\n\r\n`,
+    },
+    lacks(["fleet:admin"], ["vehicles:read"]),
+  ),
+  sent(
+    "an expectation that nobody knows, with a key",
+    "RFC 9110, 10.1.1",
+    ["Expect: 200-maybe", bearer(reader)],
+    answer(417),
+  ),
+  sent(
+    "an upgrade to HTTP/2 in the clear",
+    "RFC 7540, 3.2",
+    ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"],
     MISSING,
   ),
   attack(

@@ -8,7 +8,7 @@ const API4 = "OWASP API4:2023";
 const SLOW = "CVE-2018-12122";
 const LARGE = "CVE-2018-12121";
 const UNAUTHORIZED = answer(401);
-const { reader } = secrets;
+const { reader, writer, admin, scopeless } = secrets;
 
 const get = (line: string, method = "GET"): string =>
   `${method} /vehicles HTTP/1.1\r\nHost: fleet.test\r\nX-Request-Id: ${REQUEST_ID}\r\n${line === "" ? "" : `${line}\r\n`}\r\n`;
@@ -135,6 +135,29 @@ export const loadAttacks = catalogue("load", [
       .join(""),
     { ...answer([200, 401, 200, 401, 200, 401]), inOrder: true },
     { answers: 6 },
+  ),
+  load(
+    "forty requests of five clients in one write: each answer is that of its own",
+    "RFC 9112, 9.2",
+    Array.from({ length: 8 }, () =>
+      [reader, undefined, admin, scopeless, writer]
+        .map((secret) => get(secret === undefined ? "" : bearer(secret)))
+        .join(""),
+    ).join(""),
+    {
+      kind: "answer",
+      status: Array.from({ length: 8 }, () => [200, 401, 200, 403, 200]).flat(),
+      inOrder: true,
+      owners: Array.from({ length: 8 }, () => ["reader", undefined, "admin", undefined, "writer"]).flat(),
+    },
+    { answers: 40 },
+  ),
+  load(
+    "a body that waits to be asked for and holds a request, then a good key",
+    "RFC 9110, 10.1.1",
+    `${get("Expect: 100-continue\r\nTransfer-Encoding: chunked", "PUT")}5\r\nGET /\r\n0\r\n\r\n${get(bearer(reader))}`,
+    { ...answer([401, 200]), inOrder: true, owners: [undefined, "reader"] },
+    { answers: 2 },
   ),
   load(
     "fifty HEAD in one write, without a key",

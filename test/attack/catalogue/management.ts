@@ -26,11 +26,12 @@ const call = (
   expected: Draft["expected"],
   headers: readonly string[] = [ANN],
   more: RawRequest = {},
+  how: Partial<Draft> = {},
 ): Draft => {
   const [method = "", target = ""] = line.split(" ");
   const length =
     method === "GET" || method === "HEAD" || more.body !== undefined ? [] : ["Content-Length: 0"];
-  return attack(title, source, { method, target, headers: [...headers, ...length], ...more }, expected);
+  return attack(title, source, { method, target, headers: [...headers, ...length], ...more }, expected, how);
 };
 
 /** With a body: JSON, or text that is none. */
@@ -49,6 +50,8 @@ const send = (
 };
 
 const GOOD = { environment: "live", scopes: ["vehicles:read"] };
+const WHOLE = JSON.stringify(GOOD);
+const IN_A_CHUNK = `${WHOLE.length.toString(16)}\r\n${WHOLE}\r\n`;
 const create = (
   title: string,
   source: string,
@@ -69,6 +72,18 @@ const child = (title: string, more: object, expected: Draft["expected"] = TOO_MU
 
 const list = (title: string, source: string, query: string, expected: Draft["expected"] = NO_QUERY) =>
   call(title, source, `GET ${KEYS}?${query}`, expected);
+
+/** A new key whose body is not whole: the client sends no more, and waits for what becomes of it. */
+const cut = (title: string, framing: string, body: string): Draft =>
+  call(
+    title,
+    "RFC 9112, 8",
+    `POST ${KEYS}`,
+    answer([400, "hangup"]),
+    [ANN, "Content-Type: application/json", framing],
+    { body },
+    { traffic: { halfClosed: true } },
+  );
 
 const id = (title: string, source: string, text: string, expected: Draft["expected"] = answer([400, 404])) =>
   call(title, source, `GET ${KEYS}/${text}`, expected);
@@ -295,6 +310,13 @@ export const managementAttacks = catalogue("management", [
     ANN,
     "X-HTTP-Method-Override: DELETE",
   ]),
+  call("a route with an encoded letter", "RFC 3986, 6.2.2.2", "GET /manage/%61pi-keys", NOT_FOUND),
+  call(
+    "an encoded slash in front of a word",
+    "RFC 3986, 2.2",
+    `POST ${KEYS}/${reader.key.id}%2frotate`,
+    answer([404, 405]),
+  ),
   call("a word that is no route", API5, `POST ${KEYS}/${reader.key.id}/constructor`, NOT_FOUND),
 
   // Queries
@@ -304,6 +326,8 @@ export const managementAttacks = catalogue("management", [
   list("a limit in hexadecimal", API4, "limit=0x10"),
   list("a limit of Arabic digits", API4, "limit=%d9%a1"),
   list("two limits", "CWE-235", "limit=1&limit=1000"),
+  list("two limits, one of them encoded", "CWE-235", "limit=1&%6cimit=1000"),
+  list("a semicolon between parameters", "CWE-436", "limit=1;status=active"),
   list("a status that is none", API3, "status=all"),
   list("an environment that is none", API3, "environment=*"),
   list("a cursor of SQL", "CWE-89", "cursor=%27%3B%20drop%20table%20api_keys%3B--"),
@@ -344,6 +368,44 @@ export const managementAttacks = catalogue("management", [
     "jwt-ann",
     "Content-Type: application/json\t; charset=utf-8",
   ),
+  ...(
+    [
+      ["JSON, and behind it plain text", "application/json", "text/plain"],
+      ["plain text, and behind it JSON", "text/plain", "application/json"],
+    ] as const
+  ).map(([title, ...types]) =>
+    send(
+      title,
+      "RFC 9110, 8.3",
+      `POST ${KEYS}`,
+      GOOD,
+      answer([400, 415]),
+      "jwt-ann",
+      types.map((type) => `Content-Type: ${type}`).join("\r\n"),
+    ),
+  ),
+  send(
+    "UTF-8, and behind it UTF-16",
+    "RFC 9110, 8.3.2",
+    `POST ${KEYS}`,
+    GOOD,
+    OTHER_TYPE,
+    "jwt-ann",
+    "Content-Type: application/json; charset=utf-8; charset=utf-16",
+  ),
+  send(
+    "not compressed, and behind it compressed",
+    "RFC 9110, 8.4",
+    `POST ${KEYS}`,
+    GOOD,
+    OTHER_TYPE,
+    "jwt-ann",
+    "Content-Type: application/json\r\nContent-Encoding: identity\r\nContent-Encoding: gzip",
+  ),
+  cut("a body of a byte less than was announced", `Content-Length: ${WHOLE.length + 1}`, WHOLE),
+  cut("a chunked body without its end", "Transfer-Encoding: chunked", IN_A_CHUNK),
+  cut("a chunked body whose end is cut", "Transfer-Encoding: chunked", `${IN_A_CHUNK}0\r\n`),
+  cut("a chunked body whose trailers are cut", "Transfer-Encoding: chunked", `${IN_A_CHUNK}0\r\nX: y`),
   send(
     "XML with an entity",
     "CWE-611",
@@ -422,16 +484,27 @@ export const managementAttacks = catalogue("management", [
   create("a name of 256 letters", API4, { name: "a".repeat(256) }),
   create("a name that is an object", "CWE-843", { name: { toString: "a" } }),
   create("a thousand and one scopes", API4, { scopes: Array.from({ length: 1_001 }, () => "vehicles:read") }),
+  create("a scope in fullwidth letters", "CWE-1007", { scopes: ["\uff56ehicles:read"] }),
+  create("a scope with a space behind", API3, { scopes: ["vehicles:read "] }),
   create("scopes as a text", "CWE-843", { scopes: "vehicles:read" }),
   create("a network in octal", "CVE-2021-28918", { ipAllowlist: ["0177.0.0.0/8"] }),
   create("a network with bits behind its prefix length", "RFC 4632, 3.1", { ipAllowlist: ["10.0.0.5/8"] }),
   create("a prefix length of 33", "RFC 4632, 3.1", { ipAllowlist: ["0.0.0.0/33"] }),
   create("a network with a zone", "RFC 4007, 11", { ipAllowlist: ["fe80::1%eth0"] }),
+  create("a prefix length with a leading zero", "RFC 4632, 3.1", { ipAllowlist: ["10.0.0.0/08"] }),
+  create("a mask for a prefix length", "RFC 4632, 3.1", { ipAllowlist: ["10.0.0.0/255.0.0.0"] }),
+  create("an address in brackets", "RFC 4291, 2.2", { ipAllowlist: ["[::1]"] }),
   create("a network that is an object", "CWE-843", { ipAllowlist: [{}] }),
   create("an expiry in the past", "OWASP API2:2023", { expiresAt: "2000-01-01T00:00:00Z" }),
   create("an expiry without an offset", "RFC 3339, 5.6", { expiresAt: "2031-01-01T00:00:00" }),
   create("an expiry in milliseconds", "CWE-843", { expiresAt: 4_102_444_800_000 }),
   create("an expiry past every calendar", "RFC 3339, 1", { expiresAt: "+275760-09-13T00:00:00.001Z" }),
+  create("an expiry past the year 9999, by its offset", "RFC 3339, 1", {
+    expiresAt: "9999-12-31T23:59:59-23:59",
+  }),
+  create("an expiry at 24 o'clock", "RFC 3339, 5.7", { expiresAt: "2031-01-01T24:00:00Z" }),
+  create("an expiry in a leap second that was none", "RFC 3339, 5.7", { expiresAt: "2031-01-01T23:59:60Z" }),
+  create("an expiry with the name of a zone", "RFC 9557, 4.1", { expiresAt: "2031-01-01T00:00:00Z[UTC]" }),
   create("an expiry on the 31st of February", "RFC 3339, 5.7", { expiresAt: "2031-02-31T00:00:00Z" }),
   create("a limit of zero requests", API4, { rateLimit: { limit: 0, windowSeconds: 60 } }),
   create("a limit of half a request", API4, { rateLimit: { limit: 1.5, windowSeconds: 60 } }),
@@ -444,6 +517,22 @@ export const managementAttacks = catalogue("management", [
   ),
   create("a limit as a text", "CWE-843", { rateLimit: { limit: "10", windowSeconds: 60 } }),
   create("metadata of 20 KiB", API4, { metadata: { a: "a".repeat(20_000) } }),
+  send(
+    "__proto__ deep in metadata",
+    "CWE-1321",
+    `POST ${KEYS}`,
+    '{"environment":"live","scopes":[],"metadata":{"a":[{"__proto__":{"ownerId":"evil"}}]}}',
+    NO_BODY,
+  ),
+  send(
+    "metadata of a number without end",
+    "RFC 8259, 6",
+    `POST ${KEYS}`,
+    '{"environment":"live","scopes":[],"metadata":{"a":1e400}}',
+    NO_BODY,
+  ),
+  create("a NUL in a name of metadata", "CWE-158", { metadata: { "a\0b": 1 } }),
+  create("half a character in metadata", "RFC 8259, 8.2", { metadata: { a: "\udfff" } }),
   create("metadata that is a list", "CWE-843", { metadata: [] }),
   create("an environment that is none, for a new key", API3, { environment: "prod" }),
   send(
@@ -451,6 +540,20 @@ export const managementAttacks = catalogue("management", [
     "OWASP API2:2023",
     `POST ${KEYS}/${reader.key.id}/rotate`,
     { overlap: "3650000d" },
+    NO_BODY,
+  ),
+  send(
+    "a reason for a revocation, and another one",
+    "CWE-235",
+    `DELETE ${KEYS}/${reader.key.id}?reason=a`,
+    { reason: "b" },
+    answer(400),
+  ),
+  send(
+    "an overlap in Arabic digits",
+    "CWE-1007",
+    `POST ${KEYS}/${reader.key.id}/rotate`,
+    '{"overlap":"\xd9\xa1h"}',
     NO_BODY,
   ),
   send(

@@ -91,6 +91,21 @@ export const networkAttacks = catalogue("network", [
     OUTSIDE,
     local,
   ),
+  attack(
+    "the office among the trailers",
+    "RFC 9110, 6.5.1",
+    {
+      headers: [
+        bearer(office),
+        "Transfer-Encoding: chunked",
+        "Trailer: X-Forwarded-For",
+        "X-Forwarded-For: 198.51.100.9",
+      ],
+      body: "0\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n",
+    },
+    OUTSIDE,
+    { behind: "x-forwarded-for" },
+  ),
   xff("an empty element where the proxy's entry should be", "RFC 9110, 5.6.1", "203.0.113.7, , "),
   xff(
     "only white space and a comma, for a key of this machine",
