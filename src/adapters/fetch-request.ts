@@ -21,12 +21,13 @@ export function toFetchRequest(
   const before = req.url;
   try {
     req.url = originForm(target);
-    // A body that is read cannot be read again; GET and HEAD have none in a Request.
-    if (!req.readableDidRead || parsed === undefined) return createRequest(req, res, { host });
-    const href = `http://${host}${req.url}`;
     const { method = "GET" } = req;
-    const body = method === "GET" || method === "HEAD" ? null : bodyOf(parsed, req.headers["content-type"]);
-    return new Request(href, { method, headers: createHeaders(req), body });
+    const hasNone = method === "GET" || method === "HEAD"; // in a Request
+    // A body that is read cannot be read again; one of no bytes has ended unread.
+    const isRead = req.readableEnded || (req.readableDidRead && parsed !== undefined);
+    if (hasNone || !isRead) return createRequest(req, res, { host });
+    const body = req.readableDidRead ? bodyOf(parsed, req.headers["content-type"]) : null;
+    return new Request(`http://${host}${req.url}`, { method, headers: createHeaders(req), body });
   } catch (error) {
     if (error instanceof ParsedBodyError) throw error;
     return undefined;
@@ -59,15 +60,18 @@ function originForm(target: string): string {
   return pathname + search;
 }
 
-class ParsedBodyError extends Error {}
+class ParsedBodyError extends Error {
+  constructor() {
+    super("Other middleware has read the body; mount the handler in front of it");
+  }
+}
 
 /** The bytes that a body parser has read, as far as they can be made anew from what it made of them. */
 function bodyOf(parsed: unknown, type = ""): string | Buffer {
   if (typeof parsed === "string" || Buffer.isBuffer(parsed)) return parsed;
+  if (parsed === undefined) throw new ParsedBodyError();
   if (/^application\/(?:[^;]+\+)?json\b/i.test(type)) return JSON.stringify(parsed);
-  if (!/^application\/x-www-form-urlencoded\b/i.test(type)) {
-    throw new ParsedBodyError("Other middleware has read the body; mount the handler in front of it");
-  }
+  if (!/^application\/x-www-form-urlencoded\b/i.test(type)) throw new ParsedBodyError();
   const fields = Object.entries(parsed as Record<string, unknown>);
   const isFlat = fields.every(([, value]) => [value].flat().every((item) => typeof item === "string"));
   // A parser made objects of names with brackets. No form of ours has any.

@@ -75,7 +75,8 @@ const koaBody: Middleware = async (ctx, next) => {
   if (ctx.get("content-type") === "application/json") {
     const chunks: Buffer[] = [];
     for await (const chunk of ctx.req) chunks.push(chunk as Buffer);
-    Object.assign(ctx.request, { body: JSON.parse(Buffer.concat(chunks).toString()) });
+    const text = Buffer.concat(chunks).toString();
+    if (text !== "") Object.assign(ctx.request, { body: JSON.parse(text) });
   }
   return next();
 };
@@ -285,6 +286,16 @@ describe.each(mounts)("$name", ({ name, start }) => {
     expect(JSON.parse(answer.body)).toMatchObject({ text: "" });
   });
 
+  test.each(["application/json", "application/x-www-form-urlencoded", "text/plain"])(
+    "POST of no bytes, said to be %s",
+    async (type) => {
+      expect(JSON.parse((await ask(post("", [], type))).body)).toMatchObject({ type, text: "" });
+      const headers = [bearer(dispatcher), `Content-Type: ${type}`, "Transfer-Encoding: chunked"];
+      const answer = await ask({ method: "POST", target: "/admin/echo", headers, body: "0\r\n\r\n" });
+      expect(JSON.parse(answer.body)).toMatchObject({ type, text: "" });
+    },
+  );
+
   test("POST of a type that nobody parses", async () => {
     const answer = await ask(post("a\tb", [], "application/x-fleet"));
     expect(JSON.parse(answer.body)).toMatchObject({ type: "application/x-fleet", text: "a\tb" });
@@ -410,6 +421,25 @@ describe.each(mounts)("$name", ({ name, start }) => {
   test.runIf(name === "fastifyHandler")("the parsers of the app around it stay", async () => {
     const answer = await ask({ ...post('{"a":1}'), target: "/own" });
     expect(JSON.parse(answer.body)).toEqual({ own: { a: 1 } });
+  });
+});
+
+describe("a body that other middleware has read and not kept is a 500, and nobody waits for it", () => {
+  const drain = async (req: AsyncIterable<unknown>) => {
+    for await (const _chunk of req);
+  };
+  const starts: Readonly<Record<string, () => Promise<App>>> = {
+    Express: () => startExpress((req, _res, next) => void drain(req).then(() => next(), next)),
+    Koa: () => startKoa((ctx, next) => drain(ctx.req).then(next)),
+  };
+
+  test.each(Object.entries(starts))("%s", async (_name, start) => {
+    const print = vi.spyOn(console, "error").mockImplementation(() => {});
+    const app = await start();
+    expect((await app.request(post("{}")))?.status).toBe(500);
+    expect((await app.request({ target: "/admin/open" }))?.status).toBe(200);
+    await app.close();
+    print.mockRestore();
   });
 });
 
