@@ -23,27 +23,33 @@ export function requests(
   }
   return (request, rest) =>
     remoteAddress
-      ? addressed(request, () => remoteAddress(request, ...rest))
+      ? withAddress("fetchAuth", fromFetch(request), () => remoteAddress(request, ...rest))
       : fromFetch(request, (rest[0] ?? {}) as ConnectionInfo);
 }
 
 /**
- * A request whose address is asked for once, and by the guard, so that a failure is told and answered like every
- * other: with 503.
+ * Gives a request, or what is known of its connection, an address that is asked for once, and by whoever judges it:
+ * so that a failure is told and answered like every other, with 503.
  */
-function addressed(request: Request, ask: () => unknown): AuthRequest {
+export function withAddress<T extends object>(
+  where: string,
+  target: T,
+  ask: () => unknown,
+): T & { readonly remoteAddress: string | undefined } {
   let answer: { readonly address: string | undefined } | undefined;
   const get = () => {
-    answer ??= { address: checkedAddress(ask()) };
+    answer ??= { address: checkedAddress(where, ask()) };
     return answer.address;
   };
-  return Object.defineProperty(fromFetch(request), "remoteAddress", { get });
+  return Object.defineProperty(target, "remoteAddress", { get, enumerable: true }) as ReturnType<
+    typeof withAddress<T>
+  >;
 }
 
 /** A promise of an address must not pass for an address that is unknown. */
-function checkedAddress(address: unknown): string | undefined {
+function checkedAddress(where: string, address: unknown): string | undefined {
   if (typeof address === "string" || address === undefined) return address;
   if (address === null) return undefined; // what Headers answers
   if (isPromiseLike(address)) address.then(undefined, () => {}); // a rejection that nobody handles ends the process
-  throw new TypeError(`fetchAuth: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
+  throw new TypeError(`${where}: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
 }

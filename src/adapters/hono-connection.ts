@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ConnectionInfo } from "../http/handler.js";
+import { withAddress } from "./fetch-address.js";
 import { headersTruncated } from "./node-request.js";
 
 /** What has to be said of connections where the runtime is not Node. */
@@ -7,6 +8,7 @@ export interface HonoConnectionOptions {
   /**
    * The address of the socket's other end. On Node it is known; elsewhere say where it is, such as
    * `(c) => getConnInfo(c).remote.address`. While it is unknown, keys with an allowlist are refused.
+   * When it throws, or answers anything else, the request is answered with 503.
    */
   readonly remoteAddress?: (c: Context) => string | undefined;
 }
@@ -21,11 +23,12 @@ export function connections(
   }
   return (c) => {
     const incoming = (c.env as NodeBindings | undefined)?.incoming;
-    return {
+    const connection = {
       rawHeaders: incoming?.rawHeaders,
       headersTruncated: incoming && headersTruncated(incoming),
-      remoteAddress: remoteAddress ? remoteAddress(c) : incoming?.socket?.remoteAddress,
+      remoteAddress: incoming?.socket?.remoteAddress,
     };
+    return remoteAddress ? withAddress(where, connection, () => remoteAddress(c)) : connection;
   };
 }
 

@@ -50,13 +50,13 @@ export function honoAuth<S extends string>(
   return ((...args: Parameters<typeof guard>) => {
     const check = guard(...args);
     const middleware: HonoMiddleware<Principal<S> | undefined> = async (c, next) => {
-      const outcome = await check({
-        ...connectionOf(c),
+      const request = {
         headers: c.req.raw.headers,
         method: c.req.method,
         path: c.req.path,
         requestId: (c as Context).get("requestId"), // of hono/request-id
-      });
+      };
+      const outcome = await check(Object.assign(connectionOf(c), request)); // not copied, which would ask for it
       if (!outcome.pass) {
         const { status, headers, body } = outcome.refusal;
         const response = c.newResponse(c.req.method === "HEAD" ? null : body, status, headers);

@@ -20,17 +20,27 @@ export type FetchHandler = (request: Request, connection: ConnectionInfo) => Res
  */
 export type RequestHandler = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
 
-/** What a verifier needs of a Fetch request. */
-export function fromFetch(request: Request, connection: ConnectionInfo = {}): AuthRequest {
-  const { remoteAddress, rawHeaders, headersTruncated } = connection;
+/**
+ * What a verifier needs of a Fetch request. The address is read by whoever judges it, because a host may have to be
+ * asked for it, and may fail.
+ */
+export function fromFetch(
+  request: Request,
+  connection: ConnectionInfo = {},
+  requestId?: string,
+): AuthRequest {
+  const { rawHeaders, headersTruncated } = connection;
   const { headers, method } = request;
   return {
     headers,
     rawHeaders,
     headersTruncated,
-    remoteAddress,
+    get remoteAddress() {
+      return connection.remoteAddress;
+    },
     method,
     path: new URL(request.url).pathname,
+    requestId,
   };
 }
 

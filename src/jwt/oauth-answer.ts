@@ -60,11 +60,11 @@ export function oauthEndpoint(
 ): RequestHandler {
   const methods = method === "GET" ? ["GET", "HEAD"] : [method];
   return async (request: Request, connection?: ConnectionInfo) => {
-    const arrived = fromFetch(request, connection);
-    const requestId = resolveRequestId(arrived);
+    const requestId = resolveRequestId({ headers: request.headers });
+    const arrived = fromFetch(request, connection, requestId);
     try {
       if (!methods.includes(request.method)) throw methodNotAllowed(methods.join(", "));
-      return await serve(request, { requestId, arrived: { ...arrived, requestId } });
+      return await serve(request, { requestId, arrived });
     } catch (error) {
       if (error instanceof HttpProblem) return answerProblem(request, requestId, error);
       report(error, { requestId, method: request.method, path: arrived.path });

@@ -1,6 +1,6 @@
 import type { JSONWebKeySet } from "jose";
 import { answerJson } from "../http/answer.js";
-import { type ConnectionInfo, fromFetch, type RequestHandler } from "../http/handler.js";
+import type { ConnectionInfo, RequestHandler } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
 import { checkOptions, type Duration, milliseconds, resolveRequestId, type Verifier } from "../index.js";
 import { createClientAuth } from "./client-auth.js";
@@ -130,7 +130,7 @@ export function createTokenService<S extends string>(options: TokenServiceOption
     async handler(request: Request, connection?: ConnectionInfo) {
       const route = routes.get(new URL(request.url).pathname);
       if (route !== undefined) return route(request, connection);
-      return answerProblem(request, resolveRequestId(fromFetch(request, connection)), notFound());
+      return answerProblem(request, resolveRequestId({ headers: request.headers }), notFound());
     },
   });
 }

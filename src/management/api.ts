@@ -48,13 +48,13 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   const document = createDocument(options, present, { bodies, queries });
 
   return async (request, connection) => {
-    const arrived = fromFetch(request, connection);
-    const requestId = resolveRequestId(arrived);
+    const requestId = resolveRequestId({ headers: request.headers });
+    const arrived = fromFetch(request, connection, requestId);
     const context = { requestId, method: arrived.method, path: arrived.path };
     let kept: Readonly<Record<string, string>> = {};
     try {
       const { route, id } = find(request.method, arrived.path ?? "");
-      const outcome = await authenticate(route, { ...arrived, requestId });
+      const outcome = await authenticate(route, arrived);
       if (outcome?.pass === false) throw problemOfRefusal(outcome.refusal);
       kept = outcome?.headers ?? {};
       const principal = outcome?.principal;

@@ -113,25 +113,3 @@ test("honoAuth refuses a remoteAddress that is no function", () => {
   expect(attempt).toThrow(TypeError);
   expect(attempt).toThrow(/"remoteAddress" must be a function/);
 });
-
-test.each<[string, () => unknown]>([
-  [
-    "throws",
-    () => {
-      throw new TypeError("no address");
-    },
-  ],
-  ["answers a promise", async () => "127.0.0.1"],
-  ["answers a promise that rejects", () => Promise.reject(new Error("no address"))],
-  ["answers a number", () => 2130706433],
-])("fetchAuth answers 503 when remoteAddress %s, and tells", async (_, remoteAddress) => {
-  const told: unknown[] = [];
-  const auth = (fetchAuth as unknown as Make)(verifier, {
-    remoteAddress,
-    onError: (error: unknown) => told.push(error),
-  });
-  const guarded = auth({ optional: true }, handler) as (request: Request) => Promise<Response>;
-  const response = await guarded(new Request("http://localhost/"));
-  expect([response.status, await response.json()]).toMatchObject([503, { code: "unavailable" }]);
-  expect(told).toEqual([expect.any(TypeError)]);
-});
