@@ -88,6 +88,7 @@ export {
   checkTimeout,
   describe,
   isPromiseLike,
+  refusePromise,
   refuseUndefined,
   warn,
 } from "./core/options.js";

@@ -1,5 +1,5 @@
 import { type ConnectionInfo, fromFetch } from "../http/handler.js";
-import { type AuthRequest, describe, type GuardOptions, isPromiseLike } from "../index.js";
+import { type AuthRequest, describe, type GuardOptions, refusePromise } from "../index.js";
 
 /** Options of `fetchAuth`. */
 export interface FetchGuardOptions extends GuardOptions {
@@ -50,6 +50,6 @@ export function withAddress<T extends object>(
 function checkedAddress(where: string, address: unknown): string | undefined {
   if (typeof address === "string" || address === undefined) return address;
   if (address === null) return undefined; // what Headers answers
-  if (isPromiseLike(address)) address.then(undefined, () => {}); // a rejection that nobody handles ends the process
+  refusePromise(`${where}: "remoteAddress"`, address);
   throw new TypeError(`${where}: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
 }

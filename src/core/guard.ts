@@ -1,6 +1,14 @@
 import { type AuthError, StoreError } from "./errors.js";
 import { type HttpRefusal, toHttpRefusal } from "./http-error.js";
-import { checkFunction, checkMethods, checkOptions, describe, refuseUndefined, warn } from "./options.js";
+import {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  describe,
+  refusePromise,
+  refuseUndefined,
+  warn,
+} from "./options.js";
 import type { Principal } from "./principal.js";
 import { UNAVAILABLE } from "./refusals.js";
 import { type AuthRequest, headerValue, pathOf, resolveRequestId, withRequestId } from "./request.js";
@@ -16,7 +24,8 @@ export interface GuardOptions {
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
   /**
    * Writes the body of a refusal in the words that a service's clients know, instead of
-   * `{ message, code, requestId }`. Status and headers stay. When it fails, the usual body is sent.
+   * `{ message, code, requestId }`. Status and headers stay. When it fails, or answers a promise, the usual
+   * body is sent.
    *
    * @example
    * const auth = expressAuth(verifier, { errorBody: ({ message }, requestId) => ({ message, requestId }) });
@@ -137,6 +146,7 @@ function holderOf<S extends string>(principal: Principal<S> | undefined): Princi
 }
 
 function checkedBody(members: unknown): object {
+  refusePromise('guard: "errorBody"', members);
   if (typeof members === "object" && members !== null) return members;
   throw new TypeError(`guard: "errorBody" must answer an object, got ${describe(members)}`);
 }

@@ -52,6 +52,18 @@ export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLik
 }
 
 /**
+ * Refuses a promise of what a host has to answer at once: it would pass for an answer that is empty. What comes of
+ * it is dropped, because a rejection that nobody handles ends the process.
+ *
+ * @throws TypeError that begins with `what`.
+ */
+export function refusePromise(what: string, answer: unknown): void {
+  if (!isPromiseLike(answer)) return;
+  answer.then(undefined, () => {});
+  throw new TypeError(`${what} must answer at once, not a promise`);
+}
+
+/**
  * Refuses an option that was meant and came out empty, such as a variable of the environment that is not set:
  * without it a guard would be down.
  */

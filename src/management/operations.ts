@@ -5,8 +5,10 @@ import {
   type CreateKey,
   checkOptions,
   type Duration,
+  describe,
   KeyNotFoundError,
   type Principal,
+  refusePromise,
   type UpdateKey,
   withinTime,
 } from "../index.js";
@@ -46,7 +48,7 @@ export function createOperations<S extends string>(
 ): Readonly<Record<Exclude<RouteName, "openapi">, Operation<S>>> {
   const { manager, defaults, input, pageSize, overlap: usualOverlap } = options;
   const { spell } = present;
-  const actorOf = ({ principal }: Call<S>) => options.actor(principal);
+  const actorOf = ({ principal }: Call<S>) => checkedActor(options.actor(principal));
 
   /** The key of a path. That of somebody else is none. */
   const find = async ({ principal, id }: Call<S>): Promise<ApiKey> => {
@@ -130,8 +132,8 @@ export function createOperations<S extends string>(
     async create(call) {
       const { principal, body } = call;
       const principals = await asOfNow(call);
-      const given = { ...(defaults && (await answerOf(() => defaults(principal)))) };
-      checkOptions("defaults", given, INPUT.create);
+      const said = defaults ? await answerOf(() => defaults(principal)) : {};
+      const given = checkOptions("defaults", said, INPUT.create);
       const members = { ...inherited(principal as Principal), ...given, ...body };
       const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
       requireGrant(principals, grantOf(key));
@@ -220,4 +222,11 @@ async function answerOf<T>(defaults: () => Awaitable<T>): Promise<T> {
 
 function grantOf({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {
   return { scopes, environment, ipAllowlist, expiresAt, rateLimit };
+}
+
+/** What is no text would be written down as nobody. */
+function checkedActor(actor: unknown): string {
+  refusePromise('createManagementApi: "actor"', actor);
+  if (typeof actor === "string") return actor;
+  throw new TypeError(`createManagementApi: "actor" must answer a text, got ${describe(actor)}`);
 }

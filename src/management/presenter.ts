@@ -6,6 +6,7 @@ import {
   checkOptions,
   type IssuedKey,
   type Page,
+  refusePromise,
 } from "../index.js";
 import { type Naming, type Spell, speller, spelt } from "./naming.js";
 import { PROBLEMS, type Problem } from "./problems.js";
@@ -133,8 +134,9 @@ export function preparePresenter(where: string, given: Presenter = {}): Presenta
     usualError,
     error: (problem) => {
       const usual = usualError(problem);
-      const answer = presenter.error?.(problem, usual.body);
       if (presenter.error === undefined) return usual;
+      const answer = presenter.error(problem, usual.body);
+      refusePromise(`${where}: presenter.error`, answer);
       const { status = problem.status, body } = answer ?? {};
       if (!Number.isInteger(status) || status < 400 || status > 599) {
         throw new TypeError(`${where}: "status" of presenter.error must be from 400 to 599`);
@@ -154,6 +156,7 @@ export function preparePresenter(where: string, given: Presenter = {}): Presenta
   }
 
   function checkedBody(name: PresentedName, body: unknown): object {
+    refusePromise(`${where}: presenter.${name}`, body);
     if (typeof body === "object" && body !== null) return body;
     throw new TypeError(`${where}: presenter.${name} must answer an object`);
   }

@@ -314,6 +314,8 @@ describe("errorBody", () => {
     ],
     ["answers undefined", () => undefined],
     ["answers a text", () => "no"],
+    ["answers a promise", async () => plain("late")],
+    ["answers a promise that rejects", () => Promise.reject(new Error("late"))],
     ["answers what JSON cannot hold", () => ({ big: 1n })],
     [
       "answers a circle",

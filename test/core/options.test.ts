@@ -5,6 +5,7 @@ import {
   checkOptions,
   isPromiseLike,
   describe as kindOf,
+  refusePromise,
   refuseUndefined,
   warn,
 } from "../../src/core/options.js";
@@ -92,6 +93,15 @@ test("isPromiseLike", () => {
   expect([null, undefined, 7, "then", {}, { then: 7 }].map((value: unknown) => isPromiseLike(value))).toEqual(
     Array(6).fill(false),
   );
+});
+
+test("refusePromise takes any answer that is there, and drops what a promise comes to", () => {
+  for (const answer of [undefined, null, 7, "then", {}]) refusePromise("it", answer);
+  for (const promise of [Promise.resolve(), Promise.reject(new Error("nobody waits for it"))]) {
+    expect(() => refusePromise("it", promise)).toThrow(
+      new TypeError("it must answer at once, not a promise"),
+    );
+  }
 });
 
 test("warnings have a type and a code", () => {

@@ -389,6 +389,22 @@ describe("environments", () => {
   });
 });
 
+test.each<[string, object]>([
+  ["an actor that is a promise", { actor: async () => "ann" }],
+  ["an actor that is a promise, and rejects", { actor: () => Promise.reject(new Error("late")) }],
+  ["an actor that is not said", { actor: () => undefined }],
+  ["an actor that is no text", { actor: () => ({ id: "ann" }) }],
+  ["defaults that are not said", { defaults: async () => undefined }],
+  ["defaults that are no object", { defaults: () => 42 }],
+  ["defaults that are a list", { defaults: () => [] }],
+])("%s: an error of the host, and no key", async (_, options) => {
+  const { call, errors, manager } = managementApi(options);
+  const { status, body } = await call("POST /api-keys", { json: { scopes: [], environment: "live" } });
+  expect([status, body.code]).toEqual([500, "internal_error"]);
+  expect(errors).toEqual([expect.any(TypeError)]);
+  expect((await manager.list()).items).toEqual([]);
+});
+
 test("an id of a person that no audit trail can keep is an error of the set-up", async () => {
   const people = { ...PEOPLE, "jwt-odd": { id: "a\nb", ownerId: "acme", scopes: STRONG } };
   const { call, errors } = managementApi({}, { people });

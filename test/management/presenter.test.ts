@@ -202,6 +202,9 @@ describe("errors", () => {
       },
     ],
     ["answers nothing", () => undefined],
+    ["answers a promise", async () => ({ body: {} })],
+    ["answers a promise that rejects", () => Promise.reject(new Error("late"))],
+    ["answers a promise of a body", () => ({ body: Promise.reject(new Error("late")) })],
     ["answers no body", () => ({ status: 400 })],
     ["answers a status that is none", () => ({ status: 200, body: {} })],
     ["answers what is no JSON", () => ({ body: { big: 1n } })],
@@ -220,6 +223,8 @@ test.each<[string, () => unknown]>([
     },
   ],
   ["answers no object", () => "x"],
+  ["is a promise", async () => ({ late: true })],
+  ["is a promise that rejects", () => Promise.reject(new Error("late"))],
   ["answers what is no JSON", () => ({ big: 1n })],
 ])("a body that %s is an error of the host, and tells no secret", async (_, created) => {
   const { call, errors, manager } = managementApi({ presenter: { created: created as never } });
