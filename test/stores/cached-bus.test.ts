@@ -584,6 +584,113 @@ describe("subscribing", () => {
     expect(attempts).toBe(3);
   });
 
+  /** A bus of which each call of subscribe() waits until it is told to go on. */
+  function waiting() {
+    const bus = localBus();
+    const calls: (() => Promise<void>)[] = [];
+    const held: InvalidationBus = {
+      publish: bus.publish,
+      async subscribe(...args) {
+        await new Promise<void>((go) => {
+          calls.push(() => {
+            go();
+            return settled();
+          });
+        });
+        return bus.subscribe(...args);
+      },
+    };
+    return { bus, calls, ...instance(held, memoryStore(), { heartbeatMs: 100 }) };
+  }
+
+  test("that never answers is tried again, each time after twice as long", async () => {
+    const { calls } = waiting();
+    const tried: number[] = [];
+    for (let time = 0; time < 8_000; time += 100) {
+      if (tried.length < calls.length) tried.push(time);
+      await pass(100);
+    }
+    expect(tried).toEqual([0, 1_100, 3_200, 7_300]);
+  });
+
+  test("that never answered does not keep the cache out of use, once it answers again", async () => {
+    const { bus, calls, store, types } = waiting();
+    await pass(1_100);
+    expect(calls).toHaveLength(2);
+    await calls[1]?.();
+    await store.ready();
+    expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
+    await pass(60_000);
+    expect(calls).toHaveLength(2);
+  });
+
+  test("that answers after it was given up is undone, and nothing that it brings is heard", async () => {
+    const { bus, calls, store, types } = waiting();
+    await pass(1_100);
+    bus.setState(true);
+    await calls[0]?.();
+    expect([bus.subscribers, bus.sent, types()]).toEqual([0, [], ["cache.bypassed"]]);
+    await calls[1]?.();
+    expect(bus.subscribers).toBe(1);
+    await store.close();
+    expect(bus.subscribers).toBe(0);
+  });
+
+  test("that answers after it was given up, behind the one that took its place, takes nothing away", async () => {
+    const { bus, calls, store, types } = waiting();
+    await pass(1_100);
+    await calls[1]?.();
+    await store.ready();
+    await calls[0]?.();
+    await pass(1_000); // heartbeats still come back
+    expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
+  });
+
+  test("that answers after it was given up and the cache was closed is undone too", async () => {
+    const { bus, calls, store } = waiting();
+    await pass(1_100);
+    const closed = store.close();
+    for (const call of calls) await call();
+    await closed;
+    expect(bus.subscribers).toBe(0);
+  });
+
+  test("that never answers, and brings everything, is used and not tried again", async () => {
+    const bus = localBus();
+    let calls = 0;
+    const silent: InvalidationBus = {
+      publish: bus.publish,
+      subscribe(...args) {
+        calls += 1;
+        void bus.subscribe(...args);
+        return new Promise(() => {});
+      },
+    };
+    const { store, types } = instance(silent, memoryStore(), { heartbeatMs: 10 });
+    await store.ready();
+    await pass(1_000);
+    expect([calls, types()]).toEqual([1, []]);
+  });
+
+  test("that rejects, and listens all the same, is heard once", async () => {
+    const bus = localBus();
+    const calls: Promise<unknown>[] = [];
+    const rude: InvalidationBus = {
+      publish: bus.publish,
+      async subscribe(...args) {
+        calls.push(bus.subscribe(...args));
+        if (calls.length === 1) throw new Error("the acknowledgement was lost");
+        return async () => {};
+      },
+    };
+    const { store, types } = instance(rude, memoryStore(), { heartbeatMs: 10 });
+    await pass(10);
+    await store.ready();
+    await pass(100);
+    expect([calls.length, bus.subscribers]).toEqual([2, 2]);
+    expect(types()).toEqual(["cache.bypassed", "cache.resumed"]);
+  });
+
   test("is done once for each cache, and undone when it is closed", async () => {
     const { bus, here, there, key } = await two({ heartbeatMs: 10 });
     await pass(60);

@@ -40,7 +40,9 @@ export interface InvalidationBus {
   publish(message: string): Promise<void>;
   /**
    * Begins to listen, and goes on, reconnecting by itself, until the function that it answers is called. When
-   * it rejects it is called again, after a heartbeat.
+   * it rejects it is called again, after a heartbeat. When it has neither answered nor brought anything for ten
+   * heartbeats it is given up and called again, each time after twice as long: what the earlier call brings is not
+   * heard, and the function that it answers late is called at once.
    *
    * `onState(true)` says that messages arrive from now on; nothing is taken for granted before. `onState(false)`
    * says that some may be lost: at once when that is noticed, and before any message from behind the gap.

@@ -25,6 +25,9 @@ export interface Link {
 // A ping is due with every heartbeat and has twice that time to come back.
 const LEASE_IN_HEARTBEATS = 3;
 const SILENT_HEARTBEATS = 10;
+// How long subscribe() may take, doubled each time: a bus that is slow gets there, and one that hangs piles up little.
+const FIRST_PATIENCE = 10; // heartbeats
+const LONGEST_PATIENCE = 2_560;
 const PUBLISH_MS = 250;
 const CLOSE_MS = 1_000;
 const MOST_SENDERS = 10_000;
@@ -65,6 +68,10 @@ export function createLink(
   let sent = 0;
   let unsettled = 0;
   let listening: Promise<() => Promise<void>> | undefined;
+  let attempts = 0; // what an earlier one brings is not heard
+  let joined = false;
+  let waited = 0; // heartbeats
+  let patience = FIRST_PATIENCE;
   let connected = false;
   let silent = 0; // heartbeats
   let leaseEnd = Number.NEGATIVE_INFINITY;
@@ -150,11 +157,33 @@ export function createLink(
   };
 
   const listen = (): void => {
-    const attempt = (async () => bus.subscribe(receive, onState))();
-    listening = attempt;
-    attempt.catch(() => {
-      if (listening === attempt) listening = undefined;
+    const attempt = ++attempts;
+    const isCurrent = () => attempt === attempts;
+    const hear = (text: string) => isCurrent() && receive(text);
+    const see = (up: boolean) => isCurrent() && onState(up);
+    joined = false;
+    waited = 0;
+    listening = (async () => bus.subscribe(hear, see))();
+    const join = (leave: () => Promise<void>) => {
+      if (!isCurrent()) return leave();
+      joined = true;
+      patience = FIRST_PATIENCE;
+    };
+    listening.then(join).catch(() => {
+      if (isCurrent()) giveUp();
     });
+  };
+
+  const giveUp = (): void => {
+    attempts += 1;
+    listening = undefined;
+    onState(false);
+  };
+
+  const wait = (now: number): void => {
+    if (joined || isSound(now) || ++waited < patience) return;
+    patience = Math.min(patience * 2, LONGEST_PATIENCE);
+    giveUp();
   };
 
   const reconnect = (): void => {
@@ -170,6 +199,7 @@ export function createLink(
     if (!isSound(now) && !told && now >= made + lease) tell("cache.bypassed");
     for (const [number, sentAt] of pings) if (now >= sentAt + lease) pings.delete(number);
     if (listening === undefined) listen();
+    else wait(now);
     if (!connected) return;
     silent += 1;
     if (silent % SILENT_HEARTBEATS === 0) reconnect();
