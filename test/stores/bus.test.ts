@@ -190,6 +190,24 @@ for (const kind of busKinds) {
       await revocationArrives(all);
     });
 
+    test("a server that is silent at first: used when it speaks, once, and left without a trace", async () => {
+      const [inner, channel, proxy] = [memoryStore(), kind.channel(), await proxied()];
+      const here = await instance(inner, channel);
+      const { bus, listeners } = await open(channel, "keybearer-test", through(url, proxy.port));
+      const before = listeners();
+      proxy.stall();
+      const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
+      const there = observed(remote, { bus, ttl: "1h", heartbeatMs: 20 });
+      closing.push(there.store.close);
+      await sleep(1_000); // several attempts at listening
+      expect(there.types()).toEqual(["cache.bypassed"]);
+      proxy.heal();
+      await there.store.ready();
+      await revocationArrives({ inner, here, there });
+      await there.store.close();
+      expect(listeners()).toBe(before);
+    });
+
     test("changes that cannot be told are made, soon; others know when the way is free again", async () => {
       const { inner, proxy, here, there } = await two("keybearer-test");
       const key = await added(inner);
