@@ -39,7 +39,7 @@ export function createImporter(
   const take = async ({ text }: Line): Promise<unknown> => {
     try {
       if (text === undefined) throw new KeyInputError("the line", "is too long, or no UTF-8");
-      await importOne(manager, parsed(text), actor);
+      await manager.import(parsed(text), actor);
       return undefined;
     } catch (error) {
       return error;
@@ -92,19 +92,5 @@ function parsed(text: string): ImportKey {
     return JSON.parse(text);
   } catch {
     throw new KeyInputError("the line", "is not JSON"); // the parser's own words quote it
-  }
-}
-
-/** @throws KeyInputError when the id that a line names is that of somebody else's key. */
-async function importOne(manager: KeyManager, input: ImportKey, actor: string): Promise<void> {
-  try {
-    await manager.import(input, actor);
-  } catch (error) {
-    if (error instanceof KeyConflictError && input.id !== undefined) {
-      const other = await manager.get(input.id);
-      if (other !== undefined && other.ownerId !== input.ownerId)
-        throw new KeyInputError("id", "is that of a key of another owner");
-    }
-    throw error;
   }
 }

@@ -62,11 +62,20 @@ export async function importKey<S extends string>(
   const audit = ledger.entry("imported", record, at, actor, details);
   // A key may be stored under an older hash; beside it, a revoked one would be let in again.
   const hashes = input.secret === undefined ? [hash] : await everyHash(manager, input.secret);
-  for (const each of hashes) {
-    if (recognised(await asked(() => store.findByHash(each)), each) !== undefined) throw exists("secret");
+  const refuseTaken = async (): Promise<void> => {
+    const named = input.secret === undefined ? "hash" : "secret";
+    for (const each of hashes) {
+      refuseOther(recognised(await asked(() => store.findByHash(each)), each), record, named);
+    }
+    refuseOther(await ledger.read(record.id), record, input.id === undefined ? named : "id");
+  };
+  await refuseTaken();
+  try {
+    await asked(() => store.insert(record, audit));
+  } catch (error) {
+    if (error instanceof KeyConflictError) await refuseTaken(); // whose key was faster
+    throw error;
   }
-  if ((await ledger.read(record.id)) !== undefined) throw exists("id");
-  await asked(() => store.insert(record, audit));
   ledger.announce(audit);
   return toApiKey(record, at.getTime());
 }
@@ -178,6 +187,16 @@ function readImportedEnvironment(input: ImportKey, format: PreparedManager<strin
   return named === undefined ? null : readEnvironment(named, format);
 }
 
-function exists(what: string): KeyConflictError {
-  return new KeyConflictError(`A key of this ${what} exists`);
+/**
+ * Refuses an import of a key that is there. One that acts for somebody else is not what is imported: whoever passes
+ * over keys that are there must not leave it so.
+ */
+function refuseOther(
+  found: Pick<KeyRecord, "ownerId"> | undefined,
+  { ownerId }: KeyRecord,
+  member: "secret" | "hash" | "id",
+): void {
+  if (found === undefined) return;
+  if (found.ownerId !== ownerId) throw new KeyInputError(member, "is that of a key of another owner");
+  throw new KeyConflictError(`A key of this ${member === "id" ? "id" : "secret"} exists`);
 }

@@ -199,8 +199,9 @@ export interface KeyManager<S extends string = string> {
    * format that recognises it, and the same `legacyHashes`. A hash of another kind than the current one is
    * replaced when the key is first used.
    *
-   * @throws KeyInputError that names the member at fault. @throws KeyConflictError when the key is there, also
-   * when it has moved to another hash since; a key that was purged is not there.
+   * @throws KeyInputError that names the member at fault; `secret`, `hash` or `id` when that is of a key of another
+   * owner. @throws KeyConflictError when the key is there, also when it has moved to another hash since; a key that
+   * was purged is not there.
    *
    * @example
    * await manager.import({ hash: row.digest, hashedBy: "old", ownerId: row.account, scopes: ["vehicles:read"] });

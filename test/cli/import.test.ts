@@ -77,7 +77,7 @@ describe("import", () => {
     expect(stderr).toBe("");
   });
 
-  test("lines of one key at once are one key; an id of another owner is no key that is there already", async () => {
+  test("lines of one key at once are one key; those of another owner are no keys that are there already", async () => {
     const own = freshPlace();
     await done(own, ["migrate"]);
     const lines = [
@@ -86,10 +86,17 @@ describe("import", () => {
       JSON.stringify({ ownerId: "owner-1", scopes: [], secret: secretOf(1) }),
       lineOf(2, { id: "two" }),
       lineOf(3, { id: "two" }),
+      JSON.stringify({ ownerId: "evil", scopes: [], secret: secretOf(1) }),
+      lineOf(2, { ownerId: "evil" }),
     ];
     const result = await run(own, ["import", "-", "--json"], { input: lines.join("\n") });
-    expect(JSON.parse(result.stdout)).toEqual({ imported: 2, skipped: 2, failed: 1, dryRun: false });
-    expect(told(result.stderr)).toEqual(["line 5: id is that of a key of another owner"]);
+    expect(JSON.parse(result.stdout)).toEqual({ imported: 2, skipped: 2, failed: 3, dryRun: false });
+    expect(told(result.stderr)).toEqual([
+      "line 5: id is that of a key of another owner",
+      "line 6: secret is that of a key of another owner",
+      "line 7: hash is that of a key of another owner",
+    ]);
+    expect(result.code).toBe(1);
   });
 
   test("ends when it is interrupted, with what it has read imported or told", async () => {

@@ -124,6 +124,33 @@ describe("import", () => {
     expect((await manager.auditTrail()).items).toHaveLength(1);
   });
 
+  test("of a key that acts for another owner is told by its member, and is no key that is there", async () => {
+    const { manager, verify } = managing();
+    await manager.import({ secret: SECRET, id: "legacy", ...INPUT });
+    const evil = { ...INPUT, ownerId: "evil" };
+    const outcomes = [
+      await thrownBy(() => manager.import({ secret: SECRET, ...evil })),
+      await thrownBy(() => manager.import({ hash: HASH, ...evil })),
+      await thrownBy(() => manager.import({ hash: hashSecret("another"), id: "legacy", ...evil })),
+    ];
+    expect(outcomes).toEqual(Array(3).fill(expect.any(KeyInputError)));
+    const problem = "is that of a key of another owner";
+    expect(outcomes).toMatchObject(["secret", "hash", "id"].map((path) => ({ path, problem })));
+    expect(allowed(await verify(SECRET)).ownerId).toBe("acme");
+    expect(await manager.list()).toMatchObject({ items: [{ id: "legacy" }] });
+  });
+
+  test("of one secret for two owners at once makes one key, and the other is told whose it is", async () => {
+    const { manager } = managing();
+    const outcomes = await Promise.allSettled(
+      ["acme", "evil"].map((ownerId) => manager.import({ secret: SECRET, ...INPUT, ownerId })),
+    );
+    expect(outcomes).toMatchObject([
+      { status: "fulfilled" },
+      { reason: { path: "secret", problem: "is that of a key of another owner" } },
+    ]);
+  });
+
   test("of one secret many times at once makes one key", async () => {
     const { manager } = managing();
     const results = await Promise.allSettled(
@@ -251,6 +278,9 @@ describe("a secret that was revoked", () => {
     await manager.revoke(key.id);
     const again = await thrownBy(() => manager.import({ hash, hashedBy: "old", ...INPUT }));
     expect(again).toBeInstanceOf(KeyConflictError);
+    const input = { hash, hashedBy: "old", ...INPUT, ownerId: "evil" };
+    const another = await thrownBy(() => manager.import(input));
+    expect(another).toMatchObject({ path: "hash", problem: "is that of a key of another owner" });
     expect((await verifier.verify(bearer(SECRET))).ok).toBe(false);
   });
 });
