@@ -13,6 +13,7 @@ import {
   type Observer,
   type Pepper,
   type Scopes,
+  shownName,
   type Verifier,
 } from "../index.js";
 import { usageError } from "./failure.js";
@@ -112,10 +113,8 @@ export interface Config {
 export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEnv): Config {
   const parsed = schema.safeParse(content);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `${path.length === 0 ? "" : `"${path.join(".")}" `}${message}`,
-    );
-    throw usageError(problems.map((problem) => printable(`${file}: ${problem}`)).join("\n"));
+    const problems = parsed.error.issues.map((issue) => printable(`${file}: ${problemOf(issue)}`));
+    throw usageError(problems.join("\n"));
   }
   const { pepper, legacyHashes, formats = [], maxLifetime, environment, ...given } = parsed.data;
   const orTell = <T>(work: () => T): T => {
@@ -175,6 +174,20 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
   };
 }
 
+/** What is wrong, and with which member. Whoever pasted a pepper where a name belongs does not get it back. */
+function problemOf(issue: z.core.$ZodIssue): string {
+  const { path, message } = issue;
+  const steps = path[0] === "pepper" ? path.map((step) => shown(String(step))) : path;
+  const member = path.length === 0 ? "" : `"${steps.join(".")}" `;
+  if (issue.code !== "unrecognized_keys") return `${member}${message}`;
+  return `${member}has no member ${issue.keys.map((name) => `"${shown(name)}"`).join(", ")}`;
+}
+
+/** To be put in quotes. */
+function shown(name: string): string {
+  return shownName(name).replace(/^"|"$/g, "");
+}
+
 /** @throws CommandError for a variable that is not set: without its pepper no key would be found. */
 function readPepper(
   file: string,
@@ -184,7 +197,7 @@ function readPepper(
   const pepperIn = (name: string): string => {
     const value = env[name];
     if (value) return value;
-    throw usageError(`${file}: "pepper" names the variable ${name}, which is not set`);
+    throw usageError(`${file}: "pepper" names the variable ${shownName(name)}, which is not set`);
   };
   const version = variable === undefined ? (current as string) : "v1";
   const names = variable === undefined ? Object.entries(variables) : [["v1", variable] as const];

@@ -12,6 +12,9 @@ import { CONFIG, done, freshName, freshPlace, json, run } from "./command.js";
 
 const root = new URL("../..", import.meta.url).pathname;
 
+// No longer than a pepper, and what a variable could be named.
+const HUNTER = "hunter2_hunter2_hunter2_hunter2";
+
 test.each<[string, unknown, RegExp]>([
   ["an unknown member", { ...CONFIG, peper: "x" }, /"peper"/],
   ["no scopes", { prefix: "ezt" }, /"scopes"/],
@@ -27,6 +30,27 @@ test.each<[string, unknown, RegExp]>([
     { ...CONFIG, pepper: { variable: "NOBODY_SET_THIS" } },
     /NOBODY_SET_THIS, which is not set/,
   ],
+  [
+    "a pepper for the name of a variable",
+    { ...CONFIG, pepper: { variable: `pasted_${HUNTER}` } },
+    /"pepper" names the variable "pasted_hunte…", which is not set/,
+  ],
+  [
+    "a pepper for one of several",
+    { ...CONFIG, pepper: { current: "v1", variables: { v1: `pasted_${HUNTER}` } } },
+    /"pepper" names the variable "pasted_hunte…", which is not set/,
+  ],
+  [
+    "a pepper for a member",
+    { ...CONFIG, pepper: { [`pasted_${HUNTER}`]: "v1" } },
+    /"pepper" has no member "pasted_hunte…"/,
+  ],
+  [
+    "a pepper for a version",
+    { ...CONFIG, pepper: { current: "v1", variables: { v1: "A", [`pasted_${HUNTER}`]: 1 } } },
+    /"pepper.variables.pasted_hunte…" /,
+  ],
+  ["a secret for a member", { ...CONFIG, [`pasted_${HUNTER}`]: "x" }, /has no member "pasted_hunte…"/],
   ["no current pepper", { ...CONFIG, pepper: { current: "v2", variables: { v1: "A" } } }, /current version/],
   ["an environment that is none", { ...CONFIG, environment: "prod" }, /"environment" must be one of/],
   ["a prefix that is none", { ...CONFIG, prefix: "a b" }, /prefix/],
