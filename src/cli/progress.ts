@@ -29,9 +29,15 @@ export async function startProgress(output: Output, title: string, total?: numbe
   const { SingleBar } = await import("cli-progress");
   const format = total === undefined ? `${title}: {counted}` : `${title} [{bar}] {percentage}% {counted}`;
   const bar = new SingleBar({ format, stream: terminal, clearOnComplete: true, hideCursor: true, fps: 5 });
+  // Whatever ends the process: a bar that is there hides the cursor, and keeps lines from wrapping.
+  const stop = () => {
+    process.off("exit", stop);
+    bar.stop();
+  };
+  process.once("exit", stop);
   bar.start(total ?? 1, 0, { counted: "" });
   return {
-    stop: () => bar.stop(),
+    stop,
     update: (done, counted) => bar.update(total === undefined ? 0 : Math.min(done, total), { counted }),
     // Over the bar, which comes back by itself; it ends where the cursor was last saved (DECSC), so below this.
     say: (text) => void terminal.write(`\r\x1b[K${text}\n\x1b7`),

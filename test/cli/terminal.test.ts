@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuditEntry, hashSecret, type KeyRecord } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
 import { format } from "../core/fixtures.js";
-import { BIN, CONFIG, done, freshPlace, json, run, start } from "./command.js";
+import { BIN, CONFIG, done, ended, freshPlace, json, run, start } from "./command.js";
 
 const DAY = 86_400_000;
 const place = freshPlace();
@@ -171,6 +171,25 @@ describe("a secret", () => {
     const other = await run(place, ["verify", "--environment", "test", "--json"], { input: secret });
     expect([other.code, JSON.parse(other.stdout).code]).toEqual([3, "wrong_environment"]);
   });
+});
+
+test("a second Ctrl-C leaves the terminal as it was: its cursor to be seen, its lines wrapped", async () => {
+  const own = freshPlace(place.url);
+  const HIDDEN = "\u001b[?25l";
+  const preload = `process.stderr.isTTY = true;
+    const write = process.stderr.write.bind(process.stderr);
+    const interrupt = () => process.emit("SIGINT");
+    process.stderr.write = (text, ...more) => {
+      if (text === ${JSON.stringify(HIDDEN)}) setImmediate(() => [interrupt(), interrupt()]);
+      return write(text, ...more);
+    };`;
+  writeFileSync(join(own.folder, "terminal.mjs"), preload);
+  const child = start(own, ["import"], { TERM: "xterm", NODE_OPTIONS: "--import ./terminal.mjs" });
+  const { code, stderr } = await ended(child); // its input stays open
+  expect(code).toBe(130);
+  expect(stderr).toContain(HIDDEN);
+  const modes = stderr.match(/\[\?\d+[hl]/g) ?? [];
+  expect(modes.slice(-2).sort()).toEqual(["[?25h", "[?7h"]);
 });
 
 describe("a server that cannot be reached", () => {
