@@ -22,6 +22,7 @@ import { prepareManager } from "./manager-options.js";
 import { describe } from "./options.js";
 import { purgeKeys } from "./purge.js";
 import { isExpired, isPresent, type KeyRecord, type KeyStatus, keyStatus, toApiKey } from "./record.js";
+import { escaped } from "./shown-name.js";
 import type { KeyChange } from "./store.js";
 
 const CREATE = [
@@ -96,8 +97,10 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
       const at = now();
       const wanted = chosen(query, "ownerId", "environment");
       const page = await askedPage(() => store.list({ ...query, limit, now: at }), query.cursor, wanted);
-      if (!page.items.every(isChangeable)) {
-        throw new StoreError("The key store answered something that is not a key record");
+      const odd = page.items.find((item): boolean => !isChangeable(item));
+      if (odd !== undefined) {
+        const whose = typeof odd.id === "string" ? `: ${escaped(odd.id)}` : "";
+        throw new StoreError(`The key store answered something that is not a key record${whose}`);
       }
       const items = page.items.map((record) => toApiKey(record, at.getTime()));
       return page.nextCursor === undefined ? { items } : { items, nextCursor: page.nextCursor };

@@ -705,6 +705,35 @@ describe("a store that answers nonsense", () => {
     expect(((await memory.findById(key.id)) as KeyRecord).version).toBe(1);
   });
 
+  test.each<[string, object, string]>([
+    ["version", { version: "1" }, ': "key_1"'],
+    ["creation", { createdAt: null }, ': "key_1"'],
+    ["id that forges a line", { id: "key_1\n2", scopes: null }, ': "key_1\\n2"'],
+    ["id that is no text", { id: 7 }, ""],
+  ])(
+    "a list with a record of no %s is a StoreError that names it, so that it can be found",
+    async (_, more, id) => {
+      const sound = {
+        id: "key_1",
+        hash: hashSecret("x"),
+        version: 1,
+        ownerId: "acme",
+        scopes: [],
+        createdAt: START,
+      };
+      const list = () =>
+        ({
+          items: [
+            { ...sound, id: "key_0" },
+            { ...sound, ...more },
+          ],
+        }) as never;
+      const { manager } = managing({ store: { ...memoryStore(), list } });
+      const message = `The key store answered something that is not a key record${id}`;
+      expect(await thrownBy(() => manager.list())).toEqual(new StoreError(message));
+    },
+  );
+
   test("no record is a KeyNotFoundError, spelt either way", async () => {
     for (const none of [null, undefined]) {
       const { manager } = managing({ store: { ...memoryStore(), findById: () => none as undefined } });

@@ -127,6 +127,23 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         }
       });
 
+      test("is named by a list, and when it was deleted all others are listed", async () => {
+        const { manager, verify } = serviceOver(store);
+        const [first, damaged, last] = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));
+        const id = damaged?.key.id ?? "";
+        const pointer = `${p}:id:${id}`;
+        const record = `${p}:key:${await server.get(pointer)}`;
+        await server.set(record, "damaged");
+        await expect(manager.list()).rejects.toThrow(`"${id}"`);
+        await server.del(record, pointer); // as docs/operations.md says
+        const ids = (await manager.list()).items.map((key) => key.id);
+        expect(ids.sort()).toEqual([first?.key.id, last?.key.id].sort());
+        expect(await verify(damaged?.secret ?? "")).toMatchObject({
+          ok: false,
+          error: { code: "invalid_key" },
+        });
+      });
+
       test("fails who asked for it, and nobody whose look-up travelled with it", async () => {
         const { manager, verify } = serviceOver(store);
         const issued = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));

@@ -67,6 +67,11 @@ for (const { name: driver, available, open } of drivers) {
         expect(failure).toBeInstanceOf(StoreError);
         await expect(manager.get(key.id)).rejects.toBeInstanceOf(StoreError);
         await expect(manager.list()).rejects.toBeInstanceOf(StoreError);
+        await expect(manager.list()).rejects.toThrow(`of "${key.id}" cannot be read`);
+        const { key: other } = await manager.create(CREATE);
+        connection.exec(`delete from keybearer_keys where id = '${key.id}'`); // as docs/operations.md says
+        expect((await manager.list()).items).toEqual([other]);
+        expect(await verify(secret)).toMatchObject({ ok: false, error: { code: "invalid_key" } });
       });
 
       test("cannot hold a date that is a text", async () => {
