@@ -150,9 +150,8 @@ export function createVerifierKit<S extends string>(
     timeoutMs: storeTimeoutMs,
   });
   const tried = options.reportOnly !== undefined;
-  if (tried && !observed) {
-    warn("KEYBEARER_REPORT_ONLY", `${where}: "reportOnly" tells nobody, because there are no "observers"`);
-  }
+  const warnOfSilence = warningOfSilence(where);
+  if (tried && !observed) warnOfSilence();
 
   const factsOf = (attempt: Attempt<S>): RequestFacts & Partial<KeyIdentity> => {
     const { request, required, began = 0 } = attempt;
@@ -186,15 +185,17 @@ export function createVerifierKit<S extends string>(
     // Only an attempt that will be told about needs an id: its events, and the principal, name the same one.
     begin(request, required, verifying) {
       const reportOnly = verifying === undefined ? undefined : readTrial(scopes, verifying);
-      return observed
-        ? {
-            request: withRequestId(request, resolveRequestId(request)),
-            required,
-            reportOnly,
-            began: performance.now(),
-            holder: undefined,
-          }
-        : { request, required, holder: undefined };
+      if (observed) {
+        return {
+          request: withRequestId(request, resolveRequestId(request)),
+          required,
+          reportOnly,
+          began: performance.now(),
+          holder: undefined,
+        };
+      }
+      if (reportOnly !== undefined) warnOfSilence();
+      return { request, required, holder: undefined };
     },
 
     allow(attempt, principal, limited, headers = NO_HEADERS) {
@@ -232,6 +233,16 @@ export function createVerifierKit<S extends string>(
     fail(attempt, error) {
       if (observed) emit(observers, { ...factsOf(attempt), type: "auth.failed", error });
     },
+  };
+}
+
+/** What is on trial, of a verifier or of a route, is for observers only. */
+function warningOfSilence(where: string): () => void {
+  let warned = false;
+  return () => {
+    if (warned) return;
+    warned = true;
+    warn("KEYBEARER_REPORT_ONLY", `${where}: "reportOnly" tells nobody, because there are no "observers"`);
   };
 }
 

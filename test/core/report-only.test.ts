@@ -41,6 +41,7 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
+const CODE = "KEYBEARER_REPORT_ONLY";
 const HERE = "203.0.113.7";
 const LIVE = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
 const passing: RateLimitDecision = { allowed: true, states: [] };
@@ -382,9 +383,29 @@ describe("reportOnly of a verifier", () => {
     const { ask } = await trying({ ipAllowlist }, { observers: [] });
     expect(warned).toHaveBeenCalledWith(
       expect.stringContaining('"reportOnly" tells nobody'),
-      expect.objectContaining({ code: "KEYBEARER_REPORT_ONLY" }),
+      expect.objectContaining({ code: CODE }),
     );
     allowed(await ask());
     expect(ipAllowlist).not.toHaveBeenCalled();
+  });
+
+  test("a route on trial without observers warns with its first request, once, and tells nobody", async () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const { manager, verifier } = service({ observers: [] });
+    const { secret } = await manager.create(LIVE);
+    const route = createGuard(verifier)({ reportOnly: "vehicles:read" });
+    for (let i = 0; i < 3; i++) expect(await route(bearer(secret))).toMatchObject({ pass: true });
+    expect(warned.mock.calls).toEqual([
+      [expect.stringContaining('"reportOnly" tells nobody'), expect.objectContaining({ code: CODE })],
+    ]);
+  });
+
+  test("a route that has nothing on trial warns of nothing, and neither does one that is observed", async () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    await createGuard(service({ observers: [] }).verifier)()({ headers: {} });
+    await createGuard(service({ observers: [() => {}] }).verifier)({ reportOnly: "vehicles:read" })({
+      headers: {},
+    });
+    expect(warned).not.toHaveBeenCalled();
   });
 });
