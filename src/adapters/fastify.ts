@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyPluginCallback, onRequestAsyncHookHandler } from "fastify";
+import type { FastifyPluginAsync, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { FetchHandler } from "../http/handler.js";
 import {
   createGuard,
@@ -17,9 +17,21 @@ declare module "fastify" {
   }
 }
 
+/**
+ * An `onRequest` hook of every Fastify app: over HTTP/2, with any logger and type provider. It names none of Fastify's
+ * type parameters, so that it takes no part in what a route infers from its schema.
+ */
+export type FastifyAuthHook = (request: AnyRequest, reply: AnyReply) => Promise<unknown>;
+
+/** What every `FastifyRequest` is, whatever its app is made of. */
+type AnyRequest = Pick<FastifyRequest, "id" | "originalUrl" | "auth"> & { readonly raw: object };
+
+/** What every `FastifyReply` is. */
+type AnyReply = Pick<FastifyReply, "sent"> & { readonly raw: object };
+
 /** Guards Fastify routes; made by {@link fastifyAuth}. */
 export interface FastifyAuth<S extends string> {
-  (...args: GuardArguments<S>): onRequestAsyncHookHandler;
+  (...args: GuardArguments<S>): FastifyAuthHook;
   /** Declares `request.auth`; register it once. */
   readonly plugin: FastifyPluginCallback;
 }
@@ -37,11 +49,12 @@ export interface FastifyAuth<S extends string> {
  */
 export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): FastifyAuth<S> {
   const guard = createGuard(verifier, options);
-  const auth = (...args: GuardArguments<S>): onRequestAsyncHookHandler => {
+  const auth = (...args: GuardArguments<S>): FastifyAuthHook => {
     const check = guard(...args);
-    return async (request, reply) => {
+    return async (request, anyReply) => {
+      const reply = anyReply as FastifyReply;
       const outcome = await check({
-        ...fromIncoming(request.raw, request.originalUrl),
+        ...fromIncoming(request.raw as FastifyRequest["raw"], request.originalUrl),
         requestId: String(request.id),
       });
       if (outcome.pass) {

@@ -1,12 +1,13 @@
 import { createServer } from "node:http";
 import Router from "@koa/router";
 import express from "express";
-import fastify from "fastify";
+import fastify, { type FastifyTypeProvider } from "fastify";
 import { Hono } from "hono";
 import Koa from "koa";
+import { pino } from "pino";
 import { describe, expectTypeOf, test } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
-import { fastifyAuth } from "../../src/adapters/fastify.js";
+import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
 import { fetchAuth } from "../../src/adapters/fetch.js";
 import { honoAuth } from "../../src/adapters/hono.js";
 import { koaAuth } from "../../src/adapters/koa.js";
@@ -134,6 +135,40 @@ describe("fastify", () => {
       handler: async (request) => ({ owner: request.auth.ownerId }),
     });
     app.addHook("onRequest", auth());
+  });
+
+  test("apps over HTTP/2, with a logger or a type provider of their own", () => {
+    interface Provider extends FastifyTypeProvider {
+      readonly validator: this["schema"] extends { typed: infer T } ? T : unknown;
+    }
+    const handler = fastifyHandler(async () => new Response());
+    const secure = fastify({ https: {} });
+    secure.register(auth.plugin).register(handler, { prefix: "/admin" });
+    secure.get("/vehicles", { onRequest: auth("vehicles:read") }, ({ auth: { ownerId } }) => ownerId);
+    const two = fastify({ http2: true });
+    two.register(auth.plugin).register(handler, { prefix: "/admin" });
+    two.get("/vehicles", { onRequest: auth("vehicles:read") }, ({ auth: { ownerId } }) => ownerId);
+    two.addHook("onRequest", auth("vehicles:read"));
+    const typed = fastify({ loggerInstance: pino() }).withTypeProvider<Provider>();
+    typed.register(auth.plugin).register(handler, { prefix: "/admin" });
+    typed.get<{ Params: { id: string } }>(
+      "/vehicles/:id",
+      { onRequest: auth("vehicles:read") },
+      (request) => {
+        expectTypeOf(request.params.id).toEqualTypeOf<string>();
+        return request.auth.ownerId;
+      },
+    );
+    typed.route({
+      method: "POST",
+      url: "/vehicles",
+      onRequest: [auth("vehicles:write")],
+      schema: { body: { typed: { plate: "" as string } } },
+      handler: (request) => {
+        expectTypeOf(request.body).toEqualTypeOf<{ readonly plate: string }>();
+        return request.auth.ownerId;
+      },
+    });
   });
 
   test("a typo in a route", () => {
