@@ -111,7 +111,6 @@ function format4(address: number): string {
 }
 
 function parseIpv4(text: string): number | undefined {
-  if (text.length < 7 || text.length > 15) return undefined;
   let address = 0;
   let octet = -1;
   let dots = 0;
@@ -237,9 +236,9 @@ function finder6(ranges: readonly Range[]): (address: IpAddress) => Range | unde
 
 /** Orders two addresses of one family. */
 function compare(a: IpAddress, b: IpAddress): number {
-  if (typeof a === "number" || typeof b === "number") return (a as number) - (b as number);
+  if (typeof a === "number") return a - (b as number);
   for (let i = 0; i < 8; i++) {
-    const difference = (a[i] as number) - (b[i] as number);
+    const difference = (a[i] as number) - ((b as readonly number[])[i] as number);
     if (difference !== 0) return difference;
   }
   return 0;

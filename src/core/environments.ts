@@ -14,7 +14,8 @@ export function readEnvironments(
   const names: readonly unknown[] = Array.isArray(environment) ? environment : [environment];
   for (const name of names) {
     if (typeof name !== "string" || name === "") {
-      throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${describe(name)}`);
+      const got = name === "" ? "an empty text" : describe(name);
+      throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${got}`);
     }
     if (known.length > 0 && !known.includes(name)) {
       throw new TypeError(

@@ -22,6 +22,7 @@ describe("parseIp", () => {
     ["::ffff:10.0.0.1", 167772161],
     ["::FFFF:a00:1", 167772161],
     ["0:0:0:0:0:ffff:10.0.0.1", 167772161],
+    ["0000:0000:0000:0000:0000:ffff:255.255.255.255", 4294967295],
     ["::", [0, 0, 0, 0, 0, 0, 0, 0]],
     ["::1", [0, 0, 0, 0, 0, 0, 0, 1]],
     ["2001:DB8::1", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]],
@@ -35,6 +36,10 @@ describe("parseIp", () => {
   test.each([
     "",
     "010.0.0.1",
+    "a.0.0.1",
+    "0.0.0.a",
+    "1.1.1",
+    "111.111.111",
     "00.0.0.0",
     "10.1",
     "10.0.1",
@@ -148,10 +153,32 @@ describe("networks", () => {
   ])("refuses %j", (entry, problem) => {
     expect(cidrProblem(entry)).toMatch(problem);
     expect(() => compileCidrs([entry as string])).toThrow(TypeError);
+    expect(() => compileCidrs([entry as string])).toThrow(`${JSON.stringify(entry)} ${cidrProblem(entry)}`);
     const readable = compileReadableCidrs([entry, "192.0.2.0/24"]);
     expect(readable.includes(ip("192.0.2.1"))).toBe(true);
     expect(readable.includes(ip("10.0.0.5"))).toBe(false);
     expect(readable.includes(ip("2001:db8::1"))).toBe(false);
+  });
+
+  test.each([
+    [["10.0.0.0/8"], ["10.1.0.0/16", "10.2.3.4"], true],
+    [["10.0.0.0/8"], ["10.0.0.0/8"], true],
+    [["10.0.0.0/8"], ["10.0.0.0/7"], false],
+    [["10.0.0.0/8"], ["10.1.0.0/16", "11.0.0.0"], false],
+    [["10.0.0.0/9", "10.128.0.0/9"], ["10.0.0.0/8"], true],
+    [["10.128.0.0/9", "10.0.0.0/9", "10.0.0.0/10"], ["10.0.0.0/8"], true],
+    [["10.0.0.0/10", "10.128.0.0/9"], ["10.0.0.0/8"], false],
+    [["2001:db8::/33", "2001:db8:8000::/33"], ["2001:db8::/32"], true],
+    [["2001:db8::/112", "2001:db8::1:0/112"], ["2001:db8::/111"], true],
+    [["2001:db8::/112", "2001:db8::2:0/112"], ["2001:db8::/110"], false],
+    [["::/1", "8000::/1"], ["::/0"], true],
+    [["0.0.0.0/0"], ["::/0"], false],
+    [["::/0"], ["10.0.0.0/8"], false],
+    [["::ffff:10.0.0.0/104"], ["10.0.0.1"], true],
+    [["10.0.0.0/8"], [], true],
+    [[], ["10.0.0.1"], false],
+  ])("%j covers %j: %s", (parent, child, expected) => {
+    expect(compileCidrs(parent).covers(compileCidrs(child))).toBe(expected);
   });
 
   test("a list of 10,000 networks costs a binary search", () => {

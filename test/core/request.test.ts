@@ -35,6 +35,11 @@ describe("resolveRequestId", () => {
     expect(resolveRequestId({ headers: { "x-request-id": "good" }, requestId: id })).toBe("good");
   });
 
+  test("without one it is fresh", () => {
+    expect(resolveRequestId({ headers: {} })).toMatch(UUID);
+    expect(resolveRequestId({ headers: new Headers() })).toMatch(UUID);
+  });
+
   test("two of them are none", () => {
     expect(resolveRequestId({ headers: { "x-request-id": ["a", "b"] } })).toMatch(UUID);
   });
@@ -73,6 +78,7 @@ describe("headers", () => {
     const headers = { accept: "a" };
     expect(headerCount({ headers, rawHeaders: ["Accept", "a", "ACCEPT", "accept"] }, "accept")).toBe(2);
     expect(headerCount({ headers, rawHeaders: [] }, "accept")).toBe(0);
+    expect(headerCount({ headers, rawHeaders: ["Host", "accept", "Accept", "a"] }, "accept")).toBe(1);
     expect(headerCount({ headers }, "accept")).toBe(1);
     expect(headerCount({ headers: { accept: ["a", "b", "c"] } }, "accept")).toBe(3);
     expect(headerCount({ headers: { accept: undefined } }, "accept")).toBe(0);

@@ -105,6 +105,9 @@ describe("formats", () => {
     expect((await both.verify(bearer(format.generate("live")))).ok).toBe(true);
     expect(refused(await both.verify(bearer(format.generate("test")))).code).toBe("wrong_environment");
     expect(() => serving("staging", [format])).toThrow(/"staging"/);
+    expect(() => serving("", [own])).toThrow(
+      /"environment" must be a name or a list of names, got an empty text$/,
+    );
   });
 
   test("keys of an older system beside new ones", async () => {

@@ -98,6 +98,44 @@ describe("networks", () => {
     );
   });
 
+  // Around a border of 16 bits, where a carry runs through the groups, and at both ends of a family.
+  const places = [
+    0xffff_0a01_0000n,
+    0xffff_0000_0010n,
+    0xffff_ffff_fff0n,
+    0x2001_0db8n << 96n,
+    16n,
+    2n ** 128n - 16n,
+  ];
+
+  test("whether one list covers another agrees with each of 32 addresses", () => {
+    const near = (place: bigint) =>
+      fc.array(
+        fc
+          .record({ at: fc.bigInt({ min: -16n, max: 15n }), bits: fc.integer({ min: 124, max: 128 }) })
+          .map(({ at, bits }) => ({
+            bits,
+            network: ((place + at) >> BigInt(128 - bits)) << BigInt(128 - bits),
+          })),
+        { maxLength: 8 },
+      );
+    const lists = fc.constantFrom(...places).chain((place) => fc.tuple(near(place), near(place)));
+    const compiled = (list: readonly { network: bigint; bits: number }[]) =>
+      compileCidrs(list.map(({ network, bits }) => `${spell6(network)}/${bits}`));
+    fc.assert(
+      fc.property(lists, ([parent, child]) => {
+        const held = child.flatMap(({ network, bits }) =>
+          Array.from({ length: 2 ** (128 - bits) }, (_, index) => network + BigInt(index)),
+        );
+        const expected = held.every((address) =>
+          parent.some(({ network, bits }) => networkHolds(network, bits, address)),
+        );
+        expect(compiled(parent).covers(compiled(child))).toBe(expected);
+      }),
+      runs(2_000),
+    );
+  });
+
   test("every other prefix length of a written address is refused with the right suggestion", () => {
     fc.assert(
       fc.property(four, fc.nat(32), (address, bits) => {
