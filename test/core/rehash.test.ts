@@ -151,9 +151,13 @@ describe("a move that fails", () => {
 
   test("because another process was faster is no failure", async () => {
     const { store, secret } = await issued(OLD);
-    const { verify, background } = verifying({ ...store, rehash: async () => false }, { pepper: NEW });
-    expect((await verify(secret)).ok).toBe(true);
-    await sleep(5);
+    const rehash = vi.fn(async () => false);
+    const { verify, background } = verifying({ ...store, rehash }, { pepper: NEW });
+    for (let i = 1; i < 3; i++) {
+      expect((await verify(secret)).ok).toBe(true);
+      await sleep(5);
+      expect(rehash).toHaveBeenCalledTimes(i);
+    }
     expect(background()).toEqual([]);
   });
 });
@@ -179,7 +183,30 @@ test("a store that does not say whether it moved the key is told of, once", asyn
     await sleep(1);
   }
   expect(rehash).toHaveBeenCalledOnce();
-  expect(background()).toMatchObject([{ type: "background.failed", error: expect.any(StoreError) }]);
+  const error = new StoreError("The key store did not say whether it moved the key");
+  expect(background()).toMatchObject([{ type: "background.failed", error }]);
+});
+
+test("a hundred keys move at once, each of them once, and the others when there is room", async () => {
+  const store = memoryStore();
+  const manager = createKeyManager({ store, scopes, format, pepper: OLD });
+  const moving = new Map<string, () => void>();
+  const rehash = vi.fn(
+    (id: string) => new Promise<boolean>((resolve) => moving.set(id, () => resolve(true))),
+  );
+  const secrets: string[] = [];
+  for (let i = 0; i < 102; i++) secrets.push((await manager.create(INPUT)).secret);
+  const { verify, background } = verifying({ ...store, rehash }, { pepper: NEW, storeTimeoutMs: 60_000 });
+  for (let round = 0; round < 2; round++) {
+    for (const secret of secrets) expect((await verify(secret)).ok).toBe(true);
+    expect([rehash.mock.calls.length, moving.size]).toEqual([100, 100]);
+  }
+  for (const done of moving.values()) done();
+  await sleep(5);
+  expect(background()).toHaveLength(100);
+  for (const secret of secrets.slice(100)) expect((await verify(secret)).ok).toBe(true);
+  expect(moving.size).toBe(102);
+  for (const done of moving.values()) done();
 });
 
 test("of many requests at once, one moves the key, and every one is let through", async () => {
