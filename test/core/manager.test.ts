@@ -864,6 +864,21 @@ describe("mistakes are TypeErrors that name the option", () => {
     );
   });
 
+  test("without a clock it is the time of the machine", async () => {
+    const before = Date.now();
+    const { key } = await createKeyManager({ store: memoryStore(), scopes, format }).create(INPUT);
+    expect(key.createdAt.getTime()).toBeGreaterThanOrEqual(before);
+    expect(key.createdAt.getTime()).toBeLessThanOrEqual(Date.now());
+  });
+
+  test("a format that does not know its own secrets issues nothing", async () => {
+    const { manager, store } = managing({ format: { ...format, parse: () => undefined } });
+    expect(await thrownBy(() => manager.create(INPUT))).toEqual(
+      new TypeError('createKeyManager: "format" does not recognise what it generates'),
+    );
+    expect(await store.list({ limit: 1, now: START })).toEqual({ items: [] });
+  });
+
   test("a clock that answers no date issues nothing", async () => {
     const store = memoryStore();
     for (const clock of [() => new Date(Number.NaN), () => START.getTime() as never]) {

@@ -19,7 +19,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/http-error": ["core/http-error"],
   "core/refusals": ["core/refusals", "core/report-only"],
   "core/manager": ["core/manager", "core/manager-rotation", "core/manager-check"],
-  "core/manager-options": ["core/manager"],
+  "core/manager-options": ["core/manager", "core/import"],
   "core/key-input": ["core/key-input"],
   "core/import-key": ["core/import"],
   "core/shown-name": ["core/shown-name"],
