@@ -43,7 +43,12 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/environments": ["core/verifier-options"],
   "core/verifier-kit": ["core/verifier", "core/events", "core/rate-limit", "core/report-only"],
   "stores/cached": ["stores/cached"],
-  "stores/cached/entries": ["stores/cached", "stores/cached-races", "stores/cached-bus"],
+  "stores/cached/entries": [
+    "stores/cached",
+    "stores/cached-parts",
+    "stores/cached-races",
+    "stores/cached-bus",
+  ],
   "stores/cached/changes": ["stores/cached-parts"],
   "stores/cached/managing": ["stores/cached"],
   "stores/cached/options": ["stores/cached-parts"],

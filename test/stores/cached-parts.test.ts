@@ -1,6 +1,9 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import type { KeyHash, VerifiableRecord } from "../../src/index.js";
+import { hashSecret, type KeyHash, type VerifiableRecord } from "../../src/index.js";
 import { createChanges } from "../../src/stores/cached/changes.js";
+import { createEntries } from "../../src/stores/cached/entries.js";
 import { decodeMessage, encodeMessage, type Message } from "../../src/stores/cached/message.js";
 import { readSettings } from "../../src/stores/cached/options.js";
 import { sealed } from "../../src/stores/cached/seal.js";
@@ -67,6 +70,46 @@ describe("changes", () => {
       expect(["earlier", "other"].map((name) => changes.overtook(name, before))).toEqual([false, false]);
       changes.note("last");
       expect(changes.overtook("other", before)).toBe(true);
+    }
+  });
+});
+
+describe("entries", () => {
+  const entries = (negativeTtl: number) =>
+    createEntries({ ttl: 60_000, max: 10, negativeTtl, negativeMax: 10 });
+  const keyed = (id: number) => ({ ...keyOf(), id: `key_${id}`, hash: hashSecret(`${id}`) });
+
+  test("hold on to nothing of the keys that were driven out", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const held = entries(60_000);
+    const used = () => {
+      for (let round = 0; round < 3; round++) collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const passThrough = (from: number, to: number) => {
+      for (let id = from; id < to; id++) {
+        const key = keyed(id);
+        held.keep(key.hash, key, held.mark());
+      }
+    };
+    passThrough(0, 2_000);
+    const before = used();
+    passThrough(2_000, 52_000);
+    expect(used() - before).toBeLessThan(50_000 * 20); // bytes; an id and a hash alone are a hundred
+    expect(held.find(hashSecret("51999"), performance.now())).toMatchObject({ id: "key_51999" });
+  });
+
+  test("without absences forget what they have, and take a key that comes", () => {
+    const held = entries(0);
+    const key = keyed(1);
+    const unknown = hashSecret("unknown");
+    for (const forget of [held.forgetAbsences, held.forgetAll, held.changing("key_2", key.hash)]) {
+      expect(held.keep(unknown, null, held.mark())).toBeNull();
+      expect(held.find(unknown, performance.now())).toBeUndefined();
+      forget();
+      held.keep(key.hash, key, held.mark());
+      expect(held.find(key.hash, performance.now())).toMatchObject({ id: "key_1" });
     }
   });
 });
