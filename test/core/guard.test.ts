@@ -34,13 +34,13 @@ const failing = () =>
   createVerifier({ store: storeOf(() => Promise.reject(new Error("hunter2"))), scopes, format });
 
 describe("a verifier of the host's", () => {
-  test.each<[string, unknown]>([
-    ["no more than that it passes", { ok: true }],
-    ["nobody who passes", { ok: true, principal: null, headers: {} }],
-    ["a name who passes", { ok: true, principal: "acme", headers: {} }],
-    ["nothing", undefined],
-    ["a text", "ok"],
-  ])("that answers %s opens no route", async (_, answer) => {
+  test.each<[string, unknown, RegExp]>([
+    ["no more than that it passes", { ok: true }, /^guard: .* without a principal, got undefined$/],
+    ["nobody who passes", { ok: true, principal: null, headers: {} }, /without a principal, got null$/],
+    ["a name who passes", { ok: true, principal: "acme", headers: {} }, /got a value of type string$/],
+    ["nothing", undefined, /undefined/],
+    ["a text", "ok", /undefined/],
+  ])("that answers %s opens no route", async (_, answer, fault) => {
     const onError = vi.fn();
     const verifier = {
       verify: async () => answer,
@@ -50,7 +50,8 @@ describe("a verifier of the host's", () => {
     for (const route of [guard(), guard({ optional: true }), guard("vehicles:read")]) {
       expect(refusal(await route(bearer("x"))).status).toBe(503);
     }
-    expect(onError).toHaveBeenCalledTimes(3);
+    const message = expect.stringMatching(fault);
+    expect(onError.mock.calls.map(([error]) => error)).toMatchObject([{ message }, { message }, { message }]);
   });
 });
 
@@ -342,6 +343,7 @@ describe("errorBody", () => {
 describe("mistakes, in words", () => {
   test.each<[string, unknown[]]>([
     ["guard: the requirement is undefined; to let any valid key pass, leave it out: auth()", [undefined]],
+    ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null]],
     ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null, {}]],
     ['guard: "optional" must be true or false', ["vehicles:read", { optional: "yes" }]],
     [

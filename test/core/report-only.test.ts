@@ -312,7 +312,7 @@ describe("a requirement on trial", () => {
     const { verifier, ask } = await trying({});
     const guard = createGuard(verifier);
     expect(() => guard("vehicles:read", { reportOnly: undefined as never })).toThrow(
-      /"reportOnly" is undefined/,
+      /^guard: "reportOnly" is undefined/,
     );
     expect(() => guard({ reportonly: "vehicles:read" } as never)).toThrow(/unknown option "reportonly"/);
     expect(await thrownBy(() => ask({ reportonly: "vehicles:read" } as never))).toBeInstanceOf(TypeError);

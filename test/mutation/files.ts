@@ -35,7 +35,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/cursor": ["core/cursor"],
   "core/options": ["core/options"],
   "core/events": ["core/events"],
-  "core/guard": ["core/guard"],
+  "core/guard": ["core/guard", "core/report-only"],
   "core/verifier": ["core/verifier", "core/rate-limit", "core/report-only"],
   "core/verifier-options": ["core/verifier-options"],
   "core/report-only": ["core/report-only"],
