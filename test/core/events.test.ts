@@ -41,6 +41,7 @@ describe("what events say", () => {
     const { manager, verifier, events, clock } = service({ trustedProxies: ["loopback"] });
     const { secret, key } = await manager.create(LIVE);
     events.length = 0;
+    const began = performance.now();
     await verifier.verify(
       {
         headers: { authorization: `Bearer ${secret}`, "x-forwarded-for": "203.0.113.7" },
@@ -69,7 +70,9 @@ describe("what events say", () => {
         wouldDeny: [],
       },
     ]);
-    expect((events[0] as AllowedEvent).durationMs).toBeGreaterThanOrEqual(0);
+    const { durationMs } = events[0] as AllowedEvent;
+    expect(durationMs).toBeGreaterThanOrEqual(0);
+    expect(durationMs).toBeLessThanOrEqual(performance.now() - began);
   });
 
   test("only scopes that are marked are for the audit log", async () => {
@@ -133,6 +136,25 @@ describe("what events say", () => {
       denied("disabled", "invalid_key", disabled.key.id),
       denied("revoked", "invalid_key", revoked.key.id),
     ]);
+  });
+
+  test("what a verifier answers is the same without observers", async () => {
+    const { manager, store, verifier, clock } = service();
+    const silent = createVerifier({ store, scopes, format, clock: clock.now });
+    const { secret, key } = await manager.create({ ...LIVE, ipAllowlist: ["10.0.0.0/8"] });
+    const near = bearer(secret, { remoteAddress: "10.0.0.1", requestId: "id-1" });
+    for (const request of [{ headers: {} }, bearer("junk"), bearer(secret), near]) {
+      for (const required of ["vehicles:read", "drivers:read"] as const) {
+        const answer = await silent.verify(request, required);
+        const told = await verifier.verify(request, required);
+        expect(JSON.stringify(answer)).toBe(JSON.stringify(told));
+      }
+    }
+    expect(allowed(await silent.verify(near, "vehicles:read")).id).toBe(key.id);
+    expect(refused(await silent.verify(near, "drivers:read"))).toMatchObject({
+      code: "insufficient_scope",
+      details: { requiredScopes: ["drivers:read"] },
+    });
   });
 
   test("a store that fails is an event, and still an exception", async () => {

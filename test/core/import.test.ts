@@ -43,7 +43,9 @@ describe("import", () => {
     expect(allowed(await verify(SECRET)).id).toBe(key.id);
     expect(store.findByHash(HASH)).toMatchObject({ id: key.id, version: 1 });
     const { items } = await manager.auditTrail();
-    expect(items).toMatchObject([{ action: "imported", keyId: key.id, actor: "ann" }]);
+    const details = { scopes: ["vehicles:read"], hash: "plain SHA-256" };
+    expect(items).toMatchObject([{ action: "imported", keyId: key.id, actor: "ann", details }]);
+    expect(key.id).toMatch(/^key_[0-9a-f]{32}$/);
     expect(JSON.stringify([key, items])).not.toContain(SECRET);
     expect(JSON.stringify([key, items])).not.toContain(HASH);
   });
@@ -105,20 +107,21 @@ describe("import", () => {
     const key = await manager.import({ secret, ...INPUT });
     expect(key).toMatchObject({ environment: "test", start: secret.slice(0, 13) });
     expect((await verify(secret)).ok).toBe(true);
-    const other = format.generate("test");
-    const error = await thrownBy(() => manager.import({ secret: other, environment: "live", ...INPUT }));
-    expect(error).toMatchObject({ path: "environment" });
+    const named = await manager.import({ secret: format.generate("test"), environment: "test", ...INPUT });
+    expect(named.environment).toBe("test");
   });
 
   test("twice, by secret, hash or id, is a conflict that writes nothing", async () => {
     const { manager } = managing();
     await manager.import({ secret: SECRET, id: "legacy", ...INPUT });
-    for (const again of [
-      { secret: SECRET, ...INPUT },
-      { hash: HASH, ...INPUT },
-      { secret: `${SECRET}0`, id: "legacy", ...INPUT },
-    ]) {
-      expect(await thrownBy(() => manager.import(again))).toBeInstanceOf(KeyConflictError);
+    for (const [again, what] of [
+      [{ secret: SECRET, ...INPUT }, "secret"],
+      [{ hash: HASH, ...INPUT }, "secret"],
+      [{ secret: `${SECRET}0`, id: "legacy", ...INPUT }, "id"],
+    ] as const) {
+      expect(await thrownBy(() => manager.import(again))).toEqual(
+        new KeyConflictError(`A key of this ${what} exists`),
+      );
     }
     expect((await manager.list()).items).toHaveLength(1);
     expect((await manager.auditTrail()).items).toHaveLength(1);
@@ -188,51 +191,152 @@ describe("import", () => {
     expect(error).toMatchObject({ path: "expiresAt" });
   });
 
-  test.each<[string, object, string]>([
-    ["neither a secret nor a hash", {}, "import"],
-    ["both", { secret: SECRET, hash: HASH }, "import"],
-    ["a short secret", { secret: "0123456789abcde" }, "secret"],
-    ["a secret with a space", { secret: `${SECRET} a` }, "secret"],
-    ["a secret that is too long", { secret: "a".repeat(513) }, "secret"],
-    ["a secret that is no text", { secret: 17 }, "secret"],
-    ["a secret with hashedBy", { secret: SECRET, hashedBy: "old" }, "hashedBy"],
-    ["a hash that is none", { hash: "abc" }, "hash"],
-    ["a hash of 65 digits", { hash: `${HASH}0` }, "hash"],
-    ["a hash with a pepper that nobody has", { hash: `v1:${HASH}` }, "hash"],
-    ["a hash of nobody", { hash: HASH, hashedBy: "new" }, "hashedBy"],
-    ["a legacy hash with spaces", { hash: "a b", hashedBy: "old" }, "hash"],
-    ["a legacy hash that is empty", { hash: "", hashedBy: "old" }, "hash"],
-    ["an unknown member", { hash: HASH, revoked: true }, "revoked"],
-    ["an empty id", { hash: HASH, id: "" }, "id"],
-    ["an id with a line end", { hash: HASH, id: "a\nb" }, "id"],
-    ["a start that is long", { hash: HASH, start: "a".repeat(33) }, "start"],
-    ["a start that tells the secret", { secret: SECRET.slice(0, 20), start: SECRET.slice(0, 9) }, "start"],
-    ["a start from elsewhere in the secret", { secret: SECRET, start: SECRET.slice(1, 9) }, "start"],
+  const SECRET_FORM = "secret must be 16 to 512 of A-Z a-z 0-9 . _ ~ + / -, and = at its end";
+  const HASH_FORM = "hash must be 64 hex digits of SHA-256, unless hashedBy says how it was made";
+  const LEGACY_FORM = "hash must be 1 to 190 printable characters of ASCII, without spaces";
+  const LEGACY_NAME = 'hashedBy must be the name of one of the manager\'s "legacyHashes"';
+
+  test.each<[string, object, string, string]>([
+    ["neither a secret nor a hash", {}, "import", "import needs either a secret or a hash"],
+    ["both", { secret: SECRET, hash: HASH }, "import", "import needs either a secret or a hash"],
+    ["a short secret", { secret: "0123456789abcde" }, "secret", SECRET_FORM],
+    ["a secret with a space", { secret: `${SECRET} a` }, "secret", SECRET_FORM],
+    ["a secret that is too long", { secret: "a".repeat(513) }, "secret", SECRET_FORM],
+    ["a secret that is no text", { secret: 1_234_567_890_123_456 }, "secret", SECRET_FORM],
+    [
+      "a secret with hashedBy",
+      { secret: SECRET, hashedBy: "old" },
+      "hashedBy",
+      "hashedBy belongs to a hash, not to a secret",
+    ],
+    ["a hash that is none", { hash: "abc" }, "hash", HASH_FORM],
+    ["a hash of 65 digits", { hash: `${HASH}0` }, "hash", HASH_FORM],
+    ["a hash in a list", { hash: [HASH] }, "hash", HASH_FORM],
+    [
+      "a hash with a pepper that nobody has",
+      { hash: `v1:${HASH}` },
+      "hash",
+      "hash is of a kind that nobody would look for; see pepper and its unpeppered",
+    ],
+    ["a hash of nobody", { hash: HASH, hashedBy: "new" }, "hashedBy", LEGACY_NAME],
+    ["a hash of a list of names", { hash: HASH, hashedBy: ["old"] }, "hashedBy", LEGACY_NAME],
+    ["a legacy hash with spaces", { hash: "a b", hashedBy: "old" }, "hash", LEGACY_FORM],
+    ["a legacy hash that is empty", { hash: "", hashedBy: "old" }, "hash", LEGACY_FORM],
+    ["an unknown member", { hash: HASH, revoked: true }, "revoked", "revoked "],
+    ["an empty id", { hash: HASH, id: "" }, "id", "id "],
+    ["an id with a line end", { hash: HASH, id: "a\nb" }, "id", "id "],
+    ["an owner that is empty", { hash: HASH, ownerId: "" }, "ownerId", "ownerId "],
+    ["a name that is a number", { hash: HASH, name: 7 }, "name", "name "],
+    ["an allowlist that is a text", { hash: HASH, ipAllowlist: "10.0.0.1" }, "ipAllowlist", "ipAllowlist "],
+    [
+      "metadata that is a list",
+      { hash: HASH, metadata: [] },
+      "metadata",
+      "metadata must be an object, got an array",
+    ],
+    ["a limit that is a number", { hash: HASH, rateLimit: 7 }, "rateLimit", "rateLimit "],
+    ["a start that is a number", { hash: HASH, start: 7 }, "start", "start "],
+    [
+      "a start that is long",
+      { hash: HASH, start: "a".repeat(17) },
+      "start",
+      "start must have at most 16 characters",
+    ],
+    [
+      "a start that tells the secret",
+      { secret: SECRET.slice(0, 20), start: SECRET.slice(0, 9) },
+      "start",
+      "start must leave at least 12 characters of the secret out",
+    ],
+    [
+      "a start from elsewhere in the secret",
+      { secret: SECRET, start: SECRET.slice(1, 9) },
+      "start",
+      "start must be how the secret begins",
+    ],
+    [
+      "a start from the end of the secret",
+      { secret: `${SECRET}01ab`, start: "01ab" },
+      "start",
+      "start must be how the secret begins",
+    ],
     [
       "a start that is the secret",
       { hash: hashSecret("0123456789abcdef"), start: "0123456789abcdef" },
       "start",
+      "start is the whole secret",
     ],
     [
       "a start that is the secret of the other system",
       { hash: "hunter22", hashedBy: "old", start: "hunter22" },
       "start",
+      "start is the whole secret",
     ],
-    ["a creation in the future", { hash: HASH, createdAt: "2030-01-01T00:00:00.001Z" }, "createdAt"],
-    ["a creation that is no date", { hash: HASH, createdAt: "2021-02-29T00:00:00Z" }, "createdAt"],
-    ["a creation before 1970", { hash: HASH, createdAt: "1969-12-31T23:59:59Z" }, "createdAt"],
-    ["a use in the future", { hash: HASH, lastUsedAt: new Date("2030-01-01T00:00:00.001Z") }, "lastUsedAt"],
-    ["an expiry in the past", { hash: HASH, expiresAt: START }, "expiresAt"],
-    ["a scope of nobody", { hash: HASH, scopes: ["trucks:read"] }, "scopes[0]"],
-    ["an environment of nobody", { hash: HASH, environment: "prod" }, "environment"],
-    ["disabled that is a text", { hash: HASH, disabled: "yes" }, "disabled"],
-  ])("refuses %s, and writes nothing", async (_, input, path) => {
+    [
+      "an environment beside that of the secret",
+      { secret: format.generate("test"), environment: "live" },
+      "environment",
+      "environment must be the one that the secret names",
+    ],
+    [
+      "a creation in the future",
+      { hash: HASH, createdAt: "2030-01-01T00:00:00.001Z" },
+      "createdAt",
+      "createdAt ",
+    ],
+    [
+      "a creation that is no date",
+      { hash: HASH, createdAt: "2021-02-29T00:00:00Z" },
+      "createdAt",
+      "createdAt ",
+    ],
+    ["a creation before 1970", { hash: HASH, createdAt: "1969-12-31T23:59:59Z" }, "createdAt", "createdAt "],
+    [
+      "a use in the future",
+      { hash: HASH, lastUsedAt: new Date("2030-01-01T00:00:00.001Z") },
+      "lastUsedAt",
+      "lastUsedAt ",
+    ],
+    ["an expiry in the past", { hash: HASH, expiresAt: START }, "expiresAt", "expiresAt "],
+    ["a scope of nobody", { hash: HASH, scopes: ["trucks:read"] }, "scopes[0]", "scopes[0] "],
+    ["an environment of nobody", { hash: HASH, environment: "prod" }, "environment", "environment must "],
+    [
+      "disabled that is a text",
+      { hash: HASH, disabled: "yes" },
+      "disabled",
+      "disabled must be true or false",
+    ],
+  ])("refuses %s, and writes nothing", async (_, input, path, beginning) => {
     const { manager } = managing({ legacyHashes: [{ name: "old", hash: (secret) => secret }] });
     const error = await thrownBy(() => manager.import({ ...INPUT, ...input } as never));
     expect(error).toBeInstanceOf(KeyInputError);
     expect(error).toMatchObject({ path });
-    expect(String(error)).not.toContain(SECRET.slice(0, 15));
+    const { message } = error as Error;
+    expect(message.slice(0, beginning.length)).toBe(beginning);
+    expect(message).not.toContain(SECRET.slice(0, 15));
     expect((await manager.list()).items).toEqual([]);
+  });
+
+  test("shows as much of a secret as may be shown", async () => {
+    const { manager } = managing();
+    const most = { hash: HASH, start: "0123456789abcdef" };
+    expect((await manager.import({ ...most, ...INPUT })).start).toBe("0123456789abcdef");
+    const least = { secret: "0123456789abcdef", start: "0123" };
+    expect((await manager.import({ ...least, ...INPUT })).start).toBe("0123");
+    const none = { secret: format.generate("live"), start: null as never };
+    expect((await manager.import({ ...none, ...INPUT })).start).toBe("");
+  });
+
+  test("looks for a secret under each hash that it can have, and no other", async () => {
+    const inner = memoryStore();
+    const findByHash = vi.fn(inner.findByHash);
+    const legacyHashes = [
+      { name: "old", hash: () => undefined },
+      { name: "older", hash: async () => "0" },
+    ];
+    const { manager } = managing({ store: { ...inner, findByHash }, legacyHashes });
+    await manager.import({ secret: SECRET, ...INPUT });
+    expect(findByHash.mock.calls).toEqual([[HASH], ["older:0"]]);
   });
 
   test("a store that fails is a StoreError", async () => {
