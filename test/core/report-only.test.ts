@@ -240,6 +240,25 @@ describe("a trial that fails", () => {
         error: expect.any(StoreError),
       },
     ]);
+    const rule = "rateLimiter" in reportOnly ? "The rate limiter on trial" : "The allowlist on trial";
+    expect(failures(events)).toMatchObject([{ error: { message: expect.stringContaining(rule) } }]);
+  });
+
+  test("a list that the host changes is read again", async () => {
+    const list = ["10.0.0.0/8"];
+    const { ask, events } = await trying({ ipAllowlist: () => list });
+    await ask();
+    expect(failures(events)).toEqual([]);
+    list.push("office");
+    await ask();
+    expect(failures(events)).toHaveLength(1);
+  });
+
+  test("something else than a list is named by its kind", async () => {
+    const { ask, events } = await trying({ ipAllowlist: () => "10.0.0.0/8" as never });
+    await ask();
+    const message = "The allowlist on trial must be a list or undefined, got a value of type string";
+    expect(failures(events)).toMatchObject([{ error: { message } }]);
   });
 
   test("the entry that cannot be read is named by its place", async () => {
@@ -289,6 +308,8 @@ describe("a trial that fails", () => {
     for (let i = 0; i < 1_001; i++) allowed(await ask());
     expect(consume).toHaveBeenCalledTimes(1_000);
     expect(events.map(({ type }) => type)).toEqual(["background.failed", "auth.allowed"]);
+    const message = "The rate limiter on trial is too slow to be asked";
+    expect(failures(events)).toMatchObject([{ error: { message } }]);
     await vi.advanceTimersByTimeAsync(250);
     expect(events).toHaveLength(2_002);
     allowed(await ask());
