@@ -102,8 +102,7 @@ export function createKeyManager<S extends string>(given: KeyManagerOptions<S>):
         const whose = typeof odd.id === "string" ? `: ${escaped(odd.id)}` : "";
         throw new StoreError(`The key store answered something that is not a key record${whose}`);
       }
-      const items = page.items.map((record) => toApiKey(record, at.getTime()));
-      return page.nextCursor === undefined ? { items } : { items, nextCursor: page.nextCursor };
+      return { ...page, items: page.items.map((record) => toApiKey(record, at.getTime())) };
     },
 
     async auditTrail(query = {}) {

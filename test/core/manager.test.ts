@@ -149,7 +149,8 @@ describe("create", () => {
       });
     }
     for (const by of [null, []]) {
-      expect(await thrownBy(() => manager.create(INPUT, by as never))).toBeInstanceOf(KeyInputError);
+      const error = await thrownBy(() => manager.create(INPUT, by as never));
+      expect(error).toMatchObject({ name: "KeyInputError", path: "create" });
     }
     expect((await manager.list()).items).toEqual([]);
   });
@@ -394,6 +395,7 @@ describe("states", () => {
       ["by", () => manager.enable(key.id, { by: "x" } as never)],
       ["overlab", () => manager.rotate(key.id, { overlab: "24h" } as never)],
       ["by", () => manager.update(key.id, { name: "x" }, { by: "ann" } as never)],
+      ["update", () => manager.update(key.id, { name: "x" }, null as never)],
       ["disable", () => manager.disable(key.id, null as never)],
       ["revoke", () => manager.revoke(key.id, "leaked" as never)],
       ["rotate", () => manager.rotate(key.id, [] as never)],
@@ -426,7 +428,9 @@ test("what a state does not allow is refused in so many words", async () => {
   const { manager, clock } = service();
   const create = async (more = {}) => (await manager.create({ ...INPUT, ...more })).key.id;
   const [revoked, expired, rotated] = [await create(), await create({ expiresAt: later(5) }), await create()];
+  const disabled = await create({ expiresAt: later(5) });
   await manager.revoke(revoked);
+  await manager.disable(disabled);
   await manager.rotate(rotated, { overlap: "1h" });
   clock.set(later(5));
   for (const [change, message] of [
@@ -435,6 +439,7 @@ test("what a state does not allow is refused in so many words", async () => {
     [() => manager.enable(revoked), "A revoked key cannot be enabled"],
     [() => manager.rotate(revoked), "A key that is revoked cannot be rotated"],
     [() => manager.rotate(expired), "A key that is expired cannot be rotated"],
+    [() => manager.rotate(disabled), "A key that is expired cannot be rotated"],
     [() => manager.rotate(rotated), "The key is already rotated; rotate its successor"],
     [
       () => manager.update(rotated, { expiresAt: null }),
@@ -559,6 +564,17 @@ describe("lists", () => {
       expect(await thrownBy(() => manager.list(query as never))).toMatchObject({ path: "list" });
       expect(await thrownBy(() => manager.auditTrail(query as never))).toMatchObject({ path: "auditTrail" });
     }
+  });
+
+  test("the audit entries of a key, and of an owner", async () => {
+    const { manager } = service();
+    const [a, b] = [await manager.create(INPUT), await manager.create({ ...INPUT, ownerId: "globex" })];
+    const idsOf = async (query: object) =>
+      (await manager.auditTrail(query)).items.map(({ keyId }) => keyId).sort();
+    expect(await idsOf({})).toEqual([a.key.id, b.key.id].sort());
+    expect(await idsOf({ ownerId: "globex" })).toEqual([b.key.id]);
+    expect(await idsOf({ keyId: a.key.id })).toEqual([a.key.id]);
+    expect(await idsOf({ keyId: a.key.id, ownerId: "globex" })).toEqual([]);
   });
 
   test("the audit entries of one millisecond come newest first, page by page too", async () => {
