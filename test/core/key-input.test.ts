@@ -97,6 +97,11 @@ describe("readExpiry", () => {
     "2031-01-31T12:00:60Z",
     "2031-01-31T12:00:00+24:00",
     "2031-01-31T12:00:00+02:60",
+  ])("%j is no day or time that there is", (value) => {
+    expect(problem(() => read(value))).toBe("expiresAt is not a real date and time");
+  });
+
+  test.each([
     "2031-01-31T12:00:00",
     "2031-01-31T12:00Z",
     "2031-01-31",
@@ -121,10 +126,17 @@ describe("readExpiry", () => {
     {},
     ["2031-01-31T12:00:00Z"],
     { toString: () => "2031-01-31T12:00:00Z" },
-    new Date(Number.NaN),
-    new Date("junk"),
   ])("%j is refused", (value) => {
-    expect(problem(() => read(value))).toMatch(/^expiresAt (must be a Date or|is not a real|is not a date)/);
+    expect(problem(() => read(value))).toBe(
+      "expiresAt must be a Date or a date and time with an offset, such as 2030-01-31T12:00:00Z",
+    );
+  });
+
+  test("a Date that is none, or beyond four digits of a year, is refused", () => {
+    for (const date of [new Date(Number.NaN), new Date("junk")])
+      expect(problem(() => read(date))).toBe("expiresAt is not a date");
+    for (const date of [new Date("+010000-01-01T00:00:00Z"), "9999-12-31T23:59:59-00:01"])
+      expect(problem(() => read(date))).toBe("expiresAt must be before the year 10000");
   });
 
   test("the past, and the present, are refused", () => {
@@ -238,8 +250,11 @@ describe("readScopes", () => {
     [undefined, "scopes must be a list of scopes, got undefined"],
     [null, "scopes must be a list of scopes, got null"],
     [{ 0: "vehicles:read" }, "scopes must be a list of scopes, got a value of type object"],
+    [["trucks2:read"], 'scopes[0] is not a defined scope: "trucks2:read"'],
+    [["x".repeat(128)], `scopes[0] is not a defined scope: "${"x".repeat(128)}"`],
     [["x".repeat(129)], "scopes[0] is not a defined scope"],
     [["ezt_live_0123456789ABCDEFGHIJKLMN"], "scopes[0] is not a defined scope"],
+    [["abcdefghijklmnopqrstuvw1"], "scopes[0] is not a defined scope"],
   ])("%j", (value, expected) => {
     expect(problem(() => read(value))).toBe(expected);
   });
@@ -300,6 +315,7 @@ describe("readRateLimit", () => {
     const result = read({ limit: 5, windowSeconds: 60 });
     expect(result).toEqual({ limit: 5, windowSeconds: 60 });
     expect(Object.isFrozen(result)).toBe(true);
+    expect(read({ limit: 1, windowSeconds: 1 })).toEqual({ limit: 1, windowSeconds: 1 });
   });
 
   test.each([
@@ -358,6 +374,7 @@ describe("readMetadata", () => {
   });
 
   const nested = (depth: number): object => (depth === 0 ? {} : { a: nested(depth - 1) });
+  const listed = (depth: number): unknown[] => (depth === 0 ? [] : [listed(depth - 1)]);
   const circular: { self?: object } = {};
   circular.self = circular;
   const hole: number[] = [];
@@ -387,6 +404,10 @@ describe("readMetadata", () => {
     ["__proto__ inside", JSON.parse('{"a":[{"__proto__":1}]}'), /must not have a member __proto__/],
     ["a circle", circular, /is nested too deeply/],
     ["ten levels", nested(10), /is nested too deeply/],
+    ["ten levels of lists", { a: listed(9) }, /is nested too deeply/],
+    ["a NUL", { a: ["a\0b"] }, /^metadata\.a\[0\] must not have NUL characters or lone surrogates$/],
+    ["half a surrogate pair", { a: "\ud83d" }, /^metadata\.a must not have NUL characters or lone/],
+    ["a name with a NUL", { "a\0": 1 }, /^metadata must not have NUL characters or lone surrogates$/],
     ["101 members", members(101), /^metadata must have at most 100 members, got 101$/],
     ["10,000 members", members(10_000), /^metadata must have at most 100 members, got 10000$/],
     ["10,000 members inside", { a: members(10_000) }, /^metadata must be at most 16384 bytes/],
@@ -422,6 +443,8 @@ describe("readMetadata", () => {
     const text = "x".repeat(16_384 - '{"a":""}'.length);
     expect(read({ a: text })).toEqual({ a: text });
     expect(read(nested(8))).toEqual(nested(8));
+    expect(read({ a: listed(7) })).toEqual({ a: listed(7) });
+    expect(read({ "🚚": "🚚" })).toEqual({ "🚚": "🚚" });
   });
 
   test("polluted input pollutes nothing", () => {

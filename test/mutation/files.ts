@@ -27,7 +27,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
     "faults/manager",
   ],
   "core/manager-options": ["core/manager", "core/import"],
-  "core/key-input": ["core/key-input"],
+  "core/key-input": ["core/key-input", "core/manager", "core/import"],
   "core/import-key": ["core/import"],
   "core/shown-name": ["core/shown-name"],
   "core/bounded-store": ["core/manager", "faults/manager"],
