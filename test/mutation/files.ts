@@ -56,7 +56,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
     "core/report-only",
     "jwt/verifier",
   ],
-  "stores/cached": ["stores/cached"],
+  "stores/cached": ["stores/cached", "stores/cached-races", "stores/cached-bus"],
   "stores/cached/entries": [
     "stores/cached",
     "stores/cached-parts",
@@ -64,7 +64,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
     "stores/cached-bus",
   ],
   "stores/cached/changes": ["stores/cached-parts"],
-  "stores/cached/managing": ["stores/cached"],
+  "stores/cached/managing": ["stores/cached", "stores/cached-bus", "stores/cached-contract"],
   "stores/cached/options": ["stores/cached-parts"],
   "stores/cached/within": ["stores/cached-parts"],
   "stores/cached/seal": ["stores/cached-parts"],
