@@ -60,6 +60,7 @@ describe("headers", () => {
     expect(headerValue({ headers: { accept: ["a", "b"] } }, "accept")).toBe("a, b");
     expect(headerValue({ headers: new Headers([["Accept", "a"]]) }, "accept")).toBe("a");
     expect(headerValue({ headers: {} }, "accept")).toBeUndefined();
+    expect(headerValue({ headers: { accept: undefined } }, "accept")).toBeUndefined();
     expect(headerValue({ headers: { accepd: "a", "x-accept": "b", Accept: "c" } }, "accept")).toBe("c");
     expect(headerValue({ headers: new Headers() }, "accept")).toBeUndefined();
   });

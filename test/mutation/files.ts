@@ -30,7 +30,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/key-input": ["core/key-input", "core/manager", "core/import"],
   "core/import-key": ["core/import"],
   "core/shown-name": ["core/shown-name"],
-  "core/bounded-store": ["core/manager", "faults/manager"],
+  "core/bounded-store": ["core/manager", "core/purge", "faults/manager"],
   "core/rehash": ["core/rehash"],
   "core/ledger": ["core/manager", "core/manager-rotation", "faults/manager"],
   "core/purge": ["core/purge"],
