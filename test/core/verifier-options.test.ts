@@ -131,6 +131,14 @@ describe("formats", () => {
     expect((await verifier.verify(bearer(`acct-1-${"a".repeat(23)}`))).ok).toBe(false);
   });
 
+  test("what is refused is an API key, in words", async () => {
+    const verifier = createVerifier({ store, scopes, format });
+    expect(refused(await verifier.verify({ headers: {} })).message).toBe(
+      "Authentication required. Provide a valid API key via Authorization: Bearer <token>",
+    );
+    expect(refused(await verifier.verify(bearer("junk"))).message).toBe("The API key is not valid.");
+  });
+
   test("a format that throws lets nobody pass", async () => {
     const own: KeyFormat = {
       parse: () => {
