@@ -38,13 +38,16 @@ const LIVE = { ownerId: "acme", scopes: ["vehicles:write"], environment: "live" 
 
 describe("what events say", () => {
   test("a request that was let through", async () => {
-    const { manager, verifier, events, clock } = service({ trustedProxies: ["loopback"] });
+    const { manager, verifier, events, clock } = service({
+      trustedProxies: ["loopback"],
+      clientIpHeader: "x-real-ip",
+    });
     const { secret, key } = await manager.create(LIVE);
     events.length = 0;
     const began = performance.now();
     await verifier.verify(
       {
-        headers: { authorization: `Bearer ${secret}`, "x-forwarded-for": "203.0.113.7" },
+        headers: { authorization: `Bearer ${secret}`, "x-real-ip": "203.0.113.7" },
         remoteAddress: "::ffff:127.0.0.1",
         method: "PUT",
         path: `/vehicles/7?api_key=${secret}`,
@@ -122,6 +125,11 @@ describe("what events say", () => {
       "code" in event && event.code,
       event.keyId,
     ]);
+    for (const event of events) {
+      const known = { ownerId: "acme", environment: "live", isKey: true };
+      if (event.keyId !== undefined) expect(event).toMatchObject(known);
+      else for (const name of Object.keys(known)) expect(event).not.toHaveProperty(name);
+    }
     const denied = (reason: string, code: string, id?: string) => ["auth.denied", reason, code, id];
     expect(told).toEqual([
       denied("missing_credential", "missing_credential"),
