@@ -1,17 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  checkFilter,
   checkInput,
   readAllowlist,
   readDuration,
+  readEnvironment,
   readExpiry,
   readId,
+  readLimit,
   readMetadata,
+  readPast,
   readRateLimit,
   readScopes,
   readText,
 } from "../../src/core/key-input.js";
-import { KeyInputError } from "../../src/index.js";
+import { type KeyFormat, KeyInputError } from "../../src/index.js";
 import { START, scopes } from "./fixtures.js";
 
 function caught(read: () => unknown): KeyInputError {
@@ -173,6 +177,73 @@ describe("readExpiry", () => {
         },
       ),
     );
+  });
+});
+
+describe("readPast", () => {
+  const read = (value: unknown) => readPast("createdAt", value, START);
+
+  test("is a moment from 1970 to now, as a Date or in RFC 3339", () => {
+    expect([read(undefined), read(null)]).toEqual([null, null]);
+    for (const date of [new Date(0), START]) {
+      expect(read(date)).toEqual(date);
+      expect(read(date.toISOString())).toEqual(date);
+    }
+    expect(read("2020-02-29T12:00:00+01:00")?.toISOString()).toBe("2020-02-29T11:00:00.000Z");
+  });
+
+  test.each<[unknown, string]>([
+    [new Date(START.getTime() + 1), "createdAt must not be in the future"],
+    ["1969-12-31T23:59:59Z", "createdAt must not be before 1970"],
+    [new Date(-1), "createdAt must not be before 1970"],
+    [new Date(Number.NaN), "createdAt is not a date"],
+    ["2021-02-29T00:00:00Z", "createdAt is not a real date and time"],
+  ])("%j is refused", (value, expected) => {
+    expect(problem(() => read(value))).toBe(expected);
+  });
+});
+
+describe("filters and pages", () => {
+  test("a filter is a text; one that is there and undefined would list the keys of everybody", () => {
+    const check = (query: object) => checkFilter("list", query, ["ownerId", "limit"]);
+    expect(check({ ownerId: "acme", limit: 5 })).toBeUndefined();
+    expect(problem(() => check({ ownerId: undefined }))).toBe(
+      "ownerId must be a text, got undefined; leave it out to list all",
+    );
+    expect(problem(() => check({ ownerId: 7 }))).toMatch(
+      /^ownerId must be a text, got a value of type number/,
+    );
+    expect(problem(() => check({ owner: "acme" }))).toMatch(/^owner is not a member that list knows/);
+  });
+
+  test("a page has 1 to 1000 items, 50 when nobody says", () => {
+    expect([readLimit(undefined), readLimit(1), readLimit(1_000)]).toEqual([50, 1, 1_000]);
+    for (const limit of [0, 1_001, 1.5, "5", null, Number.NaN]) {
+      expect(problem(() => readLimit(limit))).toBe("limit must be a whole number from 1 to 1000");
+    }
+  });
+});
+
+describe("readEnvironment", () => {
+  const of = (...environments: string[]) => ({ environments }) as KeyFormat;
+
+  test("is one of the format's, which the only one needs not be asked for", () => {
+    expect(readEnvironment("test", of("live", "test"))).toBe("test");
+    expect(readEnvironment(undefined, of("live"))).toBe("live");
+    for (const value of [undefined, null, "prod", ["live"], ""]) {
+      expect(problem(() => readEnvironment(value, of("live", "test")))).toBe(
+        "environment must be one of live, test",
+      );
+    }
+    expect(problem(() => readEnvironment("prod", of("live")))).toBe("environment must be one of live");
+    expect(problem(() => readEnvironment(null, of("live")))).toBe("environment must be one of live");
+  });
+
+  test("is the host's own name, or none, for a format without any", () => {
+    const none = {} as KeyFormat;
+    expect([readEnvironment(undefined, none), readEnvironment(null, none)]).toEqual([null, null]);
+    expect(readEnvironment("staging", none)).toBe("staging");
+    expect(problem(() => readEnvironment("", none))).toBe("environment must not be empty");
   });
 });
 

@@ -330,6 +330,20 @@ describe("while the bus is down", () => {
     expect(events).toEqual([]);
   });
 
+  test("so do the look-ups of one turn, in one call", async () => {
+    const inner = memoryStore();
+    const findManyByHash = vi.fn(async (hashes: readonly KeyHash[]) =>
+      Promise.all(hashes.map((hash) => inner.findByHash(hash))),
+    );
+    const { store } = instance(localBus({ up: false }), { ...inner, findManyByHash }, { negativeTtl: "1h" });
+    const [key, other] = [await added(inner), await added(inner)];
+    for (let i = 1; i < 3; i++) {
+      const answers = await Promise.all([key.hash, other.hash].map((hash) => found(store, hash)));
+      expect(answers).toEqual([key, other]);
+      expect(findManyByHash).toHaveBeenCalledTimes(i);
+    }
+  });
+
   test("that it does not come up is told once, and that it has, too", async () => {
     const bus = localBus({ up: false });
     const { store, types } = instance(bus, memoryStore(), { heartbeatMs: 10 });

@@ -439,7 +439,7 @@ describe("the store behind", () => {
     expect(hashes.every((hash) => isKnown(cached, hash))).toBe(true);
   });
 
-  test.each([[[]], [undefined], [[keyOf(), keyOf(), keyOf()]]])(
+  test.each([[[]], [undefined], [{ length: 1 }], [[keyOf(), keyOf(), keyOf()]]])(
     "is not believed when it answers another number of records",
     async (answer) => {
       const findManyByHash = async () => answer as never;
