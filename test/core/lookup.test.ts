@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createHashers } from "../../src/core/hash.js";
-import { createFinder, createLookup } from "../../src/core/lookup.js";
+import { createFinder, createLookup, inTime } from "../../src/core/lookup.js";
 import {
   createVerifier,
   hashSecret,
@@ -496,8 +496,10 @@ test("an error that cannot even be looked at is a StoreError in time", async () 
       throw new Error("no code");
     },
   };
+  const secretive = new Proxy(hostile, { getPrototypeOf: () => expect.unreachable() });
   for (const store of [
     storeOf(() => Promise.reject(hostile)),
+    storeOf(() => Promise.reject(secretive)),
     { findByHash: () => undefined, findManyByHash: () => Promise.reject(hostile) },
   ]) {
     expect(await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH))).toEqual(
@@ -565,6 +567,16 @@ test("an answer that fails when it is awaited is a StoreError, and leaves no tim
   );
   expect(error).toEqual(new StoreError("The key store failed (Error)"));
   expect(timers() - before).toBeLessThan(2);
+});
+
+test("what fails in time fails with its own error, unless that is to be explained", async () => {
+  const own = new Error("own");
+  expect(await thrownBy(() => inTime(Promise.reject(own), PATIENCE_MS, "late"))).toBe(own);
+  const explained = () => new StoreError("explained");
+  expect(await thrownBy(() => inTime(Promise.reject(own), PATIENCE_MS, "late", explained))).toEqual(
+    new StoreError("explained"),
+  );
+  expect(await thrownBy(() => inTime(new Promise(() => {}), 1, "late"))).toEqual(new StoreError("late"));
 });
 
 test("without older hashes a key that is not found is asked for once", async () => {

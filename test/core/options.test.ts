@@ -3,6 +3,7 @@ import {
   checkFunction,
   checkMethods,
   checkOptions,
+  checkTimeout,
   isPromiseLike,
   describe as kindOf,
   refusePromise,
@@ -49,6 +50,17 @@ test("refuseUndefined lets an option be absent, not empty", () => {
   );
   for (const options of [{}, { a: null }, { a: 0 }, Object.create({ a: undefined })]) {
     expect(() => refuse(options)).not.toThrow();
+  }
+});
+
+test("checkTimeout takes what a timer can wait", () => {
+  for (const value of [0.5, 1, 2 ** 31 - 1]) {
+    expect(() => checkTimeout("thing", "timeoutMs", value)).not.toThrow();
+  }
+  for (const value of [0, -1, 2 ** 31, Number.NaN, Number.POSITIVE_INFINITY, "250", undefined, null]) {
+    expect(() => checkTimeout("thing", "timeoutMs", value)).toThrow(
+      new TypeError('thing: "timeoutMs" must be a number of milliseconds above 0'),
+    );
   }
 });
 
