@@ -750,6 +750,25 @@ describe("a store that answers nonsense", () => {
     },
   );
 
+  test.each([null, undefined, "key_1", 7, { ownerId: "globex" }])(
+    "a page with %j among what was asked for is a StoreError",
+    async (item) => {
+      const answer = () => ({ items: [item] }) as never;
+      const { manager } = managing({ store: { ...memoryStore(), list: answer, auditTrail: answer } });
+      const owned = [
+        () => manager.list({ ownerId: "acme" }),
+        () => manager.auditTrail({ ownerId: "acme" }),
+        () => manager.auditTrail({ keyId: "key_1" }),
+      ];
+      const all = typeof item === "object" && item !== null ? [] : [() => manager.auditTrail()];
+      for (const ask of [...owned, ...all]) {
+        expect(await thrownBy(ask)).toEqual(
+          new StoreError("The key store answered items that were not asked for"),
+        );
+      }
+    },
+  );
+
   test("no record is a KeyNotFoundError, spelt either way", async () => {
     for (const none of [null, undefined]) {
       const { manager } = managing({ store: { ...memoryStore(), findById: () => none as undefined } });
