@@ -70,5 +70,5 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "stores/cached/seal": ["stores/cached-parts"],
   "stores/cached/message": ["stores/cached-parts"],
   "stores/cached/catch-up": ["stores/cached-bus"],
-  "stores/cached/link": ["stores/cached-bus"],
+  "stores/cached/link": ["stores/cached-bus", "stores/cached"],
 };

@@ -1,6 +1,12 @@
 import { MessageChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { hashSecret, type KeyRecord, type ManagedKeyStore } from "../../src/index.js";
+import {
+  hashSecret,
+  type KeyHash,
+  type KeyRecord,
+  type ManagedKeyStore,
+  StoreError,
+} from "../../src/index.js";
 import { cachedStore, type InvalidationBus } from "../../src/stores/cached.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import {
@@ -307,6 +313,22 @@ describe("publishing that fails", () => {
     await Promise.all(changes);
     expect(bus.sent.length - before).toBeLessThanOrEqual(1_000);
     expect(here.events).toHaveLength(1_200);
+    const failure = (driverError: Error) =>
+      expect.objectContaining({
+        message: "The change of a key could not be told to other processes",
+        driverError,
+      });
+    expect(here.events.map((event) => "error" in event && event.error)).toContainEqual(
+      failure(new StoreError("The invalidation bus takes no more messages")),
+    );
+  });
+
+  test("takes as many messages as there are, one after the other", async () => {
+    const { bus, here, key } = await two();
+    const before = bus.sent.length;
+    for (let i = 0; i < 1_100; i++) await here.store.update(key.id, 99, {}, auditOf(key));
+    expect(bus.sent.length - before).toBe(1_100);
+    expect(here.events).toEqual([]);
   });
 });
 
@@ -347,12 +369,17 @@ describe("while the bus is down", () => {
   test("that it does not come up is told once, and that it has, too", async () => {
     const bus = localBus({ up: false });
     const { store, types } = instance(bus, memoryStore(), { heartbeatMs: 10 });
-    await pass(30);
+    await pass(29);
+    expect(types()).toEqual([]);
+    await pass(1);
     expect(types()).toEqual(["cache.bypassed"]);
     await pass(100);
     bus.setState(true);
     await store.ready();
     expect(types()).toEqual(["cache.bypassed", "cache.resumed"]);
+    bus.setState(false);
+    bus.setState(true);
+    expect(types().slice(2)).toEqual(["cache.bypassed", "cache.resumed"]);
   });
 
   test("everything is forgotten, nothing is kept, and it is told once", async () => {
@@ -447,6 +474,29 @@ describe("a bus that says it is up, and is not", () => {
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
     await found(here.store, key.hash);
     expect(await knows(here.store, key.hash)).toBe(true);
+  });
+
+  test("that brings everything twice is used", async () => {
+    const { bus, here, key } = await two();
+    const deliver = bus.onPublish;
+    bus.onPublish = async (message) => {
+      for (let time = 0; time < 2; time++) await deliver(message);
+    };
+    await pass(60_000);
+    await found(here.store, key.hash); // what came again was not what was expected, and may have been about any key
+    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(here.types()).toEqual([]);
+  });
+
+  test("of which a message takes longer than a heartbeat is used", async () => {
+    vi.useFakeTimers({
+      toFake: ["performance", "setInterval", "clearInterval", "setTimeout", "clearTimeout"],
+    });
+    const { bus, here } = await two(); // a heartbeat of 1,000
+    const deliver = bus.onPublish;
+    bus.onPublish = (message) => void setTimeout(deliver, 1_500, message);
+    await pass(60_000);
+    expect(here.types()).toEqual([]);
   });
 
   test("keeps nothing alive longer than three heartbeats, whatever timers do", async () => {
@@ -657,6 +707,22 @@ describe("subscribing", () => {
     await store.ready();
     await calls[0]?.();
     await pass(1_000); // heartbeats still come back
+    expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
+  });
+
+  test("that fails after it was given up takes nothing away from the one in its place", async () => {
+    const bus = localBus();
+    const failures: ((error: Error) => void)[] = [];
+    const late: InvalidationBus = {
+      publish: bus.publish,
+      subscribe: (...args) =>
+        failures.length === 0 ? new Promise((_, fail) => failures.push(fail)) : bus.subscribe(...args),
+    };
+    const { store, types } = instance(late, memoryStore(), { heartbeatMs: 100 });
+    await pass(1_100);
+    await store.ready();
+    failures[0]?.(new Error("too late"));
+    await pass(1_000);
     expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
   });
 

@@ -69,8 +69,8 @@ export function createLink(
   let unsettled = 0;
   let listening: Promise<() => Promise<void>> | undefined;
   let attempts = 0; // what an earlier one brings is not heard
-  let joined = false;
-  let waited = 0; // heartbeats
+  let joined: boolean;
+  let waited: number; // heartbeats
   let patience = FIRST_PATIENCE;
   let connected = false;
   let silent = 0; // heartbeats
@@ -106,7 +106,7 @@ export function createLink(
     if (!inUse) return;
     inUse = false;
     entries.forgetAll();
-    if (!told) tell("cache.bypassed");
+    tell("cache.bypassed");
   };
 
   const isSound = (now: number): boolean => {
@@ -121,14 +121,12 @@ export function createLink(
     if (sentAt === undefined || performance.now() >= sentAt + lease) return;
     leaseEnd = sentAt + lease;
     silent = 0;
-    if (inUse) return;
     inUse = true;
     if (told) tell("cache.resumed");
     readiness.resolve();
   };
 
   const receive = (text: string): void => {
-    if (closing !== undefined) return;
     const message = decodeMessage(text);
     if (message === undefined) {
       entries.forgetAll(); // whatever it was to say
