@@ -225,7 +225,7 @@ describe("filters and pages", () => {
 });
 
 describe("readEnvironment", () => {
-  const of = (...environments: string[]) => ({ environments }) as KeyFormat;
+  const of = (...environments: string[]): KeyFormat => ({ environments, parse: () => undefined });
 
   test("is one of the format's, which the only one needs not be asked for", () => {
     expect(readEnvironment("test", of("live", "test"))).toBe("test");
@@ -240,7 +240,7 @@ describe("readEnvironment", () => {
   });
 
   test("is the host's own name, or none, for a format without any", () => {
-    const none = {} as KeyFormat;
+    const none: KeyFormat = { parse: () => undefined };
     expect([readEnvironment(undefined, none), readEnvironment(null, none)]).toEqual([null, null]);
     expect(readEnvironment("staging", none)).toBe("staging");
     expect(problem(() => readEnvironment("", none))).toBe("environment must not be empty");

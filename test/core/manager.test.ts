@@ -902,8 +902,8 @@ describe("mistakes are TypeErrors that name the option", () => {
   test("without a clock it is the time of the machine", async () => {
     const before = Date.now();
     const { key } = await createKeyManager({ store: memoryStore(), scopes, format }).create(INPUT);
-    expect(key.createdAt.getTime()).toBeGreaterThanOrEqual(before);
-    expect(key.createdAt.getTime()).toBeLessThanOrEqual(Date.now());
+    expect(key.createdAt?.getTime()).toBeGreaterThanOrEqual(before);
+    expect(key.createdAt?.getTime()).toBeLessThanOrEqual(Date.now());
   });
 
   test("a format that does not know its own secrets issues nothing", async () => {
