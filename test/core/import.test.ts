@@ -317,6 +317,23 @@ describe("import", () => {
     expect((await manager.list()).items).toEqual([]);
   });
 
+  test("needs an object, and an actor", async () => {
+    const { manager } = managing();
+    for (const input of [undefined, null, [], "secret"]) {
+      expect(await thrownBy(() => manager.import(input as never))).toMatchObject({ path: "import" });
+    }
+    const error = await thrownBy(() => manager.import({ hash: HASH, ...INPUT }, null as never));
+    expect(error).toMatchObject({ name: "KeyInputError", path: "import" });
+  });
+
+  test("waits for a legacy hash no longer than for the store", async () => {
+    const legacyHashes = [{ name: "old", hash: () => new Promise<string>(() => {}) }];
+    const { manager } = managing({ legacyHashes, storeTimeoutMs: 1 });
+    expect(await thrownBy(() => manager.import({ secret: SECRET, ...INPUT }))).toEqual(
+      new StoreError("A legacy hash did not answer within 1 ms"),
+    );
+  });
+
   test("shows as much of a secret as may be shown", async () => {
     const { manager } = managing();
     const most = { hash: HASH, start: "0123456789abcdef" };

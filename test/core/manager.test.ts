@@ -757,6 +757,7 @@ describe("a store that answers nonsense", () => {
       const { manager } = managing({ store: { ...memoryStore(), list: answer, auditTrail: answer } });
       const owned = [
         () => manager.list({ ownerId: "acme" }),
+        () => manager.list({ environment: "live" }),
         () => manager.auditTrail({ ownerId: "acme" }),
         () => manager.auditTrail({ keyId: "key_1" }),
       ];
