@@ -21,8 +21,8 @@ export type FetchHandler = (request: Request, connection: ConnectionInfo) => Res
 export type RequestHandler = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
 
 /**
- * What a verifier needs of a Fetch request. The address is read by whoever judges it, because a host may have to be
- * asked for it, and may fail.
+ * What a verifier needs of a Fetch request. An address that the host has to be asked for is read by whoever judges it,
+ * because that may fail.
  */
 export function fromFetch(
   request: Request,
@@ -31,17 +31,19 @@ export function fromFetch(
 ): AuthRequest {
   const { rawHeaders, headersTruncated } = connection;
   const { headers, method } = request;
-  return {
+  const get = Object.getOwnPropertyDescriptor(connection, "remoteAddress")?.get;
+  const arrived = {
     headers,
     rawHeaders,
     headersTruncated,
-    get remoteAddress() {
-      return connection.remoteAddress;
-    },
+    remoteAddress: get === undefined ? connection.remoteAddress : undefined,
     method,
     path: new URL(request.url).pathname,
     requestId,
   };
+  return get === undefined
+    ? arrived
+    : Object.defineProperty(arrived, "remoteAddress", { get, enumerable: true });
 }
 
 /** A response with more headers; itself when there are none, and when it answers an upgrade: no other one would. */
