@@ -752,6 +752,28 @@ describe("subscribing", () => {
     expect([calls, types()]).toEqual([1, []]);
   });
 
+  test("that never answers, and brings everything again after each short outage, is not tried again", async () => {
+    const bus = localBus();
+    let calls = 0;
+    const silent: InvalidationBus = {
+      publish: bus.publish,
+      subscribe(...args) {
+        calls += 1;
+        void bus.subscribe(...args);
+        return new Promise(() => {});
+      },
+    };
+    const { store } = instance(silent, memoryStore(), { heartbeatMs: 100 });
+    await store.ready();
+    for (let outage = 0; outage < 5; outage++) {
+      bus.setState(false);
+      await pass(500);
+      bus.setState(true);
+      await pass(1_000);
+    }
+    expect([calls, bus.subscribers]).toEqual([1, 1]);
+  });
+
   test("that rejects, and listens all the same, is heard once", async () => {
     const bus = localBus();
     const calls: Promise<unknown>[] = [];

@@ -179,7 +179,8 @@ export function createLink(
   };
 
   const wait = (now: number): void => {
-    if (joined || isSound(now) || ++waited < patience) return;
+    waited = joined || isSound(now) ? 0 : waited + 1;
+    if (waited < patience) return;
     patience = Math.min(patience * 2, LONGEST_PATIENCE);
     giveUp();
   };
