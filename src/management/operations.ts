@@ -131,9 +131,9 @@ export function createOperations<S extends string>(
 
     async create(call) {
       const { principal, body } = call;
-      const principals = await asOfNow(call);
       const said = defaults ? await answerOf(() => defaults(principal)) : {};
       const given = checkOptions("defaults", said, INPUT.create);
+      const principals = await asOfNow(call); // behind the defaults, which take their time
       const members = { ...inherited(principal as Principal), ...given, ...body };
       const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
       requireGrant(principals, grantOf(key));

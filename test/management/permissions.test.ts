@@ -456,6 +456,20 @@ describe("a key that its verifier knows as it was", () => {
   });
 });
 
+test("a key that is revoked while the defaults of a new one are asked for makes none", async () => {
+  const { call, issue, manager } = managementApi({
+    ...BY_KEYS,
+    async defaults() {
+      await manager.revoke(key.id);
+      return {};
+    },
+  });
+  const { secret, key } = await issue({ scopes: STRONG });
+  const { status, body } = await call("POST /api-keys", { as: secret, json: { scopes: [] } });
+  expect([status, body.code]).toEqual([401, "invalid_key"]);
+  expect((await manager.list()).items.map(({ id }) => id)).toEqual([key.id]);
+});
+
 test("what changes between look and leap is seen", async () => {
   const inner = memoryStore();
   const quiet = managementApi(BY_KEYS, { store: inner });
