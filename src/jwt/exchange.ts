@@ -53,12 +53,17 @@ export interface Exchange<S extends string> {
 /** RFC 6749, 3.3 */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
+// A verifier of ours has limits of its own, which may be longer than those of the token service; one of the host's may
+// have none.
+const VERIFIER_MS = 5_000;
+
 export function createExchange<S extends string>(prepared: PreparedTokenService<S>): Exchange<S> {
   const { options, ttlSeconds, keys, kit, realm } = prepared;
   const { verifier, store, issuer } = options;
   const { scopes, now } = kit;
   // As it is now; the verifier's own record may be of a cache.
   const findKey = createBoundKeys(store, 0, kit.timeoutMs);
+  const verifierMs = Math.max(VERIFIER_MS, kit.timeoutMs);
 
   const invalidKey = new AuthError("invalid_key", "The API key is not valid.", {
     "WWW-Authenticate": `Bearer realm="${realm}", error="invalid_token"`,
@@ -69,8 +74,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
 
   return {
     async authenticate(request) {
-      // One of ours asks its store and its limiter, and has the time for both; one of the host's may have no limit.
-      const result = await ask(() => verifier.verify(request), 2 * kit.timeoutMs, "The verifier of keys");
+      const result = await ask(() => verifier.verify(request), verifierMs, "The verifier of keys");
       if (!result.ok) return result.error;
       const { principal, headers } = result;
       return principal.type === "api_key" ? { principal, headers } : invalidKey;

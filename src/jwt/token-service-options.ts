@@ -35,8 +35,9 @@ export interface TokenServiceOptions<S extends string = string> extends CommonVe
   /** How long a token lives, unless its key expires before: whole seconds, `"24h"` at most. */
   readonly ttl: Duration;
   /**
-   * The verifier of the keys that are exchanged: its environment, allowlists, limits and observers apply. It may take
-   * twice `storeTimeoutMs`, for its store and for its limiter.
+   * The verifier of the keys that are exchanged: its environment, allowlists, limits and observers apply, and its
+   * `storeTimeoutMs`. One that has not answered after 5 seconds, or the `storeTimeoutMs` of the token service when
+   * that is longer, is a 503.
    */
   readonly verifier: Verifier<S>;
   /** Where the key of a token is read again. It must know of every change: no replica that lags. */

@@ -273,13 +273,12 @@ function tokens(
   endpoint: string,
   more: Partial<TokenServiceOptions<FleetScope>>,
   fault: Counted,
-  limitMs: number = TIMEOUT_MS,
 ): void {
   const path = name.replaceAll(" ", "-");
   const service = tokenService(path, more);
   routes.set(path, toNodeListener(service.handler));
   scenarios[name] = {
-    ...{ limitMs, fault, expected: 503 },
+    ...{ limitMs: TIMEOUT_MS, fault, expected: 503 },
     async send() {
       const form = endpoint === "/token" ? GRANT : { token: await exchanged() };
       return { path: `/${path}${endpoint}`, method: "POST", secret: own.secret, form };
@@ -287,9 +286,6 @@ function tokens(
   };
 }
 
-const judge = hangs(verifierOver(inner), "verify", "assertRequirement");
-const endless: Verifier<FleetScope> = { ...judge, assertRequirement: scopes.assertRequirement };
-tokens("verifier of keys", "/token", { verifier: endless }, judge, 2 * TIMEOUT_MS);
 const reading = hanging("findById");
 tokens("keys of tokens", "/token", { store: reading }, reading);
 const known = hangs(memoryRevocations(Date.now), "has");

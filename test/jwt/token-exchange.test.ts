@@ -5,6 +5,7 @@ import {
   createKeyManager,
   createVerifier,
   defineScopes,
+  type KeyHash,
   type KeyRecord,
   keyFormat,
   StoreError,
@@ -20,6 +21,7 @@ import {
   allowed,
   bearer,
   type FleetScope,
+  format,
   refused,
   START,
   scopes,
@@ -36,6 +38,20 @@ async function issuedBy<S extends string>(result: Promise<ExchangeResult<S>>): P
   if (!settled.ok) throw new Error(settled.error.code);
   return settled;
 }
+
+test("a verifier of keys has the time for its store that it was given", async () => {
+  const base = exchanger();
+  const { secret } = await base.issue();
+  const store = {
+    async findByHash(hash: KeyHash) {
+      await sleep(600);
+      return base.store.findByHash(hash);
+    },
+  };
+  const verifier = createVerifier({ store, scopes, format, clock: base.clock.now, storeTimeoutMs: 60_000 });
+  const { tokens } = exchanger({ verifier, store: base.store });
+  await issuedBy(tokens.exchange({ request: bearer(secret) }));
+});
 
 describe("a token", () => {
   test("says whose it is, of which key and version, in the words of RFC 9068", async () => {
