@@ -1,5 +1,6 @@
 import { type ConnectionInfo, fromFetch } from "../http/handler.js";
-import { type AuthRequest, describe, type GuardOptions, refusePromise } from "../index.js";
+import type { AuthRequest, GuardOptions } from "../index.js";
+import { withAddress } from "./with-address.js";
 
 /** Options of `fetchAuth`. */
 export interface FetchGuardOptions extends GuardOptions {
@@ -25,31 +26,4 @@ export function requests(
     remoteAddress
       ? withAddress("fetchAuth", fromFetch(request), () => remoteAddress(request, ...rest))
       : fromFetch(request, (rest[0] ?? {}) as ConnectionInfo);
-}
-
-/**
- * Gives a request, or what is known of its connection, an address that is asked for once, and by whoever judges it:
- * so that a failure is told and answered like every other, with 503.
- */
-export function withAddress<T extends object>(
-  where: string,
-  target: T,
-  ask: () => unknown,
-): T & { readonly remoteAddress: string | undefined } {
-  let answer: { readonly address: string | undefined } | undefined;
-  const get = () => {
-    answer ??= { address: checkedAddress(where, ask()) };
-    return answer.address;
-  };
-  return Object.defineProperty(target, "remoteAddress", { get, enumerable: true }) as ReturnType<
-    typeof withAddress<T>
-  >;
-}
-
-/** A promise of an address must not pass for an address that is unknown. */
-function checkedAddress(where: string, address: unknown): string | undefined {
-  if (typeof address === "string" || address === undefined) return address;
-  if (address === null) return undefined; // what Headers answers
-  refusePromise(`${where}: "remoteAddress"`, address);
-  throw new TypeError(`${where}: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
 }

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { ConnectionInfo } from "../http/handler.js";
-import { withAddress } from "./fetch-address.js";
 import { headersTruncated } from "./node-request.js";
+import { withAddress } from "./with-address.js";
 
 /** What has to be said of connections where the runtime is not Node. */
 export interface HonoConnectionOptions {
