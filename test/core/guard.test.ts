@@ -335,6 +335,15 @@ describe("errorBody", () => {
     expect(errors).toHaveLength(1);
   });
 
+  test("that answers a promise is told so", async () => {
+    const onError = vi.fn();
+    const guard = createGuard(service().verifier, { errorBody: async () => ({}), onError });
+    expect(refusal(await guard()({ headers: {} })).json.code).toBe("missing_credential");
+    expect(onError.mock.calls[0]?.[0]).toEqual(
+      new TypeError('guard: "errorBody" must answer at once, not a promise'),
+    );
+  });
+
   test("must be a function", () => {
     expect(() => createGuard(service().verifier, { errorBody: {} as never })).toThrow(/"errorBody"/);
   });

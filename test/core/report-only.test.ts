@@ -254,6 +254,14 @@ describe("a trial that fails", () => {
     expect(failures(events)).toHaveLength(1);
   });
 
+  test("a list that is frozen is judged by each time", async () => {
+    const list = Object.freeze(["10.0.0.0/8"]);
+    const { ask, events } = await trying({ ipAllowlist: () => list });
+    for (let i = 0; i < 3; i++) await ask();
+    expect(failures(events)).toEqual([]);
+    expect(verdicts(events)).toEqual([["ip_not_allowed"], ["ip_not_allowed"], ["ip_not_allowed"]]);
+  });
+
   test("something else than a list is named by its kind", async () => {
     const { ask, events } = await trying({ ipAllowlist: () => "10.0.0.0/8" as never });
     await ask();
