@@ -73,7 +73,8 @@ export function expressAuth<S extends string>(
 export function expressHandler(handler: FetchHandler): ExpressMiddleware {
   return async (req: ExpressRequest, res, next) => {
     try {
-      await sendResponse(res, await respond(handler, req, res, req.originalUrl ?? req.url, req.body));
+      const asked = { url: req.originalUrl ?? req.url, parsed: req.body };
+      await sendResponse(res, await respond(handler, req, res, asked));
     } catch (error) {
       next(error);
     }

@@ -100,7 +100,10 @@ export function fastifyHandler(handler: FetchHandler): FastifyPluginAsync {
     app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
     // The prefix itself is no path below it. Without a prefix, the root is the host's.
     for (const path of app.prefix === "" ? ["/*"] : ["/", "/*"]) {
-      app.all(path, (request, reply) => respond(handler, request.raw, reply.raw, request.originalUrl));
+      app.all(path, (request, reply) => {
+        const asked = { url: request.originalUrl, requestId: String(request.id) };
+        return respond(handler, request.raw, reply.raw, asked);
+      });
     }
   };
 }

@@ -13,7 +13,7 @@ export interface HonoConnectionOptions {
   readonly remoteAddress?: (c: Context) => string | undefined;
 }
 
-/** Finds what is known of the connection that a request came over. */
+/** Finds what is known of the connection that a request came over, and the id that it has. */
 export function connections(
   where: string,
   remoteAddress: HonoConnectionOptions["remoteAddress"],
@@ -27,6 +27,7 @@ export function connections(
       rawHeaders: incoming?.rawHeaders,
       headersTruncated: incoming && headersTruncated(incoming),
       remoteAddress: incoming?.socket?.remoteAddress,
+      requestId: c.get("requestId"), // of hono/request-id
     };
     return remoteAddress ? withAddress(where, connection, () => remoteAddress(c)) : connection;
   };

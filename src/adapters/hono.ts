@@ -54,7 +54,6 @@ export function honoAuth<S extends string>(
         headers: c.req.raw.headers,
         method: c.req.method,
         path: c.req.path,
-        requestId: (c as Context).get("requestId"), // of hono/request-id
       };
       const outcome = await check(Object.assign(connectionOf(c), request)); // not copied, which would ask for it
       if (!outcome.pass) {

@@ -58,7 +58,7 @@ export function koaAuth<S extends string>(
 export function koaHandler(handler: FetchHandler): Middleware<DefaultState, DefaultContext> {
   return async (ctx) => {
     const { body } = ctx.request as { readonly body?: unknown };
-    const response = await respond(handler, ctx.req, ctx.res, ctx.originalUrl, body);
+    const response = await respond(handler, ctx.req, ctx.res, { url: ctx.originalUrl, parsed: body });
     ctx.respond = false;
     await sendResponse(ctx.res, response);
   };

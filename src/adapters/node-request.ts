@@ -8,10 +8,7 @@ import type { AuthRequest, HttpRefusal } from "../index.js";
  * @example
  * const outcome = await createGuard(verifier)("vehicles:read")(fromIncoming(req));
  */
-export function fromIncoming(
-  req: IncomingMessage & { readonly id?: unknown },
-  path: string | undefined = req.url,
-): AuthRequest {
+export function fromIncoming(req: IdentifiedRequest, path: string | undefined = req.url): AuthRequest {
   return {
     headers: req.headers,
     rawHeaders: req.rawHeaders,
@@ -19,9 +16,15 @@ export function fromIncoming(
     remoteAddress: req.socket.remoteAddress,
     method: req.method,
     path,
-    // Where request loggers such as pino-http put theirs.
-    requestId: typeof req.id === "string" || typeof req.id === "number" ? String(req.id) : undefined,
+    requestId: idOf(req),
   };
+}
+
+/** A request that may have an id, where request loggers such as pino-http put theirs. */
+type IdentifiedRequest = IncomingMessage & { readonly id?: unknown };
+
+export function idOf({ id }: IdentifiedRequest): string | undefined {
+  return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
 }
 
 // Node's MAX_HEADER_PAIRS, in force while `server.maxHeadersCount` is null.

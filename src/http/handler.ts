@@ -1,6 +1,6 @@
-import type { AuthRequest } from "../index.js";
+import { type AuthRequest, resolveRequestId } from "../index.js";
 
-/** What a `Request` cannot say about the connection it came over. */
+/** What a `Request` cannot say about itself: the connection it came over, and what the framework calls it. */
 export interface ConnectionInfo {
   /** The address of the socket's other end. */
   readonly remoteAddress?: string | undefined;
@@ -8,6 +8,8 @@ export interface ConnectionInfo {
   readonly rawHeaders?: readonly string[] | undefined;
   /** Whether the server may have dropped header lines. */
   readonly headersTruncated?: boolean | undefined;
+  /** An id that the framework gave the request. */
+  readonly requestId?: string | undefined;
 }
 
 /** Any function from a Fetch `Request` to a `Response`, such as those that `fetchAuth` makes. */
@@ -27,7 +29,7 @@ export type RequestHandler = (request: Request, connection?: ConnectionInfo) => 
 export function fromFetch(
   request: Request,
   connection: ConnectionInfo = {},
-  requestId?: string,
+  requestId: string | undefined = connection.requestId,
 ): AuthRequest {
   const { rawHeaders, headersTruncated } = connection;
   const { headers, method } = request;
@@ -44,6 +46,11 @@ export function fromFetch(
   return get === undefined
     ? arrived
     : Object.defineProperty(arrived, "remoteAddress", { get, enumerable: true });
+}
+
+/** The id that the answer of a handler names: see `resolveRequestId`. */
+export function requestIdOf(request: Request, connection?: ConnectionInfo): string {
+  return resolveRequestId({ headers: request.headers, requestId: connection?.requestId });
 }
 
 /** A response with more headers; itself when there are none, and when it answers an upgrade: no other one would. */

@@ -1,7 +1,7 @@
 import { answerJson } from "../http/answer.js";
-import { type ConnectionInfo, fromFetch, type RequestHandler } from "../http/handler.js";
+import { type ConnectionInfo, fromFetch, type RequestHandler, requestIdOf } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
-import { type AuthRequest, resolveRequestId } from "../index.js";
+import type { AuthRequest } from "../index.js";
 import type { PreparedTokenService } from "./token-service-options.js";
 
 /** The `error` of a body: RFC 6749, 5.2; RFC 8693, 2.2.2; RFC 7009, 2.2.1; and one of RFC 6749, 4.1.2.1. */
@@ -60,7 +60,7 @@ export function oauthEndpoint(
 ): RequestHandler {
   const methods = method === "GET" ? ["GET", "HEAD"] : [method];
   return async (request: Request, connection?: ConnectionInfo) => {
-    const requestId = resolveRequestId({ headers: request.headers });
+    const requestId = requestIdOf(request, connection);
     const arrived = fromFetch(request, connection, requestId);
     try {
       if (!methods.includes(request.method)) throw methodNotAllowed(methods.join(", "));

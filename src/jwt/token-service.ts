@@ -1,8 +1,8 @@
 import type { JSONWebKeySet } from "jose";
 import { answerJson } from "../http/answer.js";
-import type { ConnectionInfo, RequestHandler } from "../http/handler.js";
+import { type ConnectionInfo, type RequestHandler, requestIdOf } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
-import { checkOptions, type Duration, milliseconds, resolveRequestId, type Verifier } from "../index.js";
+import { checkOptions, type Duration, milliseconds, type Verifier } from "../index.js";
 import { createClientAuth } from "./client-auth.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
 import { serveIntrospection } from "./introspection.js";
@@ -130,7 +130,7 @@ export function createTokenService<S extends string>(options: TokenServiceOption
     async handler(request: Request, connection?: ConnectionInfo) {
       const route = routes.get(new URL(request.url).pathname);
       if (route !== undefined) return route(request, connection);
-      return answerProblem(request, resolveRequestId({ headers: request.headers }), notFound());
+      return answerProblem(request, requestIdOf(request, connection), notFound());
     },
   });
 }

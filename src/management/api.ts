@@ -1,5 +1,5 @@
 import { answerJson } from "../http/answer.js";
-import { fromFetch, type RequestHandler } from "../http/handler.js";
+import { fromFetch, type RequestHandler, requestIdOf } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
 import {
   type AuthError,
@@ -10,7 +10,6 @@ import {
   type HttpRefusal,
   type Principal,
   type RouteGuard,
-  resolveRequestId,
   type Verifier,
   warn,
 } from "../index.js";
@@ -48,7 +47,7 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   const document = createDocument(options, present, { bodies, queries });
 
   return async (request, connection) => {
-    const requestId = resolveRequestId({ headers: request.headers });
+    const requestId = requestIdOf(request, connection);
     const arrived = fromFetch(request, connection, requestId);
     const context = { requestId, method: arrived.method, path: arrived.path };
     let kept: Readonly<Record<string, string>> = {};

@@ -6,10 +6,13 @@ import { type Handler, Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
-import { expressAuth } from "../../src/adapters/express.js";
-import { fastifyAuth } from "../../src/adapters/fastify.js";
+import { expressAuth, expressHandler } from "../../src/adapters/express.js";
+import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
 import { fetchAuth } from "../../src/adapters/fetch.js";
 import { honoAuth, honoHandler } from "../../src/adapters/hono.js";
+import type { FetchHandler } from "../../src/adapters/node.js";
+import { exchanger } from "../jwt/token-fixtures.js";
+import { managementApi } from "../management/fixtures.js";
 import { bearer } from "./case.js";
 import { secrets, verifierBehind } from "./fixtures.js";
 import { type App, listen, setups } from "./frameworks.js";
@@ -208,6 +211,43 @@ describe("the framework's own request id", () => {
     server.get("/vehicles", expressAuth(verifier)("vehicles:read"), (_req, res) => void res.send(PROTECTED));
     app = await listen(createServer(server));
     expect(await ids()).toEqual([wanted, wanted]);
+  });
+
+  // As told by the management API, by each way of a token service, and by a guarded handler.
+  const mounted: readonly (readonly [string, FetchHandler])[] = [
+    ["the management API", managementApi().handler],
+    ["an endpoint of a token service", exchanger().tokens.token],
+    ["a token service that has no such path", exchanger().tokens.handler],
+    ["a guarded fetch handler", fetchAuth(verifier)("vehicles:read", () => new Response(PROTECTED))],
+  ];
+
+  describe.each(mounted)("is that of %s behind the framework too", (_what, handler) => {
+    test("Fastify's", async () => {
+      const fastify = Fastify();
+      await fastify.register(fastifyHandler(handler));
+      await fastify.ready();
+      app = await listen(fastify.server);
+      expect(await ids()).toEqual(["req-1", "req-1"]);
+      await fastify.close();
+    });
+
+    test("that of hono/request-id", async () => {
+      const hono = new Hono().use(requestId({ generator: () => "made-by-hono", headerName: "" }));
+      hono.all("*", honoHandler(handler));
+      app = await listen(createAdaptorServer({ fetch: hono.fetch }) as Server);
+      expect(await ids()).toEqual(["made-by-hono", "made-by-hono"]);
+    });
+
+    test("that of a request logger in front of Express", async () => {
+      const server = express();
+      server.use((req, _res, next) => {
+        Object.assign(req, { id: 7 });
+        next();
+      });
+      server.use(expressHandler(handler));
+      app = await listen(createServer(server));
+      expect(await ids()).toEqual(["7", "7"]);
+    });
   });
 
   test.each(setups)("without any, each refusal of $name has a fresh one", async ({ name, start }) => {

@@ -57,7 +57,7 @@ function startHono(handler: RequestHandler): Promise<App> {
 }
 
 async function startFastify(handler: RequestHandler): Promise<App> {
-  const app = Fastify();
+  const app = Fastify({ genReqId: (req) => String(req.headers["x-request-id"]) }); // the same bytes, the id too
   await app.register(fastifyHandler(handler), { prefix: "/admin" });
   await app.ready();
   const { port, request, close } = await listen(app.server);
