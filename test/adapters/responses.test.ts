@@ -3,6 +3,8 @@ import { createAdaptorServer } from "@hono/node-server";
 import express from "express";
 import Fastify from "fastify";
 import { type Handler, Hono } from "hono";
+import { basicAuth } from "hono/basic-auth";
+import { some } from "hono/combine";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
@@ -167,6 +169,20 @@ describe("the answer to an upgrade, which nobody can copy, is left as the runtim
   test("by that of fetch handlers", async () => {
     const handler = fetchAuth(verifier)("vehicles:read", () => upgrade);
     expect(await handler(new Request("http://fleet.test/vehicles", { headers }))).toBe(upgrade);
+  });
+});
+
+describe("in some() of hono/combine, last, Hono's guard", () => {
+  const basic = basicAuth({ username: "ann", password: "secret" });
+  const hono = new Hono().get("/", some(basic, honoAuth(verifier)("vehicles:read")), (c) => c.text("in"));
+
+  test.each([
+    ["leaves what another lets in", `Basic ${btoa("ann:secret")}`, 200],
+    ["lets a key in", `Bearer ${reader}`, 200],
+    ["refuses the others", `Basic ${btoa("ann:guess")}`, 401],
+    ["refuses a key without the scope", `Bearer ${scopeless}`, 403],
+  ])("%s", async (_what, Authorization, status) => {
+    expect((await hono.request("/", { headers: { Authorization } })).status).toBe(status);
   });
 });
 
