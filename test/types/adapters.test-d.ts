@@ -3,7 +3,7 @@ import Router from "@koa/router";
 import express from "express";
 import fastify, { type FastifyBaseLogger, type FastifyTypeProvider } from "fastify";
 import { Hono } from "hono";
-import Koa from "koa";
+import Koa, { type DefaultState } from "koa";
 import { describe, expectTypeOf, test } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
@@ -62,6 +62,20 @@ describe("koa", () => {
     new Router().get("/vehicles", auth("vehicles:read"), (ctx) => {
       expectTypeOf(ctx.state.auth).toEqualTypeOf<Principal>();
       ctx.body = { owner: ctx.state.auth.ownerId };
+    });
+  });
+
+  test("ctx.state.auth is typed beside a state of the app's own", () => {
+    interface State extends DefaultState {
+      readonly user: string;
+    }
+    new Koa<State>().use(auth("vehicles:read")).use((ctx) => {
+      expectTypeOf(ctx.state.auth).toEqualTypeOf<Principal>();
+      ctx.body = { owner: ctx.state.auth.ownerId, user: ctx.state.user };
+    });
+    new Router<State>().get("/vehicles", auth("vehicles:read"), (ctx) => {
+      expectTypeOf(ctx.state.auth).toEqualTypeOf<Principal>();
+      expectTypeOf(ctx.state.user).toEqualTypeOf<string>();
     });
   });
 
