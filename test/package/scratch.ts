@@ -20,6 +20,9 @@ const COMPILER = {
   target: "ES2022",
   module: "NodeNext",
   strict: true,
+  exactOptionalPropertyTypes: true, // readers may have all of these
+  noUncheckedIndexedAccess: true,
+  verbatimModuleSyntax: true,
   skipLibCheck: true,
   allowJs: true, // what is fenced as js is only read: it may be of a package that is not here
   outDir: "out",
