@@ -21,13 +21,10 @@ declare module "fastify" {
  * An `onRequest` hook of every Fastify app: over HTTP/2, with any logger and type provider. It names none of Fastify's
  * type parameters, so that it takes no part in what a route infers from its schema.
  */
-export type FastifyAuthHook = (request: AnyRequest, reply: AnyReply) => Promise<unknown>;
-
-/** What every `FastifyRequest` is, whatever its app is made of. */
-type AnyRequest = Pick<FastifyRequest, "id" | "originalUrl" | "auth"> & { readonly raw: object };
-
-/** What every `FastifyReply` is. */
-type AnyReply = Pick<FastifyReply, "sent"> & { readonly raw: object };
+export type FastifyAuthHook = (
+  request: Pick<FastifyRequest, "id" | "originalUrl" | "auth"> & { readonly raw: object },
+  reply: Pick<FastifyReply, "sent"> & { readonly raw: object },
+) => Promise<unknown>;
 
 /** Guards Fastify routes; made by {@link fastifyAuth}. */
 export interface FastifyAuth<S extends string> {

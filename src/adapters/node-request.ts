@@ -8,7 +8,10 @@ import type { AuthRequest, HttpRefusal } from "../index.js";
  * @example
  * const outcome = await createGuard(verifier)("vehicles:read")(fromIncoming(req));
  */
-export function fromIncoming(req: IdentifiedRequest, path: string | undefined = req.url): AuthRequest {
+export function fromIncoming(
+  req: IncomingMessage & { readonly id?: unknown },
+  path: string | undefined = req.url,
+): AuthRequest {
   return {
     headers: req.headers,
     rawHeaders: req.rawHeaders,
@@ -20,10 +23,8 @@ export function fromIncoming(req: IdentifiedRequest, path: string | undefined = 
   };
 }
 
-/** A request that may have an id, where request loggers such as pino-http put theirs. */
-type IdentifiedRequest = IncomingMessage & { readonly id?: unknown };
-
-export function idOf({ id }: IdentifiedRequest): string | undefined {
+/** The id of a request, where request loggers such as pino-http put theirs. */
+export function idOf({ id }: IncomingMessage & { readonly id?: unknown }): string | undefined {
   return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
 }
 
