@@ -71,7 +71,8 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     store: memoryLimits({ max: MOST_REMEMBERED }),
     windows: [{ name: "second", per: "key", limit: 1_000_000, windowSeconds: 1 }],
   });
-  for (let index = 0; index < 10_000; index++) usage.observer(useOf(`key_${index}`));
+  for (let index = 0; index < 10_000; index++)
+    usage.observer(useOf(`key_${index.toString(16).padStart(32, "0")}`));
   await usage.flush();
   const verifier = createVerifier({
     store,
