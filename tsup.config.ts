@@ -3,6 +3,7 @@ import { defineConfig } from "tsup";
 export default defineConfig({
   entry: {
     index: "src/index.ts",
+    kit: "src/kit.ts",
     "adapters/express": "src/adapters/express.ts",
     "adapters/koa": "src/adapters/koa.ts",
     "adapters/hono": "src/adapters/hono.ts",
@@ -14,8 +15,9 @@ export default defineConfig({
     "stores/postgres": "src/stores/postgres.ts",
     "stores/mysql": "src/stores/mysql.ts",
     "stores/redis": "src/stores/redis.ts",
-    "stores/cached": "src/stores/cached.ts",
+    "cache/index": "src/cache/index.ts",
     "jwt/index": "src/jwt/index.ts",
+    "oauth/index": "src/oauth/index.ts",
     "management/index": "src/management/index.ts",
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",

@@ -9,9 +9,9 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { createAuditEntry } from "../src/core/keys/audit-entry.js";
 import {
   type AuditEntry,
-  createAuditEntry,
   createKeyManager,
   createVerifier,
   defineScopes,
@@ -84,11 +84,11 @@ const PARTS: Readonly<Record<string, () => unknown>> = {
 };
 
 if (part === undefined) {
-  for (const name of [...Object.keys(PARTS), "look-ups"]) {
+  for (const name of [...Object.keys(PARTS), "lookups"]) {
     const args = [...process.execArgv, fileURLToPath(import.meta.url), keys, name];
     execFileSync(process.execPath, args, { stdio: "inherit" });
   }
-} else if (part === "look-ups") await measureLookUps();
+} else if (part === "lookups") await measureLookUps();
 else await measure(part);
 
 async function measure(name: string): Promise<void> {

@@ -142,7 +142,7 @@ export function honoPeer(secrets: readonly string[]): Peer {
   };
 }
 
-/** jwtVerify of jose, which needs no look-up, of a shared secret and of a public key. */
+/** jwtVerify of jose, which needs no lookup, of a shared secret and of a public key. */
 export async function josePeer(count: number): Promise<readonly Peer[]> {
   const secret = createSecretKey(randomBytes(32));
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });

@@ -6,7 +6,6 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { pathToFileURL } from "node:url";
 import pg from "pg";
 import { createClient } from "redis";
-import { createVerifier, defineScopes, keyFormat, type ManagedKeyStore } from "../src/index.js";
 import {
   type CachedManagedKeyStore,
   type CachedStoreOptions,
@@ -14,7 +13,8 @@ import {
   type InvalidationBus,
   postgresBus,
   redisBus,
-} from "../src/stores/cached.js";
+} from "../src/cache/index.js";
+import { createVerifier, defineScopes, keyFormat, type ManagedKeyStore } from "../src/index.js";
 import { postgresStore } from "../src/stores/postgres.js";
 import { redisStore } from "../src/stores/redis.js";
 
@@ -74,7 +74,7 @@ export async function open(place: Place): Promise<Opened> {
     place.store === "redis"
       ? redisStore(await redisAt(place.storeUrl), { prefix: place.name })
       : postgresStore(poolAt(place.storeUrl), { table: place.name });
-  const options: CachedStoreOptions = { ttl: place.ttl, timeoutMs: 5_000 };
+  const options: CachedStoreOptions = { ttl: place.ttl, storeTimeout: "5000ms" };
   const store = cachedStore(inner, place.bus === "none" ? options : { ...options, bus: await openBus() });
   await store.ready();
   return {
@@ -102,7 +102,7 @@ export type Report =
 
 async function watch(place: Place): Promise<void> {
   const { store, close } = await open(place);
-  const verifier = createVerifier({ store, scopes, format, storeTimeoutMs: 5_000 });
+  const verifier = createVerifier({ store, scopes, format, storeTimeout: "5000ms" });
   const say = (report: Report) => process.send?.(report);
 
   let order: Order | undefined;

@@ -22,7 +22,7 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import { createClient } from "redis";
 import { createKeyManager } from "../src/index.js";
-import { proxyTo } from "../test/stores/bus-proxy.js";
+import { proxyTo } from "../test/resilience/bus/bus-proxy.js";
 import {
   format,
   type Opened,

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LOCK = join(ROOT, "node_modules/.cache/keybearer-build");
-const MOST_MS = 180_000;
+const MAX_MS = 180_000;
 
 const timeOf = (file) => statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs ?? Number.NaN;
 
@@ -29,7 +29,7 @@ function lock() {
     return true;
   } catch {
     const age = Date.now() - (statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age > MOST_MS) rmSync(LOCK, { recursive: true, force: true });
+    if (age > MAX_MS) rmSync(LOCK, { recursive: true, force: true });
     return false;
   }
 }

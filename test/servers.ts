@@ -5,7 +5,7 @@ import { createConnection } from "mysql2/promise";
 import pg from "pg";
 import { createClient } from "redis";
 import type { TestProject } from "vitest/node";
-import { startRedisCluster } from "./redis-cluster.js";
+import { startRedisCluster } from "./contract/redis-cluster.js";
 
 /** Where each server is, or `undefined`. */
 export interface Servers {

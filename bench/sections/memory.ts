@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const [naive, packed, growth] = await Promise.all([
   bytesOf(NAIVE, 250_000),
   bytesOf("memoryStore, with an audit entry for each key", 1_000_000),
-  bytesOf("look-ups", 100_000),
+  bytesOf("lookups", 100_000),
 ]);
 tell({
   section: "memory",

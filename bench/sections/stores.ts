@@ -1,4 +1,4 @@
-// One verification against the same driver's bare look-up of the same row, one at a time and 64 at once, with a cache
+// One verification against the same driver's bare lookup of the same row, one at a time and 64 at once, with a cache
 // and without. A server that is not there is left out.
 
 import { rmSync } from "node:fs";
@@ -8,8 +8,8 @@ import Database from "libsql";
 import { createPool } from "mysql2/promise";
 import pg from "pg";
 import { createClient } from "redis";
+import { cachedStore } from "../../dist/cache/index.js";
 import { createVerifier, type KeyHash, type KeyStore, type ManagedKeyStore } from "../../dist/index.js";
-import { cachedStore } from "../../dist/stores/cached.js";
 import { mysqlStore } from "../../dist/stores/mysql.js";
 import { postgresStore } from "../../dist/stores/postgres.js";
 import { redisStore } from "../../dist/stores/redis.js";
@@ -58,7 +58,7 @@ const DRIVERS: readonly Driver[] = [
   },
   {
     name: "PostgreSQL (pg)",
-    lookup: "the named prepared look-up",
+    lookup: "the named prepared lookup",
     goals: { 1: { most: 1.1 }, 64: { most: 0.5 } },
     async open() {
       const url = process.env.POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/postgres";
@@ -78,7 +78,7 @@ const DRIVERS: readonly Driver[] = [
   },
   {
     name: "MySQL (mysql2)",
-    lookup: "the prepared look-up",
+    lookup: "the prepared lookup",
     goals: {},
     async open() {
       const pool = createPool({
@@ -163,7 +163,7 @@ function bare(find: Opened["find"], keys: readonly Issued[], atOnce: number): Va
 }
 
 function verification(name: string, store: KeyStore, keys: readonly Issued[], atOnce: number): Variant {
-  const verifier = createVerifier({ store, scopes, format, environment: "live", storeTimeoutMs: 5_000 });
+  const verifier = createVerifier({ store, scopes, format, environment: "live", storeTimeout: "5000ms" });
   const draw = drawer(keys.map(({ secret }) => ({ headers: { authorization: flat(`Bearer ${secret}`) } })));
   return several(name, atOnce, async () => (await verifier.verify(draw(), SCOPE)).ok);
 }

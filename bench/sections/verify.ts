@@ -1,8 +1,8 @@
 // One verification with the memory store, against the least that it could cost, and against others doing that job.
 
 import { hash } from "node:crypto";
+import { cachedStore } from "../../dist/cache/index.js";
 import { createVerifier, type ManagedKeyStore } from "../../dist/index.js";
-import { cachedStore } from "../../dist/stores/cached.js";
 import { memoryStore } from "../../dist/stores/memory.js";
 import { interleave, quotients, type Variant } from "../measure.js";
 import {

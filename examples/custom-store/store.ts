@@ -17,7 +17,7 @@ interface Draft {
   readonly trail: AuditEntry[];
 }
 
-const MOST_WAITING = 1_000;
+const MAX_WAITING = 1_000;
 
 /**
  * Keeps keys and their audit trail in one JSON file, which each change writes anew: for one process and some
@@ -59,7 +59,7 @@ export async function fileStore(path: string): Promise<FileStore> {
    */
   const change = async (work: (draft: Draft) => boolean): Promise<boolean> => {
     refuseIfClosed();
-    if (waiting >= MOST_WAITING) throw new Error("Too many changes wait for the disk");
+    if (waiting >= MAX_WAITING) throw new Error("Too many changes wait for the disk");
     waiting += 1;
     const turn = queue.then(async () => {
       const draft: Draft = { keys: new Map(keys), trail: [...trail] };

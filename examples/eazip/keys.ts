@@ -27,7 +27,7 @@ export interface Keys {
 export function createKeys(): Keys {
   const store = memoryStore();
   const format = keyFormat({ prefix: "eazip", environments: ["live"] });
-  const usage = lastUsed(store, { intervalMs: 200, onError: console.error });
+  const usage = lastUsed(store, { interval: "200ms", onError: console.error });
   const verifier = createEazipVerifier({
     store,
     scopes,

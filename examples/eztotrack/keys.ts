@@ -19,7 +19,7 @@ export interface Keys {
 export function createKeys(identity: IdentityProvider): Keys {
   const store = memoryStore();
   const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
-  const usage = lastUsed(store, { intervalMs: 1_000, onError: console.error });
+  const usage = lastUsed(store, { interval: "1000ms", onError: console.error });
 
   const verifier = createVerifier({
     store,

@@ -52,7 +52,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   const store = sqliteStore(database);
   await store.migrate();
 
-  const usage = lastUsed(store, { intervalMs: 1_000, onError: console.error });
+  const usage = lastUsed(store, { interval: "1000ms", onError: console.error });
   const clock = options.clock ?? (() => new Date());
   const verifier = createVerifier({
     store,

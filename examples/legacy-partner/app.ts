@@ -1,7 +1,7 @@
 import Router from "@koa/router";
 import type { Principal, Verifier } from "keybearer";
-import type { TokenService } from "keybearer/jwt";
 import { koaAuth } from "keybearer/koa";
+import type { TokenService } from "keybearer/oauth";
 import Koa, { type Context } from "koa";
 import {
   assetsQuery,

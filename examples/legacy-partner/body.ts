@@ -5,7 +5,7 @@ import { ApiError } from "./failure.js";
 import { INTEGRATORS, MODULES } from "./partners.js";
 
 const BODY_LIMIT = 64 * 1024;
-const MOST_VINS = 1_000;
+const MAX_VINS = 1_000;
 
 const says = (problem: string) => ({
   error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
@@ -68,7 +68,7 @@ export const assetsQuery = z.object({ additionalInfo: flag });
 /** The body of POST for assets. A VIN that the company does not have is no mistake: there is nothing to list for it. */
 export const vins = z
   .array(z.string(says("must be a VIN")), says("must be a list of VINs"))
-  .max(MOST_VINS, `must have at most ${MOST_VINS} VINs`);
+  .max(MAX_VINS, `must have at most ${MAX_VINS} VINs`);
 
 /** @throws ApiError 400 that says what is wrong. */
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {

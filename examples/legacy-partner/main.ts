@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { createKeyManager, createVerifier, keyFormat } from "keybearer";
-import { createJwtVerifier, createTokenService } from "keybearer/jwt";
+import { createJwtVerifier } from "keybearer/jwt";
+import { createTokenService } from "keybearer/oauth";
 import { memoryStore } from "keybearer/stores/memory";
 import type { ExampleOptions, RunningExample } from "../example.js";
 import { identityProvider } from "../identity.js";

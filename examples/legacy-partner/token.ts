@@ -1,5 +1,5 @@
 import { type AuthRequest, resolveRequestId, toHttpRefusal } from "keybearer";
-import type { TokenService } from "keybearer/jwt";
+import type { TokenService } from "keybearer/oauth";
 import type { Context } from "koa";
 import { z } from "zod";
 import { check, readJson, readText } from "./body.js";

@@ -31,13 +31,13 @@ export function confirmed(manage: RequestHandler): RequestHandler {
   };
 }
 
-const MOST_BYTES = 1_024;
+const MAX_BYTES = 1_024;
 
 async function readMembers({ body }: Request): Promise<{ confirm?: unknown; reason?: unknown }> {
   let text = "";
   for await (const chunk of body ?? []) {
     text += new TextDecoder().decode(chunk);
-    if (text.length > MOST_BYTES) return {};
+    if (text.length > MAX_BYTES) return {};
   }
   try {
     return Object(JSON.parse(text));

@@ -1,5 +1,6 @@
 import {
   type ApiKey,
+  anyVerifier,
   createKeyManager,
   createVerifier,
   type KeyManager,
@@ -7,7 +8,7 @@ import {
   type RateLimiter,
   type Verifier,
 } from "keybearer";
-import { anyVerifier, createJwtVerifier } from "keybearer/jwt";
+import { createJwtVerifier } from "keybearer/jwt";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { lastUsed } from "keybearer/observers";
 import { createRateLimiter } from "keybearer/rate-limit";

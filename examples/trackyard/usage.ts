@@ -14,7 +14,7 @@ interface Caller {
 }
 
 /** Of more, only the number is kept. */
-const MOST_RECORDS = 1_000;
+const MAX_RECORDS = 1_000;
 
 export type Usage = ReturnType<typeof createUsage>;
 
@@ -36,7 +36,7 @@ export function createUsage() {
       const counted = of(caller);
       counted.total += 1;
       counted.records.unshift(record);
-      counted.records.length = Math.min(counted.records.length, MOST_RECORDS);
+      counted.records.length = Math.min(counted.records.length, MAX_RECORDS);
     },
 
     requestsOf: (keyId: string): number => byKey.get(keyId) ?? 0,

@@ -7,9 +7,9 @@ import {
   type GuardOptions,
   type Principal,
   type Verifier,
-} from "../index.js";
+} from "../kit.js";
 import { respond } from "./node-bridge.js";
-import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
+import { addHeaders, fromIncoming, isAnswered, sendDenial } from "./node-request.js";
 
 declare global {
   namespace Express {
@@ -55,7 +55,7 @@ export function expressAuth<S extends string>(
       if (isAnswered(res)) return;
       if (!outcome.pass) {
         res.removeHeader("X-Powered-By"); // a refusal is the same in every framework, and names none
-        return sendRefusal(res, outcome.refusal);
+        return sendDenial(res, outcome.refusal);
       }
       req.auth = outcome.principal;
       addHeaders(res, outcome.headers);

@@ -1,5 +1,5 @@
 import { type ConnectionInfo, fromFetch } from "../http/handler.js";
-import type { AuthRequest, GuardOptions } from "../index.js";
+import type { AuthRequest, GuardOptions } from "../kit.js";
 import { withAddress } from "./with-address.js";
 
 /** Options of `fetchAuth`. */

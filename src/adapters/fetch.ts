@@ -6,7 +6,7 @@ import {
   type Requirement,
   type RouteOptions,
   type Verifier,
-} from "../index.js";
+} from "../kit.js";
 import { type FetchGuardOptions, requests } from "./fetch-address.js";
 
 export type { ConnectionInfo, FetchGuardOptions };

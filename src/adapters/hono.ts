@@ -1,7 +1,7 @@
 import type { Context, Handler, MiddlewareHandler } from "hono";
 import type { FetchHandler } from "../http/handler.js";
+import { checkOptions } from "../internal/validate.js";
 import {
-  checkOptions,
   createGuard,
   type EnforcedRoute,
   type GuardOptions,
@@ -9,7 +9,7 @@ import {
   type Requirement,
   type RouteOptions,
   type Verifier,
-} from "../index.js";
+} from "../kit.js";
 import { connections, type HonoConnectionOptions } from "./hono-connection.js";
 
 export type { HonoConnectionOptions };

@@ -7,7 +7,7 @@ import {
   type GuardOptions,
   type Principal,
   type Verifier,
-} from "../index.js";
+} from "../kit.js";
 import { respond } from "./node-bridge.js";
 import { fromIncoming } from "./node-request.js";
 

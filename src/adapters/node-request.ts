@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AuthRequest, HttpRefusal } from "../index.js";
+import type { AuthRequest, HttpDenial } from "../kit.js";
 
 /**
  * What a verifier needs of a request of `node:http`, on which Express, Koa and Fastify build; for a guard of a
@@ -29,7 +29,7 @@ export function idOf({ id }: IncomingMessage & { readonly id?: unknown }): strin
 }
 
 // Node's MAX_HEADER_PAIRS, in force while `server.maxHeadersCount` is null.
-const MOST_HEADER_LINES = 1_000;
+const MAX_HEADER_LINES = 1_000;
 
 /** Whether Node may have dropped lines of the header section; it does so without a word. */
 export function headersTruncated(req: {
@@ -37,7 +37,7 @@ export function headersTruncated(req: {
   readonly socket?: object;
 }): boolean {
   const socket = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } } | undefined;
-  const most = socket?.server?.maxHeadersCount ?? MOST_HEADER_LINES;
+  const most = socket?.server?.maxHeadersCount ?? MAX_HEADER_LINES;
   return most > 0 && (req.rawHeaders?.length ?? 0) >= most * 2;
 }
 
@@ -47,7 +47,7 @@ export function isAnswered(res: ServerResponse): boolean {
 }
 
 /** Answers with a refusal. What earlier middleware set, such as CORS headers, stays. */
-export function sendRefusal(res: ServerResponse, { status, headers, body }: HttpRefusal): void {
+export function sendDenial(res: ServerResponse, { status, headers, body }: HttpDenial): void {
   if (isAnswered(res)) return;
   res.statusCode = status;
   addHeaders(res, headers);

@@ -7,8 +7,8 @@ import {
   type Requirement,
   type RouteOptions,
   type Verifier,
-} from "../index.js";
-import { addHeaders, fromIncoming, isAnswered, sendRefusal } from "./node-request.js";
+} from "../kit.js";
+import { addHeaders, fromIncoming, isAnswered, sendDenial } from "./node-request.js";
 
 export type { ConnectionInfo, FetchHandler } from "../http/handler.js";
 export { toNodeListener } from "./node-bridge.js";
@@ -61,7 +61,7 @@ export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: Guar
     const check = guard(...(args as Parameters<typeof guard>));
     return async (req, res) => {
       const outcome = await check(fromIncoming(req, req.url));
-      if (!outcome.pass) return sendRefusal(res, outcome.refusal);
+      if (!outcome.pass) return sendDenial(res, outcome.refusal);
       if (isAnswered(res)) return;
       addHeaders(res, outcome.headers);
       return listener(Object.assign(req, { auth: outcome.principal }), res);

@@ -1,4 +1,5 @@
-import { describe, refusePromise } from "../index.js";
+import { rejectPromise } from "../internal/awaitable.js";
+import { describe } from "../internal/validate.js";
 
 /**
  * Gives a request, or what is known of its connection, an address that is asked for once, and by whoever judges it:
@@ -23,6 +24,6 @@ export function withAddress<T extends object>(
 function checkedAddress(where: string, address: unknown): string | undefined {
   if (typeof address === "string" || address === undefined) return address;
   if (address === null) return undefined; // what Headers answers
-  refusePromise(`${where}: "remoteAddress"`, address);
+  rejectPromise(`${where}: "remoteAddress"`, address);
   throw new TypeError(`${where}: "remoteAddress" must answer a text or undefined, got ${describe(address)}`);
 }

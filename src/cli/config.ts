@@ -1,8 +1,9 @@
 import { z } from "zod";
+import type { Duration } from "../internal/duration.js";
+import { redactName } from "../internal/redact.js";
 import {
   createKeyManager,
   createVerifier,
-  type Duration,
   defineScopes,
   type GeneratedKeyFormat,
   type KeyFormat,
@@ -13,14 +14,13 @@ import {
   type Observer,
   type Pepper,
   type Scopes,
-  shownName,
   type Verifier,
-} from "../index.js";
+} from "../kit.js";
 import { usageError } from "./failure.js";
 import { printable } from "./printable.js";
 
 // A page of a large Redis store takes long, and who does not want to wait can interrupt.
-const STORE_TIMEOUT_MS = 600_000;
+const STORE_TIMEOUT = "10m";
 
 const variable = z
   .string()
@@ -102,7 +102,7 @@ export interface Config {
   readonly table: string | undefined;
   readonly redisPrefix: string | undefined;
   manager(store: ManagedKeyStore, observers?: readonly Observer[]): KeyManager;
-  verifier(store: ManagedKeyStore, environment: string | undefined, timeoutMs: number): Verifier;
+  verifier(store: ManagedKeyStore, environment: string | undefined, storeTimeout: Duration): Verifier;
 }
 
 /**
@@ -156,15 +156,15 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     manager: (store, observers = []) =>
       orTell(() =>
         createKeyManager({
-          ...{ store, scopes, format, observers, storeTimeoutMs: STORE_TIMEOUT_MS, ...hashing },
+          ...{ store, scopes, format, observers, storeTimeout: STORE_TIMEOUT, ...hashing },
           ...(maxLifetime !== undefined && { maxLifetime: maxLifetime as Duration }),
         }),
       ),
 
-    verifier: (store, asked, storeTimeoutMs) =>
+    verifier: (store, asked, storeTimeout) =>
       orTell(() =>
         createVerifier({
-          ...{ store, scopes, storeTimeoutMs, ...hashing },
+          ...{ store, scopes, storeTimeout, ...hashing },
           format: [format, ...formats],
           ...(asked !== undefined && { environment: asked }),
           rehash: false, // a question must change nothing
@@ -185,7 +185,7 @@ function problemOf(issue: z.core.$ZodIssue): string {
 
 /** To be put in quotes. */
 function shown(name: string): string {
-  return shownName(name).replace(/^"|"$/g, "");
+  return redactName(name).replace(/^"|"$/g, "");
 }
 
 /** @throws CommandError for a variable that is not set: without its pepper no key would be found. */
@@ -197,7 +197,7 @@ function readPepper(
   const pepperIn = (name: string): string => {
     const value = env[name];
     if (value) return value;
-    throw usageError(`${file}: "pepper" names the variable ${shownName(name)}, which is not set`);
+    throw usageError(`${file}: "pepper" names the variable ${redactName(name)}, which is not set`);
   };
   const version = variable === undefined ? (current as string) : "v1";
   const names = variable === undefined ? Object.entries(variables) : [["v1", variable] as const];

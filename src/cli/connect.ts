@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type ManagedKeyStore, withinTime } from "../index.js";
+import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
 import type { PostgresPool } from "../stores/postgres.js";
 import type { IoRedisClient, NodeRedisClient } from "../stores/redis.js";
@@ -171,7 +171,7 @@ async function reached(
   let problem: unknown;
   try {
     // Drivers have time limits of their own, which do not count what comes behind the connection.
-    await withinTime(
+    await withStoreTimeout(
       ask().catch((error: unknown) => {
         problem = error;
         throw error;
@@ -194,7 +194,7 @@ function unreachable(label: string, detail: string): CommandError {
 /** Closes, but not for ever: what hangs ends with the process. */
 function closing(close: () => Promise<unknown>): () => Promise<void> {
   return async () => {
-    await withinTime(Promise.resolve().then(close), CLOSE_TIMEOUT_MS).catch(() => {});
+    await withStoreTimeout(Promise.resolve().then(close), CLOSE_TIMEOUT_MS).catch(() => {});
   };
 }
 

@@ -1,4 +1,4 @@
-import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../index.js";
+import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../kit.js";
 
 /** What the process answers. `docs/cli.md` and `--help` say the same. */
 export const EXIT = {

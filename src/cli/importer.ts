@@ -1,4 +1,4 @@
-import { type ImportKey, KeyConflictError, KeyInputError, type KeyManager, StoreError } from "../index.js";
+import { type ImportKey, KeyConflictError, KeyInputError, type KeyManager, StoreError } from "../kit.js";
 import { CommandError, EXIT, explain, tablesAreMissing } from "./failure.js";
 import type { Line } from "./lines.js";
 import { printable } from "./printable.js";
@@ -21,7 +21,7 @@ export interface Importer {
 
 // Two round trips and an insertion each: so many at once keep a server busy, and are little to remember.
 const AT_ONCE = 20;
-const MOST_FAILURES = 10;
+const MAX_FAILURES = 10;
 
 /**
  * @param say is told of each line that fails, with its number and without its content.
@@ -71,8 +71,8 @@ export function createImporter(
       const message = error instanceof KeyInputError ? error.message : explain(error).message;
       say(printable(`line ${number}: ${message}`));
     }
-    if (failuresInARow === MOST_FAILURES) {
-      throw new CommandError(EXIT.failed, `The store failed ${MOST_FAILURES} times in a row; gave up`);
+    if (failuresInARow === MAX_FAILURES) {
+      throw new CommandError(EXIT.failed, `The store failed ${MAX_FAILURES} times in a row; gave up`);
     }
   };
 

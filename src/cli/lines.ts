@@ -9,7 +9,7 @@ export interface Line {
 }
 
 // The longest key that a manager takes has 16 KiB of metadata and a thousand networks.
-const MOST_BYTES = 262_144;
+const MAX_BYTES = 262_144;
 const NEWLINE = 0x0a;
 
 /** Cuts a stream of bytes into lines, with no more than one line in memory. */
@@ -23,11 +23,11 @@ export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerato
   const add = (part: Uint8Array): void => {
     length += part.length;
     end += part.length;
-    if (length > MOST_BYTES) parts = [];
+    if (length > MAX_BYTES) parts = [];
     else if (part.length > 0) parts.push(part);
   };
   const take = (): Line => {
-    const line = { number, end, text: length > MOST_BYTES ? undefined : decoded(decoder, parts) };
+    const line = { number, end, text: length > MAX_BYTES ? undefined : decoded(decoder, parts) };
     number += 1;
     parts = [];
     length = 0;

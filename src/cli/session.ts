@@ -1,5 +1,6 @@
 import { userInfo } from "node:os";
-import { type KeyManager, type ManagedKeyStore, milliseconds } from "../index.js";
+import { parseDuration } from "../internal/duration.js";
+import type { KeyManager, ManagedKeyStore } from "../kit.js";
 import type { Config } from "./config.js";
 import { loadConfig } from "./config-file.js";
 import { type Connection, connect, type Purpose } from "./connect.js";
@@ -64,7 +65,7 @@ export async function withSession<T>(
 
 /** Reads a length of time from an argument. @throws CommandError for anything else, and for none at all. */
 export function readDuration(argument: string, value: string): number {
-  const result = milliseconds(value);
+  const result = parseDuration(value);
   if (result) return result;
   throw usageError(`${argument} must be a duration such as "30s", "15m", "24h" or "90d", and not 0`);
 }

@@ -1,4 +1,4 @@
-import type { ApiKey, AuditEntry, Page } from "../index.js";
+import type { ApiKey, AuditEntry, Page } from "../kit.js";
 import type { Column } from "./output.js";
 import { shortened } from "./printable.js";
 

@@ -1,6 +1,6 @@
+import { isPromiseLike } from "../internal/awaitable.js";
 import type { AuthErrorCode } from "./errors.js";
-import { isPromiseLike } from "./options.js";
-import type { AuditAction, AuditEntry } from "./store.js";
+import type { AuditAction, AuditEntry } from "./keys/store.js";
 
 /** Every {@link DenialReason}. */
 export const DENIAL_REASONS = [

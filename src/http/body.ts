@@ -1,7 +1,7 @@
 import { HttpProblem } from "./problem.js";
 
 /** The most bytes that a body may have: 64 KiB. */
-export const MOST_BODY_BYTES: number = 64 * 1024;
+export const MAX_BODY_BYTES: number = 64 * 1024;
 
 /**
  * Reads a JSON body.
@@ -70,19 +70,19 @@ function decode(bytes: Uint8Array): string {
 /** Counts while it reads: a length that was announced proves nothing. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const tooLarge = () =>
-    new HttpProblem(413, "body_too_large", `The body may have at most ${MOST_BODY_BYTES} bytes.`);
-  if (Number(request.headers.get("content-length")) > MOST_BODY_BYTES) throw tooLarge();
+    new HttpProblem(413, "body_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes.`);
+  if (Number(request.headers.get("content-length")) > MAX_BODY_BYTES) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of request.body ?? []) {
       length += chunk.length;
-      if (length > MOST_BODY_BYTES) break; // which cancels the rest
+      if (length > MAX_BODY_BYTES) break; // which cancels the rest
       chunks.push(chunk);
     }
   } catch {
     throw new HttpProblem(400, "invalid_body", "The body could not be read.");
   }
-  if (length > MOST_BODY_BYTES) throw tooLarge();
+  if (length > MAX_BODY_BYTES) throw tooLarge();
   return Buffer.concat(chunks);
 }

@@ -1,4 +1,4 @@
-import { type AuthRequest, resolveRequestId } from "../index.js";
+import { type AuthRequest, resolveRequestId } from "../kit.js";
 
 /** What a `Request` cannot say about itself: the connection it came over, and what the framework calls it. */
 export interface ConnectionInfo {

@@ -1,4 +1,4 @@
-import { describe } from "../index.js";
+import { describe } from "../internal/validate.js";
 
 /** What a key must be for an algorithm, in the words of JWK (`kty`, `crv`) and of WebCrypto (`name`, `hash`). */
 export interface Algorithm {

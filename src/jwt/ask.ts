@@ -1,12 +1,13 @@
-import { type Awaitable, isPromiseLike, withinTime } from "../index.js";
+import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
+import { withStoreTimeout } from "../kit.js";
 
 /** Asks code of the host. Whatever goes wrong, or takes too long, becomes a StoreError: answer 503. */
 export function ask<T>(question: () => Awaitable<T>, timeoutMs: number, what: string): Awaitable<T> {
   try {
     const answer = question();
-    return isPromiseLike(answer) ? withinTime(answer, timeoutMs, what) : answer;
+    return isPromiseLike(answer) ? withStoreTimeout(answer, timeoutMs, what) : answer;
   } catch (error) {
-    return withinTime(Promise.reject(error), timeoutMs, what);
+    return withStoreTimeout(Promise.reject(error), timeoutMs, what);
   }
 }
 
@@ -15,5 +16,5 @@ const THREADS_MS = 5_000;
 
 /** Waits for what threads of this process do, as signing. Whatever goes wrong, or never ends, becomes a StoreError. */
 export function inThreads<T>(work: Promise<T>, what: string): Promise<T> {
-  return withinTime(work, THREADS_MS, what);
+  return withStoreTimeout(work, THREADS_MS, what);
 }

@@ -1,17 +1,16 @@
 import { LRUCache } from "lru-cache";
+import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
 import {
   type AuthRequest,
-  type Awaitable,
+  checkKey,
+  checkNetwork,
   type DenialReason,
-  isPromiseLike,
   isReadableRecord,
-  judgeKey,
-  judgeNetwork,
   type KeyRecord,
   type ManagedKeyStore,
   StoreError,
-  type VerifierKit,
-} from "../index.js";
+  type VerifierBase,
+} from "../kit.js";
 import { ask } from "./ask.js";
 import type { Proof } from "./proof.js";
 import type { Binding } from "./subject.js";
@@ -22,7 +21,7 @@ export type BoundKeyStore = Pick<ManagedKeyStore, "findById">;
 /** The key of a bound token; `undefined` when it is gone. Fails with a StoreError only. */
 export type BoundKeys = (binding: Binding) => Awaitable<KeyRecord | undefined>;
 
-const MOST_KEYS = 10_000;
+const MAX_KEYS = 10_000;
 const WHAT = "The key store";
 
 interface Answer {
@@ -38,7 +37,7 @@ interface Answer {
  * An answer that is older than the token is none: the key was changed, and exchanged again, since it was read.
  */
 export function createBoundKeys(store: BoundKeyStore, ttl: number, timeoutMs: number): BoundKeys {
-  const answers = new LRUCache<string, Answer>({ max: MOST_KEYS });
+  const answers = new LRUCache<string, Answer>({ max: MAX_KEYS });
 
   const look = (keyId: string): Awaitable<KeyRecord | undefined> => {
     const began = performance.now();
@@ -84,13 +83,13 @@ export function judgeBinding(
   { binding, subject }: Proof,
   key: KeyRecord | undefined,
   request: AuthRequest,
-  { serves, clientIp }: Pick<VerifierKit<string>, "serves" | "clientIp">,
+  { serves, clientIp }: Pick<VerifierBase<string>, "serves" | "clientIp">,
   now: number,
 ): DenialReason | undefined {
   if (binding === undefined) return undefined;
   if (key === undefined) return "unknown_key";
   if (key.version !== binding.version || key.ownerId !== binding.ownerId) return "key_changed";
   return (
-    judgeKey(key, { environment: subject.environment }, serves, now) ?? judgeNetwork(key, request, clientIp)
+    checkKey(key, { environment: subject.environment }, serves, now) ?? checkNetwork(key, request, clientIp)
   );
 }

@@ -1,4 +1,4 @@
-import type { DenialReason } from "../index.js";
+import type { DenialReason } from "../kit.js";
 import { own } from "./json.js";
 
 /** The claims of a verified token (RFC 7519, 4), deep frozen. */

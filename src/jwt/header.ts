@@ -2,7 +2,7 @@ import type { Algorithms } from "./algorithms.js";
 import { decodePart, own, parseObject } from "./json.js";
 
 /** The most characters that a token may have: 8 KiB. */
-export const MOST_CHARACTERS = 8_192;
+export const MAX_CHARACTERS = 8_192;
 
 // RFC 7519, 7.2; RFC 7515, 7.1: exactly three parts, none of them empty.
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
@@ -29,7 +29,7 @@ export type TokenHeader = Readonly<Record<string, unknown>> & { readonly alg: st
  * of ours. Neither a key nor an algorithm is ever taken from it: it can only name one that is allowed.
  */
 export function readHeader(token: string, { algorithms, types }: HeaderRules): TokenHeader | undefined {
-  if (token.length > MOST_CHARACTERS || !COMPACT.test(token)) return undefined;
+  if (token.length > MAX_CHARACTERS || !COMPACT.test(token)) return undefined;
   const parts = token.split(".").map(decodePart);
   const header = parts.every((part) => part !== undefined) ? parseObject(parts[0] as Uint8Array) : undefined;
   if (header === undefined || REFUSED.some((name) => Object.hasOwn(header, name))) return undefined;

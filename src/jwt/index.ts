@@ -1,13 +1,7 @@
-export { type AnyVerifierOptions, anyVerifier } from "./any-verifier.js";
 export type { BoundKeyStore } from "./bound-keys.js";
 export type { JwtClaims } from "./claims.js";
-export type { ExchangeRequest, ExchangeResult, IssuedToken } from "./exchange.js";
 export type { KeyOptions } from "./keys.js";
 export type { JwtVerifierOptions } from "./options.js";
-export type { Revocations } from "./revocations.js";
-export type { PrivateKey, SigningAlgorithm, SigningKey } from "./signing-key.js";
 export type { StaticKey } from "./static-key.js";
 export type { JwtSubject } from "./subject.js";
-export { createTokenService, type TokenService } from "./token-service.js";
-export type { TokenServiceOptions } from "./token-service-options.js";
 export { createJwtVerifier } from "./verifier.js";

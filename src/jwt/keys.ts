@@ -1,5 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey, type KeyInput } from "jose";
-import { describe, StoreError, withinTime } from "../index.js";
+import { describe } from "../internal/validate.js";
+import { StoreError, withStoreTimeout } from "../kit.js";
 import { type Algorithms, usesSecret } from "./algorithms.js";
 import type { TokenHeader } from "./header.js";
 import { remoteKeys } from "./remote-keys.js";
@@ -27,7 +28,7 @@ const WHAT = "The JSON Web Key Set";
 // A little more than a remote set is given: its own error says more.
 const TIMEOUT_MS = 5_500;
 /** Without `kid`, every key of a set that fits may have signed; trying them has to end. */
-const MOST_CANDIDATES = 8;
+const MAX_CANDIDATES = 8;
 
 /** @throws TypeError for options that are missing or cannot work, naming the option. */
 export function readKeys(where: string, { jwks, key }: KeyOptions, algorithms: Algorithms): KeySource {
@@ -77,7 +78,7 @@ function fromSet(getKey: JWTVerifyGetKey, knownSince: () => number): KeySource {
   };
   return async (header, token) => {
     const since = knownSince(); // before they are asked for: a set may be replaced meanwhile
-    return { keys: await withinTime(find(header, token), TIMEOUT_MS, WHAT), since };
+    return { keys: await withStoreTimeout(find(header, token), TIMEOUT_MS, WHAT), since };
   };
 }
 
@@ -89,7 +90,7 @@ async function candidatesOf(error: unknown): Promise<readonly KeyInput[]> {
   const keys: KeyInput[] = [];
   for await (const key of error as AsyncIterable<KeyInput>) {
     keys.push(key);
-    if (keys.length === MOST_CANDIDATES) break;
+    if (keys.length === MAX_CANDIDATES) break;
   }
   if (keys.length === 0) throw new StoreError(`${WHAT} has no key that can be used`, error);
   return keys;

@@ -1,20 +1,15 @@
+import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
+import { type Duration, parseDuration } from "../internal/duration.js";
+import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../internal/validate.js";
 import {
-  type Awaitable,
   COMMON_VERIFIER_OPTIONS,
   type CommonVerifierOptions,
-  checkFunction,
-  checkMethods,
-  checkOptions,
-  createVerifierKit,
-  type Duration,
-  isPromiseLike,
+  createVerifierBase,
   type KeyNotices,
   keyNotices,
-  milliseconds,
-  refuseUndefined,
   StoreError,
-  type VerifierKit,
-} from "../index.js";
+  type VerifierBase,
+} from "../kit.js";
 import { readAlgorithms } from "./algorithms.js";
 import { ask } from "./ask.js";
 import { type BoundKeyStore, type BoundKeys, createBoundKeys } from "./bound-keys.js";
@@ -76,11 +71,11 @@ const OPTIONS: readonly (keyof JwtVerifierOptions)[] = [
 /** Options that close a door: one that came out empty must not leave it open. */
 const CLOSING = ["environment", "principal", "typ", "keyStore", "isRevoked"] as const;
 const DEFAULT_TYPES: ReadonlySet<string | undefined> = new Set(["jwt", "at+jwt", undefined]);
-const MOST_TOLERANCE = 30;
+const MAX_TOLERANCE = 30;
 
 /** The options of a verifier of JWTs, checked and compiled: what its steps work with. */
 export interface PreparedJwtVerifier<S extends string> {
-  readonly kit: VerifierKit<S>;
+  readonly kit: VerifierBase<S>;
   readonly rules: ClaimRules;
   readonly prove: Prover;
   /** Answers `undefined` for tokens without a binding. */
@@ -93,7 +88,7 @@ export interface PreparedJwtVerifier<S extends string> {
 /** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
 export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S>): PreparedJwtVerifier<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
-  for (const name of CLOSING) refuseUndefined(WHERE, options, name);
+  for (const name of CLOSING) rejectUndefined(WHERE, options, name);
   for (const name of ["principal", "isRevoked"] as const) checkFunction(WHERE, name, options[name]);
   const { principal, keyStore, isRevoked } = options;
   const rules: ClaimRules = {
@@ -107,7 +102,7 @@ export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S
   const cacheMax = readCacheMax(options.cacheMax);
   const keyTtl = readKeyTtl(options);
   if (keyStore !== undefined) checkMethods(WHERE, "keyStore", keyStore, ["findById"]);
-  const kit = createVerifierKit(options, { where: WHERE, noun: "access token" });
+  const kit = createVerifierBase(options, { where: WHERE, noun: "access token" });
   const { timeoutMs, now } = kit;
   const isBound = keyStore !== undefined;
   return {
@@ -160,10 +155,10 @@ function readTypes(typ: string | undefined): ReadonlySet<string | undefined> {
 }
 
 function readTolerance(value: JwtVerifierOptions["clockTolerance"] = 0): number {
-  const seconds = typeof value === "number" ? value : (milliseconds(value) ?? Number.NaN) / 1_000;
-  if (seconds >= 0 && seconds <= MOST_TOLERANCE) return seconds;
+  const seconds = typeof value === "number" ? value : (parseDuration(value) ?? Number.NaN) / 1_000;
+  if (seconds >= 0 && seconds <= MAX_TOLERANCE) return seconds;
   throw new TypeError(
-    `${WHERE}: "clockTolerance" must be a number of seconds or a duration, from 0 to ${MOST_TOLERANCE} s`,
+    `${WHERE}: "clockTolerance" must be a number of seconds or a duration, from 0 to ${MAX_TOLERANCE} s`,
   );
 }
 
@@ -176,7 +171,7 @@ function readKeyTtl({ keyTtl, keyStore }: Pick<JwtVerifierOptions, "keyTtl" | "k
   if (keyTtl !== undefined && keyStore === undefined) {
     throw new TypeError(`${WHERE}: "keyTtl" is the age of what "keyStore" answers, which is not given`);
   }
-  const length = milliseconds(keyTtl ?? "5s");
+  const length = parseDuration(keyTtl ?? "5s");
   if (length !== undefined && length <= 60_000) return length;
   throw new TypeError(`${WHERE}: "keyTtl" must be a duration such as "5s", at most "1m"`);
 }

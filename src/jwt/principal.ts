@@ -1,19 +1,19 @@
 import {
   type ApiKey,
   type AuthRequest,
+  type AuthSubject,
   definedScopes,
-  type Holder,
   type KeyRecord,
   type Principal,
   resolveRequestId,
   type Scopes,
   toApiKey,
-} from "../index.js";
+} from "../kit.js";
 import type { JwtClaims } from "./claims.js";
 import type { Proof } from "./proof.js";
 
 /** What a token grants: of one that is bound to a key, what the key still grants. */
-export function holderOf({ subject }: Proof, key: KeyRecord | undefined, scopes: Scopes): Holder {
+export function holderOf({ subject }: Proof, key: KeyRecord | undefined, scopes: Scopes): AuthSubject {
   if (key === undefined) return subject;
   const granted = subject.scopes.filter((name) => scopes.holds(key.scopes, name));
   return { ...subject, scopes: granted, isKey: subject.id === key.id };
@@ -39,7 +39,7 @@ export class JwtPrincipal<S extends string> implements Principal<S> {
   #requestId: string | undefined;
 
   constructor(
-    holder: Holder,
+    holder: AuthSubject,
     claims: JwtClaims,
     record: KeyRecord | undefined,
     registry: Scopes<S>,

@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
-import type { Awaitable, DenialReason } from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import type { DenialReason } from "../kit.js";
 import { ask, inThreads } from "./ask.js";
 import { type ClaimRules, type JwtClaims, judgeClaims } from "./claims.js";
-import { type HeaderRules, MOST_CHARACTERS, readHeader, type TokenHeader } from "./header.js";
+import { type HeaderRules, MAX_CHARACTERS, readHeader, type TokenHeader } from "./header.js";
 import { freezeJson, parseObject } from "./json.js";
 import type { KeySource } from "./keys.js";
 import { verifiedPayload } from "./signature.js";
@@ -34,7 +35,7 @@ export interface ProofRules extends HeaderRules, ClaimRules {
 export type Prover = (token: string) => Awaitable<Proof | DenialReason>;
 
 /** A key that is taken out of a JWKS is out after that time, whatever was verified with it. */
-const MOST_REMEMBERED_MS = 10 * 60_000;
+const MAX_REMEMBERED_MS = 10 * 60_000;
 const NO_SUBJECT: JwtSubject = Object.freeze({});
 
 /** Only tokens that proved everything are remembered. Who brings one at the same time shares the work. */
@@ -66,12 +67,12 @@ export function createProver(rules: ProofRules): Prover {
     if (subject === undefined) return "invalid_token";
     const proof = Object.freeze({ claims: trusted, subject, binding });
     const left = (trusted.exp + tolerance) * 1_000 - time;
-    cache.remember(digest, proof, Math.min(since + MOST_REMEMBERED_MS, began + left));
+    cache.remember(digest, proof, Math.min(since + MAX_REMEMBERED_MS, began + left));
     return proof;
   };
 
   return (token) => {
-    if (token.length > MOST_CHARACTERS) return "invalid_token";
+    if (token.length > MAX_CHARACTERS) return "invalid_token";
     const digest = hash("sha256", token);
     const known = cache.recall(digest) ?? flights.get(digest);
     if (known !== undefined) return known;

@@ -1,8 +1,8 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from "jose";
-import { StoreError } from "../index.js";
+import { StoreError } from "../kit.js";
 
 /** The most bytes that a JWKS may have: 1 MiB. */
-const MOST_BYTES = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 5_000;
 /** How old a set may become before it is read again. */
 const MAX_AGE_MS = 5 * 60_000;
@@ -65,7 +65,7 @@ async function readBody(response: Response): Promise<Uint8Array> {
   for await (const chunk of body ?? []) {
     length += chunk.length;
     // Leaving the loop cancels the rest.
-    if (length > MOST_BYTES) throw new StoreError(`The JSON Web Key Set has more than ${MOST_BYTES} bytes`);
+    if (length > MAX_BYTES) throw new StoreError(`The JSON Web Key Set has more than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

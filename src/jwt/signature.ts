@@ -1,5 +1,5 @@
 import { compactVerify, errors, type KeyInput } from "jose";
-import { StoreError } from "../index.js";
+import { StoreError } from "../kit.js";
 
 /**
  * The payload of a token, if one of the keys signed it; `undefined` if none did.

@@ -1,13 +1,13 @@
 import { createPublicKey, createSecretKey, KeyObject } from "node:crypto";
 import type { CryptoKey, JWK } from "jose";
-import { describe } from "../index.js";
+import { describe } from "../internal/validate.js";
 import { type Algorithm, type Algorithms, usesSecret } from "./algorithms.js";
 
 /** A key that is given as it is. A string is a public key in PEM (SPKI), or the UTF-8 secret of HS*. */
 export type StaticKey = CryptoKey | KeyObject | JWK | Uint8Array | string;
 
 // RFC 7518, 3.3: 2048 bits or more.
-const LEAST_RSA_BITS = 2_048;
+const MIN_RSA_BITS = 2_048;
 const CURVES: Readonly<Record<string, string>> = {
   prime256v1: "P-256",
   secp384r1: "P-384",
@@ -29,9 +29,9 @@ export function readStaticKey(where: string, key: StaticKey, algorithms: Algorit
   }
   if (
     object.asymmetricKeyType === "rsa" &&
-    !((object.asymmetricKeyDetails?.modulusLength ?? 0) >= LEAST_RSA_BITS)
+    !((object.asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS)
   ) {
-    throw refuse(`must have at least ${LEAST_RSA_BITS} bits`);
+    throw refuse(`must have at least ${MIN_RSA_BITS} bits`);
   }
   return isCryptoKey(key) ? key : object;
 }

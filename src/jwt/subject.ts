@@ -1,4 +1,4 @@
-import { StoreError } from "../index.js";
+import { StoreError } from "../kit.js";
 import type { JwtClaims } from "./claims.js";
 import { own } from "./json.js";
 

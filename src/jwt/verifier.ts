@@ -1,12 +1,12 @@
+import { isPromiseLike } from "../internal/awaitable.js";
 import {
   type AuthRequest,
   type AuthResult,
-  isPromiseLike,
   meets,
   type Requirement,
   type Verifier,
   type VerifyOptions,
-} from "../index.js";
+} from "../kit.js";
 import { judgeBinding } from "./bound-keys.js";
 import { judgeClaims } from "./claims.js";
 import { type JwtVerifierOptions, prepareJwtVerifier } from "./options.js";
@@ -54,7 +54,7 @@ export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>
       const finding = proof.binding && findKey(proof.binding);
       const key = isPromiseLike(finding) ? await finding : finding;
       const holder = holderOf(proof, key, scopes);
-      attempt.holder = holder;
+      attempt.subject = holder;
 
       const time = now();
       if (!serves(proof.subject.environment)) return deny(attempt, "wrong_environment");

@@ -1,18 +1,18 @@
 import { answerJson } from "../http/answer.js";
 import { fromFetch, type RequestHandler, requestIdOf } from "../http/handler.js";
 import { HttpProblem } from "../http/problem.js";
+import { warn } from "../internal/warn.js";
 import {
   type AuthError,
   createGuard,
   type GuardErrorContext,
   type GuardOptions,
   type GuardOutcome,
-  type HttpRefusal,
+  type HttpDenial,
   type Principal,
   type RouteGuard,
   type Verifier,
-  warn,
-} from "../index.js";
+} from "../kit.js";
 import { isKey } from "./grants.js";
 import { readBody, readQuery } from "./input.js";
 import { createDocument } from "./openapi.js";
@@ -143,7 +143,7 @@ function requireKind<S extends string>(
 }
 
 /** A refusal of a guard as a problem: with its headers, and a body that is not written yet. */
-function problemOfRefusal({ status, headers, body }: HttpRefusal): HttpProblem {
+function problemOfRefusal({ status, headers, body }: HttpDenial): HttpProblem {
   const { code, message, details } = JSON.parse(body);
   const kept = Object.entries(headers).filter(([name]) => !OWN_HEADERS.includes(name));
   return new HttpProblem(status, code, message, { headers: Object.fromEntries(kept), details });

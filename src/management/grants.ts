@@ -1,5 +1,5 @@
 import type { Fault } from "../http/problem.js";
-import { type ApiKey, allowlistWithin, type Principal, type RateLimit } from "../index.js";
+import { type ApiKey, allowlistWithin, type Principal, type RateLimit } from "../kit.js";
 
 /** What a key would be allowed: of a new one, or of one that is changed, rotated or enabled. */
 export interface Grant {

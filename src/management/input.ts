@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import { readJson, readOptionalJson } from "../http/body.js";
 import type { Fault } from "../http/problem.js";
-import { KeyInputError } from "../index.js";
+import { KeyInputError } from "../kit.js";
 import { pathOf, type Spell, speltPath } from "./naming.js";
 import { faulty } from "./problems.js";
 

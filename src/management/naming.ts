@@ -1,4 +1,4 @@
-import { shownName } from "../index.js";
+import { redactName } from "../internal/redact.js";
 
 /**
  * How members are spelt on the wire: as in this package, with underscores, or by a function of the name that
@@ -57,7 +57,7 @@ export function speltPath(path: string, spell: Spell): string {
 /** The path of a member in a body, from the steps that lead there, and the name of an unknown one at its end. */
 export function pathOf(steps: readonly PropertyKey[], unknown?: string): string {
   let path = "";
-  const names = unknown === undefined ? steps : [...steps, shownName(unknown)];
+  const names = unknown === undefined ? steps : [...steps, redactName(unknown)];
   for (const step of names) {
     if (typeof step === "number") path += `[${step}]`;
     else path += `${path === "" ? "" : "."}${String(step)}`;

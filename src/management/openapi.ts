@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { type Requirement, requiredScopes } from "../index.js";
+import { type Requirement, requiredScopes } from "../kit.js";
 import { jsonSchema } from "./json-schema.js";
 import type { PreparedOptions } from "./options.js";
 import type { Presentation, PresentedName } from "./presenter.js";

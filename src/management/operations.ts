@@ -1,17 +1,15 @@
 import type { HttpProblem } from "../http/problem.js";
+import { type Awaitable, rejectPromise } from "../internal/awaitable.js";
+import type { Duration } from "../internal/duration.js";
+import { checkOptions, describe } from "../internal/validate.js";
 import {
   type ApiKey,
-  type Awaitable,
   type CreateKey,
-  checkOptions,
-  type Duration,
-  describe,
   KeyNotFoundError,
   type Principal,
-  refusePromise,
   type UpdateKey,
-  withinTime,
-} from "../index.js";
+  withStoreTimeout,
+} from "../kit.js";
 import { type Grant, inherited, judgeGrant, sees, withKey } from "./grants.js";
 import { asInput, type Members } from "./input.js";
 import { speltPath } from "./naming.js";
@@ -215,7 +213,7 @@ const DEFAULTS_MS = 10_000;
 /** Waits for the host's own defaults, but not for ever. What they fail with, to refuse as a rule, stays what it is. */
 async function answerOf<T>(defaults: () => Awaitable<T>): Promise<T> {
   const outcome = Promise.allSettled([defaults()]);
-  const [settled] = await withinTime(outcome, DEFAULTS_MS, 'The function "defaults"');
+  const [settled] = await withStoreTimeout(outcome, DEFAULTS_MS, 'The function "defaults"');
   if (settled.status === "rejected") throw settled.reason;
   return settled.value as T;
 }
@@ -226,7 +224,7 @@ function grantOf({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }
 
 /** What is no text would be written down as nobody. */
 function checkedActor(actor: unknown): string {
-  refusePromise('createManagementApi: "actor"', actor);
+  rejectPromise('createManagementApi: "actor"', actor);
   if (typeof actor === "string") return actor;
   throw new TypeError(`createManagementApi: "actor" must answer a text, got ${describe(actor)}`);
 }

@@ -1,19 +1,15 @@
-import {
-  type Awaitable,
-  type CreateKey,
-  checkFunction,
-  checkMethods,
-  checkOptions,
-  type Duration,
-  type GuardErrorContext,
-  type KeyManager,
-  milliseconds,
-  type Principal,
-  type Requirement,
-  refuseUndefined,
-  type UpdateKey,
-  type Verifier,
-} from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import { type Duration, parseDuration } from "../internal/duration.js";
+import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../internal/validate.js";
+import type {
+  CreateKey,
+  GuardErrorContext,
+  KeyManager,
+  Principal,
+  Requirement,
+  UpdateKey,
+  Verifier,
+} from "../kit.js";
 import type { Presenter } from "./presenter.js";
 import { ROUTES, type RouteName, type RoutePaths } from "./routes.js";
 
@@ -122,7 +118,7 @@ export interface PreparedOptions<S extends string>
 export function prepareOptions<S extends string>(given: ManagementOptions<S>): PreparedOptions<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
-    refuseUndefined(WHERE, options, name);
+    rejectUndefined(WHERE, options, name);
   }
   const { basePath = "", overlap = "0s", pageSize = 50 } = options;
   checkMethods(WHERE, "manager", options.manager, MANAGER);
@@ -134,8 +130,8 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
   ]);
   for (const name of ["defaults", "actor", "onError"] as const) checkFunction(WHERE, name, options[name]);
   const requires = checkOptions(`${WHERE}: "requires"`, options.requires ?? {}, ["read", "write"]);
-  for (const name of ["read", "write"] as const) refuseUndefined(`${WHERE}: "requires"`, requires, name);
-  if (milliseconds(overlap) === undefined) {
+  for (const name of ["read", "write"] as const) rejectUndefined(`${WHERE}: "requires"`, requires, name);
+  if (parseDuration(overlap) === undefined) {
     throw new TypeError(`${WHERE}: "overlap" must be a duration such as "24h"`);
   }
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 1_000) {
@@ -165,7 +161,7 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
 function readInput(given: ManagementOptions["input"]): typeof INPUT {
   const input = checkOptions(`${WHERE}: "input"`, given ?? {}, Object.keys(INPUT));
   for (const name of Object.keys(input) as (keyof typeof input)[]) {
-    refuseUndefined(`${WHERE}: "input"`, input, name);
+    rejectUndefined(`${WHERE}: "input"`, input, name);
   }
   return {
     create: readNames("input.create", input.create, INPUT.create, true),

@@ -1,13 +1,7 @@
 import type * as z from "zod";
-import {
-  type ApiKey,
-  type AuditEntry,
-  checkFunction,
-  checkOptions,
-  type IssuedKey,
-  type Page,
-  refusePromise,
-} from "../index.js";
+import { rejectPromise } from "../internal/awaitable.js";
+import { checkFunction, checkOptions } from "../internal/validate.js";
+import type { ApiKey, AuditEntry, IssuedKey, Page } from "../kit.js";
 import { type Naming, type Spell, speller, spelt } from "./naming.js";
 import { PROBLEMS, type Problem } from "./problems.js";
 import { auditView, errorSchema, issuedSchema, keyView, meView, pageSchema, viewSchemas } from "./views.js";
@@ -136,7 +130,7 @@ export function preparePresenter(where: string, given: Presenter = {}): Presenta
       const usual = usualError(problem);
       if (presenter.error === undefined) return usual;
       const answer = presenter.error(problem, usual.body);
-      refusePromise(`${where}: presenter.error`, answer);
+      rejectPromise(`${where}: presenter.error`, answer);
       const { status = problem.status, body } = answer ?? {};
       if (!Number.isInteger(status) || status < 400 || status > 599) {
         throw new TypeError(`${where}: "status" of presenter.error must be from 400 to 599`);
@@ -156,7 +150,7 @@ export function preparePresenter(where: string, given: Presenter = {}): Presenta
   }
 
   function checkedBody(name: PresentedName, body: unknown): object {
-    refusePromise(`${where}: presenter.${name}`, body);
+    rejectPromise(`${where}: presenter.${name}`, body);
     if (typeof body === "object" && body !== null) return body;
     throw new TypeError(`${where}: presenter.${name} must answer an object`);
   }

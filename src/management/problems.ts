@@ -6,7 +6,7 @@ import {
   KeyNotFoundError,
   KeyStateError,
   StoreError,
-} from "../index.js";
+} from "../kit.js";
 
 /** What a request is refused with, on its way to `presenter.error`. */
 export interface Problem {
@@ -84,12 +84,12 @@ export function problem(
 }
 
 // What a client can use; the rest of a hostile body is not worth the bytes of an answer.
-const MOST_FAULTS = 100;
+const MAX_FAULTS = 100;
 
 /** Everything that is wrong with a body or a query. */
 export function faulty(where: "body" | "query", faults: readonly Fault[]): HttpProblem {
   return problem(where === "body" ? "invalid_body" : "invalid_query", {
-    errors: faults.slice(0, MOST_FAULTS),
+    errors: faults.slice(0, MAX_FAULTS),
   });
 }
 

@@ -9,7 +9,7 @@ export interface Found {
 }
 
 /**
- * Makes the look-up of routes. Paths are compared as they came, letter by letter: `/api-keys/` is no route.
+ * Makes the lookup of routes. Paths are compared as they came, letter by letter: `/api-keys/` is no route.
  */
 export function createRouter(
   served: ReadonlySet<RouteName>,

@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { cidrProblem, decodeCursor, milliseconds, type Scopes } from "../index.js";
+import { parseDuration } from "../internal/duration.js";
+import { cidrProblem, decodeCursor, type Scopes } from "../kit.js";
 import type { Spell } from "./naming.js";
 import type { INPUT } from "./options.js";
 
@@ -31,8 +32,8 @@ export interface SchemaFacts {
   readonly pageSize: number;
 }
 
-const MOST_TEXT = 255;
-const MOST_ITEMS = 1_000;
+const MAX_TEXT = 255;
+const MAX_ITEMS = 1_000;
 const STATUSES = ["active", "disabled", "expired", "revoked", "retiring"] as const;
 
 /** Schemas of bodies: shape only. What a value means, and metadata, is the manager's to check. */
@@ -74,7 +75,7 @@ export function querySchemas({ environments, spell, pageSize }: SchemaFacts): Qu
     .optional()
     .meta({ description: `The ${spell("nextCursor")} of the page before` });
   const page = { [spell("cursor")]: cursor, [spell("limit")]: limit };
-  const environment = environments ? z.enum(environments) : z.string().min(1).max(MOST_TEXT);
+  const environment = environments ? z.enum(environments) : z.string().min(1).max(MAX_TEXT);
   return {
     list: z.strictObject({
       [spell("status")]: z.enum(STATUSES).optional().meta({ description: "Only keys in this state" }),
@@ -99,17 +100,17 @@ function isReadableCursor(cursor: string): boolean {
 function bodyMembers({ scopes, environments, spell }: SchemaFacts): Readonly<Record<string, z.ZodType>> {
   const whole = z.int().min(1);
   return {
-    name: z.string().max(MOST_TEXT).nullable().meta({ description: "For people" }),
+    name: z.string().max(MAX_TEXT).nullable().meta({ description: "For people" }),
     scopes: z
       .array(scopeSchema(scopes))
-      .max(MOST_ITEMS)
+      .max(MAX_ITEMS)
       .meta({ description: "What the key may do; fixed for its life" }),
     ...(environments && {
       environment: z.enum(environments).meta({ description: "Where the key works; fixed for its life" }),
     }),
     ipAllowlist: z
       .array(networkSchema())
-      .max(MOST_ITEMS)
+      .max(MAX_ITEMS)
       .nullable()
       .meta({
         description: "Networks that may use the key. null: all, empty: none",
@@ -138,7 +139,7 @@ function bodyMembers({ scopes, environments, spell }: SchemaFacts): Readonly<Rec
       .meta({ description: "So many requests in a window of so many seconds. null: no limit of its own" }),
     overlap: z
       .string()
-      .refine((text) => milliseconds(text) !== undefined, {
+      .refine((text) => parseDuration(text) !== undefined, {
         error: 'must be a duration such as "30s", "15m", "24h" or "90d", up to 36500d',
       })
       .meta({ description: "How long the old secret works on", pattern: "^[0-9]{1,12}(ms|s|m|h|d)$" }),
@@ -166,5 +167,5 @@ function networkSchema(): z.ZodType {
 }
 
 function reason(): z.ZodType {
-  return z.string().max(MOST_TEXT).meta({ description: "Why the key is revoked" });
+  return z.string().max(MAX_TEXT).meta({ description: "Why the key is revoked" });
 }

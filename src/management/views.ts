@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ApiKey, AuditAction, AuditEntry } from "../index.js";
+import type { ApiKey, AuditAction, AuditEntry } from "../kit.js";
 import { type Spell, spelt } from "./naming.js";
 
 /** The members that an API key shows of itself: neither its allowlist nor what the host keeps with it. */

@@ -1,20 +1,21 @@
+import { type Duration, readDuration } from "../internal/duration.js";
+import { checkOptions } from "../internal/validate.js";
 import {
   type AllowedEvent,
   type AuditEntry,
-  checkOptions,
   createAuditEntry,
   type DeniedEvent,
   type KeyIdentity,
   type ManagedKeyStore,
   type Observer,
-} from "../index.js";
-import { checkWriteBehind, type WriteBehindOptions } from "./options.js";
+} from "../kit.js";
+import { readWriteBehind, type WriteBehindOptions } from "./options.js";
 import { writeBehind } from "./write-behind.js";
 
 /** Options of {@link auditLog}. */
 export interface AuditLogOptions extends WriteBehindOptions {
   /** How long an entry waits for others to be written with: 1,000 ms by default. */
-  readonly intervalMs?: number;
+  readonly interval?: Duration;
   /** How many entries may wait for the store: 10,000 by default. */
   readonly max?: number;
   /**
@@ -32,16 +33,16 @@ export interface AuditLog {
   flush(): Promise<void>;
   /**
    * Takes no more requests in, and writes what is unwritten; for the end of the service. Tries again while the
-   * store fails, for `closeTimeoutMs` at most. Then it rejects, and can be called again.
+   * store fails, for `closeTimeout` at most. Then it rejects, and can be called again.
    */
   close(): Promise<void>;
 }
 
-const MOST_ENTRIES = 1_000_000;
+const MAX_ENTRIES = 1_000_000;
 const BATCH = 500;
-const MOST_OF_A_PATH = 1_024;
-const MOST_OF_OTHERS = 128;
-const MOST_OF_AN_ID = 255;
+const MAX_OF_A_PATH = 1_024;
+const MAX_OF_OTHERS = 128;
+const MAX_OF_AN_ID = 255;
 
 /**
  * Records each request that passed a route with a scope marked `audit: true`: an entry of the action `used` in
@@ -74,18 +75,19 @@ export function auditLog(
   store: Pick<ManagedKeyStore, "appendAudit">,
   options: AuditLogOptions = {},
 ): AuditLog {
-  const known = ["intervalMs", "max", "onError", "denied", "storeTimeoutMs", "closeTimeoutMs"];
+  const known = ["interval", "max", "onError", "denied", "storeTimeout", "closeTimeout"];
   const checked = checkOptions("auditLog", options, known);
-  checkWriteBehind("auditLog", checked, ["intervalMs"]);
-  const { intervalMs = 1_000, max = 10_000, denied = false } = checked;
-  if (!(Number.isInteger(max) && max > 0 && max <= MOST_ENTRIES))
-    throw new TypeError(`auditLog: "max" must be a whole number from 1 to ${MOST_ENTRIES}`);
+  const settings = readWriteBehind("auditLog", checked);
+  const intervalMs = readDuration("auditLog", "interval", checked.interval ?? "1s");
+  const { max = 10_000, denied = false } = checked;
+  if (!(Number.isInteger(max) && max > 0 && max <= MAX_ENTRIES))
+    throw new TypeError(`auditLog: "max" must be a whole number from 1 to ${MAX_ENTRIES}`);
   if (typeof denied !== "boolean") throw new TypeError('auditLog: "denied" must be true or false');
   if (typeof store?.appendAudit !== "function")
     throw new TypeError("auditLog: the store must have a method appendAudit()");
 
   const { admits, add, flush, close } = writeBehind<AuditEntry>({
-    ...checked,
+    ...settings,
     name: "auditLog",
     delayMs: intervalMs,
     max,
@@ -116,7 +118,7 @@ function entryOf(event: KeyedEvent): AuditEntry {
   const details = {
     requestId: printable(event.requestId),
     method: printable(event.method),
-    path: printable(event.path, MOST_OF_A_PATH),
+    path: printable(event.path, MAX_OF_A_PATH),
     clientIp: printable(event.clientIp),
     requiredScopes: [...event.requiredScopes],
     environment: printable(event.environment),
@@ -125,7 +127,7 @@ function entryOf(event: KeyedEvent): AuditEntry {
   };
   const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
   // The subject of a token must not be able to write into the trail of the key whose id it has chosen.
-  const id = event.isKey === false ? `jwt:${event.keyId}`.slice(0, MOST_OF_AN_ID) : event.keyId;
+  const id = event.isKey === false ? `jwt:${event.keyId}`.slice(0, MAX_OF_AN_ID) : event.keyId;
   return createAuditEntry("used", { id, ownerId: event.ownerId }, at, null, given);
 }
 
@@ -133,7 +135,7 @@ function entryOf(event: KeyedEvent): AuditEntry {
  * Bounds a text that a client may have chosen, and makes it one that every database takes. The copy is needed:
  * a slice keeps all of the text that it was cut from in memory.
  */
-function printable(text: string | undefined, most: number = MOST_OF_OTHERS): string | undefined {
+function printable(text: string | undefined, most: number = MAX_OF_OTHERS): string | undefined {
   if (typeof text !== "string") return undefined;
   return structuredClone(text.slice(0, most)).replace(/[\p{Cc}\p{Cs}]/gu, "\ufffd");
 }

@@ -37,7 +37,7 @@ export interface Backlog<V> {
 }
 
 // As often must a value be refused alone, while others are written, before it is given up.
-const MOST_REFUSALS = 10;
+const MAX_REFUSALS = 10;
 
 /**
  * What failed goes to the end of the queue and, from its second failure on, travels in ever smaller batches: a
@@ -51,7 +51,7 @@ export function createBacklog<V>(max: number, batchSize: number, merge: (a: V, b
   const isAtFault = (item: Waiting<V>): boolean => {
     if (item.writtenBefore !== written) item.refusals++;
     item.writtenBefore = written;
-    return item.refusals >= MOST_REFUSALS;
+    return item.refusals >= MAX_REFUSALS;
   };
 
   return Object.freeze({

@@ -1,5 +1,5 @@
+export type { AttributeOptions } from "./attributes.js";
 export { type AuditLog, type AuditLogOptions, auditLog } from "./audit-log.js";
-export type { LabelOptions } from "./labels.js";
 export { type LastUsed, type LastUsedOptions, lastUsed } from "./last-used.js";
 export { type Metrics, type MetricsMeter, type MetricsOptions, metrics } from "./metrics.js";
 export { DroppedError, type WriteBehindOptions, type WriteReport } from "./options.js";

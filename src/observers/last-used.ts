@@ -1,6 +1,8 @@
 import { LRUCache } from "lru-cache";
-import { checkOptions, type ManagedKeyStore, type Observer } from "../index.js";
-import { checkWriteBehind, type WriteBehindOptions } from "./options.js";
+import { type Duration, readDuration } from "../internal/duration.js";
+import { checkOptions } from "../internal/validate.js";
+import type { ManagedKeyStore, Observer } from "../kit.js";
+import { readWriteBehind, type WriteBehindOptions } from "./options.js";
 import { writeBehind } from "./write-behind.js";
 
 /** Options of {@link lastUsed}. */
@@ -9,7 +11,7 @@ export interface LastUsedOptions extends WriteBehindOptions {
    * For how long a key that was written down is not written again: 60,000 ms by default. `lastUsedAt` may lag by
    * this, and by the five seconds that uses wait for each other.
    */
-  readonly intervalMs?: number;
+  readonly interval?: Duration;
 }
 
 /** Keeps `lastUsedAt` up to date; made by {@link lastUsed}. */
@@ -20,17 +22,17 @@ export interface LastUsed {
   flush(): Promise<void>;
   /**
    * Takes no more uses in, and writes down what is unwritten; for the end of the service. Tries again while the
-   * store fails, for `closeTimeoutMs` at most. Then it rejects, and can be called again.
+   * store fails, for `closeTimeout` at most. Then it rejects, and can be called again.
    */
   close(): Promise<void>;
 }
 
-const MOST_KEYS = 10_000;
-const MOST_DELAY_MS = 5_000;
+const MAX_KEYS = 10_000;
+const MAX_DELAY_MS = 5_000;
 
 /**
  * Writes down when each key was last used: behind the requests, for all keys together. A use is written within
- * five seconds when its key was not written for `intervalMs`, else when that is over. It goes through `touch`,
+ * five seconds when its key was not written for `interval`, else when that is over. It goes through `touch`,
  * which only moves `lastUsedAt` forward, so it cannot undo a change of state.
  *
  * When the store fails, uses wait, and are tried again after one second at first, and up to a minute. At most
@@ -47,20 +49,20 @@ const MOST_DELAY_MS = 5_000;
  * process.once("SIGTERM", () => server.close(() => usage.close()));
  */
 export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUsedOptions = {}): LastUsed {
-  const known = ["intervalMs", "onError", "storeTimeoutMs", "closeTimeoutMs"];
+  const known = ["interval", "onError", "storeTimeout", "closeTimeout"];
   const checked = checkOptions("lastUsed", options, known);
-  checkWriteBehind("lastUsed", checked, ["intervalMs"]);
+  const settings = readWriteBehind("lastUsed", checked);
+  const intervalMs = readDuration("lastUsed", "interval", checked.interval ?? "1m");
   if (typeof store?.touch !== "function")
     throw new TypeError("lastUsed: the store must have a method touch()");
-  const { intervalMs = 60_000 } = checked;
 
-  const writtenAt = new LRUCache<string, number>({ max: MOST_KEYS }); // by the monotonic clock
+  const writtenAt = new LRUCache<string, number>({ max: MAX_KEYS }); // by the monotonic clock
   const { add, drop, flush, close } = writeBehind<number>({
-    ...checked,
+    ...settings,
     name: "lastUsed",
-    delayMs: Math.min(MOST_DELAY_MS, intervalMs),
-    max: MOST_KEYS,
-    batchSize: MOST_KEYS,
+    delayMs: Math.min(MAX_DELAY_MS, intervalMs),
+    max: MAX_KEYS,
+    batchSize: MAX_KEYS,
     merge: Math.max,
     write: (uses) => store.touch(new Map([...uses].map(([id, time]) => [id, new Date(time)]))),
     readyAt: (id) => (writtenAt.peek(id) ?? Number.NEGATIVE_INFINITY) + intervalMs,

@@ -1,11 +1,6 @@
-import {
-  type BackgroundFailure,
-  checkMethods,
-  checkOptions,
-  type LifecycleEvent,
-  type Observer,
-} from "../index.js";
-import { among, isDecision, type LabelOptions, type Labels, readLabels, reasonOf } from "./labels.js";
+import { checkMethods, checkOptions } from "../internal/validate.js";
+import type { BackgroundFailure, LifecycleEvent, Observer } from "../kit.js";
+import { type AttributeOptions, among, isDecision, type Labels, readLabels, reasonOf } from "./attributes.js";
 
 /** The part of a `Meter` of `@opentelemetry/api` that is used. */
 export interface MetricsMeter {
@@ -28,7 +23,7 @@ interface Adding {
 }
 
 /** Options of {@link metrics}. */
-export interface MetricsOptions extends LabelOptions {
+export interface MetricsOptions extends AttributeOptions {
   /** From the `@opentelemetry/api` of the service: `metrics.getMeter("keybearer")`. */
   readonly meter: MetricsMeter;
 }

@@ -1,4 +1,5 @@
-import { checkTimeout } from "../index.js";
+import { type Duration, readDuration } from "../internal/duration.js";
+import { checkFunction } from "../internal/validate.js";
 
 /** How things stand when something went wrong behind an observer. */
 export interface WriteReport {
@@ -16,9 +17,9 @@ export interface WriteBehindOptions {
    */
   readonly onError?: (error: unknown, report: WriteReport) => unknown;
   /** How long one call of the store may take, in milliseconds: 10,000 by default. Then it has failed. */
-  readonly storeTimeoutMs?: number;
+  readonly storeTimeout?: Duration;
   /** How long `close()` may try to write what is left, in milliseconds: 5,000 by default. */
-  readonly closeTimeoutMs?: number;
+  readonly closeTimeout?: Duration;
 }
 
 /**
@@ -34,16 +35,20 @@ export class DroppedError extends Error {
   readonly code: "KEYBEARER_DROPPED" = "KEYBEARER_DROPPED";
 }
 
-/**
- * @throws TypeError when `onError` is no function, or one of the times (these, and those of
- *   {@link WriteBehindOptions}) no number of milliseconds that a timer can wait.
- */
-export function checkWriteBehind(where: string, options: WriteBehindOptions, times: readonly string[]): void {
-  for (const name of ["storeTimeoutMs", "closeTimeoutMs", ...times]) {
-    const value = (options as Readonly<Record<string, unknown>>)[name];
-    if (value !== undefined) checkTimeout(where, name, value);
-  }
-  if (options.onError !== undefined && typeof options.onError !== "function") {
-    throw new TypeError(`${where}: "onError" must be a function`);
-  }
+/** The checked {@link WriteBehindOptions}. */
+export interface WriteBehindSettings {
+  readonly onError: WriteBehindOptions["onError"];
+  readonly storeTimeoutMs: number;
+  readonly closeTimeoutMs: number;
+}
+
+/** @throws TypeError if `onError` is not a function or a timeout is not a duration. */
+export function readWriteBehind(where: string, options: WriteBehindOptions): WriteBehindSettings {
+  const { onError, storeTimeout = "10s", closeTimeout = "5s" } = options;
+  checkFunction(where, "onError", onError);
+  return {
+    onError,
+    storeTimeoutMs: readDuration(where, "storeTimeout", storeTimeout),
+    closeTimeoutMs: readDuration(where, "closeTimeout", closeTimeout),
+  };
 }

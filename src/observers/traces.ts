@@ -1,5 +1,6 @@
-import { checkMethods, checkOptions, type Observer, StoreError } from "../index.js";
-import { type DecisionEvent, isDecision, type LabelOptions, readLabels, reasonOf } from "./labels.js";
+import { checkMethods, checkOptions } from "../internal/validate.js";
+import { type Observer, StoreError } from "../kit.js";
+import { type AttributeOptions, type DecisionEvent, isDecision, readLabels, reasonOf } from "./attributes.js";
 
 /** The part of a `Tracer` of `@opentelemetry/api` that is used. */
 export interface TracesTracer {
@@ -10,7 +11,7 @@ export interface TracesTracer {
 }
 
 /** Options of {@link traces}. */
-export interface TracesOptions extends LabelOptions {
+export interface TracesOptions extends AttributeOptions {
   /** From the `@opentelemetry/api` of the service: `trace.getTracer("keybearer")`. */
   readonly tracer: TracesTracer;
   /**

@@ -1,9 +1,9 @@
-import { StoreError } from "../index.js";
+import { StoreError } from "../kit.js";
 import { type Batch, createBacklog } from "./backlog.js";
-import { DroppedError, type WriteBehindOptions } from "./options.js";
+import { DroppedError, type WriteBehindSettings } from "./options.js";
 
 /** What the observers of one kind leave to {@link writeBehind}. */
-export interface WriteBehindPlan<V> extends WriteBehindOptions {
+export interface WriteBehindPlan<V> extends WriteBehindSettings {
   /** The observer, for messages. */
   readonly name: string;
   /** Writes a batch, all or nothing; must bear to be given the same again, and two at a time. */
@@ -40,8 +40,8 @@ export interface WriteBehind<V> {
  * keeps the process running, but that of `close`.
  */
 export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
-  const { name, write, merge, delayMs, max, onWritten, readyAt = () => 0, onError = () => {} } = plan;
-  const { storeTimeoutMs = 10_000, closeTimeoutMs = 5_000 } = plan;
+  const { name, write, merge, delayMs, max, onWritten, readyAt = () => 0 } = plan;
+  const { onError = () => {}, storeTimeoutMs, closeTimeoutMs } = plan;
   const batchSize = Math.min(plan.batchSize, max);
   const backlog = createBacklog<V>(max, batchSize, merge);
   const now = () => performance.now();

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { checkMethods, StoreError } from "../index.js";
-import { type Counter, hasRoom, type LimitStore, type Standing } from "./store.js";
+import { checkMethods } from "../internal/validate.js";
+import { StoreError } from "../kit.js";
+import { type Counter, type CounterState, hasRoom, type LimitStore } from "./store.js";
 
 /**
  * What `flexibleLimits` calls of a limiter of `rate-limiter-flexible`: every single one has it, those that are put
@@ -69,9 +70,9 @@ async function takeInTurn(
   limiter: FlexibleLimiter,
   counters: readonly Counter[],
   cost: number,
-  standings: Standing[],
+  standings: CounterState[],
 ) {
-  const returns: (() => Promise<Standing>)[] = [];
+  const returns: (() => Promise<CounterState>)[] = [];
   try {
     for (const [index, counter] of counters.entries()) {
       const standing = read(counter, await limiter.penalty(nameOf(counter), cost, durationOf(counter)));
@@ -89,7 +90,7 @@ async function takeInTurn(
   }
 }
 
-async function look(limiter: FlexibleLimiter, counter: Counter): Promise<Standing> {
+async function look(limiter: FlexibleLimiter, counter: Counter): Promise<CounterState> {
   const found = await limiter.get(nameOf(counter));
   return found === null || found.msBeforeNext <= 0
     ? { used: 0, resetMs: counter.windowMs }
@@ -97,10 +98,10 @@ async function look(limiter: FlexibleLimiter, counter: Counter): Promise<Standin
 }
 
 /** Gives back what was taken, once, unless it might come too late for this window. */
-function returning(limiter: FlexibleLimiter, counter: Counter, cost: number, standing: Standing) {
+function returning(limiter: FlexibleLimiter, counter: Counter, cost: number, standing: CounterState) {
   const ends = performance.now() + standing.resetMs - Math.min(1000, counter.windowMs / 10);
-  let done: Promise<Standing> | undefined;
-  const giveBack = async (): Promise<Standing> => {
+  let done: Promise<CounterState> | undefined;
+  const giveBack = async (): Promise<CounterState> => {
     if (performance.now() >= ends) return standing;
     const left = read(counter, await limiter.reward(nameOf(counter), cost, durationOf(counter)));
     if (left.used >= 0) return left;
@@ -113,7 +114,7 @@ function returning(limiter: FlexibleLimiter, counter: Counter, cost: number, sta
   };
 }
 
-function read({ windowMs }: Counter, count: FlexibleCount): Standing {
+function read({ windowMs }: Counter, count: FlexibleCount): CounterState {
   const used = Number(count?.consumedPoints); // PostgreSQL has large numbers come as texts
   const resetMs = Number(count?.msBeforeNext);
   if (!Number.isFinite(used) || !Number.isFinite(resetMs)) {

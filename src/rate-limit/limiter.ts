@@ -1,20 +1,17 @@
+import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
+import { type Duration, readDuration } from "../internal/duration.js";
+import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
+import { warn } from "../internal/warn.js";
 import {
   type AuthRequest,
-  type Awaitable,
-  checkFunction,
-  checkMethods,
-  checkOptions,
-  checkTimeout,
-  isPromiseLike,
-  type LimitedHolder,
   type RateLimitDecision,
   type RateLimiter,
+  type RateLimitSubject,
   StoreError,
-  warn,
-  withinTime,
-} from "../index.js";
+  withStoreTimeout,
+} from "../kit.js";
 import { memoryLimits } from "./memory.js";
-import { hasRoom, type LimitStore, type Taken } from "./store.js";
+import { hasRoom, type LimitStore, type TakeResult } from "./store.js";
 import { counterOf, type RateWindow, readWindows, withKeyLimit } from "./windows.js";
 
 /** Options of {@link createRateLimiter}. */
@@ -29,17 +26,17 @@ export interface RateLimiterOptions {
    */
   readonly useKeyLimit?: boolean;
   /** What a request takes of every window: a whole number, 0 for a free one. 1 by default. */
-  readonly cost?: (request: AuthRequest, key: LimitedHolder) => number;
+  readonly cost?: (request: AuthRequest, key: RateLimitSubject) => number;
   /**
    * What becomes of requests while the store fails or does not answer: refused with 503, or let through without
    * any limit.
    */
-  readonly onFailure?: "refuse" | "allow-unlimited-while-the-limiter-is-down";
+  readonly onUnavailable?: "refuse" | "allow";
   /**
-   * How long the store may take before it is down, in milliseconds: 100 by default. Only for `onFailure:
-   * "allow-unlimited-while-the-limiter-is-down"`, and below `storeTimeoutMs` of the verifier, which refuses.
+   * How long the store may take before it counts as unavailable; `"100ms"` by default. Only with
+   * `onUnavailable: "allow"`, and shorter than the verifier's `storeTimeout`, which refuses the request.
    */
-  readonly timeoutMs?: number;
+  readonly timeout?: Duration;
   /**
    * Told why a request was let through without limits. Without it, the first time is a process warning,
    * `KEYBEARER_LIMITER_DOWN`.
@@ -52,8 +49,8 @@ const OPTIONS: readonly (keyof RateLimiterOptions)[] = [
   "windows",
   "useKeyLimit",
   "cost",
-  "onFailure",
-  "timeoutMs",
+  "onUnavailable",
+  "timeout",
   "onError",
 ];
 
@@ -106,7 +103,7 @@ function readCost(cost: unknown): number {
   throw new TypeError(`${WHERE}: "cost" must answer a whole number, 0 or more`);
 }
 
-function decide(windows: readonly RateWindow[], taken: Taken, cost: number): RateLimitDecision {
+function decide(windows: readonly RateWindow[], taken: TakeResult, cost: number): RateLimitDecision {
   const { allowed, standings } = taken;
   const states = windows.map(({ name, limit, windowSeconds }, index) => {
     const standing = standings[index];
@@ -125,30 +122,26 @@ function decide(windows: readonly RateWindow[], taken: Taken, cost: number): Rat
 type Ask = (
   counters: Parameters<LimitStore["take"]>[0],
   cost: number,
-  judge: (taken: Taken) => RateLimitDecision,
+  judge: (taken: TakeResult) => RateLimitDecision,
 ) => Awaitable<RateLimitDecision>;
 
 /** Asks the store. What it fails with reaches the verifier, unless the host has chosen otherwise. */
-function asking(store: LimitStore, { onFailure = "refuse", timeoutMs, onError }: RateLimiterOptions): Ask {
+function asking(store: LimitStore, { onUnavailable = "refuse", timeout, onError }: RateLimiterOptions): Ask {
   checkFunction(WHERE, "onError", onError);
   const ask: Ask = (counters, cost, judge) => {
     const taken = store.take(counters, cost);
     return isPromiseLike(taken) ? Promise.resolve(taken).then(judge) : judge(taken);
   };
-  if (onFailure === "refuse") {
-    if (timeoutMs !== undefined || onError !== undefined) {
-      throw new TypeError(
-        `${WHERE}: "timeoutMs" and "onError" are for requests that are let through unlimited`,
-      );
+  if (onUnavailable === "refuse") {
+    if (timeout !== undefined || onError !== undefined) {
+      throw new TypeError(`${WHERE}: "timeout" and "onError" have no effect without onUnavailable: "allow"`);
     }
     return ask;
   }
-  if (onFailure !== "allow-unlimited-while-the-limiter-is-down") {
-    throw new TypeError(
-      `${WHERE}: "onFailure" must be "refuse" or "allow-unlimited-while-the-limiter-is-down"`,
-    );
+  if (onUnavailable !== "allow") {
+    throw new TypeError(`${WHERE}: "onUnavailable" must be "refuse" or "allow"`);
   }
-  return letting(ask, readTimeout(timeoutMs), onError ?? warnOnce());
+  return letting(ask, readDuration(WHERE, "timeout", timeout ?? "100ms"), onError ?? warnOnce());
 }
 
 function letting(ask: Ask, timeoutMs: number, report: (error: unknown) => unknown): Ask {
@@ -165,16 +158,11 @@ function letting(ask: Ask, timeoutMs: number, report: (error: unknown) => unknow
     try {
       const decision = ask(counters, cost, judge);
       if (!isPromiseLike(decision)) return decision;
-      return withinTime(decision, timeoutMs, "The rate limiter").then((known) => known, letThrough);
+      return withStoreTimeout(decision, timeoutMs, "The rate limiter").then((known) => known, letThrough);
     } catch (error) {
       return letThrough(error);
     }
   };
-}
-
-function readTimeout(timeoutMs = 100): number {
-  checkTimeout(WHERE, "timeoutMs", timeoutMs);
-  return timeoutMs;
 }
 
 function warnOnce(): () => void {

@@ -1,4 +1,5 @@
-import { checkFunction, checkOptions, warn } from "../index.js";
+import { checkFunction, checkOptions } from "../internal/validate.js";
+import { warn } from "../internal/warn.js";
 import { createCounters, readMax } from "./counters.js";
 import { hasRoom, type LimitStore } from "./store.js";
 

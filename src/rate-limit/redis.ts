@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { checkOptions, isPromiseLike, StoreError } from "../index.js";
-import type { Counter, LimitStore, Taken } from "./store.js";
+import { isPromiseLike } from "../internal/awaitable.js";
+import { checkOptions } from "../internal/validate.js";
+import { StoreError } from "../kit.js";
+import type { Counter, LimitStore, TakeResult } from "./store.js";
 
 /** What `redisLimits` calls of a client of node-redis (`redis` 4 to 6). */
 export interface NodeRedisScripts {
@@ -126,7 +128,7 @@ function has(client: unknown, ...methods: readonly string[]): boolean {
   return methods.every((method) => typeof members?.[method] === "function");
 }
 
-function readAnswer(counters: readonly Counter[], answer: unknown): Taken {
+function readAnswer(counters: readonly Counter[], answer: unknown): TakeResult {
   const numbers: readonly number[] = Array.isArray(answer) ? answer.map(Number) : [];
   if (numbers.length !== 1 + 2 * counters.length || !numbers.every(Number.isInteger)) {
     throw new StoreError("Redis answered something that is no count");

@@ -1,4 +1,4 @@
-import type { Awaitable } from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
 
 /** One of the counters that a request has to fit into. */
 export interface Counter {
@@ -11,7 +11,7 @@ export interface Counter {
 }
 
 /** Where a counter stands. */
-export interface Standing {
+export interface CounterState {
   /** What has been taken in this window. */
   readonly used: number;
   /** Milliseconds until the window ends; `windowMs` of the counter when none has begun. */
@@ -19,10 +19,10 @@ export interface Standing {
 }
 
 /** The answer to one request. */
-export interface Taken {
+export interface TakeResult {
   readonly allowed: boolean;
   /** Of every counter, in the order in which they were asked, after the request. */
-  readonly standings: readonly Standing[];
+  readonly standings: readonly CounterState[];
 }
 
 /**
@@ -36,7 +36,7 @@ export interface LimitStore {
    * Takes `cost` of every counter, or of none when one lacks room. A cost of 0 is always allowed, takes nothing
    * and begins no window. A window is anchored at the first request in it, and is not moved by later ones.
    */
-  take(counters: readonly Counter[], cost: number): Awaitable<Taken>;
+  take(counters: readonly Counter[], cost: number): Awaitable<TakeResult>;
 }
 
 /** Whether a request of this cost fits under a limit of which so much is used. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { checkOptions, describe, type LimitedHolder, type RateLimit, StoreError } from "../index.js";
+import { checkOptions, describe } from "../internal/validate.js";
+import { type RateLimit, type RateLimitSubject, StoreError } from "../kit.js";
 import type { Counter } from "./store.js";
 
 /** So many requests, or so much of their cost, in so many seconds. */
@@ -20,15 +21,15 @@ export const KEY_WINDOW = "key";
 const WIDTHS: readonly RateWindow["per"][] = ["key", "environment", "owner"];
 
 // A century: no longer time can be meant, and every store can count it in milliseconds.
-const MOST_SECONDS = 3_153_600_000;
+const MAX_SECONDS = 3_153_600_000;
 
-const MOST_WINDOWS = 16;
+const MAX_WINDOWS = 16;
 
 /** @throws TypeError for windows that cannot work, naming the option. */
 export function readWindows(where: string, given: unknown, useKeyLimit: boolean): readonly RateWindow[] {
   if (!Array.isArray(given))
     throw new TypeError(`${where}: "windows" must be a list, got ${describe(given)}`);
-  if (given.length > MOST_WINDOWS) throw new TypeError(`${where}: "windows" has more than ${MOST_WINDOWS}`);
+  if (given.length > MAX_WINDOWS) throw new TypeError(`${where}: "windows" has more than ${MAX_WINDOWS}`);
   const windows = given.map((window, index) => readWindow(where, `windows[${index}]`, window));
   for (const [index, { name, per }] of windows.entries()) {
     if (windows.findIndex((other) => other.name === name) !== index) {
@@ -55,9 +56,9 @@ function readWindow(where: string, path: string, given: RateWindow): RateWindow 
     throw new TypeError(`${where}: "${path}.per" must be one of ${WIDTHS.join(", ")}`);
   }
   if (!isCount(limit)) throw new TypeError(`${where}: "${path}.limit" must be a whole number above 0`);
-  if (!isCount(windowSeconds) || windowSeconds > MOST_SECONDS) {
+  if (!isCount(windowSeconds) || windowSeconds > MAX_SECONDS) {
     throw new TypeError(
-      `${where}: "${path}.windowSeconds" must be a whole number of seconds, from 1 to ${MOST_SECONDS}`,
+      `${where}: "${path}.windowSeconds" must be a whole number of seconds, from 1 to ${MAX_SECONDS}`,
     );
   }
   return Object.freeze({ name, per, limit, windowSeconds });
@@ -70,7 +71,7 @@ function readWindow(where: string, path: string, given: RateWindow): RateWindow 
  */
 export function withKeyLimit(
   windows: readonly RateWindow[],
-  rateLimit: LimitedHolder["rateLimit"],
+  rateLimit: RateLimitSubject["rateLimit"],
 ): readonly RateWindow[] {
   if (rateLimit === null || rateLimit === undefined) return windows;
   const { limit, windowSeconds } = rateLimit;
@@ -93,9 +94,9 @@ function isCount(value: unknown): value is number {
  * The counter of a window for one key. What tells counters apart is in its name: a window of another length is
  * another counter. Whose it is stands in braces, so that a Redis Cluster keeps all counters of an owner together.
  */
-export function counterOf(window: RateWindow, { id, ownerId, environment }: LimitedHolder): Counter {
+export function counterOf(window: RateWindow, { id, ownerId, environment }: RateLimitSubject): Counter {
   const { name, per, limit, windowSeconds } = window;
-  const seconds = Math.min(windowSeconds, MOST_SECONDS);
+  const seconds = Math.min(windowSeconds, MAX_SECONDS);
   const key = `{${written(ownerId)}}:${written(name)}:${seconds}:${per}`;
   const member = per === "key" ? id : per === "environment" ? (environment ?? "") : undefined;
   return {

@@ -7,7 +7,7 @@ import type {
   KeyRecord,
   ManagedKeyStore,
   Page,
-} from "../index.js";
+} from "../kit.js";
 import { draftChange, draftEntry, draftKey, moment } from "./memory/drafts.js";
 import { keyTable } from "./memory/keys.js";
 import { newest } from "./memory/newest.js";

@@ -1,9 +1,8 @@
 import { DummyDriver, Kysely, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler, sql } from "kysely";
-import { StoreError } from "../index.js";
-import type { Statement } from "./sql/changes.js";
-import { createLists } from "./sql/lists.js";
+import { StoreError } from "../kit.js";
 import { appliedVersion, createMigrations, versionIn } from "./sql/migrations.js";
 import { errnoOf, type MysqlPool, overMysql } from "./sql/mysql-client.js";
+import { createLists } from "./sql/queries.js";
 import { type RawRow, writeTime } from "./sql/rows.js";
 import {
   AUDIT_COLUMNS,
@@ -14,7 +13,8 @@ import {
   type Tables,
 } from "./sql/schema.js";
 import { attempt, createServerStore, type Run, type ServerStore } from "./sql/server-store.js";
-import { createSteps, inPaddedChunks } from "./sql/steps.js";
+import type { Statement } from "./sql/statements.js";
+import { createSteps, inPaddedChunks } from "./sql/transactions.js";
 
 export type {
   MysqlConnection,
@@ -52,7 +52,7 @@ export interface MysqlKeyStore extends ServerStore {
  * Keeps keys in MySQL 8 or MariaDB 10.5 and up, through a pool of `mysql2` or `mysql2/promise` that the host
  * opened. Call `migrate()` before the first use.
  *
- * A change of a key and its audit entry are one transaction, on one connection. The look-ups of one turn of the
+ * A change of a key and its audit entry are one transaction, on one connection. The lookups of one turn of the
  * event loop are one query. When the answer to a commit is lost with its connection, the change throws, and may
  * have happened; read the key to know.
  *
@@ -121,7 +121,7 @@ const COLUMN_TYPES = {
   tableEnd: sql`engine=InnoDB row_format=dynamic`,
 } as const;
 
-const MOST_AT_ONCE = 512;
+const MAX_AT_ONCE = 512;
 const EARLIEST = -8_640_000_000_000_000;
 
 function promisePool(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
@@ -140,7 +140,7 @@ async function find(
   values: readonly string[],
 ): Promise<readonly RawRow[]> {
   const found: RawRow[] = [];
-  for (const chunk of inPaddedChunks(values, MOST_AT_ONCE)) {
+  for (const chunk of inPaddedChunks(values, MAX_AT_ONCE)) {
     const places = chunk.map(() => "?").join(", ");
     const { rows } = await read({
       sql: `select ${COLUMNS}, @@autocommit as \`autocommit\` from \`${keys}\` where \`${column}\` in (${places})`,
@@ -162,7 +162,7 @@ const COLUMNS = columnsOf(KEY_COLUMNS)
 /** The rows are found, and so locked, in the order of their ids: no two processes wait for each other. */
 function touch({ keys }: TableNames, uses: ReadonlyMap<string, Date>): Statement[] {
   const all = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
-  return inPaddedChunks(all, MOST_AT_ONCE).map((chunk) => {
+  return inPaddedChunks(all, MAX_AT_ONCE).map((chunk) => {
     const times = sql.join(
       chunk.map(([id, time]) => sql`when ${id} then cast(${time} as signed)`),
       sql` `,

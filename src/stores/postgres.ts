@@ -7,8 +7,7 @@ import {
   PostgresQueryCompiler,
   sql,
 } from "kysely";
-import type { Statement } from "./sql/changes.js";
-import { createLists } from "./sql/lists.js";
+import { createSingleStatements, createTouch } from "./sql/cte-statements.js";
 import { appliedVersion, createMigrations, versionIn } from "./sql/migrations.js";
 import {
   overPGlite,
@@ -17,9 +16,10 @@ import {
   type PostgresPool,
   type PostgresServer,
 } from "./sql/postgres-client.js";
+import { createLists } from "./sql/queries.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type TableNames, type Tables } from "./sql/schema.js";
 import { attempt, createServerStore, type ServerStore } from "./sql/server-store.js";
-import { createSingleStatements, createTouch } from "./sql/single-statements.js";
+import type { Statement } from "./sql/statements.js";
 
 export type {
   PGliteDatabase,
@@ -37,9 +37,9 @@ export interface PostgresStoreOptions {
    */
   readonly table?: string;
   /**
-   * Whether look-ups use a prepared statement that each connection keeps under a name; `true` by default. Set
+   * Whether lookups use a prepared statement that each connection keeps under a name; `true` by default. Set
    * it to `false` behind a pooler that changes connections between transactions and does not know prepared
-   * statements, such as PgBouncer before 1.21: look-ups work there either way, but each would be tried twice.
+   * statements, such as PgBouncer before 1.21: lookups work there either way, but each would be tried twice.
    */
   readonly prepare?: boolean;
 }
@@ -60,7 +60,7 @@ export interface PostgresKeyStore extends ServerStore {
  * `migrate()` before the first use.
  *
  * A change of a key and its audit entry are one statement, so they are written together or not at all. The
- * look-ups of one turn of the event loop are one query. When the answer to a change is lost with its
+ * lookups of one turn of the event loop are one query. When the answer to a change is lost with its
  * connection, the change throws, and may have happened; read the key to know.
  *
  * A PGlite instance does one thing at a time: who waits for the store inside of its `transaction()` waits for
@@ -84,7 +84,7 @@ export function postgresStore(
   const server = serverOver(pool);
   const migrations = createMigrations(builder, tables, COLUMN_TYPES);
 
-  /** A look-up by one value, or by a list of them as one parameter. */
+  /** A lookup by one value, or by a list of them as one parameter. */
   const finder = (condition: string) => {
     const text = `select ${COLUMNS} from "${tables.keys}" where ${condition}`;
     // A name of its own for each text: two versions of this library may share connections through a pooler.

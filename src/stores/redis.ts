@@ -8,7 +8,7 @@ import {
   type ManagedKeyStore,
   type Page,
   StoreError,
-} from "../index.js";
+} from "../kit.js";
 import { connect, type IoRedisClient, type NodeRedisClient, type Script } from "./redis/client.js";
 import { nameOf, placeToWrite, type RedisStoreOptions, readSettings, writeTime } from "./redis/layout.js";
 import { isAskedFor, type Part, readPage } from "./redis/pages.js";
@@ -34,14 +34,14 @@ export type RedisKeyStore = ManagedKeyStore &
   Required<Pick<ManagedKeyStore, "findManyByHash" | "rehash" | "remove" | "appendAudit">>;
 
 // A script holds up everybody else while it runs; one that touches so many keys takes some 3 ms.
-const MOST_TOUCHES = 250;
+const MAX_TOUCHES = 250;
 
 /**
  * Keeps keys in Redis 6 or later, or in Valkey, through a client that the host opened: of node-redis (`redis` 4
  * to 6: `createClient`, `createClientPool`, `createCluster`, `createSentinel`) or of ioredis (5 and 6: `Redis`,
  * `Cluster`). There is nothing to migrate.
  *
- * A look-up is one `GET`, or part of one `MGET` with those that arrive together. Each change is one script. Redis
+ * A lookup is one `GET`, or part of one `MGET` with those that arrive together. Each change is one script. Redis
  * runs it whole or refuses it whole, as it does when its memory is full; removals work then, too. A change whose
  * answer got lost, and which the client sends again by itself, is made once and answered as what it was.
  *
@@ -52,7 +52,7 @@ const MOST_TOUCHES = 250;
  *
  * **In a cluster** all keys of one store lie in one slot, and so on one node: a script cannot reach further. The
  * load of one store does not spread; several stores do, each with a `prefix` of its own. While that slot moves
- * to another node, look-ups work, and changes and lists may fail.
+ * to another node, lookups work, and changes and lists may fail.
  *
  * **The client** must read where it writes. One that reads from replicas, or has a cache of its own, would let
  * revoked keys in, and is refused; only that of `createSentinel` does not show it, so leave `replicaPoolSize` out.
@@ -153,7 +153,7 @@ export function redisStore(
       const listing = {
         readPart: (from: string, count: number) => readPart(LIST, [places], [from, `${count}`], readKey),
         accepts: (record: KeyRecord) => isAskedFor(record, query),
-        rare: [query.environment, query.status, query.deadBefore].some((filter) => filter !== undefined),
+        rare: [query.environment, query.status, query.endedBefore].some((filter) => filter !== undefined),
         placeOf: ({ createdAt, id }: KeyRecord) => ({ at: createdAt, id }),
       };
       return readPage(listing, query.limit, query.cursor);
@@ -186,8 +186,8 @@ export function redisStore(
 
     async touch(uses: ReadonlyMap<string, Date>): Promise<void> {
       const all = [...uses].map(([id, at]) => [layout.id(id), `${writeTime(at)}`] as const);
-      for (let start = 0; start < all.length; start += MOST_TOUCHES) {
-        const part = all.slice(start, start + MOST_TOUCHES);
+      for (let start = 0; start < all.length; start += MAX_TOUCHES) {
+        const part = all.slice(start, start + MAX_TOUCHES);
         await run(
           TOUCH,
           [layout.keys, ...part.map(([key]) => key)],
@@ -242,7 +242,7 @@ export function redisStore(
   });
 }
 
-/** A record that is damaged must fail who asked for it, not everybody whose look-up travelled with it. */
+/** A record that is damaged must fail who asked for it, not everybody whose lookup travelled with it. */
 function readOrPoison(readKey: (text: unknown) => KeyRecord, text: unknown): KeyRecord {
   try {
     return readKey(text);

@@ -7,10 +7,10 @@ import {
   SqliteQueryCompiler,
   sql,
 } from "kysely";
+import type { Awaitable } from "../internal/awaitable.js";
 import type {
   AuditEntry,
   AuditQuery,
-  Awaitable,
   KeyChange,
   KeyHash,
   KeyQuery,
@@ -18,14 +18,14 @@ import type {
   ListPosition,
   ManagedKeyStore,
   Page,
-} from "../index.js";
-import { patiently } from "./sql/busy.js";
-import type { Statement, Write } from "./sql/changes.js";
-import { createLists, pageOf } from "./sql/lists.js";
+} from "../kit.js";
 import { createMigrations, versionIn } from "./sql/migrations.js";
+import { createLists, pageOf } from "./sql/queries.js";
 import { createKeyReader, isStorable, type RawRow, readAudit, writeTime } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
-import { createSteps } from "./sql/steps.js";
+import { patiently } from "./sql/sqlite-retry.js";
+import type { Statement, Write } from "./sql/statements.js";
+import { createSteps } from "./sql/transactions.js";
 
 /** What {@link sqliteStore} calls of a prepared statement. The parameters are texts, numbers and `null`. */
 export interface SqliteStatement {
@@ -64,7 +64,7 @@ export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findMany
  * Keeps keys in SQLite, through a connection that the host opened: of better-sqlite3, libsql or node:sqlite.
  * Call `migrate()` before the first use.
  *
- * Look-ups answer at once. Each change is one transaction, `BEGIN IMMEDIATE` to `COMMIT`, that runs without
+ * Lookups answer at once. Each change is one transaction, `BEGIN IMMEDIATE` to `COMMIT`, that runs without
  * yielding to the event loop. A database that another process has locked is asked again for up to 5 seconds
  * before its error is thrown.
  *

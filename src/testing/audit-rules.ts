@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { AuditAction, AuditEntry, Awaitable, ManagedKeyStore } from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import type { AuditAction, AuditEntry, ManagedKeyStore } from "../kit.js";
 import {
   added,
   assertAllOnce,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Awaitable, type KeyChange, type KeyRecord, keyStatus } from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import { type KeyChange, type KeyRecord, keyStatus } from "../kit.js";
 import {
   added,
   assertSame,

@@ -109,7 +109,7 @@ export const CONCURRENCY_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "a revocation among touches holds, and is seen by every look-up that begins after it",
+    name: "a revocation among touches holds, and is seen by every lookup that begins after it",
     async check(store, { concurrency }) {
       const keys = await Promise.all(times(5, async () => added(store)));
       await Promise.all(

@@ -1,4 +1,4 @@
-import { isPromiseLike } from "../index.js";
+import { isPromiseLike } from "../internal/awaitable.js";
 
 /** Where a fault is put in. Absent members do not narrow it down. */
 export interface FaultPlace<M extends string = string> {

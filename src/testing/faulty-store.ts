@@ -1,4 +1,5 @@
-import { checkFunction, checkMethods, checkOptions, type KeyStore, type ManagedKeyStore } from "../index.js";
+import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
+import type { KeyStore, ManagedKeyStore } from "../kit.js";
 import { type Fault, type FaultControl, withFaults } from "./faults.js";
 
 /** A method that a store may have. */

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
+import type { Awaitable } from "../internal/awaitable.js";
 import {
   type AuditEntry,
   type AuditQuery,
-  type Awaitable,
   hashSecret,
   type KeyChange,
   type KeyQuery,
   type KeyRecord,
   type ManagedKeyStore,
   type Page,
-} from "../index.js";
+} from "../kit.js";
 
 /** How far a store is put to the test. */
 export interface Setting {

@@ -1,4 +1,5 @@
-import type { Awaitable, ManagedKeyStore } from "../index.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import type { ManagedKeyStore } from "../kit.js";
 import { AUDIT_RULES } from "./audit-rules.js";
 import { CHANGE_RULES } from "./change-rules.js";
 import { CONCURRENCY_RULES } from "./concurrency-rules.js";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KeyInputError, type KeyRecord, type KeyStatus, keyStatus } from "../index.js";
+import { KeyInputError, type KeyRecord, type KeyStatus, keyStatus } from "../kit.js";
 import {
   added,
   assertAllOnce,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hashSecret, type KeyHash, type KeyRecord } from "../index.js";
+import { hashSecret, type KeyHash, type KeyRecord } from "../kit.js";
 import {
   added,
   assertSame,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hashSecret } from "../index.js";
+import { hashSecret } from "../kit.js";
 import {
   added,
   assertSame,
@@ -162,11 +162,11 @@ export const MAINTENANCE_RULES: readonly Rule[] = [
       for (const [id, members] of Object.entries(keys)) await added(store, sampleKey({ id, ...members }));
       const dead = async (query: Parameters<typeof everyKey>[1]) => ids(await everyKey(store, query)).sort();
       for (const limit of [1, 2, 100]) {
-        assertSame(await dead({ deadBefore: NOON, limit }), ["both", "expired", "revoked"]);
+        assertSame(await dead({ endedBefore: NOON, limit }), ["both", "expired", "revoked"]);
       }
-      assertSame(await dead({ deadBefore: at(-5) }), ["both", "revoked"]);
-      assertSame(await dead({ deadBefore: NOON, status: "expired" }), ["expired"]);
-      assertSame(await dead({ deadBefore: NOON, ownerId: "globex" }), []);
+      assertSame(await dead({ endedBefore: at(-5) }), ["both", "revoked"]);
+      assertSame(await dead({ endedBefore: NOON, status: "expired" }), ["expired"]);
+      assertSame(await dead({ endedBefore: NOON, ownerId: "globex" }), []);
     },
   },
   {

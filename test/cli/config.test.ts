@@ -7,7 +7,7 @@ import { CommandError } from "../../src/cli/failure.js";
 import { findTarget } from "../../src/cli/target.js";
 import { hashSecret } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
-import { redisBackends } from "../stores/backends/redis.js";
+import { redisBackends } from "../contract/stores/backends/redis.js";
 import { CONFIG, done, freshName, freshPlace, json, run } from "./command.js";
 
 const root = new URL("../..", import.meta.url).pathname;

@@ -1,7 +1,7 @@
 import { describe, expect, inject, test } from "vitest";
-import { mysqlBackends } from "../stores/backends/mysql.js";
-import { postgresBackends } from "../stores/backends/postgres.js";
-import { redisBackends } from "../stores/backends/redis.js";
+import { mysqlBackends } from "../contract/stores/backends/mysql.js";
+import { postgresBackends } from "../contract/stores/backends/postgres.js";
+import { redisBackends } from "../contract/stores/backends/redis.js";
 import { CONFIG, done, freshName, freshPlace, json, type Place, run } from "./command.js";
 
 interface Kind {

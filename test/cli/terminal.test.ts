@@ -6,9 +6,10 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuditEntry, hashSecret, type KeyRecord } from "../../src/index.js";
+import { createAuditEntry } from "../../src/core/keys/audit-entry.js";
+import { hashSecret, type KeyRecord } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
-import { format } from "../core/fixtures.js";
+import { format } from "../unit/core/fixtures.js";
 import { BIN, CONFIG, done, ended, freshPlace, json, run, start } from "./command.js";
 
 const DAY = 86_400_000;

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FileStore, fileStore } from "../../examples/custom-store/store.js";
 import type { ManagedKeyStore } from "../../src/index.js";
-import { type Service, serviceOver } from "../stores/service.js";
+import { type Service, serviceOver } from "../contract/stores/service.js";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const KEY = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;

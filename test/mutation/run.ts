@@ -118,7 +118,7 @@ function printTable(): void {
     const score = ((counts[0] + counts[1]) / all) * 100;
     console.log(`| ${[name, all, ...counts, score.toFixed(1)].join(" | ")} |`);
   };
-  console.log("| file | mutants | killed | time-out | survived | no coverage | score |");
+  console.log("| file | mutants | killed | timeout | survived | no coverage | score |");
   console.log("| --- | --- | --- | --- | --- | --- | --- |");
   for (const [name, mutants] of table) line(name, mutants);
   line(

@@ -11,7 +11,7 @@ export default {
   tempDirName: "reports/mutation/sandbox",
   ignorePatterns: ["/bench", "/dist", "/docs", "/examples", "/reports"],
   concurrency: 2,
-  // A time-out counts as noticed, so a busy machine must not cause any.
+  // A timeout counts as noticed, so a busy machine must not cause any.
   timeoutMS: 15_000,
   timeoutFactor: 5,
   dryRunTimeoutMinutes: 30,

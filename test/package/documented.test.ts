@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
-import { COMMON_VERIFIER_OPTIONS } from "../../src/index.js";
+import { COMMON_VERIFIER_OPTIONS } from "../../src/core/verifier/base.js";
 import { anchorsOf, linksOf, markdownFiles, proseOf, root, textOf } from "./markdown.js";
 
 const files = markdownFiles();

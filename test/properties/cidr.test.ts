@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cidrProblem, compileCidrs, type IpAddress, parseIp } from "../../src/core/cidr.js";
+import { cidrProblem, compileCidrs, type IpAddress, parseIp } from "../../src/core/requests/cidr.js";
 import { addressOf, isMapped, networkHolds, spell4, spell6 } from "./ip-oracle.js";
 import { runs } from "./runs.js";
 

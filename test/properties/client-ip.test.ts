@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ClientIpOptions, clientIpResolver } from "../../src/core/client-ip.js";
+import { type ClientIpOptions, clientIpResolver } from "../../src/core/requests/client-ip.js";
 import type { AuthRequest } from "../../src/index.js";
 import { addressOf } from "./ip-oracle.js";
 import { runs } from "./runs.js";

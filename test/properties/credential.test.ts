@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { credentialSource, extractCredential } from "../../src/core/credential.js";
+import { credentialSource, extractCredential } from "../../src/core/requests/credential.js";
 import type { AuthRequest } from "../../src/index.js";
 import { runs } from "./runs.js";
 

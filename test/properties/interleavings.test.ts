@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { cachedStore } from "../../src/cache/index.js";
 import {
   createKeyManager,
   createVerifier,
@@ -7,9 +8,8 @@ import {
   type ManagedKeyStore,
   type VerifiableRecord,
 } from "../../src/index.js";
-import { cachedStore } from "../../src/stores/cached.js";
 import { memoryStore } from "../../src/stores/memory.js";
-import { bearer, format, scopes } from "../core/fixtures.js";
+import { bearer, format, scopes } from "../unit/core/fixtures.js";
 import { runs } from "./runs.js";
 
 // Calls of a store begin, and are answered, in every order that there can be.
@@ -58,7 +58,7 @@ async function setUp(s: fc.Scheduler, wrap: (store: ManagedKeyStore) => ManagedK
     calls: slow.calls,
     store,
     manager: createKeyManager({ store, scopes, format }),
-    verifier: createVerifier({ store, scopes, format, storeTimeoutMs: PATIENCE_MS }),
+    verifier: createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` }),
   };
 }
 
@@ -71,7 +71,7 @@ const codesOf = (results: readonly PromiseSettledResult<unknown>[]) =>
   results.map((result) => (result.status === "fulfilled" ? "done" : result.reason.code)).sort();
 
 const caching = (store: ManagedKeyStore) =>
-  cachedStore(store, { ttl: "1m", negativeTtl: "1m", timeoutMs: PATIENCE_MS });
+  cachedStore(store, { ttl: "1m", negativeTtl: "1m", storeTimeout: `${PATIENCE_MS}ms` });
 const WRAPS = [
   ["a store", (store: ManagedKeyStore) => store],
   ["a cached store", caching],
@@ -182,7 +182,7 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
   );
 });
 
-describe("look-ups that share a call", () => {
+describe("lookups that share a call", () => {
   test("answer what the store said at a moment since they began, and are fewer than the requests", async () => {
     let shared = 0;
     await fc.assert(
@@ -201,7 +201,7 @@ describe("look-ups that share a call", () => {
             return read;
           },
         };
-        const verifier = createVerifier({ store, scopes, format, storeTimeoutMs: PATIENCE_MS });
+        const verifier = createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` });
         const changes = Array.from({ length: 3 }, () =>
           sometime(s, "the key changes", async () => {
             version += 1;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseObject } from "../../src/jwt/json.js";
-import { bearer } from "../core/fixtures.js";
-import { CLAIMS, ec, encode, jwk, jwtService, NOW, signature, token } from "../jwt/fixtures.js";
+import { bearer } from "../unit/core/fixtures.js";
+import { CLAIMS, ec, encode, jwk, jwtService, NOW, signature, token } from "../unit/jwt/fixtures.js";
 import { runs } from "./runs.js";
 
 const { verifier } = jwtService({ cacheMax: 100 });

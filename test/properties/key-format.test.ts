@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { keyFormat } from "../../src/index.js";
-import { checksum, format } from "../core/fixtures.js";
+import { checksum, format } from "../unit/core/fixtures.js";
 import { runs } from "./runs.js";
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -63,18 +63,18 @@ describe("a format", () => {
  * else, such as a character of the random part and one of the checksum together, passes once in 2^32 times.
  */
 describe("a change of a secret", () => {
-  const MOST_RANDOM = 256;
+  const MAX_RANDOM = 256;
 
   test("no two characters of the random part, however far apart, make up for each other", () => {
     // The register is linear: what two changes do to it is the sum of what each does to one of zeros.
-    const zeros = Buffer.alloc(MOST_RANDOM);
-    const empty = Array.from({ length: MOST_RANDOM + 1 }, (_, length) => crc32(zeros.subarray(0, length)));
+    const zeros = Buffer.alloc(MAX_RANDOM);
+    const empty = Array.from({ length: MAX_RANDOM + 1 }, (_, length) => crc32(zeros.subarray(0, length)));
     /** What a difference in one character comes to, so many characters before the end. */
     const effect = (difference: number, after: number) =>
       (crc32(Buffer.from([difference, ...zeros.subarray(0, after)])) ^ (empty[after + 1] as number)) >>> 0;
     const ofLast = new Set(Array.from({ length: 127 }, (_, index) => effect(index + 1, 0)));
     expect(ofLast.size).toBe(127);
-    for (let distance = 1; distance < MOST_RANDOM; distance++) {
+    for (let distance = 1; distance < MAX_RANDOM; distance++) {
       for (let difference = 1; difference < 128; difference++) {
         if (ofLast.has(effect(difference, distance)))
           expect.fail(`${difference} at a distance of ${distance}`);

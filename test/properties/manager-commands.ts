@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { ApiKey, CreateKey, KeyManager, KeyStatus, ManagedKeyStore, Verifier } from "../../src/index.js";
-import { bearer, type FleetScope, type stoppedClock } from "../core/fixtures.js";
+import { bearer, type FleetScope, type stoppedClock } from "../unit/core/fixtures.js";
 import {
   actionsOf,
   isAllowed,
@@ -213,13 +213,13 @@ const touch = fc.tuple(place, fc.constantFrom(-HOUR, 0)).map(([at, ago]) =>
   }),
 );
 
-const purge = fc.constantFrom(...OVERLAPS).map((deadFor) =>
-  command(`purge(${deadFor})`, async (model, { manager }) => {
-    const before = model.now - OVERLAP_MS[deadFor];
+const purge = fc.constantFrom(...OVERLAPS).map((retention) =>
+  command(`purge(${retention})`, async (model, { manager }) => {
+    const before = model.now - OVERLAP_MS[retention];
     const dead = model.keys.filter((key) =>
       [key.revokedAt, key.expiresAt].some((at) => at !== null && at <= before),
     );
-    expect(await manager.purge({ deadFor })).toEqual({ purged: dead.length });
+    expect(await manager.purge({ retention: retention })).toEqual({ purged: dead.length });
     for (const key of dead) key.actions.push("purged");
     model.keys = model.keys.filter((key) => !dead.includes(key));
     model.purged.push(...dead);

@@ -1,5 +1,5 @@
 import type { KeyStatus } from "../../src/index.js";
-import type { FleetScope } from "../core/fixtures.js";
+import type { FleetScope } from "../unit/core/fixtures.js";
 
 /** A key, in the plainest form. Moments are milliseconds. */
 export interface ModelKey {

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { test } from "vitest";
+import { cachedStore } from "../../src/cache/index.js";
 import { createKeyManager, createVerifier, type ManagedKeyStore } from "../../src/index.js";
-import { cachedStore } from "../../src/stores/cached.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
-import { format, START, scopes, stoppedClock } from "../core/fixtures.js";
-import { driverNamed } from "../stores/sqlite-drivers.js";
+import { driverNamed } from "../contract/stores/sqlite-drivers.js";
+import { format, START, scopes, stoppedClock } from "../unit/core/fixtures.js";
 import { commands, compare, type Real } from "./manager-commands.js";
 import type { Model } from "./manager-model.js";
 import { runs } from "./runs.js";
@@ -24,7 +24,7 @@ async function sqlite(): Promise<Opened> {
 
 /** With everything kept for as long as can be: what is forgotten too late shows. */
 function cached(inner: ManagedKeyStore): Opened & { close(): Promise<void> } {
-  const store = cachedStore(inner, { ttl: "1m", negativeTtl: "1m", timeoutMs: 60_000 });
+  const store = cachedStore(inner, { ttl: "1m", negativeTtl: "1m", storeTimeout: "60000ms" });
   return { store, close: () => store.close() };
 }
 
@@ -56,7 +56,7 @@ test.each(Object.entries(STORES))(
           store,
           clock,
           manager: createKeyManager({ store, scopes, format, clock: clock.now }),
-          verifier: createVerifier({ store, scopes, format, clock: clock.now, storeTimeoutMs: 60_000 }),
+          verifier: createVerifier({ store, scopes, format, clock: clock.now, storeTimeout: "60000ms" }),
         };
         const model: Model = { now: START.getTime(), keys: [], purged: [] };
         try {

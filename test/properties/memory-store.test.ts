@@ -1,18 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { createAuditEntry } from "../../src/core/keys/audit-entry.js";
+import { decodeCursor, encodeCursor } from "../../src/core/keys/cursor.js";
+import { keyStatus } from "../../src/core/keys/record.js";
 import {
   type AuditAction,
   type AuditEntry,
-  createAuditEntry,
-  decodeCursor,
-  encodeCursor,
   hashSecret,
   type KeyChange,
   type KeyHash,
   type KeyRecord,
   type KeyStatus,
-  keyStatus,
 } from "../../src/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { runs } from "./runs.js";
@@ -24,7 +23,7 @@ const FAR_PAST = new Date("0001-01-01T00:00:00.000Z");
 const FAR_FUTURE = new Date("9999-12-31T23:59:59.999Z");
 
 // A version grows by one with each, and ends where whole numbers do.
-const MOST_OPERATIONS = 60;
+const MAX_OPERATIONS = 60;
 
 const digits = (number: number, length: number) => number.toString(16).padStart(length, "0");
 
@@ -99,7 +98,7 @@ const record: fc.Arbitrary<KeyRecord> = fc.record({
   version: fc.oneof(
     fc.constant(1),
     fc.nat(300),
-    fc.constantFrom(-1, 2 ** 32, Number.MAX_SAFE_INTEGER - MOST_OPERATIONS),
+    fc.constantFrom(-1, 2 ** 32, Number.MAX_SAFE_INTEGER - MAX_OPERATIONS),
   ),
   ownerId: fc.constantFrom(...OWNERS),
   environment: fc.constantFrom(...ENVIRONMENTS),
@@ -289,7 +288,7 @@ function same(actual: unknown, expected: unknown): void {
 test("whatever is done to a store, it answers as a plain one would", () => {
   fc.assert(
     fc.property(
-      fc.array(operation, { maxLength: MOST_OPERATIONS }),
+      fc.array(operation, { maxLength: MAX_OPERATIONS }),
       fc.integer({ min: 1, max: 9 }),
       (operations, limit) => {
         const store = memoryStore() as Store;

@@ -1,8 +1,9 @@
 import { describe, expectTypeOf, test } from "vitest";
+import { createGuard } from "../../src/core/verifier/guard.js";
+import type { TriedKey } from "../../src/core/verifier/report-only.js";
 import {
   type AuthErrorCode,
   type AuthRequest,
-  createGuard,
   createVerifier,
   type Duration,
   defineScopes,
@@ -15,7 +16,6 @@ import {
   type ManagedKeyStore,
   type Principal,
   type ScopeName,
-  type TriedKey,
   type VerifiableRecord,
 } from "../../src/index.js";
 import { manager, type Scope, verifier } from "./fixtures.js";

@@ -1,13 +1,9 @@
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import { describe, expectTypeOf, test } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
+import { anyVerifier } from "../../src/core/verifier/any-verifier.js";
 import { type ApiKey, defineScopes, type Principal, type Verifier } from "../../src/index.js";
-import {
-  anyVerifier,
-  createJwtVerifier,
-  type JwtClaims,
-  type JwtVerifierOptions,
-} from "../../src/jwt/index.js";
+import { createJwtVerifier, type JwtClaims, type JwtVerifierOptions } from "../../src/jwt/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { type Scope, verifier } from "./fixtures.js";
 

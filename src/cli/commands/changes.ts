@@ -1,7 +1,8 @@
 import type { Command } from "commander";
-import type { ApiKey, Duration } from "../../index.js";
+import type { Duration } from "../../internal/duration.js";
+import type { ApiKey } from "../../kit.js";
 import { command, given, type Run, withActor, withStore } from "../arguments.js";
-import { handOut } from "../hand-out.js";
+import { handOut } from "../issued-key.js";
 import { sheet } from "../output.js";
 import { type Session, type StoreOptions, withSession } from "../session.js";
 import { factsOf } from "../views.js";

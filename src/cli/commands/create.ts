@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { CreateKey } from "../../index.js";
+import type { CreateKey } from "../../kit.js";
 import {
   collect,
   command,
@@ -11,7 +11,7 @@ import {
   withActor,
   withStore,
 } from "../arguments.js";
-import { handOut } from "../hand-out.js";
+import { handOut } from "../issued-key.js";
 import { type StoreOptions, withSession } from "../session.js";
 
 interface Options extends StoreOptions {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { KeyNotFoundError } from "../../index.js";
+import { KeyNotFoundError } from "../../kit.js";
 import { command, type Run, withStore } from "../arguments.js";
 import { sheet, writeList } from "../output.js";
 import { type StoreOptions, withSession } from "../session.js";

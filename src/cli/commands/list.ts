@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { KeyStatus } from "../../index.js";
+import type { KeyStatus } from "../../kit.js";
 import { command, given, lengthOf, type Run, withLength, withStore } from "../arguments.js";
 import { writeList } from "../output.js";
 import { type StoreOptions, withSession } from "../session.js";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Duration } from "../../index.js";
+import type { Duration } from "../../internal/duration.js";
 import { command, given, type Run, readCount, withActor, withStore } from "../arguments.js";
 import { startProgress } from "../progress.js";
 import { type StoreOptions, withSession } from "../session.js";
@@ -32,7 +32,7 @@ export function purgeCommand(run: Run): Command {
         try {
           const deadFor = options.deadFor as Duration;
           const { limit } = options;
-          await config.manager(store, [observer]).purge({ deadFor, actor, ...given({ limit }) });
+          await config.manager(store, [observer]).purge({ retention: deadFor, actor, ...given({ limit }) });
         } finally {
           progress.stop();
           if (purged > 0 || !signal.aborted) output.say(`${counted()}.`);

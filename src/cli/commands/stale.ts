@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ApiKey } from "../../index.js";
+import type { ApiKey } from "../../kit.js";
 import { command, given, type Run, withStore } from "../arguments.js";
 import { type Column, writeList } from "../output.js";
 import { readDuration, type StoreOptions, withSession } from "../session.js";

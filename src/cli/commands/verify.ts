@@ -16,8 +16,8 @@ interface Options extends StoreOptions {
 }
 
 // A server is waited for longer here than behind a request.
-const STORE_TIMEOUT_MS = 10_000;
-const MOST_BYTES = 4_096;
+const STORE_TIMEOUT = "10s";
+const MAX_BYTES = 4_096;
 
 /** `keybearer verify`: says whether a secret would be let in. */
 export function verifyCommand(run: Run): Command {
@@ -39,7 +39,7 @@ export function verifyCommand(run: Run): Command {
         if (ip !== undefined && isIP(ip) === 0) throw usageError("--ip is not an address");
         const unknown = scope?.find((name) => config.scopes.get(name) === undefined);
         if (unknown !== undefined) throw usageError("--scope is not a scope of the configuration");
-        const verifier = config.verifier(store, environment, STORE_TIMEOUT_MS);
+        const verifier = config.verifier(store, environment, STORE_TIMEOUT);
         const request = {
           headers: { authorization: `Bearer ${secret}` },
           ...(ip !== undefined && { remoteAddress: ip }),
@@ -72,7 +72,7 @@ async function readSecret(file: string | undefined, signal: AbortSignal): Promis
     for await (const chunk of addAbortSignal(signal, stream)) {
       chunks.push(chunk);
       length += chunk.length;
-      if (length > MOST_BYTES) break;
+      if (length > MAX_BYTES) break;
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -81,6 +81,6 @@ async function readSecret(file: string | undefined, signal: AbortSignal): Promis
   const secret = Buffer.concat(chunks)
     .toString("utf8")
     .replace(/\r?\n$/, "");
-  if (secret !== "" && length <= MOST_BYTES && !/[\r\n]/.test(secret)) return secret;
+  if (secret !== "" && length <= MAX_BYTES && !/[\r\n]/.test(secret)) return secret;
   throw usageError("The secret must be one line that is not empty");
 }

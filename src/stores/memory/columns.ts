@@ -29,7 +29,7 @@ export interface Words {
 
 // Rows lie in blocks, so that a table that grows never copies more than one of them.
 const BLOCK_BITS = 16;
-const LEAST_ROWS = 64;
+const MIN_ROWS = 64;
 
 function blockOf(row: number): number {
   return row >>> BLOCK_BITS;
@@ -46,7 +46,7 @@ function firstOf(block: number): number {
 
 /** The number of rows to make room for so that this place is one of them: doubling, up to a whole block. */
 function roomFor(place: number): number {
-  return Math.max(LEAST_ROWS, 1 << (32 - Math.clz32(place)));
+  return Math.max(MIN_ROWS, 1 << (32 - Math.clz32(place)));
 }
 
 /** Puts a block in its place, and leaves no hole before it. */

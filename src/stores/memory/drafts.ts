@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { AuditEntry, KeyChange, KeyRecord } from "../../index.js";
+import type { AuditEntry, KeyChange, KeyRecord } from "../../kit.js";
 
 // What the caller gives is read here, whole, before any of it is written: what cannot be kept is refused and
 // leaves nothing behind. A draft has nothing of the caller's that could still change.

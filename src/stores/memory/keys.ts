@@ -5,13 +5,13 @@ import {
   type KeyRecord,
   keyStatus,
   type VerifiableRecord,
-} from "../../index.js";
+} from "../../kit.js";
 import { type Column, momentColumn, numberColumn, words } from "./columns.js";
 import { type KeyDraft, type Kind, type Rare, tailText } from "./drafts.js";
 import type { Selection, Timeline } from "./newest.js";
 import { createPool, flatCopy, type Pool } from "./pool.js";
 import { recent } from "./recent.js";
-import { MOST_ROWS } from "./row-index.js";
+import { MAX_ROWS } from "./row-index.js";
 import { uniqueTexts } from "./unique.js";
 
 /** Keys, a row for each. The row of a key that was removed is given to a later one. */
@@ -43,7 +43,7 @@ export interface KeyTable extends Timeline {
   copyId(id: string): string;
 }
 
-// The words of a row lie together, so that a look-up waits for memory once or twice. In columns is what most
+// The words of a row lie together, so that a lookup waits for memory once or twice. In columns is what most
 // keys have nothing of, and the owner, whose keys are looked for.
 const HASH = 0;
 const ID = 8;
@@ -197,7 +197,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
       };
     },
 
-    select({ ownerId, environment, status, deadBefore, now }: KeyQuery): Selection {
+    select({ ownerId, environment, status, endedBefore: deadBefore, now }: KeyQuery): Selection {
       const owner = ownerId === undefined ? undefined : (texts.find(ownerId) ?? NOBODY);
       const lastInUse = (row: number): number => {
         let before = row - 1;
@@ -216,7 +216,7 @@ export function keyTable(texts: Pool<string>): KeyTable {
     assertNew({ id, hash }: KeyDraft): void {
       if (ids.find(id) !== undefined) throw new KeyConflictError("A key of this id exists");
       assertNewHash(hash);
-      if (free.length === 0 && end === MOST_ROWS) throw new RangeError("The store is full");
+      if (free.length === 0 && end === MAX_ROWS) throw new RangeError("The store is full");
     },
 
     insert(draft: KeyDraft): void {

@@ -1,4 +1,4 @@
-import { decodeCursor, encodeCursor, type Page } from "../../index.js";
+import { decodeCursor, encodeCursor, type Page } from "../../kit.js";
 
 /** Rows of which each has a time and an id. */
 export interface Timeline {

@@ -25,7 +25,7 @@ interface Spelling {
 const DIGITS_IN_WORD = 8;
 const ODD = 255;
 // A lead is never forgotten, so there is an end to their number and length.
-const MOST_LEADS = 255;
+const MAX_LEADS = 255;
 const LEAD = /^[\x20-\x7e]{0,64}$/;
 const HEX = /^[0-9a-f]+$/;
 
@@ -49,7 +49,7 @@ export function packedTexts(
   const numberOf = (lead: string): number => {
     const known = leads.indexOf(lead);
     if (known >= 0) return known;
-    if (leads.length === MOST_LEADS || !LEAD.test(lead)) return ODD;
+    if (leads.length === MAX_LEADS || !LEAD.test(lead)) return ODD;
     spellings.push(spellingOf(lead, digits));
     return leads.push(flatCopy(lead)) - 1;
   };

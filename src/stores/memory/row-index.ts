@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 
 /** How many rows an index can hold. */
-export const MOST_ROWS: number = 2 ** 26 - 1;
+export const MAX_ROWS: number = 2 ** 26 - 1;
 
 /** What rows are found by: two numbers of a text that are equal for equal texts. */
 export interface Indexed {
@@ -24,9 +24,9 @@ export interface RowIndex {
 }
 
 // A slot holds row + 1, and six bits of the mix that tell most other rows apart without a look at them.
-const ROW = MOST_ROWS;
-const LEAST_SLOTS = 64;
-const MOST_FULL = 0.75;
+const ROW = MAX_ROWS;
+const MIN_SLOTS = 64;
+const MAX_FULL = 0.75;
 
 /**
  * Makes an index of four bytes a slot: open addressing with linear probing (Knuth, The Art of Computer
@@ -36,8 +36,8 @@ const MOST_FULL = 0.75;
  */
 export function rowIndex({ headOf, headAt, tailOf, tailAt }: Indexed): RowIndex {
   const seed = randomInt(2 ** 32);
-  let slots = new Int32Array(LEAST_SLOTS); // of row + 1; 0 is free
-  let last = LEAST_SLOTS - 1;
+  let slots = new Int32Array(MIN_SLOTS); // of row + 1; 0 is free
+  let last = MIN_SLOTS - 1;
   let count = 0;
 
   const mix = (head: number, tail: number): number => {
@@ -76,7 +76,7 @@ export function rowIndex({ headOf, headAt, tailOf, tailAt }: Indexed): RowIndex 
     },
 
     add(row: number): void {
-      if (count >= slots.length * MOST_FULL) grow();
+      if (count >= slots.length * MAX_FULL) grow();
       place(row);
       count += 1;
     },

@@ -1,10 +1,10 @@
-import type { AuditAction, AuditEntry, AuditQuery } from "../../index.js";
+import type { AuditAction, AuditEntry, AuditQuery } from "../../kit.js";
 import { momentColumn, numberColumn, words } from "./columns.js";
 import type { EntryDraft } from "./drafts.js";
 import type { Selection, Timeline } from "./newest.js";
 import { packedTexts, readWord } from "./packed.js";
 import { flatCopy, type Pool } from "./pool.js";
-import { MOST_ROWS, rowIndex } from "./row-index.js";
+import { MAX_ROWS, rowIndex } from "./row-index.js";
 
 /** The audit trail, a row for each entry, in the order in which they came. None is ever taken away. */
 export interface Trail extends Timeline {
@@ -89,7 +89,7 @@ export function createTrail(texts: Pool<string>, copyKeyId: (id: string) => stri
 
     append(draft: EntryDraft): void {
       const row = end;
-      if (row === MOST_ROWS) throw new RangeError("The audit trail is full");
+      if (row === MAX_ROWS) throw new RangeError("The audit trail is full");
       keyIds.set(row, draft.keyId);
       times.set(row, draft.at);
       setId(row, draft.id, draft.at);

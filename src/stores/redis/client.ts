@@ -1,4 +1,4 @@
-import { StoreError } from "../../index.js";
+import { StoreError } from "../../kit.js";
 
 /**
  * What `redisStore` calls of a client of node-redis: that of `createClient`, `createCluster`, `createSentinel`

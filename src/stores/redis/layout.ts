@@ -1,4 +1,6 @@
-import { checkOptions, type Duration, milliseconds, StoreError } from "../../index.js";
+import { type Duration, parseDuration } from "../../internal/duration.js";
+import { checkOptions } from "../../internal/validate.js";
+import { StoreError } from "../../kit.js";
 
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
@@ -51,7 +53,7 @@ export function readSettings(where: string, given: RedisStoreOptions = {}): Sett
   if (typeof prefix !== "string" || !PREFIX.test(prefix)) {
     throw new TypeError(`${where}: "prefix" must be 1 to 64 of A-Z a-z 0-9 _ . : -`);
   }
-  const forgetAfter = milliseconds(forgetRevokedAfter);
+  const forgetAfter = parseDuration(forgetRevokedAfter);
   if (forgetRevokedAfter !== undefined && !forgetAfter) {
     throw new TypeError(`${where}: "forgetRevokedAfter" must be a duration such as "90d", and not 0`);
   }

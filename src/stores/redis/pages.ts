@@ -6,7 +6,7 @@ import {
   keyStatus,
   type ListPosition,
   type Page,
-} from "../../index.js";
+} from "../../kit.js";
 import { placeOf } from "./layout.js";
 
 /** A part of a list, and where the next one begins, if there may be one. */
@@ -27,7 +27,7 @@ export interface Listing<T> {
 }
 
 // A script holds up everybody else while it runs; one that reads so many keys takes some 2 ms.
-const MOST_IN_A_PART = 250;
+const MAX_IN_A_PART = 250;
 
 /**
  * Reads a page, in parts, until it is full. Every part begins behind the last place of the one before, so that
@@ -39,7 +39,7 @@ export async function readPage<T>(
   cursor: string | undefined,
 ): Promise<Page<T>> {
   const items: T[] = [];
-  const count = rare ? MOST_IN_A_PART : Math.min(limit + 1, MOST_IN_A_PART);
+  const count = rare ? MAX_IN_A_PART : Math.min(limit + 1, MAX_IN_A_PART);
   for (let from: string | undefined = startOf(cursor); from !== undefined; ) {
     const part: Part<T> = await readPart(from, count);
     for (const item of part.items) {
@@ -61,7 +61,7 @@ function startOf(cursor: string | undefined): string {
 
 /** Whether a key is one of those that a query asks for. */
 export function isAskedFor(record: KeyRecord, query: KeyQuery): boolean {
-  const { ownerId, environment, status, deadBefore, now } = query;
+  const { ownerId, environment, status, endedBefore: deadBefore, now } = query;
   const isDead = (end: Date | null) => deadBefore !== undefined && end !== null && end <= deadBefore;
   return (
     (ownerId === undefined || record.ownerId === ownerId) &&

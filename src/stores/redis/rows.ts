@@ -7,7 +7,7 @@ import {
   type KeyRecord,
   type RateLimit,
   StoreError,
-} from "../../index.js";
+} from "../../kit.js";
 import { placeToWrite, readPlace, writeTime } from "./layout.js";
 
 /** Everything that a record has, in the order in which it is written. */
@@ -139,7 +139,7 @@ export function readAudit(text: unknown): AuditEntry {
   };
 }
 
-const MOST_LISTS = 1_000;
+const MAX_LISTS = 1_000;
 
 /** Lets equal lists be one frozen list: a verifier compiles an allowlist once for as long as it meets it. */
 function createSharing(): (list: readonly string[]) => readonly string[] {
@@ -148,7 +148,7 @@ function createSharing(): (list: readonly string[]) => readonly string[] {
     const text = JSON.stringify(list);
     const shared = known.get(text);
     if (shared !== undefined) return shared;
-    if (known.size >= MOST_LISTS) known.delete(known.keys().next().value as string);
+    if (known.size >= MAX_LISTS) known.delete(known.keys().next().value as string);
     known.set(text, Object.freeze(list));
     return list;
   };

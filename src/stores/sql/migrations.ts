@@ -1,7 +1,7 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely";
-import type { Statement } from "./changes.js";
 import type { TableNames, Tables } from "./schema.js";
 import { attempt, type Server } from "./server-store.js";
+import type { Statement } from "./statements.js";
 
 /** What a database calls the columns that keys need. */
 export interface ColumnTypes {

@@ -1,4 +1,4 @@
-import { StoreError } from "../../index.js";
+import { StoreError } from "../../kit.js";
 import type { RawRow } from "./rows.js";
 import type { Fault, Outcome, Run, Server } from "./server-store.js";
 

@@ -1,7 +1,7 @@
-import { StoreError } from "../../index.js";
-import type { Statement } from "./changes.js";
+import { StoreError } from "../../kit.js";
 import type { RawRow } from "./rows.js";
 import type { Fault, Outcome, Run, Server } from "./server-store.js";
+import type { Statement } from "./statements.js";
 
 /** What `postgresStore` calls of a connection of `pg`. */
 export interface PostgresConnection {

@@ -7,7 +7,7 @@ import {
   type KeyRecord,
   type RateLimit,
   StoreError,
-} from "../../index.js";
+} from "../../kit.js";
 import {
   AUDIT_COLUMNS,
   type AuditRow,
@@ -53,7 +53,7 @@ export function writeChange(change: KeyChange): Partial<KeyRow> {
 
 /** The hash that a key moves to. */
 export function writeHash(hash: KeyHash): string {
-  return writeText(hash, "hash", MOST_BYTES.word);
+  return writeText(hash, "hash", MAX_BYTES.word);
 }
 
 /** The row of an audit entry. */
@@ -131,14 +131,14 @@ export function readAudit(row: RawRow): AuditEntry {
 
 // Some databases cut off what is too long for a column, and all have a limit for what an index holds. 1,020
 // bytes are the longest id that a manager takes, and more.
-const MOST_BYTES = { word: 1_020, text: 2 ** 24 - 1 };
+const MAX_BYTES = { word: 1_020, text: 2 ** 24 - 1 };
 
 const WRITERS: Record<ColumnKind, (value: never, column: string) => unknown> = {
-  word: (value, column) => writeText(value, column, MOST_BYTES.word),
-  text: (value, column) => writeText(value, column, MOST_BYTES.text),
+  word: (value, column) => writeText(value, column, MAX_BYTES.word),
+  text: (value, column) => writeText(value, column, MAX_BYTES.text),
   integer: (value) => value,
   time: writeTime,
-  json: (value, column) => writeText(JSON.stringify(value), column, MOST_BYTES.text),
+  json: (value, column) => writeText(JSON.stringify(value), column, MAX_BYTES.text),
 };
 
 function writeMembers<Member extends string>(
@@ -164,7 +164,7 @@ function writeText(text: unknown, column: string, mostBytes: number): string {
   return text;
 }
 
-const MOST_LISTS = 1_000;
+const MAX_LISTS = 1_000;
 
 /**
  * Reads lists so that equal texts share one frozen list: a verifier compiles an allowlist once for as long as
@@ -177,7 +177,7 @@ function createListReader(): (row: RawRow, column: string, value: string) => rea
     if (shared !== undefined) return shared;
     const list = parse(value);
     if (!Array.isArray(list) || !list.every((item) => typeof item === "string")) return refuse(row, column);
-    if (known.size >= MOST_LISTS) known.delete(known.keys().next().value as string);
+    if (known.size >= MAX_LISTS) known.delete(known.keys().next().value as string);
     known.set(value, Object.freeze(list));
     return list;
   };

@@ -1,4 +1,5 @@
-import { type AuditEntry, checkOptions, type KeyRecord } from "../../index.js";
+import { checkOptions } from "../../internal/validate.js";
+import type { AuditEntry, KeyRecord } from "../../kit.js";
 
 /**
  * Where each member of a record is kept, and how: as a word (a text that is looked up), as text, as a whole

@@ -10,10 +10,10 @@ import {
   type ManagedKeyStore,
   type Page,
   StoreError,
-} from "../../index.js";
-import type { Statement, Write, Writes } from "./changes.js";
-import { type Lists, pageOf } from "./lists.js";
+} from "../../kit.js";
+import { type Lists, pageOf } from "./queries.js";
 import { createKeyReader, isStorable, type RawRow, readAudit } from "./rows.js";
+import type { Statement, Write, Writes } from "./statements.js";
 
 /** What a statement came to. */
 export interface Outcome {
@@ -84,7 +84,7 @@ export interface ServerStore extends ManagedKeyStore {
 // Is there, and is none: whoever looks for this key is refused, as with an error.
 const NO_RECORD = Object.freeze({}) as unknown as KeyRecord;
 // While a server hangs, requests come on; those that were given up still wait for a connection.
-const MOST_LOOKUPS = 1_000;
+const MAX_LOOKUPS = 1_000;
 const PATIENCE_MS = 5_000;
 const LONGEST_PAUSE_MS = 100;
 
@@ -96,7 +96,7 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
   const readKey = createKeyReader();
   let lookups = 0;
 
-  /** For look-ups that share an answer: what is wrong with one key must not keep the others from theirs. */
+  /** For lookups that share an answer: what is wrong with one key must not keep the others from theirs. */
   const readKeyOrNone = (row: RawRow): KeyRecord => {
     try {
       return readKey(row);
@@ -120,8 +120,7 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
   };
 
   const findByHashes = async (hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]> => {
-    if (lookups >= MOST_LOOKUPS)
-      throw new StoreError(`More than ${MOST_LOOKUPS} look-ups wait for an answer`);
+    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups wait for an answer`);
     lookups += 1;
     try {
       return await findAll("hash", hashes);

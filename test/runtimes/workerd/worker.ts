@@ -4,8 +4,9 @@
 import { Hono } from "hono";
 import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { honoAuth } from "../../../src/adapters/hono.js";
+import { anyVerifier } from "../../../src/core/verifier/any-verifier.js";
 import { createKeyManager, createVerifier, defineScopes, keyFormat } from "../../../src/index.js";
-import { anyVerifier, createJwtVerifier } from "../../../src/jwt/index.js";
+import { createJwtVerifier } from "../../../src/jwt/index.js";
 import { createManagementApi } from "../../../src/management/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { keyStoreContract } from "../../../src/testing/index.js";

@@ -1,0 +1,19 @@
+/** A value, or a promise of it. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/** Whether a value must be awaited. Awaiting only then keeps a synchronous store free of microtasks. */
+export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/**
+ * Rejects a promise where a callback must return its result synchronously. The promise's own rejection is ignored,
+ * because an unhandled one would end the process.
+ *
+ * @throws TypeError whose message begins with `subject`.
+ */
+export function rejectPromise(subject: string, result: unknown): void {
+  if (!isPromiseLike(result)) return;
+  result.then(undefined, () => {});
+  throw new TypeError(`${subject} must return its result synchronously; received a promise`);
+}

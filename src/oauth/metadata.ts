@@ -1,0 +1,37 @@
+import type { Scopes } from "../kit.js";
+import { GRANT_TYPES } from "./token-endpoint.js";
+
+/** Where the endpoints are, below `basePath`. */
+export const PATHS = {
+  token: "/token",
+  keys: "/.well-known/jwks.json",
+  introspect: "/introspect",
+  revoke: "/revoke",
+  metadata: "/.well-known/oauth-authorization-server",
+} as const;
+
+/**
+ * The metadata of a token service (RFC 8414); `undefined` when its issuer is no URL that endpoints could be
+ * found under (section 2: no query, no fragment).
+ */
+export function metadataOf(issuer: string, basePath: string, scopes: Scopes): object | undefined {
+  if (!URL.canParse(issuer)) return undefined;
+  const { protocol, search, hash } = new URL(issuer);
+  if (!/^https?:$/.test(protocol) || search !== "" || hash !== "") return undefined;
+  const trimmed = issuer.replace(/\/$/, "");
+  const base = trimmed.endsWith(basePath) ? trimmed : trimmed + basePath;
+  const secrets = ["client_secret_basic", "client_secret_post"];
+  return {
+    issuer,
+    token_endpoint: base + PATHS.token,
+    jwks_uri: base + PATHS.keys,
+    introspection_endpoint: base + PATHS.introspect,
+    revocation_endpoint: base + PATHS.revoke,
+    response_types_supported: [],
+    grant_types_supported: GRANT_TYPES,
+    token_endpoint_auth_methods_supported: secrets,
+    introspection_endpoint_auth_methods_supported: [...secrets, "Bearer"],
+    revocation_endpoint_auth_methods_supported: secrets,
+    scopes_supported: scopes.names.filter((name) => scopes.isGrantable(name)),
+  };
+}

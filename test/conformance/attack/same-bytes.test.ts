@@ -1,0 +1,48 @@
+import { crc32 } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { bearer } from "../../contract/guards/case.js";
+import { format, secrets, verifierBehind } from "../../unit/adapters/fixtures.js";
+import { setups } from "../../unit/adapters/frameworks.js";
+import { connect, toBytes } from "../../unit/adapters/raw.js";
+
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** The first 20 characters of a key that is there, others behind them, and the checksum that belongs to them. */
+function nearMiss(secret: string): string {
+  const text = secret.slice(0, 20) + format.generate("live").slice(20, -6);
+  let checksum = "";
+  for (let rest = crc32(text); checksum.length < 6; rest = Math.floor(rest / 62)) {
+    checksum = DIGITS[rest % 62] + checksum;
+  }
+  expect(format.parse(text + checksum)).toBeDefined();
+  return text + checksum;
+}
+
+const { unknown, revoked, expired, disabled, retired, mismatched, reader } = secrets;
+const refused = { unknown, "near-miss": nearMiss(reader), revoked, expired, disabled, retired, mismatched };
+
+describe.each(setups.filter(({ wire }) => wire))("$name", ({ start }) => {
+  test("unknown, near-miss, revoked, expired, disabled and retired keys get identical bytes", async () => {
+    const app = await start({ verifier: verifierBehind("none") });
+    try {
+      for (const request of [{}, { method: "HEAD" }, { headers: ["Accept: application/problem+json"] }]) {
+        const answers: Record<string, string> = {};
+        for (const [state, secret] of Object.entries(refused)) {
+          const connection = connect(app.port as number);
+          const headers = [bearer(secret), "Connection: close", ...(request.headers ?? [])];
+          connection.write(toBytes({ ...request, target: "/me", headers }));
+          const response = await connection.read(request.method);
+          connection.close();
+          const lines = response?.lines.filter((line) => !/^date:/i.test(line)) ?? [];
+          answers[state] = [response?.statusLine, ...lines, "", response?.body].join("\r\n");
+        }
+        expect(answers.unknown).toContain("401");
+        expect(answers).toEqual(
+          Object.fromEntries(Object.keys(refused).map((state) => [state, answers.unknown])),
+        );
+      }
+    } finally {
+      await app.close();
+    }
+  });
+});

@@ -1,0 +1,104 @@
+import { describe, expect, inject, test } from "vitest";
+import { memoryStore } from "../../../src/stores/memory.js";
+import { keyStoreContract } from "../../../src/testing/index.js";
+import { allBackends } from "./backends/all.js";
+
+for (const { name: title, missing, sharedLookups = false, create, drop } of allBackends(inject("servers"))) {
+  describe.skipIf(missing !== undefined)(title, () => {
+    const fresh = async () => {
+      const { store, place, close } = await create();
+      return {
+        store,
+        close: async () => {
+          await close();
+          await drop(place);
+        },
+      };
+    };
+    for (const { name, run } of keyStoreContract(fresh, { sharedLookups })) test(name, run);
+  });
+}
+
+describe("keyStoreContract", () => {
+  test("has cases of different names", () => {
+    const names = keyStoreContract(() => memoryStore()).map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(40);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test("closes a store whether its case passes or fails", async () => {
+    const closed: boolean[] = [];
+    const broken = { ...memoryStore(), findById: () => undefined };
+    for (const store of [memoryStore(), broken]) {
+      const cases = keyStoreContract(() => ({ store, close: () => closed.push(true) }));
+      await cases
+        .find(({ name }) => name.includes("every member"))
+        ?.run()
+        .catch(() => closed.push(false));
+    }
+    expect(closed).toEqual([true, true, false]);
+  });
+
+  test("refuses capabilities that it does not know or that are out of range", () => {
+    const create = () => memoryStore();
+    expect(() => keyStoreContract(undefined as never)).toThrow(TypeError);
+    expect(() => keyStoreContract(create, { speed: 1 } as never)).toThrow('"speed"');
+    expect(() => keyStoreContract(create, { concurrency: 1 })).toThrow('"concurrency"');
+    expect(() => keyStoreContract(create, { sharedLookups: 1 } as never)).toThrow('"sharedLookups"');
+    expect(() => keyStoreContract(create, { latest: new Date(Number.NaN) })).toThrow('"latest"');
+  });
+
+  // A contract that nothing fails proves nothing.
+  test.each<[string, (store: ReturnType<typeof memoryStore>) => Partial<ReturnType<typeof memoryStore>>]>([
+    [
+      "ignores the version",
+      (store) => ({
+        update: async (id, _, change, audit) =>
+          store.update(id, (await store.findById(id))?.version ?? 0, change, audit),
+      }),
+    ],
+    ["ignores the cursor", (store) => ({ list: ({ cursor: _, ...query }) => store.list(query) })],
+    [
+      "cuts lists short",
+      (store) => ({ list: (query) => store.list({ ...query, limit: Math.min(query.limit, 100) }) }),
+    ],
+    [
+      "ignores capitals",
+      (store) => ({ findByHash: (hash) => store.findByHash(hash.toLowerCase() as never) }),
+    ],
+    [
+      "judges the status too late",
+      (store) => ({ list: (query) => store.list({ ...query, now: new Date(query.now.getTime() - 1) }) }),
+    ],
+    ["forgets uses", () => ({ touch: () => undefined })],
+    [
+      "replaces in two steps",
+      (store) => ({
+        replace: async (id, version, change, successor, audit) => {
+          if (!(await store.update(id, version, change, audit))) return false;
+          await store.insert(successor, audit);
+          return true;
+        },
+      }),
+    ],
+    [
+      "mixes owners in its trail",
+      (store) => ({ auditTrail: ({ ownerId: _, ...query }) => store.auditTrail(query) }),
+    ],
+  ])("fails a store that %s", async (_, fault) => {
+    const create = () => {
+      const store = memoryStore();
+      return { ...store, ...fault(store) };
+    };
+    const sound = await outcomes(() => memoryStore());
+    const faulty = await outcomes(create);
+    expect(faulty.filter((name) => !sound.includes(name))).not.toEqual([]);
+  });
+});
+
+/** The names of the cases that fail. */
+async function outcomes(create: () => ReturnType<typeof memoryStore>): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { name, run } of keyStoreContract(create)) await run().catch(() => failed.push(name));
+  return failed;
+}

@@ -1,0 +1,364 @@
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { createVerifier, defineScopes, hashSecret, type KeyHash, keyFormat } from "../../../src/index.js";
+import { type PostgresPool, postgresStore } from "../../../src/stores/postgres.js";
+import { NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { droppingTables, freshTable, poolAt, sharedPGlite } from "./backends/postgres.js";
+import { serverStoreCases } from "./postgres-mysql-cases.js";
+
+const { postgres: url = "" } = inject("servers");
+const skip = url === "";
+
+serverStoreCases("postgresStore over pg", skip, async () => {
+  const table = freshTable();
+  const pool = poolAt(url);
+  const store = postgresStore(pool, { table });
+  await store.migrate();
+  return {
+    store,
+    table,
+    sql: async (text) => (await pool.query(text)).rows,
+    other: (name) => postgresStore(pool, { table: name }),
+    close: async () => {
+      await pool.query(`${droppingTables(table)}, ${table}_theirs, ${table}_theirs_migrations`);
+      await pool.end();
+    },
+  };
+});
+
+serverStoreCases("postgresStore over PGlite", false, async () => {
+  const table = freshTable();
+  const database = await sharedPGlite();
+  const store = postgresStore(database, { table });
+  await store.migrate();
+  return {
+    store,
+    table,
+    sql: async (text) => (await database.query(text)).rows,
+    other: (name) => postgresStore(database, { table: name }),
+    close: async () => {
+      await database.exec(droppingTables(table));
+    },
+  };
+});
+
+describe("postgresStore over PGlite", () => {
+  test("writes nothing that a transaction which the host has begun by hand could take back", async () => {
+    const table = freshTable();
+    const database = await sharedPGlite();
+    const store = postgresStore(database, { table });
+    await store.migrate();
+    const key = sampleKey();
+    await store.insert(key, sampleAudit(key));
+    await database.exec(`begin; update ${table} set name = 'half'`);
+    expect(await store.update(key.id, 1, { revokedAt: NOON }, sampleAudit(key))).toBe(true);
+    await database.exec("rollback");
+    expect(await store.findById(key.id)).toMatchObject({ revokedAt: NOON, version: 2 });
+    await database.exec(droppingTables(table));
+  });
+
+  test("lets the host's transactions and its own take turns", async () => {
+    const table = freshTable();
+    const database = await sharedPGlite();
+    const store = postgresStore(database, { table });
+    await store.migrate();
+    const key = sampleKey();
+    const [inserted] = await Promise.all([
+      store.insert(key, sampleAudit(key)).then(() => store.findByHash(key.hash)),
+      database.transaction(async (transaction) => {
+        await transaction.query("select 1");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await transaction.rollback();
+      }),
+    ]);
+    expect(inserted).toEqual(key);
+    await database.exec(droppingTables(table));
+  });
+});
+
+describe.skipIf(skip)("postgresStore over pg, its statements", () => {
+  const table = freshTable();
+  const pool = poolAt(url);
+  const store = postgresStore(pool, { table });
+
+  beforeAll(async () => {
+    await store.migrate();
+    await pool.query(
+      `insert into ${table} (id, hash, version, owner_id, start, scopes, created_at, updated_at, expires_at, revoked_at)
+       select 'key_' || i, 'hash_' || i, 1, 'owner_' || i % 100, 's', '[]', i * 1000, 1,
+         case when i % 100 = 0 then i end, case when i % 70 = 0 then i end
+       from generate_series(1, 5000) as i`,
+    );
+    await pool.query(
+      `insert into ${table}_audit (id, at, action, key_id, owner_id, details)
+       select 'audit_' || i, i, 'used', 'key_' || i % 1000, 'owner_' || i % 100, '{}'
+       from generate_series(1, 5000) as i`,
+    );
+    await pool.query(`analyze ${table}`);
+    await pool.query(`analyze ${table}_audit`);
+  });
+
+  afterAll(async () => {
+    await pool.query(droppingTables(table));
+    await pool.end();
+  });
+
+  const QUERIES: [what: string, index: string, ask: (store: ReturnType<typeof postgresStore>) => unknown][] =
+    [
+      ["a lookup", "hash", (s) => s.findByHash("hash_5" as KeyHash)],
+      ["lookups of one tick", "hash", (s) => s.findManyByHash(["hash_5", "hash_6", "none"] as KeyHash[])],
+      ["a key", "pkey", (s) => s.findById("key_5")],
+      ["an owner's keys", "owner", (s) => s.list({ ownerId: "owner_5", now: NOON, limit: 10 })],
+      ["all keys", "created", (s) => s.list({ now: NOON, limit: 10 })],
+      ["keys that are dead", "revoked", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
+      ["keys that are dead", "expires", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
+      ["the trail of a key", "audit_key", (s) => s.auditTrail({ keyId: "key_5", limit: 10 })],
+      ["the trail of an owner", "audit_owner", (s) => s.auditTrail({ ownerId: "owner_5", limit: 10 })],
+      ["the trail", "audit_at", (s) => s.auditTrail({ limit: 10 })],
+      ["touches", "pkey", (s) => s.touch(new Map([["key_5", NOON]]))],
+    ];
+
+  test.each(QUERIES)("find %s by the index %s", async (_, index, ask) => {
+    const { recorded, statements } = recording(pool);
+    await ask(postgresStore(recorded, { table }));
+    const [{ text, values }] = statements as [Statement];
+    const { rows } = await pool.query(`explain (format json) ${text}`, values);
+    const plan = JSON.stringify(rows);
+    expect(plan).toContain(`"Index Name":"${table}_${index}"`);
+    expect(plan).not.toContain("Seq Scan");
+  });
+
+  test.each(QUERIES.slice(0, 2))(
+    "find %s by the index also with a plan for any value",
+    async (_, index, ask) => {
+      const { recorded, statements } = recording(pool);
+      await ask(postgresStore(recorded, { table }));
+      const [{ text, values }] = statements as [Statement];
+      const client = await pool.connect();
+      try {
+        await client.query("set plan_cache_mode = force_generic_plan");
+        await client.query(`prepare generic as ${text}`);
+        const parameter = Array.isArray(values[0]) ? "array['hash_5']" : "'hash_5'";
+        const { rows } = await client.query(`explain (format json) execute generic (${parameter})`);
+        expect(JSON.stringify(rows)).toContain(`"Index Name":"${table}_${index}"`);
+      } finally {
+        client.release(true);
+      }
+    },
+  );
+
+  test("compare words byte by byte, whatever the database does by default", async () => {
+    const { rows } = await pool.query(
+      `select distinct collation_name from information_schema.columns
+       where table_name in ($1, $2) and column_name in ('id', 'hash', 'owner_id', 'environment', 'key_id')`,
+      [table, `${table}_audit`],
+    );
+    expect(rows).toEqual([{ collation_name: "C" }]);
+  });
+
+  test("prepares lookups under a name that belongs to their text, and nothing else", async () => {
+    const { recorded, statements } = recording(pool);
+    const named = postgresStore(recorded, { table });
+    await named.findByHash(hashSecret("a"));
+    await named.findByHash(hashSecret("b"));
+    await named.findManyByHash([hashSecret("a"), hashSecret("b")]);
+    await postgresStore(recorded, { table: `${table}_audit` })
+      .findById("x")
+      .catch(() => {});
+    await named.list({ now: NOON, limit: 1 });
+    const [a, b, many, other, list] = statements.map(({ name }) => name);
+    expect(a).toMatch(/^keybearer_[0-9a-f]{24}$/);
+    expect(b).toBe(a);
+    expect(new Set([a, many, other]).size).toBe(3);
+    expect(list).toBeUndefined();
+    expect(statements[0]?.text).not.toContain("*");
+  });
+
+  test("prepares nothing when it is told not to", async () => {
+    const { recorded, statements } = recording(pool);
+    const unnamed = postgresStore(recorded, { table, prepare: false });
+    expect(await unnamed.findByHash("hash_7" as KeyHash)).toMatchObject({ id: "key_7" });
+    expect(await unnamed.findManyByHash(["hash_7", "hash_8"] as KeyHash[])).toHaveLength(2);
+    expect(statements.map(({ name }) => name)).toEqual([undefined, undefined]);
+  });
+
+  test("asks once for all lookups of one turn of the event loop", async () => {
+    const { recorded, statements } = recording(pool);
+    const scopes = defineScopes({ "vehicles:read": {} });
+    const format = keyFormat({ prefix: "ezt", environments: ["live"] });
+    const verifier = createVerifier({
+      store: postgresStore(recorded, { table }),
+      scopes,
+      format,
+      storeTimeout: "30000ms",
+    });
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () =>
+        verifier.verify({ headers: { authorization: `Bearer ${format.generate("live")}` } }),
+      ),
+    );
+    expect(new Set(answers.map(({ ok }) => ok))).toEqual(new Set([false]));
+    expect(statements).toHaveLength(1);
+  });
+
+  test("writes a change and its audit entry in one statement", async () => {
+    const { recorded, statements } = recording(pool);
+    const writing = postgresStore(recorded, { table });
+    const key = sampleKey();
+    await writing.insert(key, sampleAudit(key));
+    await writing.update(key.id, 1, { name: "x" }, sampleAudit(key));
+    await writing.replace(key.id, 2, { name: "y" }, sampleKey(), sampleAudit(key));
+    await writing.rehash(key.id, key.hash, hashSecret("other"), sampleAudit(key));
+    await writing.remove(key.id, 3, sampleAudit(key));
+    expect(statements).toHaveLength(5);
+  });
+});
+
+describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
+  const table = freshTable();
+  const schemas = [`${table}_a`, `${table}_b`] as const;
+  const pool = poolAt(url);
+
+  afterAll(async () => {
+    await pool.query(droppingTables(table));
+    for (const schema of schemas) await pool.query(`drop schema if exists ${schema} cascade`);
+    await pool.end();
+  });
+
+  test("run once when four pools begin them at once, again and again", async () => {
+    for (let round = 0; round < 5; round++) {
+      const name = `${table}_${round}`;
+      const pools = Array.from({ length: 4 }, () => poolAt(url, { max: 2 }));
+      await Promise.all(
+        pools.flatMap((each) => [
+          postgresStore(each, { table: name }).migrate(),
+          postgresStore(each, { table: name }).migrate(),
+        ]),
+      );
+      const { rows } = await pool.query(`select version from ${name}_migrations`);
+      expect(rows).toEqual([{ version: "1" }]);
+      await Promise.all(pools.map((each) => each.end()));
+      await pool.query(droppingTables(name));
+    }
+  });
+
+  test("leave nothing behind when they fail in the middle", async () => {
+    const name = `${table}_half`;
+    await pool.query(`create table ${name}_audit (id int)`);
+    await expect(postgresStore(pool, { table: name }).migrate()).rejects.toThrow("42P07");
+    const { rows } = await pool.query("select relname from pg_class where relname like $1", [`${name}%`]);
+    expect(rows).toEqual([{ relname: `${name}_audit` }]);
+    await pool.query(`drop table ${name}_audit`);
+    await postgresStore(pool, { table: name }).migrate();
+    await pool.query(droppingTables(name));
+  });
+
+  test("ask for no right to change anything when nothing is to be done", async () => {
+    await postgresStore(pool, { table }).migrate();
+    const reader = poolAt(url, { options: "-c default_transaction_read_only=on" });
+    await postgresStore(reader, { table }).migrate();
+    await expect(postgresStore(reader, { table: `${table}_none` }).migrate()).rejects.toThrow("25006");
+    await reader.end();
+  });
+
+  test("find the tables along the search path, and do not make them anew before it", async () => {
+    for (const schema of schemas) await pool.query(`create schema ${schema}`);
+    const [first, second] = schemas;
+    const early = poolAt(url, { options: `-c search_path=${second}` });
+    const late = poolAt(url, { options: `-c search_path=${first},${second}` });
+    const key = sampleKey();
+    const before = postgresStore(early, { table });
+    await before.migrate();
+    await before.insert(key, sampleAudit(key));
+    const after = postgresStore(late, { table });
+    await after.migrate();
+    expect(await after.findByHash(key.hash)).toEqual(key);
+    // Two owners of schemas are two sets of keys.
+    const { rows } = await pool.query("select schemaname from pg_tables where tablename = $1", [table]);
+    expect(rows.map(({ schemaname }) => schemaname)).not.toContain(first);
+    expect(await postgresStore(pool, { table }).findByHash(key.hash)).toBeUndefined();
+    await Promise.all([early.end(), late.end()]);
+  });
+});
+
+describe("postgresStore", () => {
+  const pool: PostgresPool = { connect: () => Promise.reject(new Error("not connected")) };
+
+  test("refuses what is neither a pool nor PGlite", async () => {
+    const client = new pg.Client(url);
+    const wrong = [undefined, null, {}, url, () => {}, client, { query() {} }, { transaction() {} }];
+    for (const each of wrong) expect(() => postgresStore(each as never)).toThrow(TypeError);
+    expect(() => postgresStore(client as never)).toThrow("not a single client");
+  });
+
+  test.skipIf(skip)("refuses a client that a pool gave out", async () => {
+    const real = poolAt(url);
+    const client = await real.connect();
+    expect(() => postgresStore(client as never)).toThrow("not a single client");
+    client.release();
+    await real.end();
+  });
+
+  test.each(["", "a b", 'a"b', "a'b", "1a", "a;b", "a--", "é", "a.b", "pg_keys", "a".repeat(41), 7, null])(
+    "refuses the table name %j",
+    (table) => {
+      expect(() => postgresStore(pool, { table: table as string })).toThrow('"table"');
+    },
+  );
+
+  test("refuses options that nobody reads, or that are none", () => {
+    expect(() => postgresStore(pool, { tabel: "keys" } as never)).toThrow('"tabel"');
+    expect(() => postgresStore(pool, { prepare: "no" } as never)).toThrow('"prepare"');
+    expect(() => postgresStore(pool, null as never)).toThrow(TypeError);
+    expect(() => postgresStore(pool, { prepare: false, table: "Keys_2" })).not.toThrow();
+  });
+
+  test("has every method of a store, and none can be replaced", () => {
+    const store = postgresStore(pool);
+    expect(Object.isFrozen(store)).toBe(true);
+    expect(Object.keys(store).sort()).toEqual(
+      [
+        "appendAudit",
+        "auditTrail",
+        "findByHash",
+        "findById",
+        "findManyByHash",
+        "insert",
+        "list",
+        "migrate",
+        "rehash",
+        "remove",
+        "replace",
+        "touch",
+        "update",
+      ].sort(),
+    );
+  });
+});
+
+interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** The pool, with a list of the statements that go through it. */
+function recording(pool: PostgresPool): { recorded: PostgresPool; statements: Statement[] } {
+  const statements: Statement[] = [];
+  const recorded: PostgresPool = {
+    connect: async () => {
+      const connection = await pool.connect();
+      return {
+        query: (config) => {
+          statements.push(config);
+          return connection.query(config);
+        },
+        release: (destroy) => connection.release(destroy),
+        on: (event, listener) => connection.on(event, listener),
+        removeListener: (event, listener) => connection.removeListener(event, listener),
+        getTransactionStatus: () => connection.getTransactionStatus?.() ?? null,
+      };
+    },
+  };
+  return { recorded, statements };
+}

@@ -1,0 +1,169 @@
+import { Cluster, Redis } from "ioredis";
+import { createClient, createClientPool, createCluster, createSentinel, RESP_TYPES } from "redis";
+import { afterEach, describe, expect, inject, test } from "vitest";
+import { type RedisStoreOptions, redisStore } from "../../../src/stores/redis.js";
+import { fullKey, sampleAudit } from "../../../src/testing/fixtures.js";
+
+type Client = Parameters<typeof redisStore>[0];
+
+const ADDRESS = { host: "127.0.0.1", port: 1 };
+const rootNodes = [{ url: "redis://127.0.0.1:1" }];
+const { redis: url = "" } = inject("servers");
+
+describe("redisStore", () => {
+  test("takes clients that are not connected yet, of every kind", () => {
+    const clients: Client[] = [
+      createClient(),
+      createClient({ RESP: 2 }),
+      createClientPool(),
+      createCluster({ rootNodes }),
+      createSentinel({ name: "mymaster", sentinelRootNodes: [ADDRESS] }),
+      new Redis({ lazyConnect: true }),
+      new Cluster([ADDRESS], { lazyConnect: true }),
+    ];
+    for (const client of clients) expect(Object.isFrozen(redisStore(client))).toBe(true);
+  });
+
+  test("refuses what is no client", () => {
+    const nodeRedis3 = Object.fromEntries(
+      ["get", "mget", "eval", "evalsha", "send_command"].map((name) => [name, () => true]),
+    );
+    const unpromising = [
+      createClient().legacy(),
+      createClient().multi(),
+      new Redis({ lazyConnect: true }).multi(),
+    ];
+    for (const wrong of [undefined, null, {}, url, new Map(), nodeRedis3, ...unpromising]) {
+      expect(() => redisStore(wrong as never)).toThrow(/^redisStore: the client must be one of/);
+    }
+    const legacy = Object.create(createClient(), { options: { value: { legacyMode: true } } });
+    expect(() => redisStore(legacy)).toThrow("legacy mode");
+  });
+
+  test("refuses clients that may answer what is no longer true", () => {
+    const clients: Client[] = [
+      createClient({ readonly: true }),
+      createCluster({ rootNodes, useReplicas: true }),
+      new Redis({ lazyConnect: true, readOnly: true }),
+      new Redis({ lazyConnect: true, sentinels: [ADDRESS], name: "mymaster", role: "slave" }),
+      new Cluster([ADDRESS], { lazyConnect: true, scaleReads: "slave" }),
+      new Cluster([ADDRESS], { lazyConnect: true, scaleReads: "all" }),
+    ];
+    for (const client of clients) expect(() => redisStore(client)).toThrow("replicas");
+    const clientSideCache = { ttl: 0, maxEntries: 0, evictPolicy: "LRU" } as const;
+    expect(() => redisStore(createClient({ clientSideCache }))).toThrow("clientSideCache");
+    expect(() => redisStore(createCluster({ rootNodes, clientSideCache }))).toThrow("clientSideCache");
+    expect(() => redisStore(createClientPool({}, { clientSideCache }))).toThrow("clientSideCache");
+  });
+
+  test.each(["", "a b", "a{b", "a}", "{a}", "a*", "a?", "[a]", "é", "a\n", "a".repeat(65), 7, null])(
+    "refuses the prefix %j",
+    (prefix) => {
+      expect(() => redisStore(createClient(), { prefix: prefix as string })).toThrow('"prefix"');
+    },
+  );
+
+  test.each(["", "90", "0d", "0ms", "-1d", "1w", "36501d", 90, null])(
+    "refuses to forget after %j",
+    (forgetRevokedAfter) => {
+      const options = { forgetRevokedAfter } as RedisStoreOptions;
+      expect(() => redisStore(createClient(), options)).toThrow('"forgetRevokedAfter"');
+    },
+  );
+
+  test("refuses options that nobody reads", () => {
+    expect(() => redisStore(createClient(), { prefx: "a" } as never)).toThrow('"prefx"');
+    expect(() => redisStore(createClient(), null as never)).toThrow(TypeError);
+  });
+});
+
+describe.skipIf(url === "")("redisStore", () => {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  const nodeRedis = async <C extends { connect(): Promise<unknown>; close(): unknown }>(
+    client: C,
+  ): Promise<C> => {
+    await client.connect();
+    closing.push(() => client.close());
+    return client;
+  };
+
+  const ioredis = (client: Redis) => {
+    closing.push(() => client.quit());
+    return client;
+  };
+
+  const raw = () => ioredis(new Redis(url));
+
+  const clients: [name: string, keyPrefix: string, open: () => Promise<Client> | Client][] = [
+    ["node-redis that speaks RESP2", "", () => nodeRedis(createClient({ url, RESP: 2 }))],
+    [
+      "node-redis whose texts come as Buffers",
+      "",
+      async () =>
+        (await nodeRedis(createClient({ url }))).withTypeMapping({
+          [RESP_TYPES.BLOB_STRING]: Buffer,
+          [RESP_TYPES.NUMBER]: String,
+        }),
+    ],
+    [
+      "node-redis whose texts come as Buffers by its options",
+      "",
+      async () =>
+        await nodeRedis(
+          createClient({ url, commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } } }),
+        ),
+    ],
+    ["node-redis with a keyPrefix", "host:", () => nodeRedis(createClient({ url, keyPrefix: "host:" }))],
+    ["a pool of node-redis", "", () => nodeRedis(createClientPool({ url }))],
+    ["ioredis with a keyPrefix", "host:", () => ioredis(new Redis(url, { keyPrefix: "host:" }))],
+    [
+      "ioredis with a keyPrefix that is a hash tag",
+      "{host}",
+      () => ioredis(new Redis(url, { keyPrefix: "{host}" })),
+    ],
+    ["ioredis that pipelines by itself", "", () => ioredis(new Redis(url, { enableAutoPipelining: true }))],
+    [
+      "ioredis that speaks RESP3",
+      "",
+      () => {
+        const client = new Redis(url, { protocol: 3, replyMapping: "resp3" });
+        closing.push(() => client.quit());
+        return client;
+      },
+    ],
+    ["ioredis whose numbers come as texts", "", () => ioredis(new Redis(url, { stringNumbers: true }))],
+  ];
+
+  test.each(clients)("works over %s", async (_, keyPrefix, open) => {
+    const prefix = `test-${crypto.randomUUID()}`;
+    const client = await open();
+    const server = raw();
+    const names = async () => (await server.keys(`*{${prefix}}:*`)).sort();
+    closing.push(async () => server.unlink(...(await names())));
+
+    const store = redisStore(client, { prefix });
+    const [key, next] = [fullKey(), fullKey()];
+    await store.insert(key, sampleAudit(key));
+    expect(await store.findByHash(key.hash)).toEqual(key);
+    expect(await store.findById(key.id)).toEqual(key);
+    expect(await store.findManyByHash?.([next.hash, key.hash])).toEqual([undefined, key]);
+    expect(await store.replace(key.id, key.version, { name: "old" }, next, sampleAudit(key))).toBe(true);
+    expect(await store.update(key.id, key.version, { name: "older" }, sampleAudit(key))).toBe(false);
+    await store.touch(new Map([[next.id, new Date(1e13)]]));
+    const { items } = await store.list({ ownerId: key.ownerId, now: new Date(), limit: 10 });
+    expect(items).toEqual([
+      { ...next, lastUsedAt: new Date(1e13) },
+      { ...key, name: "old", version: key.version + 1 },
+    ]);
+    expect((await store.auditTrail({ keyId: key.id, limit: 10 })).items).toHaveLength(2);
+    for (const name of await names()) expect(name.startsWith(`${keyPrefix}{${prefix}}:`)).toBe(true);
+    expect(await names()).toHaveLength(9);
+    expect(await store.remove(next.id, next.version, sampleAudit(next))).toBe(true);
+    expect(await store.findByHash(next.hash)).toBeUndefined();
+    expect(await names()).toHaveLength(8);
+  });
+});

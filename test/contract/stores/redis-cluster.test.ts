@@ -1,0 +1,106 @@
+import { Redis } from "ioredis";
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { StoreError } from "../../../src/index.js";
+import { at, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { type OpenRedisStore, redisBackends } from "./backends/redis.js";
+import { until } from "./redis-server.js";
+
+const ANYTHING = { now: new Date(), limit: 1_000 };
+
+const { redisCluster } = inject("servers");
+
+/** One node of the cluster. */
+interface Node {
+  readonly client: Redis;
+  readonly id: string;
+  readonly port: number;
+}
+
+for (const { name, missing, create, drop } of redisBackends(undefined, redisCluster).slice(2)) {
+  describe.skipIf(missing)(name, () => {
+    let opened: OpenRedisStore;
+    let nodes: Node[];
+    let slot: string;
+
+    const nodeClient = (url: string) => new Redis(url);
+
+    beforeEach(async () => {
+      opened = await create();
+      nodes = await Promise.all(
+        opened.urls.map(async (url) => {
+          const client = nodeClient(url);
+          return { client, id: `${await client.cluster("MYID")}`, port: Number(new URL(url).port) };
+        }),
+      );
+      slot = `${await nodes[0]?.client.cluster("KEYSLOT", `{${opened.prefix}}:keys`)}`;
+    });
+
+    afterEach(async () => {
+      await Promise.all(nodes.map(({ client }) => client.quit()));
+      await opened.close();
+      await drop(opened.place);
+    });
+
+    const namesAt = async ({ client }: Node): Promise<string[]> =>
+      (await client.call("CLUSTER", "GETKEYSINSLOT", slot, "1000")) as string[];
+
+    const inserted = async (key = sampleKey()) => {
+      await opened.store.insert(key, sampleAudit(key));
+      return key;
+    };
+
+    test("keeps everything in one slot", async () => {
+      for (const ownerId of ["acme", "globex {}", "} initech"])
+        await inserted(sampleKey({ ownerId, id: `{${ownerId}}` }));
+      const found = await Promise.all(nodes.map(({ client }) => client.keys(`{${opened.prefix}}:*`)));
+      expect(found.map(({ length }) => length).sort((a, b) => a - b)).toEqual([0, 0, 2 + 3 * 5]);
+    });
+
+    test("while its slot moves to another node, finds every key, and makes changes whole or not at all", async () => {
+      const { store } = opened;
+      const keys = await Promise.all(Array.from({ length: 8 }, () => inserted()));
+      const names = new Map(keys.map(({ id }) => [id, "none"]));
+      let entries = keys.length;
+
+      const holdings = await Promise.all(nodes.map(namesAt));
+      const from = nodes[holdings.findIndex(({ length }) => length > 0)] as Node;
+      const to = nodes.find((node) => node !== from) as Node;
+      await to.client.call("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
+      await from.client.call("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+
+      let refused = 0;
+      const attempt = async (name: string) => {
+        for (const { id, hash, ownerId } of keys.slice(0, 3)) {
+          expect((await store.findByHash(hash))?.id).toBe(id);
+          try {
+            const { version = 0 } = (await store.findById(id)) ?? {};
+            expect(
+              await store.update(id, version, { name }, sampleAudit({ id, ownerId }, { at: at(1) })),
+            ).toBe(true);
+            names.set(id, name);
+            entries += 1;
+          } catch (error) {
+            refused += 1;
+            expect(error).toBeInstanceOf(StoreError);
+          }
+        }
+      };
+      // In an order of its own each time: it must not matter which keys are where.
+      const moving = (await namesAt(from)).sort(() => Math.random() - 0.5);
+      for (const [index, one] of moving.entries()) {
+        await from.client.call("MIGRATE", "127.0.0.1", to.port, one, 0, 5_000);
+        if (index % Math.ceil(moving.length / 3) === 0) await attempt(`${index}`);
+      }
+      for (const { client } of [to, from, ...nodes])
+        await client.call("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+      await until(async () => (await store.findById(keys[0]?.id ?? "")) !== undefined);
+
+      expect(refused).toBeGreaterThan(0);
+      const { items } = await store.list(ANYTHING);
+      expect(items.map(({ id, name }) => [id, name ?? "none"]).sort()).toEqual([...names].sort());
+      expect((await store.auditTrail(ANYTHING)).items).toHaveLength(entries);
+      await attempt("after");
+      expect([...names.values()].filter((name) => name === "after")).toHaveLength(3);
+    });
+  });
+}

@@ -1,0 +1,311 @@
+import { inspect } from "node:util";
+import { Cluster, Redis } from "ioredis";
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { hashSecret, type KeyRecord, KeyStateError, StoreError } from "../../../src/index.js";
+import { type RedisKeyStore, type RedisStoreOptions, redisStore } from "../../../src/stores/redis.js";
+import { at, fullKey, NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { keyStoreContract } from "../../../src/testing/index.js";
+import { type OpenRedisStore, redisBackends } from "./backends/redis.js";
+import { until } from "./redis-server.js";
+import { serviceOver } from "./service.js";
+
+const CREATE = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" };
+const DAY_MS = 86_400_000;
+
+const { redis, redisCluster } = inject("servers");
+
+for (const { name, missing, create, open, drop } of redisBackends(redis, redisCluster)) {
+  describe.skipIf(missing)(`${name}, by the contract`, () => {
+    const opened = async () => {
+      const { store, place, close } = await create();
+      return {
+        store,
+        close: async () => {
+          await close();
+          await drop(place);
+        },
+      };
+    };
+    for (const rule of keyStoreContract(opened)) test(rule.name, rule.run);
+  });
+
+  describe.skipIf(missing)(name, () => {
+    let opened: OpenRedisStore;
+    let store: RedisKeyStore;
+    let server: Redis | Cluster;
+    let p: string;
+
+    beforeEach(async () => {
+      opened = await create();
+      store = opened.store;
+      p = `{${opened.prefix}}`;
+      const [url = ""] = opened.urls;
+      server = opened.urls.length > 1 ? new Cluster([...opened.urls]) : new Redis(url);
+    });
+
+    afterEach(async () => {
+      await server.quit();
+      await opened.close();
+      await drop(opened.place);
+    });
+
+    const inserted = async (key = fullKey()) => {
+      await store.insert(key, sampleAudit(key));
+      return key;
+    };
+
+    const over = (options: RedisStoreOptions) =>
+      redisStore(opened.client, { prefix: opened.prefix, ...options });
+
+    const exists = async (...names: string[]) => server.exists(...names.map((one) => `${p}:${one}`));
+
+    test("issues, verifies, restricts, rotates and revokes keys", async () => {
+      let now = new Date("2030-01-01T00:00:00Z");
+      const { manager, verify } = serviceOver(store, () => now);
+      const { secret, key } = await manager.create({ ...CREATE, ipAllowlist: ["192.0.2.0/24"] });
+      expect(await verify(secret)).toMatchObject({ ok: true, principal: { id: key.id, ownerId: "acme" } });
+      expect(await verify(secret, "198.51.100.1")).toMatchObject({ error: { code: "ip_not_allowed" } });
+
+      const { secret: next, key: successor } = await manager.rotate(key.id, { overlap: "1h" });
+      expect([(await verify(secret)).ok, (await verify(next)).ok]).toEqual([true, true]);
+      now = new Date("2030-01-01T01:00:00Z");
+      expect([(await verify(secret)).ok, (await verify(next)).ok]).toEqual([false, true]);
+
+      await manager.revoke(successor.id, { reason: "leaked", actor: "ada" });
+      expect((await verify(next)).ok).toBe(false);
+      const { items } = await manager.auditTrail();
+      expect(items.map(({ action }) => action)).toEqual(["revoked", "rotated", "created"]);
+    });
+
+    test("of 50 rotations over two connections, one wins", async () => {
+      const other = await open(opened.place);
+      const services = [serviceOver(store), serviceOver(other.store)] as const;
+      const { key } = await services[0].manager.create(CREATE);
+      const rotations = Array.from({ length: 50 }, (_, i) =>
+        services[i % 2 === 0 ? 0 : 1].manager.rotate(key.id),
+      );
+      const results = await Promise.allSettled(rotations);
+      const lost = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+      expect(lost).toHaveLength(49);
+      for (const reason of lost) expect(reason).toBeInstanceOf(KeyStateError);
+      expect((await store.list({ now: new Date(), limit: 100 })).items).toHaveLength(2);
+      await other.close();
+    });
+
+    test("keeps stores of different prefixes apart", async () => {
+      const other = await create();
+      const key = await inserted();
+      expect(await other.store.findByHash(key.hash)).toBeUndefined();
+      await other.store.insert(key, sampleAudit(key));
+      expect(await other.store.remove(key.id, key.version, sampleAudit(key))).toBe(true);
+      expect(await store.findById(key.id)).toEqual(key);
+      expect((await store.auditTrail({ limit: 10 })).items).toHaveLength(1);
+      await other.close();
+      await drop(other.place);
+    });
+
+    test("keeps nothing of a key that is removed but its trail, and makes none by touching it", async () => {
+      const key = await inserted();
+      expect(await store.remove(key.id, key.version, sampleAudit(key))).toBe(true);
+      await store.touch(new Map([[key.id, new Date()]]));
+      expect(await exists("keys", "owner:acme", `id:${key.id}`, `key:${key.hash}`)).toBe(0);
+      expect(await exists("audit", `audit:key:${key.id}`, "audit:owner:acme")).toBe(3);
+      expect(await store.rehash(key.id, key.hash, hashSecret("other"), sampleAudit(key))).toBe(false);
+      expect((await store.auditTrail({ limit: 10 })).items).toHaveLength(2);
+    });
+
+    test("does not confuse texts that are the same in UTF-8", async () => {
+      const [a, b] = ["\ud800", "\udfff"].map((end) =>
+        fullKey({ id: `key ${end}`, ownerId: `owner ${end}` }),
+      );
+      await inserted(a as KeyRecord);
+      await inserted(b as KeyRecord);
+      for (const key of [a, b] as KeyRecord[]) {
+        expect(await store.findById(key.id)).toEqual(key);
+        const { items } = await store.list({ ownerId: key.ownerId, now: NOON, limit: 10 });
+        expect(items).toEqual([key]);
+        const trail = await store.auditTrail({ keyId: key.id, limit: 10 });
+        expect(trail.items.map(({ keyId, ownerId }) => [keyId, ownerId])).toEqual([[key.id, key.ownerId]]);
+      }
+      const awkward = sampleKey({ id: 'a\u2028b\u2029\0\r\n\t\u000b"\\' });
+      await store.insert(awkward, sampleAudit(awkward, { id: awkward.id, at: at(1) }));
+      expect((await store.auditTrail({ limit: 1 })).items[0]?.id).toBe(awkward.id);
+      expect((await store.list({ now: NOON, limit: 10 })).items).toContainEqual(awkward);
+      expect(await store.findById("key \ufffd")).toBeUndefined();
+    });
+
+    test("touches more keys than go into one script", async () => {
+      const keys = Array.from({ length: 1_203 }, () => sampleKey());
+      await Promise.all(keys.map(inserted));
+      await store.touch(new Map(keys.map(({ id }, index) => [id, new Date(index + 1)])));
+      const { items } = await store.list({ now: NOON, limit: 2_000 });
+      const uses = new Map(items.map(({ id, lastUsedAt }) => [id, lastUsedAt?.getTime()]));
+      expect(keys.map(({ id }) => uses.get(id))).toEqual(keys.map((_, index) => index + 1));
+    });
+
+    test("finds the few among the many, page by page", async () => {
+      const keys = Array.from({ length: 1_000 }, (_, index) =>
+        sampleKey({
+          createdAt: at(Math.floor(index / 90)),
+          environment: index % 300 === 7 ? "test" : "live",
+          expiresAt: index % 250 === 3 ? at(-index) : null,
+        }),
+      );
+      await Promise.all(keys.map(inserted));
+      const found = async (query: object, limit: number) => {
+        const seen: string[] = [];
+        for (let cursor: string | undefined; ; ) {
+          const page = await store.list({ now: NOON, limit, cursor, ...query });
+          seen.push(...page.items.map(({ id }) => id));
+          cursor = page.nextCursor;
+          if (cursor === undefined) return seen;
+        }
+      };
+      const ids = (accepts: (key: KeyRecord) => boolean) =>
+        keys
+          .filter(accepts)
+          .map(({ id }) => id)
+          .reverse();
+      for (const limit of [1, 3, 4, 1_000]) {
+        expect(await found({ environment: "test" }, limit)).toEqual(ids((key) => key.environment === "test"));
+        const dead = ids((key) => key.expiresAt !== null);
+        expect(await found({ deadBefore: NOON }, limit)).toEqual(dead);
+        expect(await found({ status: "expired", ownerId: "acme" }, limit)).toEqual(dead);
+      }
+    });
+
+    test("refuses what has no place in a list", async () => {
+      const key = sampleKey({ createdAt: new Date(-1) });
+      await expect(store.insert(key, sampleAudit(key))).rejects.toThrow(StoreError);
+      const other = sampleKey();
+      await expect(store.insert(other, sampleAudit(other, { at: new Date(-1) }))).rejects.toThrow(StoreError);
+      await expect(store.insert(other, sampleAudit(other, { at: new Date(Number.NaN) }))).rejects.toThrow();
+      expect((await store.list({ now: NOON, limit: 10 })).items).toEqual([]);
+      const latest = sampleKey({ createdAt: new Date(8.64e15) });
+      await inserted(latest);
+      expect((await store.list({ now: NOON, limit: 10 })).items).toEqual([latest]);
+    });
+
+    test("an entry that is there does not pass for a change that was not made", async () => {
+      const key = sampleKey({ version: 2 });
+      const audit = sampleAudit(key);
+      await store.insert(key, audit);
+      for (const version of [4, 5, 100]) {
+        expect(await store.update(key.id, version, { name: "x" }, audit)).toBe(false);
+        expect(await store.replace(key.id, version, {}, sampleKey(), audit)).toBe(false);
+        expect(await store.remove(key.id, version, audit)).toBe(false);
+      }
+      expect(await store.rehash(key.id, hashSecret("x"), hashSecret("y"), audit)).toBe(false);
+      await expect(store.insert(sampleKey(), audit)).rejects.toThrow("An audit entry of this id exists");
+      const same = sampleKey({ id: key.id });
+      await expect(store.insert(same, sampleAudit(same))).rejects.toThrow("A key of this id or hash exists");
+      expect((await store.list({ now: NOON, limit: 10 })).items).toEqual([key]);
+    });
+
+    test("tells the kind of an error, and never a hash", async () => {
+      const key = await inserted();
+      const name = `${p}:key:${key.hash}`;
+      await server.del(name);
+      await server.rpush(name, "foreign");
+      const calls = [
+        async () => store.findByHash(key.hash),
+        async () => store.findById(key.id),
+        async () => store.insert(key, sampleAudit(key)),
+        async () => store.update(key.id, key.version, {}, sampleAudit(key)),
+        async () => store.rehash(key.id, key.hash, hashSecret("x"), sampleAudit(key)),
+      ];
+      for (const call of calls) {
+        const error = await call().catch((thrown) => thrown);
+        expect(error).toBeInstanceOf(StoreError);
+        const printed = [
+          inspect(error, { depth: 10, showHidden: true, getters: true }),
+          error.stack,
+          String(error),
+          JSON.stringify(error),
+        ].join();
+        expect(printed).not.toContain(key.hash);
+        expect(printed).not.toContain(p);
+      }
+      await expect(store.findByHash(key.hash)).rejects.toThrow("WRONGTYPE");
+    });
+
+    describe("with forgetRevokedAfter", () => {
+      test("forgets a revoked key after that time, and keeps its trail", async () => {
+        const brief = over({ forgetRevokedAfter: "300ms" });
+        const [key, other] = [await inserted(sampleKey()), await inserted(sampleKey())];
+        expect(await brief.update(key.id, 1, { revokedAt: new Date() }, sampleAudit(key))).toBe(true);
+        await until(async () => (await brief.findByHash(key.hash)) === undefined);
+        await until(async () => (await brief.findById(key.id)) === undefined);
+        expect(await server.zcard(`${p}:keys`)).toBe(2);
+        expect((await store.list({ ownerId: "acme", now: NOON, limit: 10 })).items).toEqual([other]);
+        expect(await server.zcard(`${p}:keys`)).toBe(1);
+        expect(await server.zcard(`${p}:owner:acme`)).toBe(1);
+        expect((await store.auditTrail({ keyId: key.id, limit: 10 })).items).toHaveLength(2);
+        expect(await brief.update(key.id, 2, {}, sampleAudit(key))).toBe(false);
+      });
+
+      test("lets a record end so long after its revocation, and its id with it", async () => {
+        const long = over({ forgetRevokedAfter: "90d" });
+        const revokedAt = new Date(Date.now() - DAY_MS);
+        const [updated, born, old, kept] = [sampleKey(), sampleKey({ revokedAt }), sampleKey(), sampleKey()];
+        for (const key of [updated, born, old, kept]) await long.insert(key, sampleAudit(key));
+        await long.update(updated.id, 1, { revokedAt }, sampleAudit(updated));
+        const [successor, stillborn] = [sampleKey(), sampleKey({ revokedAt })];
+        await long.replace(old.id, 1, { revokedAt }, successor, sampleAudit(old));
+        await long.replace(kept.id, 1, {}, stillborn, sampleAudit(kept));
+        const ends = async (key: KeyRecord) => [
+          await server.pttl(`${p}:key:${key.hash}`),
+          await server.pttl(`${p}:id:${key.id}`),
+        ];
+        const isDue = (milliseconds = 0) => Math.abs(milliseconds - 89 * DAY_MS) < 60_000;
+        for (const key of [updated, born, old, stillborn])
+          expect((await ends(key)).every(isDue), key.id).toBe(true);
+        for (const key of [kept, successor]) expect(await ends(key)).toEqual([-1, -1]);
+
+        // What comes later must not give it a longer life.
+        const to = hashSecret("another pepper");
+        await store.touch(new Map([[updated.id, new Date()]]));
+        await store.update(updated.id, 2, { name: "x" }, sampleAudit(updated));
+        expect((await ends(updated)).every(isDue)).toBe(true);
+        expect(await store.rehash(updated.id, updated.hash, to, sampleAudit(updated))).toBe(true);
+        expect((await ends({ ...updated, hash: to })).every(isDue)).toBe(true);
+        expect(await store.update(updated.id, 3, { revokedAt: null }, sampleAudit(updated))).toBe(true);
+        expect(await ends({ ...updated, hash: to })).toEqual([-1, -1]);
+      });
+
+      test("forgets at once what was revoked longer ago", async () => {
+        const long = over({ forgetRevokedAfter: "90d" });
+        const key = await inserted(sampleKey());
+        const revokedAt = new Date(Date.now() - 91 * DAY_MS);
+        expect(await long.update(key.id, 1, { revokedAt }, sampleAudit(key))).toBe(true);
+        expect(await long.findByHash(key.hash)).toBeUndefined();
+        expect(await long.findById(key.id)).toBeUndefined();
+        expect((await long.list({ now: NOON, limit: 10 })).items).toEqual([]);
+        await inserted({ ...key, ownerId: "globex" });
+        expect((await long.list({ ownerId: "acme", now: NOON, limit: 10 })).items).toEqual([]);
+        expect((await long.list({ now: NOON, limit: 10 })).items).toHaveLength(1);
+      });
+
+      test("lists a key once that came again, with the id of a forgotten one", async () => {
+        const long = over({ forgetRevokedAfter: "90d" });
+        const key = await inserted(sampleKey());
+        await long.update(key.id, 1, { revokedAt: new Date(0) }, sampleAudit(key));
+        const again = await inserted(sampleKey({ id: key.id, createdAt: at(-9) }));
+        for (const ownerId of ["acme", undefined]) {
+          expect((await long.list({ ownerId, now: NOON, limit: 10 })).items).toEqual([again]);
+        }
+        expect(await server.zcard(`${p}:keys`)).toBe(1);
+      });
+    });
+
+    test("hands out one frozen allowlist for as long as its text is the same", async () => {
+      const ipAllowlist = ["192.0.2.0/24"];
+      const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];
+      const first = (await store.findByHash(a.hash))?.ipAllowlist;
+      expect(Object.isFrozen(first)).toBe(true);
+      expect((await store.findByHash(b.hash))?.ipAllowlist).toBe(first);
+      await store.update(a.id, 1, { ipAllowlist: ["192.0.2.1"] }, sampleAudit(a));
+      expect((await store.findByHash(a.hash))?.ipAllowlist).toEqual(["192.0.2.1"]);
+    });
+  });
+}

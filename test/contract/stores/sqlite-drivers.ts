@@ -1,0 +1,47 @@
+import { createRequire } from "node:module";
+import type { SqliteDatabase } from "../../../src/stores/sqlite.js";
+
+/** A connection that can be closed, as every driver has it. */
+export type Connection = SqliteDatabase & { close(): unknown };
+
+export interface SqliteDriver {
+  readonly name: string;
+  /** Whether this runtime has it: node:sqlite comes with Node 22, better-sqlite3 is not a dependency. */
+  readonly available: boolean;
+  open(file: string): Connection;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: not every driver is installed, and so neither are its types.
+type Opener = (module: any) => (file: string) => Connection;
+
+const require = createRequire(import.meta.url);
+
+export const drivers: readonly SqliteDriver[] = [
+  driver("libsql", (Database) => (file) => new Database(file)),
+  driver(
+    "node:sqlite",
+    ({ DatabaseSync }) =>
+      (file) =>
+        new DatabaseSync(file),
+  ),
+  driver("better-sqlite3", (Database) => (file) => new Database(file)),
+];
+
+export function driverNamed(name: string | undefined): SqliteDriver {
+  const found = drivers.find((driver) => driver.name === name);
+  if (found === undefined) throw new Error(`no driver ${name}`);
+  return found;
+}
+
+function driver(name: string, opener: Opener): SqliteDriver {
+  try {
+    const open = opener(require(name));
+    open(":memory:").close();
+    return { name, available: true, open };
+  } catch (error) {
+    const open = (): never => {
+      throw error;
+    };
+    return { name, available: false, open };
+  }
+}

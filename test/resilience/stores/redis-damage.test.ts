@@ -1,0 +1,241 @@
+import { Cluster, Redis } from "ioredis";
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { hashSecret, type KeyRecord, StoreError } from "../../../src/index.js";
+import type { RedisKeyStore } from "../../../src/stores/redis.js";
+import { at, fullKey, NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { type OpenRedisStore, redisBackends } from "../../contract/stores/backends/redis.js";
+import { serviceOver } from "../../contract/stores/service.js";
+
+const CREATE = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" };
+
+const { redis, redisCluster } = inject("servers");
+
+for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)) {
+  describe.skipIf(missing)(name, () => {
+    let opened: OpenRedisStore;
+    let store: RedisKeyStore;
+    let server: Redis | Cluster;
+    let p: string;
+
+    beforeEach(async () => {
+      opened = await create();
+      store = opened.store;
+      p = `{${opened.prefix}}`;
+      const [url = ""] = opened.urls;
+      server = opened.urls.length > 1 ? new Cluster([...opened.urls]) : new Redis(url);
+    });
+
+    afterEach(async () => {
+      await server.quit();
+      await opened.close();
+      await drop(opened.place);
+    });
+
+    const inserted = async (key = fullKey()) => {
+      await store.insert(key, sampleAudit(key));
+      return key;
+    };
+
+    describe("a record that cannot be read", () => {
+      const DAMAGE: [member: string, json: string][] = [
+        ["expiresAt", '"soon"'],
+        ["expiresAt", '"2030-01-01T00:00:00.000Z"'],
+        ["expiresAt", "9e15"],
+        ["expiresAt", "1.5"],
+        ["expiresAt", "true"],
+        ["revokedAt", "8640000000000001"],
+        ["disabledAt", '""'],
+        ["scopes", '"vehicles:read"'],
+        ["scopes", "{}"],
+        ["scopes", "[1]"],
+        ["scopes", "null"],
+        ["ipAllowlist", '""'],
+        ["ipAllowlist", "false"],
+        ["ipAllowlist", "[null]"],
+        ["metadata", "[]"],
+        ["rateLimit", "{}"],
+        ["rateLimit", '{"limit":"5","windowSeconds":60}'],
+        ["ownerId", "null"],
+        ["version", '"1"'],
+        ["version", "1.5"],
+        ["name", "7"],
+      ];
+
+      test.each(DAMAGE)("is refused: %s is %s", async (member, json) => {
+        const { manager, verify } = serviceOver(store);
+        const { secret, key } = await manager.create(CREATE);
+        const name = `${p}:key:${hashSecret(secret)}`;
+        const sound = (await server.get(name)) ?? "";
+        await server.set(name, sound.replace(new RegExp(`"${member}":.*`), `"${member}":${json}`));
+        const told = `The member "${member}" of "${key.id}" cannot be read`;
+        await expect(verify(secret)).rejects.toThrow(told);
+        await expect(manager.get(key.id)).rejects.toThrow(told);
+        await expect(manager.list()).rejects.toThrow(told);
+        await expect(manager.revoke(key.id)).rejects.toThrow(StoreError);
+      });
+
+      test("is refused when a member is missing", async () => {
+        const key = await inserted();
+        const name = `${p}:key:${key.hash}`;
+        const sound = (await server.get(name)) ?? "";
+        for (const member of Object.keys(key)) {
+          const { [member]: _, ...rest } = JSON.parse(sound);
+          await server.set(name, JSON.stringify(rest));
+          await expect(store.findByHash(key.hash), member).rejects.toThrow(`"${member}"`);
+        }
+      });
+
+      test.each(["", "null", "[]", "7", "{", "foreign", '{"id":"key_1"}'])("is refused: %j", async (text) => {
+        const key = await inserted();
+        const trail = await store.auditTrail({ limit: 10 });
+        await server.set(`${p}:key:${key.hash}`, text);
+        await expect(store.findByHash(key.hash)).rejects.toBeInstanceOf(StoreError);
+        await expect(store.findById(key.id)).rejects.toBeInstanceOf(StoreError);
+        await expect(store.list({ now: NOON, limit: 10 })).rejects.toBeInstanceOf(StoreError);
+        const audit = sampleAudit(key);
+        const changes = [
+          () => store.update(key.id, key.version, { name: "x" }, audit),
+          () => store.replace(key.id, key.version, { name: "x" }, sampleKey(), audit),
+          () => store.remove(key.id, key.version, audit),
+          () => store.rehash(key.id, key.hash, hashSecret("x"), audit),
+        ];
+        for (const change of changes) await expect(change()).rejects.toBeInstanceOf(StoreError);
+        await store.touch(new Map([[key.id, new Date()]]));
+        expect(await server.get(`${p}:key:${key.hash}`)).toBe(text);
+        expect(await store.auditTrail({ limit: 10 })).toEqual(trail);
+      });
+
+      test("is refused when only its id is left, as after an eviction", async () => {
+        const key = await inserted();
+        await server.del(`${p}:key:${key.hash}`);
+        expect(await store.findByHash(key.hash)).toBeUndefined();
+        await expect(store.findById(key.id)).rejects.toBeInstanceOf(StoreError);
+        await expect(store.list({ now: NOON, limit: 10 })).rejects.toBeInstanceOf(StoreError);
+        await expect(store.update(key.id, key.version, {}, sampleAudit(key))).rejects.toThrow(
+          `The record of "${key.id}" cannot be read, or is missing`,
+        );
+      });
+
+      test("is not passed over when it is of another time than the list knows", async () => {
+        const key = await inserted();
+        const name = `${p}:key:${key.hash}`;
+        const sound = (await server.get(name)) ?? "";
+        for (const json of ["1", "null", '"soon"', "20000000000000000"]) {
+          await server.set(name, sound.replace(/"createdAt":.*/, `"createdAt":${json}`));
+          await expect(store.list({ now: NOON, limit: 10 })).rejects.toThrow(`"${key.id}"`);
+          expect(await server.zcard(`${p}:keys`)).toBe(1);
+        }
+      });
+
+      test("is named by a list, and when it was deleted all others are listed", async () => {
+        const { manager, verify } = serviceOver(store);
+        const [first, damaged, last] = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));
+        const id = damaged?.key.id ?? "";
+        const pointer = `${p}:id:${id}`;
+        const record = `${p}:key:${await server.get(pointer)}`;
+        await server.set(record, "damaged");
+        await expect(manager.list()).rejects.toThrow(`"${id}"`);
+        await server.del(record, pointer); // as docs/operations.md says
+        const ids = (await manager.list()).items.map((key) => key.id);
+        expect(ids.sort()).toEqual([first?.key.id, last?.key.id].sort());
+        expect(await verify(damaged?.secret ?? "")).toMatchObject({
+          ok: false,
+          error: { code: "invalid_key" },
+        });
+      });
+
+      test("fails who asked for it, and nobody whose lookup travelled with it", async () => {
+        const { manager, verify } = serviceOver(store);
+        const issued = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));
+        const [, { secret } = { secret: "" }] = issued;
+        const name = `${p}:key:${hashSecret(secret)}`;
+        await server.set(
+          name,
+          ((await server.get(name)) ?? "").replace('"expiresAt":null', '"expiresAt":"soon"'),
+        );
+        const results = await Promise.allSettled(issued.map((one) => verify(one.secret)));
+        expect(results).toMatchObject([
+          { value: { ok: true } },
+          { reason: { message: expect.stringContaining('"expiresAt"') } },
+          { value: { ok: true } },
+        ]);
+      });
+
+      test("is refused in the audit trail too", async () => {
+        const key = await inserted();
+        const [member = ""] = await server.zrange(`${p}:audit`, "0", "-1");
+        const [place = ""] = member.split("\n");
+        for (const body of ["", "{", "null", "[]", "{}", '{"action":"created"}']) {
+          await server.del(`${p}:audit`);
+          await server.zadd(`${p}:audit`, "0", `${place}\n${body}`);
+          await expect(store.auditTrail({ limit: 5 }), body).rejects.toThrow(StoreError);
+          await expect(store.auditTrail({ limit: 5, keyId: key.id }), body).rejects.toThrow(StoreError);
+        }
+        await server.del(`${p}:audit`);
+        await expect(store.auditTrail({ limit: 5, keyId: key.id })).rejects.toThrow(
+          /^The audit entry .* is missing/,
+        );
+      });
+    });
+
+    describe("a foreign key under its prefix", () => {
+      const NAMES: [name: string, of: (key: KeyRecord, next: KeyRecord) => string][] = [
+        ["all keys", () => "keys"],
+        ["all entries", () => "audit"],
+        ["the id", ({ id }) => `id:${id}`],
+        ["the record", ({ hash }) => `key:${hash}`],
+        ["the keys of the owner", ({ ownerId }) => `owner:${ownerId}`],
+        ["the entries of the key", ({ id }) => `audit:key:${id}`],
+        ["the entries of the owner", ({ ownerId }) => `audit:owner:${ownerId}`],
+        ["the id of a new key", (_, { id }) => `id:${id}`],
+        ["the record of a new key", (_, { hash }) => `key:${hash}`],
+      ];
+
+      test.each(NAMES)("makes changes fail whole, in the place of %s", async (_, nameOf) => {
+        const key = await inserted(sampleKey());
+        const next = sampleKey();
+        const name = `${p}:${nameOf(key, next)}`;
+        await server.del(name);
+        await server.rpush(name, "foreign");
+        const before = await everything();
+
+        const audit = () => sampleAudit(key, { at: at(5) });
+        const changes: Record<string, () => Promise<unknown>> = {
+          insert: async () => store.insert(next, audit()),
+          update: async () => store.update(key.id, 1, { name: "x", revokedAt: at(5) }, audit()),
+          replace: async () => store.replace(key.id, 1, { name: "x" }, next, audit()),
+          remove: async () => store.remove(key.id, 1, audit()),
+          rehash: async () => store.rehash(key.id, key.hash, next.hash, audit()),
+          appendAudit: async () => store.appendAudit([audit(), sampleAudit(key)]),
+        };
+        let refusals = 0;
+        for (const [change, make] of Object.entries(changes)) {
+          const result = await make().catch((error) => error);
+          // What has nothing to do with the foreign key goes through, and is then undone.
+          if (!(result instanceof Error)) {
+            await restore(before);
+            continue;
+          }
+          refusals += 1;
+          expect(result, change).toBeInstanceOf(StoreError);
+          expect(await everything(), change).toEqual(before);
+        }
+        expect(refusals).toBeGreaterThan(0);
+      });
+
+      /** Every key of the store, as Redis would move it. */
+      const everything = async (): Promise<Record<string, string>> => {
+        const nodes = server instanceof Cluster ? server.nodes("master") : [server];
+        const names = (await Promise.all(nodes.map((node) => node.keys(`${p}:*`)))).flat().sort();
+        const values = await Promise.all(names.map((name) => server.dumpBuffer(name)));
+        return Object.fromEntries(names.map((name, index) => [name, values[index]?.toString("hex") ?? ""]));
+      };
+
+      const restore = async (before: Record<string, string>): Promise<void> => {
+        for (const name of Object.keys(await everything())) await server.del(name);
+        for (const [name, value] of Object.entries(before))
+          await server.restore(name, 0, Buffer.from(value, "hex"));
+      };
+    });
+  });
+}

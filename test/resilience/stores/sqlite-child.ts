@@ -1,0 +1,37 @@
+// A process of its own for sqlite.test.ts: driver, command, file and the id of a key are its arguments. It
+// answers lines of JSON, and waits for a line before the part that is to run at the same time as others.
+
+import { once } from "node:events";
+import { writeSync } from "node:fs";
+import { sqliteStore } from "../../../src/stores/sqlite.js";
+import { serviceOver } from "../../contract/stores/service.js";
+import { driverNamed } from "../../contract/stores/sqlite-drivers.js";
+
+const [driver, command, file = "", id = ""] = process.argv.slice(2);
+const connection = driverNamed(driver).open(file);
+const store = sqliteStore(connection);
+const { manager } = serviceOver(store);
+
+const say = (line: unknown): void => {
+  writeSync(1, `${JSON.stringify(line)}\n`);
+};
+
+say("ready");
+await once(process.stdin, "data");
+if (command === "migrate") {
+  await store.migrate();
+  say("migrated");
+} else if (command === "race") {
+  const results = await Promise.allSettled(Array.from({ length: 25 }, () => manager.rotate(id)));
+  for (const result of results) {
+    say(result.status === "fulfilled" ? { won: result.value.key.id } : { lost: result.reason.name });
+  }
+} else {
+  for (let current = id; ; ) {
+    const { secret, key } = await manager.rotate(current);
+    current = key.id;
+    say({ id: current, secret });
+  }
+}
+connection.close();
+process.exit();

@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bearer, chosenLines } from "../../contract/guards/case.js";
+import { lookups, secrets, verifierBehind } from "./fixtures.js";
+import { type App, setups } from "./frameworks.js";
+import { type Connection, connect, header, type RawRequest, type RawResponse, toBytes } from "./raw.js";
+import { PROTECTED } from "./routes.js";
+
+const { reader, writer, dispatcher, detailed, local, office, revoked, unknown } = secrets;
+
+const get = (target: string, secret?: string): RawRequest => ({
+  target,
+  headers: secret === undefined ? [] : [bearer(secret)],
+});
+
+const body = (response: RawResponse | undefined) => JSON.parse(response?.body ?? "null");
+
+/** What a test compares of an answer to a plain route. */
+const summary = (response: RawResponse | undefined) => [
+  response?.status,
+  body(response)?.owner ?? body(response)?.code,
+];
+
+describe.each(setups)("$name", ({ wire, start }) => {
+  let app: App;
+  const open: Connection[] = [];
+  beforeAll(async () => {
+    app = await start({ verifier: verifierBehind("none") });
+  });
+  afterAll(async () => {
+    for (const connection of open) connection.close();
+    await app.close();
+  });
+
+  const dial = (host?: string): Connection => {
+    const connection = connect(app.port as number, host);
+    open.push(connection);
+    return connection;
+  };
+
+  test("what a handler does to its principal, the next request does not see", async () => {
+    const before = await app.request(get("/inspects", detailed));
+    expect(before?.status).toBe(200);
+    expect(body(before)).toMatchObject({
+      principal: { type: "api_key", ownerId: "detailed", scopes: ["vehicles:read", "drivers:read"] },
+      key: {
+        scopes: ["vehicles:read", "drivers:read"],
+        metadata: { plan: { tier: "gold", tags: ["a"] } },
+        expiresAt: "2031-01-01T00:00:00.000Z",
+        ipAllowlist: ["127.0.0.0/8", "::1"],
+        status: "active",
+      },
+      can: false,
+    });
+    for (let i = 0; i < 3; i++) expect((await app.request(get("/mutates", detailed)))?.status).toBe(200);
+    const after = await app.request(get("/inspects", detailed));
+    expect(after?.body).toBe(before?.body);
+    expect((await app.request(get("/admin", detailed)))?.status).toBe(403);
+    expect((await app.request(get("/vehicles", detailed)))?.status).toBe(200);
+  });
+
+  test("the principal that a handler may send on holds no hash", async () => {
+    const { body: text } = (await app.request(get("/inspects", detailed))) as RawResponse;
+    expect(text).not.toMatch(/[0-9a-f]{64}/);
+    expect(text).not.toContain('"hash"');
+  });
+
+  test("requests at the same time do not mix", async () => {
+    const wanted = Array.from({ length: 60 }, (_, index) =>
+      index % 3 === 0 ? reader : index % 3 === 1 ? writer : undefined,
+    );
+    const answers = await Promise.all(wanted.map((secret) => app.request(get("/vehicles", secret))));
+    expect(answers.map(summary)).toEqual(
+      wanted.map((secret) =>
+        secret === undefined ? [401, "missing_credential"] : [200, secret === reader ? "reader" : "writer"],
+      ),
+    );
+  });
+
+  describe.runIf(wire)("on one connection", () => {
+    const exchange = async (requests: readonly RawRequest[], pipelined: boolean) => {
+      const connection = dial();
+      const answers: (RawResponse | undefined)[] = [];
+      if (pipelined) connection.write(Buffer.concat(requests.map(toBytes)));
+      for (const request of requests) {
+        if (!pipelined) connection.write(toBytes(request));
+        answers.push(await connection.read(request.method));
+      }
+      return answers;
+    };
+
+    const mixed: readonly (readonly [RawRequest, unknown])[] = [
+      [get("/vehicles", reader), [200, "reader"]],
+      [get("/vehicles"), [401, "missing_credential"]],
+      [get("/vehicles", writer), [200, "writer"]],
+      [get("/optional"), [200, undefined]],
+      [get("/vehicles", unknown), [401, "invalid_key"]],
+      [get("/optional", revoked), [401, "invalid_key"]],
+      [get("/admin", reader), [403, "insufficient_scope"]],
+      [get("/vehicles", office), [403, "ip_not_allowed"]],
+      [get("/vehicles", local), [200, "local"]],
+      [get("/optional"), [200, undefined]],
+      [{ headers: [bearer(reader), bearer(reader)] }, [401, "malformed_credential"]],
+      [get("/me", dispatcher), [200, "dispatcher"]],
+    ];
+
+    test.each([
+      ["pipelined", true],
+      ["one after the other", false],
+    ])("requests with different keys, %s, are answered each for itself", async (_how, pipelined) => {
+      const answers = await exchange(
+        mixed.map(([request]) => request),
+        pipelined,
+      );
+      expect(answers.map(summary)).toEqual(mixed.map(([, wanted]) => wanted));
+    });
+
+    test("a valid key opens nothing for the requests behind it", async () => {
+      const answers = await exchange([get("/vehicles", reader), get("/vehicles"), get("/vehicles")], true);
+      expect(answers.map((answer) => answer?.status)).toEqual([200, 401, 401]);
+    });
+
+    test("each answer names the id of its own request", async () => {
+      const requests = ["id-1", "id-2", "id-3"].map((requestId) => ({ ...get("/vehicles"), requestId }));
+      const answers = await exchange(requests, true);
+      expect(
+        answers.map((answer) => [header(answer as RawResponse, "x-request-id"), body(answer).requestId]),
+      ).toEqual([
+        ["id-1", "id-1"],
+        ["id-2", "id-2"],
+        ["id-3", "id-3"],
+      ]);
+    });
+
+    test("HEAD leaves the connection in step", async () => {
+      const answers = await exchange(
+        [{ method: "HEAD" }, get("/vehicles", reader), { method: "HEAD" }],
+        true,
+      );
+      expect(answers.map((answer) => answer?.status)).toEqual([401, 200, 401]);
+    });
+
+    test.each([
+      ["of a length", (text: string) => [`Content-Length: ${text.length}`, text]],
+      [
+        "in chunks",
+        (text: string) => [
+          "Transfer-Encoding: chunked",
+          `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`,
+        ],
+      ],
+    ])("a refused body %s is never taken for a request", async (_how, frame) => {
+      const before = lookups.count;
+      const hidden = toBytes(get("/vehicles", writer)).toString("latin1");
+      const [line, sent] = frame(hidden) as [string, string];
+      const connection = dial();
+      connection.write(toBytes({ method: "POST", target: "/drivers", headers: [line], body: sent }));
+      const refused = await connection.read("POST");
+      expect(summary(refused)).toEqual([401, "missing_credential"]);
+      connection.write(toBytes(get("/vehicles", reader)));
+      const next = await connection.read();
+      // A server may hang up on a body that nobody read; what it must not do is answer the hidden request.
+      if (next !== undefined) expect(summary(next)).toEqual([200, "reader"]);
+      expect(lookups.count - before).toBe(next === undefined ? 0 : 1);
+    });
+
+    test("a large refused body does not jam the connection", async () => {
+      const body = "x".repeat(1_000_000);
+      const connection = dial();
+      connection.write(
+        toBytes({ method: "POST", target: "/drivers", headers: [`Content-Length: ${body.length}`], body }),
+      );
+      expect(summary(await connection.read("POST"))).toEqual([401, "missing_credential"]);
+      connection.write(toBytes(get("/vehicles", reader)));
+      const next = await connection.read();
+      if (next !== undefined) expect(summary(next)).toEqual([200, "reader"]);
+    });
+
+    test("a key behind the end of a request does not count for it", async () => {
+      const connection = dial();
+      connection.write(Buffer.concat([toBytes(get("/vehicles")), Buffer.from(`${bearer(reader)}\r\n\r\n`)]));
+      for (let answer = await connection.read(); answer; answer = await connection.read()) {
+        expect([400, 401]).toContain(answer.status);
+        expect(answer.body).not.toContain(PROTECTED);
+      }
+    });
+
+    test("a request that comes byte by byte is judged as a whole", async () => {
+      const connection = dial();
+      for (const byte of toBytes(get("/vehicles", reader))) connection.write(Buffer.of(byte));
+      expect(summary(await connection.read())).toEqual([200, "reader"]);
+    });
+
+    test("clients over IPv4, its mapped form and IPv6 are this machine", async () => {
+      for (const host of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
+        const connection = dial(host);
+        connection.write(toBytes(get("/vehicles", local)));
+        expect(summary(await connection.read())).toEqual([200, "local"]);
+      }
+    });
+
+    test("a client that leaves before its answer harms nobody", async () => {
+      const connection = dial();
+      connection.write(toBytes(get("/vehicles", reader)));
+      connection.close();
+      const answer = await app.request(get("/vehicles"));
+      expect(summary(answer)).toEqual([401, "missing_credential"]);
+      expect(chosenLines(answer as RawResponse)).toHaveLength(5);
+    });
+  });
+});

@@ -1,0 +1,194 @@
+import { createServer, type IncomingMessage, type RequestListener, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import express from "express";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
+import { nodeAuth } from "../../../src/adapters/node.js";
+import { bearer } from "../../contract/guards/case.js";
+import { secrets, store, verifierOver } from "./fixtures.js";
+import { listen } from "./frameworks.js";
+import { header } from "./raw.js";
+
+const unhandled: unknown[] = [];
+const note = (reason: unknown) => unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on("unhandledRejection", note);
+  process.on("uncaughtException", note);
+});
+
+afterEach(async () => {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  process.off("unhandledRejection", note);
+  process.off("uncaughtException", note);
+  expect(unhandled).toEqual([]);
+});
+
+/** A verifier that waits until it is told to go on. */
+function held() {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let ask = () => {};
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve;
+  });
+  const verifier = verifierOver({
+    async findByHash(hash) {
+      ask();
+      await released;
+      return store.findByHash(hash);
+    },
+  });
+  return { verifier, asked, release };
+}
+
+const answers: readonly (readonly [string, (res: ServerResponse) => void])[] = [
+  ["a whole answer", (res) => void res.writeHead(504, { "X-By": "timeout" }).end("too slow")],
+  [
+    "an answer that has begun",
+    (res) => {
+      res.writeHead(504, { "X-By": "timeout", "Content-Length": 8 });
+      res.write("too ");
+      setTimeout(() => res.end("slow"), 20);
+    },
+  ],
+];
+
+const keys = [
+  ["a good key", secrets.reader],
+  ["a key that is unknown", secrets.unknown],
+] as const;
+
+const cases = answers.flatMap(([what, answer]) =>
+  keys.map(([kind, secret]) => [`${what}, ${kind}`, answer, secret] as const),
+);
+
+describe("something else answers while a request is being verified", () => {
+  test.each(cases)("nodeAuth: %s", async (_, answer, secret) => {
+    const { verifier, asked, release } = held();
+    let calls = 0;
+    const errors: unknown[] = [];
+    let settle: (value?: unknown) => void = () => {};
+    const settled = new Promise((resolve) => {
+      settle = resolve;
+    });
+    const guarded = nodeAuth(verifier)("vehicles:read", (_req, res) => {
+      calls++;
+      res.end("of the listener");
+    });
+    const listener: RequestListener = (req, res) => {
+      asked.then(() => {
+        answer(res);
+        release();
+      });
+      guarded(req, res)
+        .catch((error: unknown) => errors.push(error))
+        .finally(settle);
+    };
+    const app = await listen(createServer(listener));
+    const response = await app.request({ headers: [bearer(secret)] });
+    await settled;
+    await app.close();
+    expect([response?.status, response?.body]).toEqual([504, "too slow"]);
+    expect(response && header(response, "x-by")).toBe("timeout");
+    expect(calls).toBe(0);
+    expect(errors).toEqual([]);
+  });
+
+  test.each(cases)("expressAuth: %s", async (_, answer, secret) => {
+    const { verifier, asked, release } = held();
+    let calls = 0;
+    const errors: unknown[] = [];
+    const app = express();
+    const guard = expressAuth(verifier)("vehicles:read");
+    let settle: (value?: unknown) => void = () => {};
+    const settled = new Promise((resolve) => {
+      settle = resolve;
+    });
+    app.use((_req, res, next) => {
+      asked.then(() => {
+        answer(res);
+        release();
+      });
+      next();
+    });
+    app.use((req, res, next) => {
+      const done = (...args: unknown[]) => {
+        calls++;
+        (next as (...args: unknown[]) => void)(...args);
+      };
+      Promise.resolve(guard(req, res, done))
+        .catch((error: unknown) => errors.push(error))
+        .finally(settle);
+    });
+    app.use((_req, res) => void res.send("of the route"));
+    const { request, close } = await listen(createServer(app));
+    const response = await request({ headers: [bearer(secret)] });
+    await settled;
+    await close();
+    expect([response?.status, response?.body]).toEqual([504, "too slow"]);
+    expect(response && header(response, "x-by")).toBe("timeout");
+    expect(calls).toBe(0);
+    expect(errors).toEqual([]);
+  });
+});
+
+describe("expressHandler hands what its handler throws to next", () => {
+  test.each<[string, () => never | Promise<never>]>([
+    [
+      "thrown",
+      () => {
+        throw new RangeError("of the handler");
+      },
+    ],
+    ["rejected", () => Promise.reject(new RangeError("of the handler"))],
+  ])("%s", async (_, handler) => {
+    const req = { method: "GET", url: "/x", headers: {}, rawHeaders: [], socket: new Socket() } as never;
+    const res = new ServerResponse(req as IncomingMessage);
+    const told: unknown[] = [];
+    // Express 4, and other routers, do not wait for the promise of middleware.
+    const outcome: unknown = expressHandler(handler)(req, res as never, (error) => told.push(error));
+    await expect(outcome).resolves.toBeUndefined();
+    expect(told).toEqual([new RangeError("of the handler")]);
+    expect(res.headersSent).toBe(false);
+  });
+
+  test("next is not called for an answer", async () => {
+    const app = express();
+    let calls = 0;
+    const mounted = expressHandler(() => new Response("of the handler"));
+    app.use((req, res, next) =>
+      mounted(req, res, (error) => {
+        calls++;
+        next(error);
+      }),
+    );
+    const { request, close } = await listen(createServer(app));
+    expect((await request({}))?.body).toBe("of the handler");
+    await close();
+    expect(calls).toBe(0);
+  });
+
+  test("the error handler of the app is asked", async () => {
+    const app = express();
+    const told: unknown[] = [];
+    app.use(
+      expressHandler(() => {
+        throw new RangeError("of the handler");
+      }),
+    );
+    const onError: express.ErrorRequestHandler = (error, _req, res, _next) => {
+      told.push(error);
+      res.status(500).send("sorry");
+    };
+    app.use(onError);
+    const { request, close } = await listen(createServer(app));
+    const response = await request({});
+    await close();
+    expect([response?.status, response?.body]).toEqual([500, "sorry"]);
+    expect(told).toEqual([new RangeError("of the handler")]);
+  });
+});

@@ -1,0 +1,184 @@
+import { describe, expect, test } from "vitest";
+import { parseSecret, startOf } from "../../../../src/core/keys/format.js";
+import { type KeyFormat, keyFormat } from "../../../../src/index.js";
+import { checksum, format } from "../fixtures.js";
+
+const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const HEX = "0123456789abcdef";
+
+describe("keyFormat", () => {
+  test("a secret is the prefix, the environment, 32 random characters and their checksum", () => {
+    const secret = format.generate("live");
+    expect(secret).toMatch(/^ezt_live_[0-9A-Za-z]{38}$/);
+    expect(secret.slice(-6)).toBe(checksum(secret.slice(0, -6)));
+    expect(format.parse(secret)).toEqual({ environment: "live" });
+    expect(format.start(secret)).toBe(secret.slice(0, "ezt_live_".length + 4));
+  });
+
+  test("a character that is no digit stands for none in a checksum", () => {
+    // 255, as which such a character is told apart, is 4 * 62 + 7: a reader that took it for a digit would be misled.
+    const misled = (secret: string) => {
+      const tens = BASE62.indexOf(secret.at(-2) as string);
+      return secret.endsWith("7") && tens >= 4 ? `${secret.slice(0, -2)}${BASE62[tens - 4]}` : undefined;
+    };
+    let begin: string | undefined;
+    while (begin === undefined) begin = misled(format.generate("live"));
+    for (const character of ["_", "~", "é", "\0"]) expect(format.parse(begin + character)).toBeUndefined();
+  });
+
+  test("the checksum covers prefix and environment", () => {
+    const body = format.generate("live").slice("ezt_live_".length);
+    expect(format.parse(`ezt_test_${body}`)).toBeUndefined();
+    const other = keyFormat({ prefix: "ezu", environments: ["live"] });
+    expect(other.parse(`ezu_live_${body}`)).toBeUndefined();
+  });
+
+  test("a prefix with underscores, and one that begins like another", () => {
+    const long = keyFormat({ prefix: "my_app_v2", environments: ["live"] });
+    expect(long.parse(long.generate("live"))).toEqual({ environment: "live" });
+    const short = keyFormat({ prefix: "my_app" });
+    expect(short.parse(long.generate("live"))).toBeUndefined();
+    expect(short.parse(short.generate())).toEqual({ environment: undefined });
+  });
+
+  test("without a prefix: the bare 32 hex digits of an older system", () => {
+    const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false });
+    const secret = "0123456789abcdef0123456789abcdef";
+    expect(legacy.parse(secret)).toEqual({ environment: undefined });
+    expect(legacy.generate()).toMatch(/^[0-9a-f]{32}$/);
+    expect(legacy.start(secret)).toBe("0123");
+    expect(legacy.environments).toBeUndefined();
+    for (const wrong of [
+      secret.toUpperCase(),
+      secret.slice(1),
+      `${secret}0`,
+      `${secret.slice(1)}g`,
+      `${secret.slice(1)}\u0130`,
+      `${secret.slice(1)}\u0661`,
+    ]) {
+      expect(legacy.parse(wrong)).toBeUndefined();
+    }
+  });
+
+  test("generates for its own environments only, and says which they are", () => {
+    expect(() => format.generate("staging")).toThrow(
+      new TypeError('keyFormat: cannot generate for environment "staging"; this format has live, test'),
+    );
+    expect(() => format.generate()).toThrow(
+      new TypeError("keyFormat: cannot generate for no environment; this format has live, test"),
+    );
+    expect(() => format.generate("constructor")).toThrow(TypeError);
+    const bare = keyFormat({ prefix: "ezt" });
+    expect(() => bare.generate("live")).toThrow(
+      new TypeError('keyFormat: cannot generate for environment "live"; this format has none'),
+    );
+  });
+
+  test("random characters have no bias, also in alphabets that do not divide 256", () => {
+    for (const alphabet of [BASE62, HEX, "ABCDEFGHJKMNPQRSTVWXYZ23456789"]) {
+      const own = keyFormat({ alphabet, length: 250, checksum: false });
+      const counts = new Map<string, number>();
+      for (let i = 0; i < 800; i++)
+        for (const character of own.generate()) counts.set(character, (counts.get(character) ?? 0) + 1);
+      const expected = (250 * 800) / alphabet.length;
+      let chiSquare = 0;
+      for (const character of alphabet)
+        chiSquare += ((counts.get(character) ?? 0) - expected) ** 2 / expected;
+      // Modulo bias would give more than 1,000; this bound is passed by chance once in far over a million.
+      const freedom = alphabet.length - 1;
+      expect(chiSquare).toBeLessThan(freedom + 7 * Math.sqrt(2 * freedom));
+    }
+  });
+
+  test("of a text that is not its own it shows four characters", () => {
+    expect(format.start("acct-1234")).toBe("acct");
+  });
+
+  test("may be as long as it may be", () => {
+    const own = keyFormat({ prefix: "p".repeat(32), environments: ["e".repeat(32)], length: 256 });
+    const secret = own.generate("e".repeat(32));
+    expect(secret).toHaveLength(32 + 1 + 32 + 1 + 256 + 6);
+    expect(own.parse(secret)).toBeDefined();
+  });
+
+  test("is frozen, and apart from the caller's list", () => {
+    const environments = ["live"];
+    const own = keyFormat({ prefix: "x", environments });
+    environments.push("test");
+    expect(own.environments).toEqual(["live"]);
+    expect(Object.isFrozen(own)).toBe(true);
+    expect(Object.isFrozen(own.environments)).toBe(true);
+    const parsed = own.parse(own.generate("live"));
+    expect(Object.isFrozen(parsed)).toBe(true);
+  });
+
+  test.each([
+    ["an unknown option", { prefx: "ezt" }, /"prefx"/],
+    ["an empty prefix", { prefix: "" }, /"prefix"/],
+    ["a prefix with a hyphen", { prefix: "e-z" }, /"prefix"/],
+    ["a prefix that ends in an underscore", { prefix: "ezt_" }, /"prefix"/],
+    ["a prefix with two underscores", { prefix: "e__t" }, /"prefix"/],
+    ["a prefix that begins with a digit", { prefix: "1ezt" }, /"prefix"/],
+    ["a prefix of 33 characters", { prefix: "e".repeat(33) }, /"prefix"/],
+    ["a prefix that is no text", { prefix: 7 }, /"prefix"/],
+    ["a prefix in a list", { prefix: ["ezt"] }, /"prefix"/],
+    ["environments without a prefix", { environments: ["live"] }, /"environments"/],
+    ["no environments", { prefix: "ezt", environments: [] }, /"environments"/],
+    ["the same environment twice", { prefix: "ezt", environments: ["live", "live"] }, /"environments"/],
+    ["an environment with an underscore", { prefix: "ezt", environments: ["a_b"] }, /"environments"/],
+    ["a good environment and a bad one", { prefix: "ezt", environments: ["live", "a_b"] }, /"environments"/],
+    ["an environment of 33 characters", { prefix: "ezt", environments: ["e".repeat(33)] }, /"environments"/],
+    ["an environment that is a number", { prefix: "ezt", environments: [7] }, /"environments"/],
+    ["an environment that is a text", { prefix: "ezt", environments: "live" }, /"environments"/],
+    ["an alphabet of one character", { alphabet: "a", length: 256 }, /"alphabet"/],
+    ["an alphabet that is a number", { alphabet: 77, length: 256 }, /"alphabet"/],
+    ["an alphabet in a list", { alphabet: ["0123456789abcdef"] }, /"alphabet"/],
+    ["an alphabet with a repetition", { alphabet: "abcdefa", length: 64 }, /"alphabet"/],
+    ["an alphabet with a space", { alphabet: "ab cdefghijk", length: 64 }, /"alphabet"/],
+    ["an alphabet with =", { alphabet: "abcdefghijk=", length: 64 }, /"alphabet"/],
+    ["a member of Object.prototype as alphabet", { alphabet: "toString", length: 64 }, /"alphabet"/],
+    ["21 base62 characters", { length: 21 }, /22 characters/],
+    ["31 hex characters", { alphabet: "hex", length: 31 }, /32 characters/],
+    ["257 characters", { length: 257 }, /"length"/],
+    ["half a character", { length: 32.5 }, /"length"/],
+    ["a length that is no number", { length: "32" }, /"length"/],
+    ["NaN characters", { length: Number.NaN }, /"length"/],
+    ["a checksum that is no boolean", { checksum: "yes" }, /"checksum"/],
+    ["a checksum of null", { checksum: null }, /"checksum"/],
+    ["no options", undefined, /options object/],
+  ])("refuses %s", (_, choice, message) => {
+    const make = () => keyFormat(choice as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+    expect(make).toThrow(/^keyFormat: /);
+  });
+});
+
+describe("several formats", () => {
+  test("the first one that knows a secret decides", () => {
+    const one: KeyFormat = { parse: (secret) => (secret.startsWith("a") ? { environment: "1" } : undefined) };
+    const two: KeyFormat = { parse: () => ({ environment: "2" }) };
+    expect(parseSecret("abc", [one, two])).toEqual({ environment: "1" });
+    expect(parseSecret("xyz", [one, two])).toEqual({ environment: "2" });
+    expect(parseSecret("xyz", [one])).toBeUndefined();
+    expect(parseSecret("xyz", [])).toBeUndefined();
+  });
+
+  test("none of them sees a text of more than 512 characters", () => {
+    const seen: number[] = [];
+    const curious: KeyFormat = {
+      parse: (secret) => {
+        seen.push(secret.length);
+        return {};
+      },
+    };
+    expect(parseSecret("a".repeat(512), [curious])).toEqual({});
+    expect(parseSecret("a".repeat(513), [curious])).toBeUndefined();
+    expect(seen).toEqual([512]);
+  });
+
+  test("a format that does not say what to show shows four characters", () => {
+    expect(startOf({ parse: () => ({}) }, "acct-1234")).toBe("acct");
+    expect(startOf({ parse: () => ({}), start: (secret) => secret.slice(0, 6) }, "acct-1234")).toBe("acct-1");
+  });
+});

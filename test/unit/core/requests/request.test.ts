@@ -1,0 +1,140 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  headerCount,
+  headerValue,
+  pathOf,
+  resolveRequestId,
+  trimOws,
+  withRequestId,
+} from "../../../../src/core/requests/request.js";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+describe("resolveRequestId", () => {
+  test("the framework's own comes first", () => {
+    expect(resolveRequestId({ headers: { "x-request-id": "sent" }, requestId: "own" })).toBe("own");
+  });
+
+  test("then a well-formed X-Request-Id, in any runtime", () => {
+    expect(resolveRequestId({ headers: { "x-request-id": "a.b_c:d-1" } })).toBe("a.b_c:d-1");
+    expect(resolveRequestId({ headers: { "X-Request-ID": "abc" } })).toBe("abc");
+    expect(resolveRequestId({ headers: new Headers({ "X-Request-Id": "abc" }) })).toBe("abc");
+    expect(resolveRequestId({ headers: {}, requestId: "a".repeat(128) })).toBe("a".repeat(128));
+  });
+
+  test.each([
+    ["nothing", ""],
+    ["129 characters", "a".repeat(129)],
+    ["a space", "a b"],
+    ["a line break", "a\r\nSet-Cookie: x=1"],
+    ["a line break at the end", "abc\n"],
+    ["markup", "<script>"],
+    ["a quote", 'a"b'],
+    ["a percent sign", "a%0d"],
+    ["another alphabet", "é"],
+    ["a NUL", "a\0"],
+  ])("an id with %s is never echoed", (_, id) => {
+    const fresh = resolveRequestId({ headers: { "x-request-id": id }, requestId: id });
+    expect(fresh).toMatch(UUID);
+    expect(resolveRequestId({ headers: { "x-request-id": id } })).not.toBe(fresh);
+    expect(resolveRequestId({ headers: { "x-request-id": "good" }, requestId: id })).toBe("good");
+  });
+
+  test("without one it is fresh", () => {
+    expect(resolveRequestId({ headers: {} })).toMatch(UUID);
+    expect(resolveRequestId({ headers: new Headers() })).toMatch(UUID);
+  });
+
+  test("two of them are none", () => {
+    expect(resolveRequestId({ headers: { "x-request-id": ["a", "b"] } })).toMatch(UUID);
+  });
+
+  test("property: whatever is sent, the id is of the safe alphabet", () => {
+    const texts = fc.array(fc.integer({ max: 0xffff, min: 0 })).map((units) => String.fromCharCode(...units));
+    fc.assert(
+      fc.property(fc.oneof(texts, fc.string({ minLength: 1 })), (id) => {
+        expect(resolveRequestId({ headers: { "x-request-id": id } })).toMatch(/^[A-Za-z0-9._:-]{1,128}$/);
+      }),
+    );
+  });
+});
+
+describe("headers", () => {
+  test("names compare without case, values of a repeated one are joined", () => {
+    expect(headerValue({ headers: { ACCEPT: "a" } }, "accept")).toBe("a");
+    expect(headerValue({ headers: { accept: ["a", "b"] } }, "accept")).toBe("a, b");
+    expect(headerValue({ headers: new Headers([["Accept", "a"]]) }, "accept")).toBe("a");
+    expect(headerValue({ headers: {} }, "accept")).toBeUndefined();
+    expect(headerValue({ headers: { accept: undefined } }, "accept")).toBeUndefined();
+    expect(headerValue({ headers: { accepd: "a", "x-accept": "b", Accept: "c" } }, "accept")).toBe("c");
+    expect(headerValue({ headers: new Headers() }, "accept")).toBeUndefined();
+  });
+
+  test("inherited members are no headers", () => {
+    expect(headerValue({ headers: {} }, "tostring")).toBeUndefined();
+    expect(headerValue({ headers: {} }, "constructor")).toBeUndefined();
+    expect(headerValue({ headers: Object.create({ accept: "a" }) }, "accept")).toBeUndefined();
+  });
+
+  test("a header that is named get is a header", () => {
+    expect(headerValue({ headers: { get: "a", accept: "b" } }, "accept")).toBe("b");
+  });
+
+  test("lines are counted in rawHeaders where there are some", () => {
+    const headers = { accept: "a" };
+    expect(headerCount({ headers, rawHeaders: ["Accept", "a", "ACCEPT", "accept"] }, "accept")).toBe(2);
+    expect(headerCount({ headers, rawHeaders: [] }, "accept")).toBe(0);
+    expect(headerCount({ headers, rawHeaders: ["Host", "accept", "Accept", "a"] }, "accept")).toBe(1);
+    expect(headerCount({ headers }, "accept")).toBe(1);
+    expect(headerCount({ headers: { accept: ["a", "b", "c"] } }, "accept")).toBe(3);
+    expect(headerCount({ headers: { accept: undefined } }, "accept")).toBe(0);
+    expect(headerCount({ headers: { accept: "a", Accept: "b" } }, "accept")).toBe(2);
+    expect(headerCount({ headers: new Headers({ accept: "a" }) }, "accept")).toBe(1);
+    expect(headerCount({ headers: new Headers() }, "accept")).toBe(0);
+    expect(headerCount({ headers: Object.create({ accept: "a" }) }, "accept")).toBe(0);
+    expect(headerCount({ headers: { Accept: "a", accepd: "b", "accept-language": "c" } }, "accept")).toBe(1);
+  });
+});
+
+test.each([
+  ["/a/b?key=secret", "/a/b"],
+  ["/a#secret", "/a"],
+  ["/a?x=\nsecret", "/a"],
+  ["/a", "/a"],
+  ["?secret", ""],
+  [undefined, undefined],
+])("pathOf(%j) is %j", (path, expected) => {
+  expect(pathOf({ headers: {}, path })).toBe(expected);
+});
+
+test("a request under another id keeps its members, those of a class too", () => {
+  class Incoming {
+    readonly headers = { accept: "a" };
+    readonly rawHeaders = ["Accept", "a"];
+    readonly headersTruncated = true;
+    readonly remoteAddress = "203.0.113.7";
+    readonly method = "GET";
+    readonly requestId = "theirs";
+    get path() {
+      return "/a?b";
+    }
+  }
+  expect(withRequestId(new Incoming(), "ours")).toEqual({
+    headers: { accept: "a" },
+    rawHeaders: ["Accept", "a"],
+    headersTruncated: true,
+    remoteAddress: "203.0.113.7",
+    method: "GET",
+    path: "/a?b",
+    requestId: "ours",
+  });
+});
+
+test("property: trimOws takes spaces and tabs from both ends, and nothing else", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom(" ", "\t", "a", "\n", "\u00a0") }), (text) => {
+      expect(trimOws(text)).toBe(text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, ""));
+    }),
+  );
+});

@@ -1,0 +1,223 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ApiKey, Principal } from "../../../src/index.js";
+import { type Grant, inherited, isKey, judgeGrant, sees } from "../../../src/management/grants.js";
+import { START, scopes } from "../core/fixtures.js";
+import { DAY, later } from "./fixtures.js";
+
+const OWN: ApiKey = {
+  id: "key_own",
+  ownerId: "acme",
+  name: null,
+  start: "",
+  environment: "live",
+  status: "active",
+  scopes: ["vehicles:write"],
+  ipAllowlist: null,
+  rateLimit: null,
+  metadata: null,
+  createdAt: START,
+  updatedAt: START,
+  expiresAt: null,
+  lastUsedAt: null,
+  disabledAt: null,
+  revokedAt: null,
+  revokedReason: null,
+  rotatedAt: null,
+  replacedBy: null,
+  replaces: null,
+};
+
+function keyed(own: Partial<ApiKey> = {}, more: Partial<Principal> = {}): Principal {
+  const key = { ...OWN, ...own };
+  return {
+    type: "api_key",
+    id: key.id,
+    ownerId: key.ownerId,
+    environment: key.environment ?? undefined,
+    scopes: key.scopes,
+    key,
+    requestId: "",
+    can: (scope) => scopes.holds(more.scopes ?? key.scopes, scope),
+    ...more,
+  };
+}
+
+function person(held: readonly string[], environment?: string): Principal {
+  return {
+    type: "jwt",
+    id: "ann",
+    ownerId: "acme",
+    environment,
+    scopes: held,
+    requestId: "",
+    can: (scope) => scopes.holds(held, scope),
+  };
+}
+
+const grant = (more: Partial<Grant> = {}): Grant => ({
+  scopes: [],
+  environment: "live",
+  ipAllowlist: null,
+  expiresAt: null,
+  rateLimit: null,
+  ...more,
+});
+const exceeded = (principal: Principal, more: Partial<Grant>) => {
+  const verdict = judgeGrant(principal, grant(more));
+  if (verdict.granted) return [];
+  return verdict.because === "exceeds_own_key" ? verdict.faults.map(({ path }) => path) : verdict.because;
+};
+
+describe("scopes", () => {
+  const missing = (principal: Principal, names: readonly string[]) => {
+    const verdict = judgeGrant(principal, grant({ scopes: names }));
+    return verdict.granted || verdict.because !== "insufficient_scope" ? [] : verdict.missingScopes;
+  };
+
+  test("those that are held, directly or by implication", () => {
+    expect(missing(person(["vehicles:write"]), ["vehicles:write", "vehicles:read"])).toEqual([]);
+    expect(missing(person(["fleet:admin"]), ["drivers:read", "vehicles:write", "fleet:admin"])).toEqual([]);
+    expect(missing(person([]), [])).toEqual([]);
+  });
+
+  test("and no others", () => {
+    expect(missing(person(["vehicles:read"]), ["vehicles:read", "vehicles:write"])).toEqual([
+      "vehicles:write",
+    ]);
+    expect(missing(person(["vehicles:write", "drivers:read"]), ["fleet:admin"])).toEqual(["fleet:admin"]);
+    expect(missing(person([]), ["vehicles:read"])).toEqual(["vehicles:read"]);
+    expect(missing(person(["fleet:admin"]), ["reports:read"])).toEqual(["reports:read"]);
+    expect(missing(person(["fleet:admin"]), ["gone:scope", "__proto__"])).toEqual([
+      "gone:scope",
+      "__proto__",
+    ]);
+  });
+
+  test("a key keeps a scope that nobody defines any more; its tokens, and others, do not give it", () => {
+    const own = { scopes: ["gone:scope", "vehicles:read"] };
+    expect(missing(keyed(own), ["gone:scope"])).toEqual([]);
+    expect(missing(keyed(own, { type: "jwt", scopes: ["vehicles:read"] }), ["gone:scope"])).toEqual([
+      "gone:scope",
+    ]);
+    expect(missing(person(["gone:scope"]), ["gone:scope"])).toEqual(["gone:scope"]);
+  });
+
+  test("a token of a key gives what the token has, not what the key has", () => {
+    const token = keyed({ scopes: ["fleet:admin"] }, { type: "jwt", scopes: ["vehicles:read"] });
+    expect(missing(token, ["vehicles:read"])).toEqual([]);
+    expect(missing(token, ["vehicles:write"])).toEqual(["vehicles:write"]);
+  });
+});
+
+describe("bounds of a key", () => {
+  test("nothing bounds a person, but an environment", () => {
+    const wide = { rateLimit: null, ipAllowlist: null, expiresAt: null };
+    expect(exceeded(person([]), { ...wide, environment: "test" })).toEqual([]);
+    expect(exceeded(person([], "test"), { ...wide, environment: "test" })).toEqual([]);
+    for (const environment of ["live", null, undefined]) {
+      expect(exceeded(person([], "test"), { ...wide, environment })).toEqual(["environment"]);
+    }
+  });
+
+  test("the environment", () => {
+    expect(exceeded(keyed(), { environment: "live" })).toEqual([]);
+    expect(exceeded(keyed(), { environment: "test" })).toEqual(["environment"]);
+    expect(exceeded(keyed({ environment: "test" }), { environment: "live" })).toEqual(["environment"]);
+    expect(exceeded(keyed({ environment: null }), { environment: "live" })).toEqual([]);
+  });
+
+  test.each<[readonly string[], Grant["ipAllowlist"], boolean]>([
+    [["10.0.0.0/8"], ["10.1.0.0/16"], true],
+    [["10.0.0.0/8"], ["10.0.0.0/8"], true],
+    [["10.0.0.0/8"], [], true],
+    [["10.0.0.0/8", "11.0.0.0/8"], ["10.0.0.0/7"], true],
+    [["10.0.0.0/8"], null, false],
+    [["10.0.0.0/8"], undefined, false],
+    [["10.0.0.0/8"], ["10.0.0.0/7"], false],
+    [["10.0.0.0/8"], ["10.0.0.1", "11.0.0.1"], false],
+    [["10.0.0.0/8"], ["0.0.0.0/0"], false],
+    [["10.0.0.0/8"], ["::/0"], false],
+    [["10.0.0.0/8"], ["::ffff:11.0.0.0/104"], false],
+    [["10.0.0.0/8"], ["::ffff:10.0.0.0/104"], true],
+    [[], ["10.0.0.1"], false],
+    [[], null, false],
+    [[], [], true],
+  ])("an allowlist of %j: %j", (own, child, within) => {
+    expect(exceeded(keyed({ ipAllowlist: own }), { ipAllowlist: child })).toEqual(
+      within ? [] : ["ipAllowlist"],
+    );
+  });
+
+  test("the expiry", () => {
+    const own = keyed({ expiresAt: later(DAY) });
+    for (const expiresAt of [later(DAY), later(1), later(DAY).toISOString(), "2030-01-01T23:00:00-01:00"]) {
+      expect(exceeded(own, { expiresAt })).toEqual([]);
+    }
+    for (const expiresAt of [null, undefined, later(DAY + 1), "2030-01-02T00:00:00-00:01"]) {
+      expect(exceeded(own, { expiresAt })).toEqual(["expiresAt"]);
+    }
+  });
+
+  test.each([
+    [5, 60, true],
+    [1, 60, true],
+    [5, 61, true],
+    [1, 12, true],
+    [6, 60, false],
+    [5, 59, false],
+    [6, 6_000, false],
+    [1, 11, false],
+    [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, false],
+  ])("a rate limit of 5 in 60 seconds: %i in %i", (limit, windowSeconds, within) => {
+    const own = keyed({ rateLimit: { limit: 5, windowSeconds: 60 } });
+    expect(exceeded(own, { rateLimit: { limit, windowSeconds } })).toEqual(within ? [] : ["rateLimit"]);
+    expect(exceeded(own, { rateLimit: null })).toEqual(["rateLimit"]);
+    expect(exceeded(own, {})).toEqual(["rateLimit"]);
+  });
+
+  test("a token of a key is bounded like the key", () => {
+    const token = keyed({ expiresAt: later(1), ipAllowlist: [] }, { type: "jwt" });
+    expect(exceeded(token, {})).toEqual(["ipAllowlist", "expiresAt"]);
+  });
+
+  test("property: what a key hands down, and itself, are never too much", () => {
+    const own = fc.record({
+      environment: fc.constantFrom("live", "test", null),
+      ipAllowlist: fc.constantFrom(null, [], ["10.0.0.0/8"], ["10.0.0.0/8", "::1"]),
+      expiresAt: fc.constantFrom(null, later(1), later(DAY)),
+      rateLimit: fc.option(
+        fc.record({ limit: fc.nat(9).map((n) => n + 1), windowSeconds: fc.nat(9).map((n) => n + 1) }),
+      ),
+    });
+    fc.assert(
+      fc.property(own, (members) => {
+        const principal = keyed(members);
+        expect(judgeGrant(principal, principal.key as Grant)).toEqual({ granted: true });
+        const { environment, ipAllowlist, expiresAt, rateLimit } = inherited(principal);
+        const child = { scopes: [], environment, ipAllowlist, expiresAt, rateLimit };
+        expect(judgeGrant(principal, child)).toEqual({ granted: true });
+      }),
+    );
+  });
+});
+
+test("who is a key", () => {
+  expect(isKey(keyed())).toBe(true);
+  expect(isKey(keyed({}, { type: "jwt" }))).toBe(true);
+  const { key: _, ...without } = keyed();
+  expect(isKey(without)).toBe(true);
+  expect(isKey(person([]))).toBe(false);
+  expect(isKey({ ...person([]), claims: { sub: "ann" } })).toBe(false);
+  expect(isKey({ ...person([]), claims: { sub: "key_1", key_id: "key_1", key_version: 1 } })).toBe(true);
+});
+
+test("who sees which keys", () => {
+  const key = { ownerId: "acme", environment: "live" };
+  expect(sees(person([]), key)).toBe(true);
+  expect(sees(person([]), { ...key, environment: null })).toBe(true);
+  expect(sees(person([], "live"), key)).toBe(true);
+  expect(sees(person([], "test"), key)).toBe(false);
+  expect(sees(person([], "live"), { ...key, environment: null })).toBe(false);
+  expect(sees(person([]), { ...key, ownerId: "evil" })).toBe(false);
+});

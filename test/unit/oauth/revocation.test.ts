@@ -1,0 +1,377 @@
+import { SignJWT } from "jose";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { StoreError } from "../../../src/index.js";
+import type { RevocationList } from "../../../src/oauth/index.js";
+import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
+import { allowed, bearer, refused, START, thrownBy } from "../core/fixtures.js";
+import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
+
+const INACTIVE = '{"active":false}';
+const iat = START.getTime() / 1_000;
+
+/** Tokens that are not, or no longer, what they say. */
+async function forgeries(base: ReturnType<typeof exchanger>, token: string, keyId: string) {
+  const [header = "", payload = "", signature = ""] = token.split(".");
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const read = (part: string) => JSON.parse(Buffer.from(part, "base64url").toString());
+  const claims = { ...read(payload), owner_id: "acme", sub: keyId };
+  const evil = await new SignJWT(claims).setProtectedHeader(read(header)).sign(ecKey());
+  return {
+    "other claims": `${header}.${encode({ ...claims, exp: claims.exp + 900 })}.${signature}`,
+    "no signature": `${header}.${payload}.`,
+    "alg none": `${encode({ alg: "none", typ: "at+jwt" })}.${payload}.`,
+    "a foreign signature": evil,
+    "another kid": `${encode({ ...read(header), kid: "other" })}.${payload}.${signature}`,
+    "a key of its own": `${encode({ ...read(header), jwk: base.tokens.jwks().keys[0] })}.${payload}.${signature}`,
+    "too long": `${token}${"A".repeat(8_192)}`,
+    "two parts": `${header}.${payload}`,
+    "something else": "hello",
+    "a line break": `${token}\r\n`,
+    "a second token": `${token} ${token}`,
+    "a comma": `${token},Bearer ${token}`,
+    UTF8: "tökén",
+  };
+}
+
+describe("introspection (RFC 7662)", () => {
+  test("a key sees the tokens of its owner", async () => {
+    const { tokens, issue, tokenOf } = exchanger();
+    const [one, two] = [await issue(), await issue({ scopes: ["drivers:read"] })];
+    const token = await tokenOf(one.secret, "vehicles:read");
+    for (const caller of [one, two]) {
+      const ways: Sent[] = [
+        { bearer: caller.secret, form: { token } },
+        { basic: [caller.key.id, caller.secret], form: { token, token_type_hint: "access_token" } },
+        { form: { token, client_id: caller.key.id, client_secret: caller.secret } },
+      ];
+      for (const sent of ways) {
+        const { status, headers, body } = await post(tokens, "/introspect", sent);
+        const { jti, ...rest } = body;
+        expect([status, typeof jti, rest]).toEqual([
+          200,
+          "string",
+          {
+            active: true,
+            scope: "vehicles:read",
+            client_id: one.key.id,
+            token_type: "Bearer",
+            exp: iat + 900,
+            iat,
+            sub: one.key.id,
+            aud: AUDIENCE,
+            iss: ISSUER,
+            owner_id: "acme",
+            environment: "live",
+          },
+        ]);
+        expect([headers.get("cache-control"), headers.get("pragma")]).toEqual(["no-store", "no-cache"]);
+      }
+    }
+  });
+
+  test("others learn nothing; who meets the requirement sees all", async () => {
+    for (const introspect of ["fleet:admin", { anyOf: ["drivers:read", "fleet:admin"] }] as const) {
+      const { tokens, issue, tokenOf } = exchanger({ introspect });
+      const token = await tokenOf((await issue()).secret);
+      const textFor = async (more: Parameters<typeof issue>[0]) =>
+        (await post(tokens, "/introspect", { bearer: (await issue(more)).secret, form: { token } })).text;
+      expect(await textFor({ ownerId: "other", scopes: ["vehicles:write"] })).toBe(INACTIVE);
+      expect(await textFor({ ownerId: "ACME", scopes: ["vehicles:write"] })).toBe(INACTIVE);
+      expect(await textFor({ ownerId: "acme", environment: "test" })).toBe(INACTIVE);
+      expect(JSON.parse(await textFor({ ownerId: "other", scopes: ["fleet:admin"] }))).toMatchObject({
+        active: true,
+      });
+    }
+    const { tokens, issue, tokenOf } = exchanger();
+    const token = await tokenOf((await issue()).secret);
+    const admin = await issue({ ownerId: "other", scopes: ["fleet:admin"] });
+    expect((await post(tokens, "/introspect", { bearer: admin.secret, form: { token } })).text).toBe(
+      INACTIVE,
+    );
+  });
+
+  test("what is forged, over or no token is inactive, to the byte", async () => {
+    const base = exchanger({ introspect: "fleet:admin" });
+    const { secret, key } = await base.issue({ scopes: ["fleet:admin"] });
+    const token = await base.tokenOf(secret);
+    const textOf = async (text: string) => {
+      const { status, text: body } = await post(base.tokens, "/introspect", {
+        bearer: secret,
+        form: { token: text },
+      });
+      return `${status} ${body}`;
+    };
+    for (const forged of [
+      ...Object.values(await forgeries(base, token, key.id)),
+      secret,
+      ` ${token}`,
+      `${token} `,
+      " ",
+      ".",
+    ]) {
+      expect(await textOf(forged)).toBe(`200 ${INACTIVE}`);
+    }
+    expect(await textOf(token)).toContain('"active":true');
+    const foreign = exchanger();
+    expect(await textOf(await foreign.tokenOf((await foreign.issue()).secret))).toBe(`200 ${INACTIVE}`);
+    base.clock.set(START.getTime() + 900_000);
+    expect(await textOf(token)).toBe(`200 ${INACTIVE}`);
+  });
+
+  test("the token of a key that was revoked, changed or lost is inactive at once", async () => {
+    for (const change of ["revoke", "disable", "rename", "rotate"] as const) {
+      const base = exchanger({ keyTtl: "1m" });
+      const [caller, { secret, key }] = [await base.issue(), await base.issue()];
+      const token = await base.tokenOf(secret);
+      const ask = async () =>
+        (await post(base.tokens, "/introspect", { bearer: caller.secret, form: { token } })).text;
+      expect(await ask()).toContain('"active":true');
+      if (change === "rename") await base.manager.update(key.id, { name: "other" });
+      else if (change === "rotate") await base.manager.rotate(key.id, { overlap: "24h" });
+      else await base.manager[change](key.id);
+      expect(await ask()).toBe(INACTIVE);
+    }
+  });
+
+  test("the network and the limit of the key are not those of who asks", async () => {
+    const base = exchanger();
+    const { secret } = await base.issue({
+      ipAllowlist: ["192.0.2.1"],
+      rateLimit: { limit: 1, windowSeconds: 1 },
+    });
+    const { body } = await post(base.tokens, "/token", {
+      bearer: secret,
+      form: { grant_type: "client_credentials" },
+      remoteAddress: "192.0.2.1",
+    });
+    const caller = await base.issue();
+    base.events.length = 0;
+    const sent = {
+      bearer: caller.secret,
+      form: { token: String(body.access_token) },
+      remoteAddress: "203.0.113.9",
+    };
+    expect((await post(base.tokens, "/introspect", sent)).body.active).toBe(true);
+    expect(base.events.map(({ keyId }) => keyId)).toEqual([caller.key.id]);
+  });
+
+  test("the caller must have a key: a token is none, and nobody is told anything without one", async () => {
+    const { tokens, issue, tokenOf } = exchanger();
+    const { secret } = await issue();
+    const token = await tokenOf(secret);
+    for (const path of ["/introspect", "/revoke"]) {
+      expect((await post(tokens, path, { form: { token } })).status).toBe(401);
+      expect((await post(tokens, path, { bearer: token, form: { token } })).status).toBe(401);
+      expect((await post(tokens, path, { bearer: `${secret}x`, form: { token } })).status).toBe(401);
+      const subject = { token, subject_token: secret, subject_token_type: ACCESS_TOKEN };
+      expect((await post(tokens, path, { form: subject })).status).toBe(401);
+      for (const form of ["", "token=", `token=${token}&token=${token}`]) {
+        const { status, body } = await post(tokens, path, { bearer: secret, form });
+        expect([status, body.error]).toEqual([400, "invalid_request"]);
+      }
+    }
+    allowed(await tokens.verifier.verify(bearer(token)));
+  });
+});
+
+describe("revocation (RFC 7009)", () => {
+  const revoke = ({ tokens }: ReturnType<typeof exchanger>, bearer: string, token: string) =>
+    post(tokens, "/revoke", { bearer, form: { token } });
+
+  test("is in force at once, for a token that was verified before too, and for no other", async () => {
+    const base = exchanger();
+    const { secret } = await base.issue();
+    const [token, other] = [await base.tokenOf(secret), await base.tokenOf(secret)];
+    allowed(await base.tokens.verifier.verify(bearer(token)));
+    const { status, headers } = await revoke(base, secret, token);
+    expect([status, headers.get("cache-control")]).toEqual([200, "no-store"]);
+    expect(refused(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
+    expect((await post(base.tokens, "/introspect", { bearer: secret, form: { token } })).text).toBe(INACTIVE);
+    allowed(await base.tokens.verifier.verify(bearer(other)));
+    expect((await revoke(base, secret, token)).status).toBe(200);
+    allowed(await base.verifier.verify(bearer(secret)));
+  });
+
+  test("stays in force until the token is over, whatever happens to the signing key", async () => {
+    const base = exchanger();
+    const { secret } = await base.issue();
+    const token = await base.tokenOf(secret);
+    await revoke(base, secret, token);
+    base.tokens.rotateSigningKey(ecKey());
+    base.clock.set(START.getTime() + 899_999);
+    refused(await base.tokens.verifier.verify(bearer(token)));
+  });
+
+  test("what is over, forged or unknown is answered like what was revoked", async () => {
+    const base = exchanger();
+    const { secret, key } = await base.issue();
+    const token = await base.tokenOf(secret);
+    const {
+      "two parts": _,
+      "something else": __,
+      "no signature": ___,
+      "alg none": ____,
+      ...all
+    } = await forgeries(base, token, key.id);
+    for (const [name, forged] of Object.entries(all)) {
+      if (/^(?:a line|a second|a comma|UTF8)/.test(name)) continue;
+      const { status, text } = await revoke(base, secret, forged);
+      expect([name, status, text]).toEqual([name, 200, "{}"]);
+    }
+    allowed(await base.tokens.verifier.verify(bearer(token)));
+    base.clock.set(START.getTime() + 900_000);
+    expect((await revoke(base, secret, token)).status).toBe(200);
+  });
+
+  test("an API key is no token: nobody must believe that it is revoked now", async () => {
+    const base = exchanger();
+    const { secret } = await base.issue();
+    for (const token of [secret, "hello", "a.b", "a.b.c.d.e", "a..c", " "]) {
+      const { status, body } = await revoke(base, secret, token);
+      expect([status, body.error]).toEqual([400, "unsupported_token_type"]);
+    }
+    allowed(await base.verifier.verify(bearer(secret)));
+  });
+
+  test("the token of another key is left alone, of the same owner and after a rotation too", async () => {
+    const base = exchanger();
+    const { secret, key } = await base.issue();
+    const token = await base.tokenOf(secret);
+    const sibling = await base.issue();
+    const stranger = await base.issue({ ownerId: "other", scopes: ["fleet:admin"] });
+    for (const other of [sibling, stranger]) {
+      const { status, body } = await revoke(base, other.secret, token);
+      expect([status, body.error]).toEqual([400, "unauthorized_client"]);
+    }
+    allowed(await base.tokens.verifier.verify(bearer(token)));
+    const successor = await base.manager.rotate(key.id, { overlap: "24h" });
+    expect((await revoke(base, successor.secret, token)).status).toBe(400);
+  });
+
+  const broken: Record<string, Partial<RevocationList>> = {
+    "add throws": {
+      add: () => {
+        throw new Error("hunter2");
+      },
+    },
+    "add rejects": { add: () => Promise.reject(new Error("hunter2")) },
+    "add hangs": { add: () => new Promise(() => {}) },
+  };
+  test.each(Object.keys(broken))("%s: 503, and not a word that it was done", async (name) => {
+    const base = exchanger({
+      revocations: { add: () => {}, has: () => false, ...broken[name] },
+      storeTimeout: "50ms",
+      onError: () => {},
+    });
+    const { secret } = await base.issue();
+    const { status, body, text } = await revoke(base, secret, await base.tokenOf(secret));
+    expect([status, body.error]).toEqual([503, "temporarily_unavailable"]);
+    expect(text).not.toContain("hunter2");
+  });
+
+  test.each<[string, () => unknown]>([
+    ["rejects", () => Promise.reject(new Error("hunter2"))],
+    ["answers 0", () => 0],
+    ["answers nothing", () => undefined],
+    ["hangs", () => new Promise(() => {})],
+  ])("a list of revocations that %s lets no token in", async (_, has) => {
+    const revocations = { add: () => {}, has: has as RevocationList["has"] };
+    const base = exchanger({ revocations, storeTimeout: "50ms", onError: () => {} });
+    const { secret } = await base.issue();
+    const token = await base.tokenOf(secret);
+    expect(await thrownBy(() => base.tokens.verifier.verify(bearer(token)))).toBeInstanceOf(StoreError);
+    expect((await post(base.tokens, "/introspect", { bearer: secret, form: { token } })).status).toBe(503);
+  });
+
+  test("a list that several processes share", async () => {
+    const shared = new Map<string, Date>();
+    const revocations: RevocationList = {
+      add: async (jti, until) => shared.set(jti, until),
+      has: async (jti) => shared.has(jti),
+    };
+    const signingKey = ecKey();
+    const one = exchanger({ revocations, signingKey });
+    const two = exchanger({ revocations, signingKey, verifier: one.verifier, store: one.store });
+    const { secret } = await one.issue();
+    const token = await one.tokenOf(secret);
+    allowed(await two.tokens.verifier.verify(bearer(token)));
+    await revoke(one, secret, token);
+    refused(await two.tokens.verifier.verify(bearer(token)));
+    expect([...shared.values()]).toEqual([new Date(START.getTime() + 900_000)]);
+  });
+
+  describe("in memory", () => {
+    let time = 0; // of the clock of the service, which can be set
+    const at = (ms: number) => new Date(ms);
+
+    beforeEach(() => {
+      time = 0;
+      vi.useFakeTimers({ toFake: ["performance"] });
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    /** Time passes, and the clock of the service with it. */
+    const pass = (ms: number) => {
+      vi.advanceTimersByTime(ms);
+      time += ms;
+    };
+
+    test("it is bounded: full is an error, and what is over makes room", () => {
+      expect(MAX_REVOCATIONS).toBe(100_000);
+      const list = memoryRevocationList(() => time, 3);
+      list.add("a", at(10_000));
+      list.add("b", at(20_000));
+      list.add("c", at(30_000));
+      expect(() => list.add("d", at(40_000))).toThrow(StoreError);
+      list.add("a", at(10_000));
+      expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([true, true, true, false]);
+      pass(9_999);
+      expect(() => list.add("d", at(40_000))).toThrow(StoreError);
+      pass(1_001);
+      list.add("d", at(40_000));
+      expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([false, true, true, true]);
+      pass(189_000);
+      list.add("e", at(300_000));
+      expect(["b", "c", "d", "e"].map((jti) => list.has(jti))).toEqual([false, false, false, true]);
+    });
+
+    test("a clock that is set forward, and back again, brings no revoked token back", () => {
+      const list = memoryRevocationList(() => time, 2);
+      list.add("a", at(900_000));
+      pass(61_000);
+      time += 86_400_000;
+      list.add("b", at(time + 900_000));
+      time -= 86_400_000;
+      expect(list.has("a")).toBe(true);
+      pass(838_000); // a moment before the end
+      time += 86_400_000;
+      expect(() => list.add("c", at(time + 900_000))).toThrow(StoreError);
+      time -= 86_400_000;
+      expect(list.has("a")).toBe(true);
+    });
+
+    test("nor does one that is behind: both clocks must say that it is over", () => {
+      const list = memoryRevocationList(() => time, 1);
+      list.add("a", at(900_000));
+      vi.advanceTimersByTime(1_000_000); // the clock of the service stands still
+      expect(() => list.add("b", at(900_000))).toThrow(StoreError);
+      expect(list.has("a")).toBe(true);
+      time = 900_000;
+      vi.advanceTimersByTime(1_000);
+      list.add("b", at(1_800_000));
+      expect(["a", "b"].map((jti) => list.has(jti))).toEqual([false, true]);
+    });
+  });
+
+  test("a full list is a 503 for who revokes, and what it holds stays revoked", async () => {
+    const list = memoryRevocationList(() => START.getTime(), 1);
+    const base = exchanger({ revocations: list, onError: () => {} });
+    const { secret } = await base.issue();
+    const [one, two] = [await base.tokenOf(secret), await base.tokenOf(secret)];
+    expect((await revoke(base, secret, one)).status).toBe(200);
+    expect((await revoke(base, secret, two)).status).toBe(503);
+    refused(await base.tokens.verifier.verify(bearer(one)));
+  });
+});

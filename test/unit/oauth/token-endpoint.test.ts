@@ -1,0 +1,713 @@
+import { decodeJwt } from "jose";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { AuthError, type Verifier } from "../../../src/index.js";
+import { allowed, bearer, type FleetScope, scopes } from "../core/fixtures.js";
+import {
+  ACCESS_TOKEN,
+  type Answer,
+  basicOf,
+  EXCHANGE,
+  exchanger,
+  type Form,
+  JWT_TYPE,
+  post,
+  type Sent,
+} from "./fixtures.js";
+
+const GRANT = { grant_type: "client_credentials" };
+const TELLING = ["error", "error_description", "code", "message", "requestId"];
+
+/** RFC 6749, 5.2 */
+function expectError({ status, headers, body }: Answer, error: string, expected: number, code: string): void {
+  expect([status, body.error, body.code]).toEqual([expected, error, code]);
+  expect(Object.keys(body).sort()).toEqual([...TELLING].sort());
+  expect(body.error_description).toMatch(/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
+  expect(headers.get("cache-control")).toBe("no-store");
+  expect(headers.get("pragma")).toBe("no-cache");
+  expect(headers.get("content-type")).toBe("application/json");
+  expect(headers.get("x-request-id")).toBe(body.requestId);
+  expect(headers.has("www-authenticate")).toBe(expected === 401);
+}
+
+describe("a key gets a token", () => {
+  const ways: Record<string, (secret: string, id: string) => Sent> = {
+    "as Bearer": (secret) => ({ bearer: secret, form: GRANT }),
+    "as Bearer, with its id": (secret, id) => ({ bearer: secret, form: { ...GRANT, client_id: id } }),
+    "by Basic": (secret, id) => ({ basic: [id, secret], form: GRANT }),
+    "by Basic, with its id again": (secret, id) => ({
+      basic: [id, secret],
+      form: { ...GRANT, client_id: id },
+    }),
+    "by Basic in other letters": (secret, id) => ({
+      headers: { authorization: basicOf(id, secret).replace("Basic", "bAsIC ") },
+      form: GRANT,
+    }),
+    "by Basic, all of it encoded": (secret, id) => {
+      const encode = (text: string) => text.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+      const value = Buffer.from(`${encode(id)}:${encode(secret)}`).toString("base64");
+      return { headers: { authorization: `Basic ${value}` }, form: GRANT };
+    },
+    "in the form": (secret, id) => ({ form: { ...GRANT, client_id: id, client_secret: secret } }),
+  };
+
+  test.each(Object.keys(ways))("%s (RFC 6749, 4.4 and 5.1)", async (way) => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const { status, headers, body } = await post(tokens, "/token", ways[way]?.(secret, key.id));
+    expect([status, Object.keys(body)]).toEqual([200, ["access_token", "token_type", "expires_in", "scope"]]);
+    expect(body).toMatchObject({ token_type: "Bearer", expires_in: 900, scope: "vehicles:write" });
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(headers.get("pragma")).toBe("no-cache");
+    expect(headers.get("content-type")).toBe("application/json");
+    const principal = allowed(await tokens.verifier.verify(bearer(String(body.access_token))));
+    expect(principal.id).toBe(key.id);
+  });
+
+  test.each([
+    [undefined, ACCESS_TOKEN],
+    [ACCESS_TOKEN, ACCESS_TOKEN],
+    [JWT_TYPE, JWT_TYPE],
+  ])("in exchange, as %s (RFC 8693, 2.2.1)", async (requested, issued) => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const { status, body } = await post(tokens, "/token", {
+      form: {
+        grant_type: EXCHANGE,
+        subject_token: secret,
+        subject_token_type: ACCESS_TOKEN,
+        scope: "vehicles:read",
+        client_id: key.id,
+        ...(requested && { requested_token_type: requested }),
+      },
+    });
+    expect([status, body.issued_token_type, body.token_type, body.scope]).toEqual([
+      200,
+      issued,
+      "Bearer",
+      "vehicles:read",
+    ]);
+    expect(decodeJwt(String(body.access_token)).scope).toBe("vehicles:read");
+  });
+
+  test("for one audience or several; parameters without a value, and unknown ones, count for nothing", async () => {
+    const { tokens, issue } = exchanger({ audience: ["https://a.example", "https://b.example", "c"] });
+    const { secret } = await issue();
+    const audOf = async (...more: (readonly [string, string])[]) => {
+      const form = [...Object.entries(GRANT), ...more] as const;
+      return decodeJwt(String((await post(tokens, "/token", { bearer: secret, form })).body.access_token))
+        .aud;
+    };
+    expect(
+      await audOf(["scope", ""], ["audience", ""], ["client_secret", ""], ["unknown", "x"]),
+    ).toHaveLength(3);
+    expect(await audOf(["audience", "c"])).toBe("c");
+    expect(await audOf(["resource", "https://a.example"], ["audience", "c"])).toEqual([
+      "https://a.example",
+      "c",
+    ]);
+    expect(await audOf(["audience", "c"], ["audience", "https://b.example"])).toEqual([
+      "https://b.example",
+      "c",
+    ]);
+  });
+
+  test("what the verifier adds for the holder of a key is passed on", async () => {
+    const state = { name: "day", limit: 9, windowSeconds: 60, remaining: 8, resetSeconds: 60 };
+    const rateLimiter = { consume: () => ({ allowed: true, states: [state] }) };
+    const { tokens, issue } = exchanger({}, { rateLimiter });
+    const { secret } = await issue({ expiresAt: "2030-01-02T00:00:00Z" });
+    const { status, headers } = await post(tokens, "/token", { bearer: secret, form: GRANT });
+    expect([status, headers.get("ratelimit")]).toEqual([200, '"day";r=8;t=60']);
+    expect(headers.get("api-key-notice")).toBeTruthy();
+  });
+});
+
+describe("refused", () => {
+  const EXCHANGED = { grant_type: EXCHANGE, subject_token_type: ACCESS_TOKEN };
+  type Case = [
+    name: string,
+    sent: (secret: string, id: string) => Sent,
+    error: string,
+    status: number,
+    code?: string,
+  ];
+  const twice = (name: string, value = "x"): Form => [...Object.entries(GRANT), [name, value], [name, value]];
+
+  test.each<Case>([
+    ["no grant_type", (bearer) => ({ bearer }), "invalid_request", 400],
+    ["an empty grant_type", (bearer) => ({ bearer, form: { grant_type: "" } }), "invalid_request", 400],
+    [
+      "another grant",
+      (bearer) => ({ bearer, form: { grant_type: "password" } }),
+      "unsupported_grant_type",
+      400,
+    ],
+    [
+      "a grant in capitals",
+      (bearer) => ({ bearer, form: { grant_type: "CLIENT_CREDENTIALS" } }),
+      "unsupported_grant_type",
+      400,
+    ],
+    ["no credential", () => ({ form: GRANT }), "invalid_client", 401, "missing_credential"],
+    [
+      "another scheme",
+      () => ({ form: GRANT, headers: { authorization: "Digest x" } }),
+      "invalid_client",
+      401,
+      "missing_credential",
+    ],
+    [
+      "an empty header",
+      () => ({ form: GRANT, headers: { authorization: "" } }),
+      "invalid_client",
+      401,
+      "malformed_credential",
+    ],
+    [
+      "an unknown key",
+      (secret) => ({ bearer: `${secret}0`, form: GRANT }),
+      "invalid_client",
+      401,
+      "invalid_key",
+    ],
+    [
+      "an assertion",
+      () => ({ form: { ...GRANT, client_assertion: "x" } }),
+      "invalid_client",
+      401,
+      "missing_credential",
+    ],
+    [
+      "another client_id",
+      (bearer) => ({ bearer, form: { ...GRANT, client_id: "key_other" } }),
+      "invalid_client",
+      401,
+      "invalid_client",
+    ],
+    [
+      "another name in Basic",
+      (secret) => ({ basic: ["key_other", secret], form: GRANT }),
+      "invalid_client",
+      401,
+      "invalid_client",
+    ],
+    [
+      "another client_id than in Basic",
+      (secret, id) => ({ basic: [id, secret], form: { ...GRANT, client_id: "x" } }),
+      "invalid_client",
+      401,
+      "invalid_client",
+    ],
+    [
+      "no name in Basic",
+      (secret) => ({ basic: ["", secret], form: GRANT }),
+      "invalid_client",
+      401,
+      "invalid_client",
+    ],
+    [
+      "no secret in Basic",
+      (_, id) => ({ basic: [id, ""], form: GRANT }),
+      "invalid_client",
+      401,
+      "malformed_credential",
+    ],
+    [
+      "the wrong secret in the form",
+      (_, id) => ({ form: { ...GRANT, client_id: id, client_secret: "wrong" } }),
+      "invalid_client",
+      401,
+      "invalid_key",
+    ],
+    [
+      "no client_id in the form",
+      (secret) => ({ form: { ...GRANT, client_secret: secret } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "Bearer and the form",
+      (bearer, id) => ({ bearer, form: { ...GRANT, client_id: id, client_secret: bearer } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "Basic and the form",
+      (secret, id) => ({ basic: [id, secret], form: { ...GRANT, client_id: id, client_secret: secret } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "another scheme and the form",
+      (secret, id) => ({
+        headers: { authorization: "Digest x" },
+        form: { ...GRANT, client_id: id, client_secret: secret },
+      }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "Bearer and a subject",
+      (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: bearer } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "a secret and a subject",
+      (secret, id) => ({
+        form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
+      }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "Bearer and an assertion",
+      (bearer) => ({ bearer, form: { ...GRANT, client_assertion: "x" } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "a subject of another grant",
+      (secret) => ({ form: { ...GRANT, subject_token: secret } }),
+      "invalid_request",
+      400,
+    ],
+    ["no subject", (bearer) => ({ bearer, form: EXCHANGED }), "invalid_request", 400],
+    [
+      "no type of the subject",
+      (secret) => ({ form: { grant_type: EXCHANGE, subject_token: secret } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "another type of the subject",
+      (secret) => ({ form: { ...EXCHANGED, subject_token: secret, subject_token_type: JWT_TYPE } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "another type asked for",
+      (secret) => ({
+        form: {
+          ...EXCHANGED,
+          subject_token: secret,
+          requested_token_type: "urn:ietf:params:oauth:token-type:saml2",
+        },
+      }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "an actor",
+      (secret) => ({ form: { ...EXCHANGED, subject_token: secret, actor_token: secret } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "the type of an actor",
+      (secret) => ({ form: { ...EXCHANGED, subject_token: secret, actor_token_type: JWT_TYPE } }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "an unknown subject",
+      () => ({ form: { ...EXCHANGED, subject_token: "wrong" } }),
+      "invalid_request",
+      400,
+      "invalid_key",
+    ],
+    [
+      "the subject of another client",
+      (secret) => ({ form: { ...EXCHANGED, subject_token: secret, client_id: "x" } }),
+      "invalid_client",
+      401,
+      "invalid_client",
+    ],
+    [
+      "another audience",
+      (bearer) => ({ bearer, form: { ...GRANT, audience: "https://evil.example" } }),
+      "invalid_target",
+      400,
+    ],
+    [
+      "another resource",
+      (bearer) => ({ bearer, form: { ...GRANT, resource: "https://evil.example" } }),
+      "invalid_target",
+      400,
+    ],
+    [
+      "a scope it lacks",
+      (bearer) => ({ bearer, form: { ...GRANT, scope: "drivers:read" } }),
+      "invalid_scope",
+      400,
+    ],
+    [
+      "a scope nobody knows",
+      (bearer) => ({ bearer, form: { ...GRANT, scope: "vehicles:read root" } }),
+      "invalid_scope",
+      400,
+    ],
+    [
+      "a scope twice",
+      (bearer) => ({ bearer, form: twice("scope", "vehicles:read") }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "the grant twice",
+      (bearer) => ({ bearer, form: [...Object.entries(GRANT), ...Object.entries(GRANT)] }),
+      "invalid_request",
+      400,
+    ],
+    ["the secret twice", (secret) => ({ form: twice("client_secret", secret) }), "invalid_request", 400],
+    ["something unknown twice", (bearer) => ({ bearer, form: twice("foo") }), "invalid_request", 400],
+    ["__proto__ twice", (bearer) => ({ bearer, form: twice("__proto__") }), "invalid_request", 400],
+    [
+      "a scope once, and once without a value",
+      (bearer) => ({ bearer, form: "grant_type=client_credentials&scope=&scope=vehicles:read" }),
+      "invalid_request",
+      400,
+    ],
+    [
+      "JSON",
+      (bearer) => ({ bearer, form: JSON.stringify(GRANT), headers: { "content-type": "application/json" } }),
+      "invalid_request",
+      415,
+      "unsupported_media_type",
+    ],
+    [
+      "a form of parts",
+      (bearer) => ({ bearer, headers: { "content-type": "multipart/form-data; boundary=x" } }),
+      "invalid_request",
+      415,
+      "unsupported_media_type",
+    ],
+    [
+      "another charset",
+      (bearer) => ({
+        bearer,
+        headers: { "content-type": "application/x-www-form-urlencoded; charset=latin1" },
+      }),
+      "invalid_request",
+      415,
+      "unsupported_media_type",
+    ],
+    [
+      "a compressed form",
+      (bearer) => ({ bearer, headers: { "content-encoding": "gzip" } }),
+      "invalid_request",
+      415,
+      "unsupported_media_type",
+    ],
+    [
+      "65 KiB",
+      (bearer) => ({ bearer, form: { ...GRANT, pad: "x".repeat(65 * 1024) } }),
+      "invalid_request",
+      413,
+      "body_too_large",
+    ],
+    [
+      "20,000 parameters",
+      (bearer) => ({ bearer, form: `${"a&".repeat(20_000)}grant_type=client_credentials` }),
+      "invalid_request",
+      400,
+    ],
+    ["nothing at all", () => ({ form: "" }), "invalid_request", 400],
+  ])("%s", async (_, sent, error, status, code = error) => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const answer = await post(tokens, "/token", sent(secret, key.id));
+    expectError(answer, error, status, code);
+    expect(answer.text).not.toContain(secret);
+  });
+
+  const raw = (bytes: string | Buffer) => `Basic ${Buffer.from(bytes).toString("base64")}`;
+  test.each<[string, (secret: string, id: string) => string]>([
+    ["no colon", (secret) => raw(secret)],
+    ["nothing", () => "Basic"],
+    ["only white space", () => "Basic  "],
+    ["a colon alone", () => raw(":")],
+    ["a colon in the secret", (secret, id) => raw(`${id}:${secret}:x`)],
+    ["a colon in front", (secret, id) => raw(`:${id}:${secret}`)],
+    ["half a percent sign", (secret, id) => raw(`${id}:${secret}%`)],
+    ["a percent sign that is none", (secret, id) => raw(`${id}:${secret}%zz`)],
+    ["percent signs that are no UTF-8", (secret, id) => raw(`${id}:${secret}%ff%fe`)],
+    [
+      "bytes that are no UTF-8",
+      (secret, id) => raw(Buffer.concat([Buffer.from(`${id}:${secret}`), Buffer.from([0xff])])),
+    ],
+    ["UTF-8 in the secret", (secret, id) => raw(`${id}:${secret}é`)],
+    ["UTF-8 in the name", (secret, id) => raw(`${id}é:${secret}`)],
+    ["a byte order mark", (secret, id) => raw(`\ufeff${id}:${secret}`)],
+    ["CRLF behind the secret", (secret, id) => raw(`${id}:${secret}\r\nX-Evil: 1`)],
+    ["encoded CRLF", (secret, id) => raw(`${id}:${secret}%0d%0a`)],
+    ["a space in front of the secret", (secret, id) => raw(`${id}:+${secret}`)],
+    ["NUL", (secret, id) => raw(`${id}:${secret}\0`)],
+    ["a second credential inside", (secret, id) => raw(`${id}:${secret}, Bearer ${secret}`)],
+    ["two credentials joined", (secret, id) => `${raw(`${id}:${secret}`)}, ${raw(`${id}:${secret}`)}`],
+    ["base64url", () => `Basic ${Buffer.from("a:?>?>?>").toString("base64url")}`],
+    ["padding in the middle", (secret, id) => raw(`${id}:${secret}`).replace("Basic ", "Basic YQ==")],
+    [
+      "bits behind the end",
+      (_, id) => raw(`${id}:secre`).replace(/[A-Za-z0-9]=*$/, (end) => end.replace(/^./, "9")),
+    ],
+  ])("Basic with %s", async (_, header) => {
+    const { tokens, issue, events } = exchanger();
+    const { secret, key } = await issue();
+    events.length = 0;
+    const authorization = header(secret, key.id);
+    const answer = await post(tokens, "/token", { headers: { authorization }, form: GRANT });
+    expect([answer.status, answer.body.error]).toEqual([401, "invalid_client"]);
+    expect(answer.headers.get("www-authenticate")).toBe('Basic realm="api", charset="UTF-8"');
+    expect(answer.text).not.toContain(secret);
+    expect(events.length).toBe(1); // an attempt that observers can count
+  });
+
+  test.each<[string, (secret: string, id: string) => string]>([
+    ["CRLF in the secret", (secret, id) => `client_id=${id}&client_secret=${secret}%0d%0a`],
+    ["a space in front", (secret, id) => `client_id=${id}&client_secret=+${secret}`],
+    ["a space behind", (secret, id) => `client_id=${id}&client_secret=${secret}+`],
+    ["a scheme in front", (secret, id) => `client_id=${id}&client_secret=Bearer+${secret}`],
+    ["no UTF-8", (secret, id) => `client_id=${id}&client_secret=${secret}%ff`],
+    ["NUL", (secret, id) => `client_id=${id}&client_secret=${secret}%00`],
+  ])("a form with %s", async (_, form) => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const text = `grant_type=client_credentials&${form(secret, key.id)}`;
+    const answer = await post(tokens, "/token", { form: text });
+    expectError(answer, "invalid_client", 401, "malformed_credential");
+    expect(answer.text).not.toContain(secret);
+  });
+
+  test("two Authorization lines, or lines that may be missing", async () => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const ask = async (form: Record<string, string>, connection: object, authorization?: string) => {
+      const response = await tokens.token(
+        new Request("http://localhost/token", {
+          method: "POST",
+          body: new URLSearchParams({ ...GRANT, ...form }),
+          headers: authorization === undefined ? {} : { authorization },
+        }),
+        connection,
+      );
+      return [response.status, ((await response.json()) as { error: string }).error];
+    };
+    const rawHeaders = ["Authorization", `Bearer ${secret}`, "AUTHORIZATION", `Bearer ${secret}`];
+    expect(await ask({}, { rawHeaders }, `Bearer ${secret}`)).toEqual([400, "invalid_request"]);
+    const inForm = { client_id: key.id, client_secret: secret };
+    expect(await ask(inForm, { headersTruncated: true })).toEqual([400, "invalid_request"]);
+    expect(await ask({}, { headersTruncated: true }, `Bearer ${secret}`)).toEqual([401, "invalid_client"]);
+    expect(await ask({}, { headersTruncated: true }, basicOf(key.id, secret))).toEqual([
+      401,
+      "invalid_client",
+    ]);
+  });
+
+  test("a key in the query is not read", async () => {
+    const { tokens, issue } = exchanger();
+    const { secret, key } = await issue();
+    const query = new URLSearchParams({
+      ...GRANT,
+      client_id: key.id,
+      client_secret: secret,
+      access_token: secret,
+    });
+    expectError(await post(tokens, `/token?${query}`), "invalid_request", 400, "invalid_request");
+    expectError(
+      await post(tokens, `/token?${query}`, { form: GRANT }),
+      "invalid_client",
+      401,
+      "missing_credential",
+    );
+  });
+
+  test("the challenge is of the scheme that was used", async () => {
+    const { tokens } = exchanger({ realm: "fleet" }, { realm: "fleet" });
+    const challengeOf = async (sent: Sent) =>
+      (await post(tokens, "/token", { form: GRANT, ...sent })).headers.get("www-authenticate");
+    expect(await challengeOf({ bearer: "x" })).toBe('Bearer realm="fleet", error="invalid_token"');
+    expect(await challengeOf({ basic: ["a", "b"] })).toBe('Basic realm="fleet", charset="UTF-8"');
+    expect(await challengeOf({})).toBe('Bearer realm="fleet"');
+  });
+
+  test("a network that is not allowed: the client is known, and not allowed (RFC 6749, 5.2)", async () => {
+    const { tokens, issue } = exchanger({}, { trustedProxies: ["10.0.0.0/8"] });
+    const { secret, key } = await issue({ ipAllowlist: ["192.0.2.0/24"] });
+    const ask = (remoteAddress: string, forwarded: string | undefined, sent: Sent) =>
+      post(tokens, "/token", {
+        ...sent,
+        remoteAddress,
+        headers: forwarded === undefined ? {} : { "x-forwarded-for": forwarded },
+      });
+    const inForm = { form: { ...GRANT, client_id: key.id, client_secret: secret } };
+    for (const sent of [
+      { bearer: secret, form: GRANT },
+      { basic: [key.id, secret] as const, form: GRANT },
+      inForm,
+    ]) {
+      expectError(await ask("198.51.100.1", undefined, sent), "unauthorized_client", 400, "ip_not_allowed");
+      expect((await ask("192.0.2.1", undefined, sent)).status).toBe(200);
+      expect((await ask("198.51.100.1", "192.0.2.1", sent)).status).toBe(400);
+      expect((await ask("10.0.0.1", "192.0.2.1", sent)).status).toBe(200);
+      expect((await ask("10.0.0.1", "192.0.2.1, 198.51.100.1", sent)).status).toBe(400);
+    }
+    const subject = { form: { ...EXCHANGED, subject_token: secret } };
+    expectError(await ask("198.51.100.1", undefined, subject), "invalid_request", 400, "ip_not_allowed");
+  });
+
+  test("over the limit is 429 however the key came, with the headers of the limit", async () => {
+    const state = { name: "day", limit: 1, windowSeconds: 60, remaining: 0, resetSeconds: 42 };
+    const { tokens, issue } = exchanger(
+      {},
+      { rateLimiter: { consume: () => ({ allowed: false, states: [state] }) } },
+    );
+    const { secret, key } = await issue();
+    for (const sent of [
+      { bearer: secret, form: GRANT },
+      { basic: [key.id, secret] as const, form: GRANT },
+      { form: { ...EXCHANGED, subject_token: secret } },
+    ]) {
+      const answer = await post(tokens, "/token", sent);
+      expectError(answer, "temporarily_unavailable", 429, "rate_limited");
+      expect([answer.headers.get("retry-after"), answer.headers.get("ratelimit")]).toEqual([
+        "42",
+        '"day";r=0;t=42',
+      ]);
+    }
+  });
+
+  test("details and quotes of somebody else's verifier stay within the grammar", async () => {
+    const error = new AuthError(
+      "invalid_key",
+      'No "key" \\ é\n',
+      { "WWW-Authenticate": "Bearer" },
+      { error: "x" },
+    );
+    const verifier: Verifier<FleetScope> = {
+      verify: async () => ({ ok: false, error }),
+      assertRequirement: scopes.assertRequirement,
+    };
+    const answer = await post(exchanger({ verifier }).tokens, "/token", { bearer: "x", form: GRANT });
+    expectError(answer, "invalid_client", 401, "invalid_key");
+  });
+});
+
+describe("nothing is decided in doubt", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const stores: Record<string, () => never | Promise<never>> = {
+    throws: () => {
+      throw new Error("connection to postgres://root:hunter2@db refused");
+    },
+    rejects: () => Promise.reject(new Error("connection to postgres://root:hunter2@db refused")),
+    hangs: () => new Promise(() => {}),
+  };
+
+  test.each(Object.keys(stores))("a store that %s is a 503, and told", async (name) => {
+    const base = exchanger();
+    const { secret, key } = await base.issue();
+    const token = await base.tokenOf(secret);
+    const told: unknown[] = [];
+    const printed = (["log", "warn", "error", "info"] as const).map((level) => vi.spyOn(console, level));
+    const { tokens } = exchanger({
+      verifier: base.verifier,
+      store: { findById: stores[name] as () => never },
+      storeTimeout: "50ms",
+      onError: (error, context) => {
+        told.push([(error as Error).name, context.path]);
+        throw new Error("and so does this");
+      },
+    });
+    const answer = await post(tokens, "/token", { basic: [key.id, secret], form: GRANT });
+    expectError(answer, "temporarily_unavailable", 503, "unavailable");
+    expect(answer.headers.get("retry-after")).toBe("1");
+    expect(answer.text).not.toContain("hunter2");
+    expect(told).toEqual([["StoreError", "/token"]]);
+    for (const spy of printed) expect(spy).not.toHaveBeenCalled();
+    expect(token).toBeTruthy();
+  });
+
+  test.each(Object.keys(stores))("a verifier that %s is a 503", async (name) => {
+    const base = exchanger();
+    const { secret } = await base.issue();
+    const store = { ...base.store, findByHash: stores[name] as () => never };
+    const keys = exchanger({}, { store, storeTimeout: "50ms" });
+    for (const path of ["/token", "/introspect", "/revoke"]) {
+      const answer = await post(keys.tokens, path, { bearer: secret, form: { ...GRANT, token: "x" } });
+      expectError(answer, "temporarily_unavailable", 503, "unavailable");
+    }
+  });
+
+  test("without onError the first is a warning, which says nothing of the database", async () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const base = exchanger();
+    const { secret } = await base.issue();
+    const { tokens } = exchanger({
+      verifier: base.verifier,
+      store: { findById: stores.throws as () => never },
+    });
+    for (let i = 0; i < 3; i++) await post(tokens, "/token", { bearer: secret, form: GRANT });
+    expect(warned).toHaveBeenCalledTimes(1);
+    expect(String(warned.mock.calls[0]?.[0])).not.toContain("hunter2");
+  });
+
+  test("a body that breaks off is a 400", async () => {
+    const { tokens, issue } = exchanger();
+    const { secret } = await issue();
+    const body = new ReadableStream({
+      pull(controller) {
+        controller.error(new Error("gone"));
+      },
+    });
+    const response = await tokens.handler(
+      new Request("http://localhost/token", {
+        method: "POST",
+        body,
+        duplex: "half",
+        headers: { authorization: `Bearer ${secret}`, "content-type": "application/x-www-form-urlencoded" },
+      } as RequestInit),
+    );
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([
+      400,
+      "invalid_body",
+    ]);
+  });
+});
+
+describe("methods and paths", () => {
+  test.each([
+    ["", ""],
+    ["/oauth", "/oauth"],
+    ["/api/v2", "/api/v2"],
+  ])("below %j", async (basePath, prefix) => {
+    const { tokens } = exchanger({ basePath });
+    const statusOf = async (method: string, path: string) => {
+      const { status, headers, text } = await post(tokens, path, { method });
+      if (status === 405 || method === "HEAD") expect(headers.get("x-request-id")).toBeTruthy();
+      if (method === "HEAD") expect(text).toBe("");
+      return [status, headers.get("allow")];
+    };
+    for (const path of ["/token", "/introspect", "/revoke"]) {
+      for (const method of ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
+        expect(await statusOf(method, prefix + path)).toEqual([405, "POST"]);
+      }
+      expect((await statusOf("POST", `${prefix}${path}/`))[0]).toBe(404);
+      expect((await statusOf("POST", `${prefix}/${path}`))[0]).toBe(404);
+    }
+    for (const path of ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server"]) {
+      expect((await statusOf("GET", prefix + path))[0]).toBe(200);
+      expect((await statusOf("HEAD", prefix + path))[0]).toBe(200);
+      for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+        expect(await statusOf(method, prefix + path)).toEqual([405, "GET, HEAD"]);
+      }
+      expect((await statusOf("GET", `${prefix}${path}/`))[0]).toBe(404);
+    }
+    for (const path of ["/", "/TOKEN", "/%74oken", "/token/x", "/constructor", "/__proto__"]) {
+      expect((await statusOf("POST", prefix + path))[0]).toBe(404);
+    }
+    if (prefix !== "") expect((await statusOf("POST", "/token"))[0]).toBe(404);
+  });
+});
