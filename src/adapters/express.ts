@@ -55,7 +55,7 @@ export function expressAuth<S extends string>(
       if (isAnswered(res)) return;
       if (!outcome.pass) {
         res.removeHeader("X-Powered-By"); // a refusal is the same in every framework, and names none
-        return sendDenial(res, outcome.refusal);
+        return sendDenial(res, outcome.denial);
       }
       req.auth = outcome.principal;
       addHeaders(res, outcome.headers);

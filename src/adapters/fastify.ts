@@ -59,7 +59,7 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
         reply.headers(outcome.headers);
         return;
       }
-      const { status, headers, body } = outcome.refusal;
+      const { status, headers, body } = outcome.denial;
       // As bytes, because Fastify adds a charset to the type of JSON texts.
       reply.code(status).headers(headers).send(Buffer.from(body));
       return reply;

@@ -79,7 +79,7 @@ export function fetchAuth<S extends string>(
       const asked = requestOf(request, rest);
       const outcome = await check(asked);
       if (!outcome.pass) {
-        const { status, headers, body } = outcome.refusal;
+        const { status, headers, body } = outcome.denial;
         return new Response(request.method === "HEAD" ? null : body, { status, headers });
       }
       const context = { auth: outcome.principal, remoteAddress: asked.remoteAddress };

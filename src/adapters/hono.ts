@@ -57,7 +57,7 @@ export function honoAuth<S extends string>(
       };
       const outcome = await check(Object.assign(connectionOf(c), request)); // not copied, which would ask for it
       if (!outcome.pass) {
-        const { status, headers, body } = outcome.refusal;
+        const { status, headers, body } = outcome.denial;
         const response = c.newResponse(c.req.method === "HEAD" ? null : body, status, headers);
         c.res = undefined; // else headers that earlier middleware put there would win, Cache-Control too
         c.res = response;

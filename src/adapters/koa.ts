@@ -41,10 +41,10 @@ export function koaAuth<S extends string>(
         ctx.set(outcome.headers);
         return next();
       }
-      ctx.status = outcome.refusal.status;
-      ctx.body = outcome.refusal.body;
+      ctx.status = outcome.denial.status;
+      ctx.body = outcome.denial.body;
       for (const name of ["Content-Type", "Content-Length"]) ctx.remove(name); // Koa's guesses
-      ctx.set(outcome.refusal.headers);
+      ctx.set(outcome.denial.headers);
     };
   };
 }

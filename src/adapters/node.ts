@@ -61,7 +61,7 @@ export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: Guar
     const check = guard(...(args as Parameters<typeof guard>));
     return async (req, res) => {
       const outcome = await check(fromIncoming(req, req.url));
-      if (!outcome.pass) return sendDenial(res, outcome.refusal);
+      if (!outcome.pass) return sendDenial(res, outcome.denial);
       if (isAnswered(res)) return;
       addHeaders(res, outcome.headers);
       return listener(Object.assign(req, { auth: outcome.principal }), res);

@@ -6,6 +6,11 @@ export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLik
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
+/** Calls `next` with the value: synchronously if it is not a promise, else when the promise is fulfilled. */
+export function mapAwaitable<T, U>(value: Awaitable<T>, next: (value: T) => U): U | Promise<Awaited<U>> {
+  return isPromiseLike(value) ? (Promise.resolve(value).then(next) as Promise<Awaited<U>>) : next(value);
+}
+
 /**
  * Rejects a promise where a callback must return its result synchronously. The promise's own rejection is ignored,
  * because an unhandled one would end the process.

@@ -54,7 +54,7 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
     try {
       const { route, id } = find(request.method, arrived.path ?? "");
       const outcome = await authenticate(route, arrived);
-      if (outcome?.pass === false) throw problemOfRefusal(outcome.refusal);
+      if (outcome?.pass === false) throw problemOfRefusal(outcome.denial);
       kept = outcome?.headers ?? {};
       const principal = outcome?.principal;
       const query = readQuery(request, queries[route.query ?? "none"], QUERY, present.spell);

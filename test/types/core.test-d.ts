@@ -144,7 +144,7 @@ describe("guard", () => {
   test("its outcome", async () => {
     const outcome = await createGuard(verifier)("vehicles:read")(request);
     if (outcome.pass) expectTypeOf(outcome.principal).toEqualTypeOf<Principal<Scope> | undefined>();
-    else expectTypeOf(outcome.refusal.status).toExtend<number>();
+    else expectTypeOf(outcome.denial.status).toExtend<number>();
   });
 });
 

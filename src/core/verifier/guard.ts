@@ -80,7 +80,7 @@ export type GuardOutcome<S extends string> =
       /** Headers to add to the response. */
       readonly headers: Readonly<Record<string, string>>;
     }
-  | { readonly pass: false; readonly refusal: HttpDenial };
+  | { readonly pass: false; readonly denial: HttpDenial };
 
 /** Decides over the requests of one route. Never rejects. */
 export type RouteGuard<S extends string> = (request: AuthRequest) => Promise<GuardOutcome<S>>;
@@ -121,12 +121,12 @@ export function createGuard<S extends string>(
         try {
           if (errorBody !== undefined) {
             const members = checkedBody(errorBody(error, requestId));
-            return { pass: false, refusal: toHttpDenial(error, requestId, undefined, members) };
+            return { pass: false, denial: toHttpDenial(error, requestId, undefined, members) };
           }
         } catch (fault) {
           tell(report, fault, context());
         }
-        return { pass: false, refusal: toHttpDenial(error, requestId, acceptOf(arrived)) };
+        return { pass: false, denial: toHttpDenial(error, requestId, acceptOf(arrived)) };
       };
       try {
         const result = await verifier.verify(withRequestId(arrived, requestId), required, trial);

@@ -24,8 +24,8 @@ async function guarded() {
 function refusal(outcome: GuardOutcome<FleetScope>) {
   if (outcome.pass) throw new Error("the request passed");
   return {
-    ...outcome.refusal,
-    json: outcome.refusal.body === "" ? undefined : JSON.parse(outcome.refusal.body),
+    ...outcome.denial,
+    json: outcome.denial.body === "" ? undefined : JSON.parse(outcome.denial.body),
   };
 }
 
