@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import {
   type AuditEntry,
-  createAuditEntry,
   defineScopes,
   hashSecret,
   type KeyRecord,
   keyFormat,
   type ManagedKeyStore,
 } from "../dist/index.js";
+import { createAuditEntry } from "../dist/kit.js";
 
 /** What all sections verify: a service with two scopes and a key format. */
 export const scopes = defineScopes({
