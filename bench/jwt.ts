@@ -1,10 +1,9 @@
-// What a JWT costs, verified for the first time and again.
+// The time to verify a JWT, cached and not cached.
 //
-//   node --import tsx bench/jwt.ts [rounds]
+//   npm run bench:jwt [-- ROUNDS]
 //
-// Every way takes its turn in each round, in one process, so that none has a quieter machine than the others. The
-// figures are medians over the rounds, in microseconds a token: by the clock on the wall, and in brackets in time of
-// the processor, which other processes do not add to (but threads of Node's own do).
+// The variants are interleaved in one process. Figures are medians over the rounds, in microseconds per token: wall time, and
+// in parentheses CPU time, which includes Node's threads but not other processes.
 
 import { generateKeyPairSync } from "node:crypto";
 import { availableParallelism, loadavg } from "node:os";
@@ -16,13 +15,13 @@ const ROUNDS = Number(process.argv[2] ?? 41);
 const [issuer, audience] = ["https://login.example.com", "https://api.example.com"];
 const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": { implies: ["vehicles:read"] } });
 
-interface Way {
+interface Variant {
   readonly name: string;
-  readonly times: number;
+  readonly count: number;
   readonly run: () => Promise<unknown>;
 }
 
-async function waysOf(alg: string, { publicKey, privateKey }: ReturnType<typeof generateKeyPairSync>) {
+async function variantsOf(alg: string, { publicKey, privateKey }: ReturnType<typeof generateKeyPairSync>) {
   const token = await new SignJWT({ scope: "openid profile vehicles:write", email: "someone@example.com" })
     .setProtectedHeader({ alg, kid: "2030-01", typ: "at+jwt" })
     .setIssuer(issuer)
@@ -36,16 +35,16 @@ async function waysOf(alg: string, { publicKey, privateKey }: ReturnType<typeof 
   const options = { issuer, audience, algorithms: [alg], key: publicKey, scopes };
   const cached = createJwtVerifier(options);
   const uncached = createJwtVerifier({ ...options, cacheMax: 0 });
-  const ways: Way[] = [
-    { name: "remembered, whole verify()", times: 2_000, run: () => cached.verify(request, "vehicles:read") },
-    { name: "first time, whole verify()", times: 50, run: () => uncached.verify(request, "vehicles:read") },
+  const variants: Variant[] = [
+    { name: "cached, verify()", count: 2_000, run: () => cached.verify(request, "vehicles:read") },
+    { name: "not cached, verify()", count: 50, run: () => uncached.verify(request, "vehicles:read") },
     {
-      name: "jose.jwtVerify alone",
-      times: 50,
+      name: "jose jwtVerify alone",
+      count: 50,
       run: () => jwtVerify(token, publicKey, { issuer, audience, algorithms: [alg] }),
     },
   ];
-  return { title: `${alg}, ${token.length} characters`, ways };
+  return { title: `${alg}, ${token.length} characters`, variants };
 }
 
 const median = (list: readonly number[]) =>
@@ -56,30 +55,30 @@ const load = () =>
     .join(" ");
 
 const sets = [
-  await waysOf("RS256", generateKeyPairSync("rsa", { modulusLength: 2048 })),
-  await waysOf("ES256", generateKeyPairSync("ec", { namedCurve: "P-256" })),
+  await variantsOf("RS256", generateKeyPairSync("rsa", { modulusLength: 2048 })),
+  await variantsOf("ES256", generateKeyPairSync("ec", { namedCurve: "P-256" })),
 ];
 const before = load();
-const figures = new Map<Way, { wall: number[]; cpu: number[] }>();
+const figures = new Map<Variant, { wall: number[]; cpu: number[] }>();
 for (let round = -3; round < ROUNDS; round++) {
-  for (const way of sets.flatMap(({ ways }) => ways)) {
+  for (const variant of sets.flatMap(({ variants }) => variants)) {
     const [wall, cpu] = [performance.now(), process.cpuUsage()];
-    for (let i = 0; i < way.times; i++) await way.run();
+    for (let i = 0; i < variant.count; i++) await variant.run();
     const { user, system } = process.cpuUsage(cpu);
     const took = performance.now() - wall;
-    if (round < 0) continue; // to warm up
-    const figure = figures.get(way) ?? { wall: [], cpu: [] };
-    figures.set(way, figure);
-    figure.wall.push((took * 1_000) / way.times);
-    figure.cpu.push((user + system) / way.times);
+    if (round < 0) continue; // warm-up
+    const figure = figures.get(variant) ?? { wall: [], cpu: [] };
+    figures.set(variant, figure);
+    figure.wall.push((took * 1_000) / variant.count);
+    figure.cpu.push((user + system) / variant.count);
   }
 }
-for (const { title, ways } of sets) {
+for (const { title, variants } of sets) {
   console.log(title);
-  for (const way of ways) {
-    const { wall, cpu } = figures.get(way) as { wall: number[]; cpu: number[] };
+  for (const variant of variants) {
+    const { wall, cpu } = figures.get(variant) as { wall: number[]; cpu: number[] };
     console.log(
-      `  ${way.name.padEnd(30)} ${median(wall).toFixed(2).padStart(8)} µs  (${median(cpu).toFixed(2)})`,
+      `  ${variant.name.padEnd(30)} ${median(wall).toFixed(2).padStart(8)} µs  (${median(cpu).toFixed(2)})`,
     );
   }
 }

@@ -1,30 +1,30 @@
-/** One of several ways to do the same. */
+/** One of several implementations that are compared. */
 export interface Variant {
   readonly name: string;
-  /** Does it so many times, each with other data. */
+  /** Runs it `count` times, each with different data. */
   run(count: number): unknown;
 }
 
-/** What a variant took for one time, in microseconds, round by round. */
+/** Microseconds per run, by variant and round. */
 export type Samples = ReadonlyMap<string, readonly number[]>;
 
 export interface Options {
   /**
-   * `cpu`: the processor's time of this process, which others on the machine do not lengthen; for work that never
-   * waits. `wall`: the time that passes; for work that waits for a server.
+   * `cpu`: CPU time of this process, which other processes do not affect; for work without I/O. `wall`: elapsed time; for
+   * work that waits for a server. `"cpu"` by default.
    */
   readonly clock?: "cpu" | "wall";
-  /** How long all of it may take, in seconds. */
+  /** The total time, in seconds. */
   readonly seconds: number;
-  /** The length of a slot, in milliseconds. */
+  /** The length of a slot, in milliseconds; 20 by default. */
   readonly slotMs?: number;
 }
 
 const WARM_UP_MS = 300;
 
 /**
- * Runs the variants in turn, in short slots, each round in another order: whatever disturbs the machine for longer
- * than a round disturbs all of them.
+ * Runs the variants in turn, in short slots, in random order in each round, so that other load on the machine affects all
+ * of them.
  */
 export async function interleave(
   variants: readonly Variant[],
@@ -46,23 +46,23 @@ export async function interleave(
   return samples;
 }
 
-/** The quotients of two variants, round by round: what a round has in common falls out. */
-export function quotients(samples: Samples, what: string, against: string): readonly number[] {
-  const below = samples.get(against) ?? [];
-  return (samples.get(what) ?? []).map((value, round) => value / (below[round] as number));
+/** Returns the ratio of two variants in each round. */
+export function ratios(samples: Samples, name: string, baseline: string): readonly number[] {
+  const base = samples.get(baseline) ?? [];
+  return (samples.get(name) ?? []).map((value, round) => value / (base[round] as number));
 }
 
-/** The differences of two variants, round by round, in microseconds. */
-export function differences(samples: Samples, what: string, against: string): readonly number[] {
-  const below = samples.get(against) ?? [];
-  return (samples.get(what) ?? []).map((value, round) => value - (below[round] as number));
+/** Returns the difference of two variants in each round, in microseconds. */
+export function differences(samples: Samples, name: string, baseline: string): readonly number[] {
+  const base = samples.get(baseline) ?? [];
+  return (samples.get(name) ?? []).map((value, round) => value - (base[round] as number));
 }
 
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
-/** A list in another order. */
+/** Returns a copy in random order. */
 export function shuffled<T>(list: readonly T[]): T[] {
   const copy = [...list];
   for (let last = copy.length - 1; last > 0; last--) {
@@ -72,19 +72,19 @@ export function shuffled<T>(list: readonly T[]): T[] {
   return copy;
 }
 
-/** How many times make a slot; found by doing it until the machine is warm. */
+/** Warms up, and returns the number of runs that fill a slot. */
 async function countFor(variant: Variant, slotMs: number, now: () => number): Promise<number> {
-  const warm = performance.now() + WARM_UP_MS;
+  const warmUpEnd = performance.now() + WARM_UP_MS;
   let count = 1;
-  let perTime = Number.POSITIVE_INFINITY;
+  let perRun = Number.POSITIVE_INFINITY;
   do {
     const start = now();
     await variant.run(count);
     const took = now() - start;
-    perTime = Math.max(0.01, took / count);
+    perRun = Math.max(0.01, took / count);
     if (took < slotMs * 500) count *= 2;
-  } while (performance.now() < warm);
-  return Math.max(1, Math.round((slotMs * 1_000) / perTime));
+  } while (performance.now() < warmUpEnd);
+  return Math.max(1, Math.round((slotMs * 1_000) / perRun));
 }
 
 function cpuTime(): number {

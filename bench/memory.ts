@@ -1,10 +1,9 @@
-// What keys take in memory.
+// Memory and pauses of memoryStore, one JSON line for each figure:
 //
 //   node --expose-gc --import tsx bench/memory.ts [keys] [part]
 //
-// 1,000,000 keys by default, and every part, each in a process of its own. A figure is the growth of heapUsed +
-// external after garbage collection. Node counts array buffers in `external`, and again in `arrayBuffers`; the
-// sum of all three, which counts them twice, stands in brackets.
+// Measures 1,000,000 keys by default. Without a part, each part runs in its own process. `bytesPerKey` is the growth of
+// heapUsed + external after a garbage collection.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
@@ -24,56 +23,28 @@ import { memoryStore } from "../src/stores/memory.js";
 const [keys = "1000000", part] = process.argv.slice(2);
 const KEYS = Number(keys);
 const OWNERS = 1_000;
-const LOOK_UPS = 1_000_000;
+const VERIFICATIONS = 1_000_000;
 
 const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": {} });
 const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 const began = Date.now();
 
-/** Each part answers what it has filled, so that it is still there when it is measured. */
-const PARTS: Readonly<Record<string, () => unknown>> = {
-  "a Map of records by their hash": () => {
+/** Parts that measure memory. Each returns what it filled, so that it is not collected. */
+const MEMORY_PARTS: Readonly<Record<string, () => unknown>> = {
+  "Map of records by hash": () => {
     const map = new Map<string, KeyRecord>();
     for (const key of newKeys()) map.set(key.hash, key);
     return map;
   },
 
-  "memoryStore, with an audit entry for each key": () => {
-    const store = memoryStore();
-    for (const key of newKeys()) store.insert(key, newEntry(key));
-    return store;
-  },
+  "memoryStore, keys with an audit entry each": () => filledStore(),
 
-  "memoryStore, the audit entries alone": () => {
-    const store = memoryStore();
-    let version = 0;
-    for (const key of newKeys()) {
-      if (version === 0) store.insert({ ...key, id: "only" }, newEntry(key));
-      else store.update("only", version, {}, newEntry(key));
-      version += 1;
-    }
-    return store;
-  },
+  "memoryStore, keys with an owner each": () =>
+    filledStore((key) => ({ ...key, ownerId: `owner_${randomUUID().slice(0, 8)}` })),
 
-  "memoryStore, with an owner of its own for each key": () => {
-    const store = memoryStore();
-    for (const key of newKeys()) {
-      const owned = { ...key, ownerId: `owner_${randomUUID().slice(0, 8)}` };
-      store.insert(owned, newEntry(owned));
-    }
-    return store;
-  },
+  "memoryStore, keys with UUIDs as ids": () => filledStore((key) => ({ ...key, id: randomUUID() })),
 
-  "memoryStore, with ids of another form": () => {
-    const store = memoryStore();
-    for (const key of newKeys()) {
-      const named = { ...key, id: randomUUID() };
-      store.insert(named, newEntry(named));
-    }
-    return store;
-  },
-
-  "memoryStore, filled by createKeyManager().create()": async () => {
+  "memoryStore, keys created by a key manager": async () => {
     const store = memoryStore();
     const manager = createKeyManager({ store, scopes, format });
     for (const { ownerId } of newKeys()) {
@@ -83,49 +54,110 @@ const PARTS: Readonly<Record<string, () => unknown>> = {
   },
 };
 
+const OTHER_PARTS: Readonly<Record<string, () => Promise<void>>> = {
+  "memoryStore, keys without audit entries": measureKeys,
+  "growth during verifications": measureVerifications,
+  "longest insert": measureLongestInsert,
+};
+
 if (part === undefined) {
-  for (const name of [...Object.keys(PARTS), "lookups"]) {
+  for (const name of [...Object.keys(MEMORY_PARTS), ...Object.keys(OTHER_PARTS)]) {
     const args = [...process.execArgv, fileURLToPath(import.meta.url), keys, name];
     execFileSync(process.execPath, args, { stdio: "inherit" });
   }
-} else if (part === "lookups") await measureLookUps();
-else await measure(part);
+} else if (Object.hasOwn(MEMORY_PARTS, part)) await measureMemory(part);
+else if (Object.hasOwn(OTHER_PARTS, part)) await OTHER_PARTS[part]?.();
+else throw new Error(`bench/memory.ts: unknown part "${part}"`);
 
-async function measure(name: string): Promise<void> {
-  const before = used();
-  const filled = await PARTS[name]?.();
-  const after = used();
-  const once = (after.once - before.once) / KEYS;
-  const twice = (after.twice - before.twice) / KEYS;
-  console.log(`${once.toFixed(1).padStart(7)} (${twice.toFixed(1)}) bytes a key: ${name}`);
-  if (filled === undefined) throw new Error(`There is no part ${name}`);
+async function measureMemory(name: string): Promise<void> {
+  const before = usedBytes();
+  const filled = await MEMORY_PARTS[name]?.();
+  print(name, { bytesPerKey: round((usedBytes() - before) / KEYS) });
+  if (filled === undefined) throw new Error(`bench/memory.ts: part "${name}" returned nothing`);
 }
 
-/** Verifies secrets that are well-formed and unknown. */
-async function measureLookUps(): Promise<void> {
-  const store = memoryStore();
-  for (const key of newKeys()) store.insert(key, newEntry(key));
+/** The memory of keys with audit entries minus that of as many audit entries. */
+async function measureKeys(): Promise<void> {
+  const start = usedBytes();
+  const trail = memoryStore();
+  let version = 0;
+  for (const key of newKeys()) {
+    if (version === 0) trail.insert({ ...key, id: "only" }, newEntry(key));
+    else trail.update("only", version, {}, newEntry(key));
+    version += 1;
+  }
+  const middle = usedBytes();
+  const store = filledStore();
+  const end = usedBytes();
+  print("memoryStore, keys without audit entries", {
+    bytesPerKey: round((end - middle - (middle - start)) / KEYS),
+    bytesPerAuditEntry: round((middle - start) / KEYS),
+  });
+  for (const { list } of [trail, store]) await list({ now: new Date(), limit: 1 }); // keeps both alive
+}
+
+/** Verifies well-formed unknown secrets. */
+async function measureVerifications(): Promise<void> {
+  const store = filledStore();
   const verifier = createVerifier({ store, scopes, format });
-  const before = used();
-  for (let index = 0; index < LOOK_UPS; index++) {
+  const before = usedBytes();
+  for (let index = 0; index < VERIFICATIONS; index++) {
     const headers = { authorization: `Bearer ${format.generate("live")}` };
     const { ok } = await verifier.verify({ headers, remoteAddress: "192.0.2.7" }, "vehicles:read");
-    if (ok) throw new Error("An unknown secret was let in");
+    if (ok) throw new Error("bench/memory.ts: an unknown secret was allowed");
   }
-  const growth = (used().once - before.once) / 1e6;
+  print("growth during verifications", {
+    verifications: VERIFICATIONS,
+    megabytes: round((usedBytes() - before) / 1e6),
+  });
   const { items } = await store.list({ now: new Date(), limit: 1 });
-  if (items.length !== 1) throw new Error("The keys are gone");
-  console.log(`${growth.toFixed(1).padStart(7)} MB more after ${LOOK_UPS} verifications of unknown secrets`);
+  if (items.length !== 1) throw new Error("bench/memory.ts: the store is empty");
 }
 
-function used(): { readonly once: number; readonly twice: number } {
+/** Wall-clock time of the slowest insert, garbage collection included. Needs an idle machine. */
+async function measureLongestInsert(): Promise<void> {
+  const store = memoryStore();
+  const durations = new Float64Array(KEYS);
+  let count = 0;
+  for (const key of newKeys()) {
+    const entry = newEntry(key);
+    const start = performance.now();
+    store.insert(key, entry);
+    durations[count] = performance.now() - start;
+    count += 1;
+  }
+  durations.sort();
+  print("longest insert", {
+    milliseconds: round(durations.at(-1) ?? 0),
+    p9999: round(durations[Math.floor(KEYS * 0.9999)] ?? 0),
+  });
+}
+
+function print(name: string, figures: Readonly<Record<string, number>>): void {
+  console.log(JSON.stringify({ part: name, keys: KEYS, ...figures }));
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function usedBytes(): number {
   if (globalThis.gc === undefined) throw new Error("Run with --expose-gc");
   for (let round = 0; round < 5; round++) globalThis.gc();
-  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return { once: heapUsed + external, twice: heapUsed + external + arrayBuffers };
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
-/** Keys as a database's driver would hand them over: nothing in one is shared with another. */
+function filledStore(change = (key: KeyRecord): KeyRecord => key): ReturnType<typeof memoryStore> {
+  const store = memoryStore();
+  for (const created of newKeys()) {
+    const key = change(created);
+    store.insert(key, newEntry(key));
+  }
+  return store;
+}
+
+/** Generates keys as a database driver returns them: no object or string is shared between two keys. */
 function* newKeys(): Generator<KeyRecord> {
   for (let index = 0; index < KEYS; index++) {
     const secret = format.generate("live");

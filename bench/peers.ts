@@ -1,4 +1,4 @@
-// Others that check keys of this kind, each as its own documentation says, with keys that it knows.
+// Other libraries that check keys, each used as its documentation describes, with valid keys.
 
 import { createSecretKey, generateKeyPairSync, hash, randomBytes } from "node:crypto";
 import { apiKey } from "@better-auth/api-key";
@@ -9,17 +9,17 @@ import { bearerAuth } from "hono/bearer-auth";
 import { jwtVerify, SignJWT } from "jose";
 import passportBearer from "passport-http-bearer";
 import prefixed from "prefixed-api-key";
-import { drawer, flat, newKey } from "./service.js";
+import { createPicker, flat, newKey } from "./service.js";
 
 export interface Peer {
   readonly name: string;
-  /** Checks one key of those that it knows. */
+  /** Checks one random valid key. */
   check(): boolean | Promise<boolean>;
-  /** How many times as long as ours it is wanted to take; once at least. */
+  /** The goal for its time as a multiple of ours; 1 by default. */
   readonly goal?: number;
 }
 
-/** The plugin for API keys of better-auth; its keys lie in a Map, as its secondary storage. */
+/** The API key plugin of better-auth, with a Map as its secondary storage. */
 export async function betterAuthPeer(count: number): Promise<Peer> {
   const map = new Map<string, string>();
   const auth = betterAuth({
@@ -44,10 +44,10 @@ export async function betterAuthPeer(count: number): Promise<Peer> {
   const user = await internalAdapter.createUser({ email: "a@example.com", name: "a", emailVerified: true });
   const permissions = { vehicles: ["read"] };
   const created = await auth.api.createApiKey({ body: { userId: user.id, name: "key", permissions } });
-  // Its own way to make ten thousand takes minutes: the others are copies of the first one.
+  // Creating ten thousand keys with its API takes minutes, so all others are copies of the first one.
   const hashed = (key: string) => hash("sha256", key, "base64url" as "base64");
   const first = map.get(`api-key:${hashed(created.key)}`);
-  if (first === undefined) throw new Error("better-auth keeps its keys elsewhere");
+  if (first === undefined) throw new Error("the key is not in the secondary storage of better-auth");
   const keys = Array.from({ length: count }, () => {
     const key = randomBytes(32).toString("hex");
     const record = JSON.stringify({ ...JSON.parse(first), id: key.slice(0, 32), key: hashed(key) });
@@ -55,35 +55,35 @@ export async function betterAuthPeer(count: number): Promise<Peer> {
     map.set(`api-key:by-id:${key.slice(0, 32)}`, record);
     return key;
   });
-  const draw = drawer(keys);
+  const pick = createPicker(keys);
   return {
-    name: "better-auth, api-key on a Map",
+    name: "better-auth api-key, Map",
     goal: 400,
-    check: async () => (await auth.api.verifyApiKey({ body: { key: draw(), permissions } })).valid,
+    check: async () => (await auth.api.verifyApiKey({ body: { key: pick(), permissions } })).valid,
   };
 }
 
-/** prefixed-api-key, with the hashes of the long tokens in a Map by their short ones. */
+/** prefixed-api-key, with hashes of long tokens in a Map by short token. */
 export async function prefixedPeer(count: number): Promise<Peer> {
   const map = new Map<string, string>();
   const tokens: string[] = [];
   while (tokens.length < count) {
-    const made = await prefixed.generateAPIKey({ keyPrefix: "ezt" });
-    if (made.token === undefined) continue;
-    map.set(flat(made.shortToken), made.longTokenHash);
-    tokens.push(flat(made.token));
+    const created = await prefixed.generateAPIKey({ keyPrefix: "ezt" });
+    if (created.token === undefined) continue;
+    map.set(flat(created.shortToken), created.longTokenHash);
+    tokens.push(flat(created.token));
   }
-  const draw = drawer(tokens);
+  const pick = createPicker(tokens);
   return {
     name: "prefixed-api-key + Map",
     check() {
-      const token = draw();
+      const token = pick();
       return prefixed.checkAPIKey(token, map.get(prefixed.extractShortToken(token)) ?? "");
     },
   };
 }
 
-/** passport-http-bearer, with a callback that looks a SHA-256 up in a Map. */
+/** passport-http-bearer, with a callback that looks up a SHA-256 hash in a Map. */
 export function passportPeer(count: number): Peer {
   const { map, secrets } = hashed(count);
   const strategy = new passportBearer.Strategy((token, done) => {
@@ -91,37 +91,37 @@ export function passportPeer(count: number): Peer {
     done(null, key ?? false, { scope: "vehicles:read" });
   });
   const requests = secrets.map((secret) => ({ headers: { authorization: flat(`Bearer ${secret}`) } }));
-  const draw = drawer(requests);
+  const pick = createPicker(requests);
   return {
     name: "passport-http-bearer + sha256 + Map",
     check: () =>
       new Promise((resolve, reject) => {
-        // What passport itself does with a strategy for each request.
+        // passport does the same with a strategy for each request.
         const attempt = Object.create(strategy);
         attempt.success = () => resolve(true);
         attempt.fail = () => resolve(false);
         attempt.error = reject;
-        attempt.authenticate(draw());
+        attempt.authenticate(pick());
       }),
   };
 }
 
-/** @fastify/bearer-auth with a list of keys. */
+/** @fastify/bearer-auth, with an array of keys. */
 export function fastifyPeer(secrets: readonly string[]): Peer {
   const verify = verifyBearerAuthFactory({ keys: [...secrets], addHook: false, verifyErrorLogLevel: false });
-  const draw = drawer(
+  const pick = createPicker(
     secrets.map((secret) => ({ raw: { headers: { authorization: flat(`Bearer ${secret}`) } } })),
   );
   return {
-    name: "@fastify/bearer-auth, its list",
+    name: "@fastify/bearer-auth, array",
     check: () =>
       new Promise((resolve) => {
-        verify(draw(), { code() {} }, (error) => resolve(error === undefined || error === null));
+        verify(pick(), { code() {} }, (error) => resolve(error === undefined || error === null));
       }),
   };
 }
 
-/** The middleware of hono with a list of tokens. */
+/** The bearer-auth middleware of hono, with an array of tokens. */
 export function honoPeer(secrets: readonly string[]): Peer {
   const middleware = bearerAuth({ token: [...secrets] });
   type Context = Parameters<typeof middleware>[0];
@@ -129,12 +129,12 @@ export function honoPeer(secrets: readonly string[]): Peer {
     const value = flat(`Bearer ${secret}`);
     return { req: { header: () => value } } as unknown as Context;
   });
-  const draw = drawer(contexts);
+  const pick = createPicker(contexts);
   return {
-    name: "hono/bearer-auth, its list",
+    name: "hono/bearer-auth, array",
     async check() {
       let passed = false;
-      await middleware(draw(), async () => {
+      await middleware(pick(), async () => {
         passed = true;
       });
       return passed;
@@ -142,7 +142,7 @@ export function honoPeer(secrets: readonly string[]): Peer {
   };
 }
 
-/** jwtVerify of jose, which needs no lookup, of a shared secret and of a public key. */
+/** jwtVerify of jose, which needs no lookup, with a shared secret and with a public key. */
 export async function josePeer(count: number): Promise<readonly Peer[]> {
   const secret = createSecretKey(randomBytes(32));
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -159,7 +159,10 @@ export async function josePeer(count: number): Promise<readonly Peer[]> {
           .sign(key),
       ),
     );
-  const [shared, signed] = [drawer(await tokens("HS256", secret)), drawer(await tokens("ES256", privateKey))];
+  const [shared, signed] = [
+    createPicker(await tokens("HS256", secret)),
+    createPicker(await tokens("ES256", privateKey)),
+  ];
   return [
     {
       name: "jose jwtVerify, HS256",

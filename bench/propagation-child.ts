@@ -1,5 +1,4 @@
-// One process of the propagation benchmark: verifies one key after the other, as fast as it can, and tells its
-// parent when it accepted each for the last time.
+// A process of the propagation benchmark. It verifies one key in a loop, and reports when the key was last accepted.
 
 import { argv, hrtime } from "node:process";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
@@ -21,27 +20,27 @@ import { redisStore } from "../src/stores/redis.js";
 export const scopes = defineScopes({ "vehicles:read": {} });
 export const format = keyFormat({ prefix: "ezt" });
 
-/** Where everything is, as one process tells another. */
-export interface Place {
+/** What a process needs to open the cache, its store and its bus. */
+export interface Config {
   readonly bus: "redis" | "postgres" | "none";
   readonly busUrl: string;
   readonly store: "redis" | "postgres";
   readonly storeUrl: string;
-  /** Names the channel, the table and the prefix; nobody else's. */
+  /** The name of the channel, the table and the prefix; unique for a run. */
   readonly name: string;
   readonly ttl: `${number}s`;
-  /** Milliseconds between two verifications; 0 for none but a turn of the event loop. */
-  readonly rest: number;
+  /** Milliseconds between two verifications; 0 for one turn of the event loop. */
+  readonly pause: number;
 }
 
 export interface Opened {
-  /** Without the cache. */
+  /** The store without the cache. */
   readonly inner: ManagedKeyStore & { migrate?(): Promise<void> };
   readonly store: CachedManagedKeyStore;
   close(): Promise<void>;
 }
 
-export async function open(place: Place): Promise<Opened> {
+export async function open(config: Config): Promise<Opened> {
   const closing: (() => unknown)[] = [];
   const redisAt = async (url: string) => {
     const client = createClient({ url });
@@ -57,8 +56,8 @@ export async function open(place: Place): Promise<Opened> {
     return pool;
   };
   const openBus = async (): Promise<InvalidationBus> => {
-    const { busUrl, name: channel } = place;
-    if (place.bus === "redis") {
+    const { busUrl, name: channel } = config;
+    if (config.bus === "redis") {
       const [publisher, subscriber] = [await redisAt(busUrl), await redisAt(busUrl)];
       return redisBus({ publisher, subscriber, channel });
     }
@@ -71,11 +70,11 @@ export async function open(place: Place): Promise<Opened> {
   };
 
   const inner =
-    place.store === "redis"
-      ? redisStore(await redisAt(place.storeUrl), { prefix: place.name })
-      : postgresStore(poolAt(place.storeUrl), { table: place.name });
-  const options: CachedStoreOptions = { ttl: place.ttl, storeTimeout: "5000ms" };
-  const store = cachedStore(inner, place.bus === "none" ? options : { ...options, bus: await openBus() });
+    config.store === "redis"
+      ? redisStore(await redisAt(config.storeUrl), { prefix: config.name })
+      : postgresStore(poolAt(config.storeUrl), { table: config.name });
+  const options: CachedStoreOptions = { ttl: config.ttl, storeTimeout: "5000ms" };
+  const store = cachedStore(inner, config.bus === "none" ? options : { ...options, bus: await openBus() });
   await store.ready();
   return {
     inner,
@@ -87,56 +86,57 @@ export async function open(place: Place): Promise<Opened> {
   };
 }
 
-/** From the parent: the key to verify from now on, or nothing more. */
-export interface Order {
+/** A message from the parent: the key to verify next, or `undefined` to stop. */
+export interface Command {
   readonly round: number;
   readonly secret: string | undefined;
 }
 
-/** To the parent. Times are nanoseconds of the system's monotonic clock, which all processes share. */
+/** A message to the parent. Times are nanoseconds of the monotonic clock, which all processes share. */
 export type Report =
   | { readonly type: "ready" }
-  /** The key of this round is accepted from memory; and when the last accepted request of the one before it came and went. */
-  | { readonly type: "watching"; readonly round: number; readonly came: string; readonly went: string }
-  | { readonly type: "refused"; readonly round: number };
+  /** The key of this round is cached; with start and end of the last accepted request of the round before. */
+  | { readonly type: "cached"; readonly round: number; readonly start: string; readonly end: string }
+  | { readonly type: "denied"; readonly round: number };
 
-async function watch(place: Place): Promise<void> {
-  const { store, close } = await open(place);
+async function verifyInLoop(config: Config): Promise<void> {
+  const { store, close } = await open(config);
   const verifier = createVerifier({ store, scopes, format, storeTimeout: "5000ms" });
-  const say = (report: Report) => process.send?.(report);
+  const send = (report: Report) => process.send?.(report);
 
-  let order: Order | undefined;
+  let command: Command | undefined;
   process.on("message", (message) => {
-    order = message as Order;
+    command = message as Command;
   });
-  say({ type: "ready" });
-  while (order === undefined) await sleep(1);
+  send({ type: "ready" });
+  while (command === undefined) await sleep(1);
 
-  let before = { came: "0", went: "0" };
-  while (order.secret !== undefined) {
-    const { round, secret }: Order = order;
+  let last = { start: "0", end: "0" };
+  while (command.secret !== undefined) {
+    const { round, secret }: Command = command;
     const request = { headers: { authorization: `Bearer ${secret}` } };
-    let [came, went] = [0n, 0n];
+    let [start, end] = [0n, 0n];
     let count = 0;
-    let refused = false;
-    while (order.round === round) {
-      const began = hrtime.bigint();
+    let denied = false;
+    while (command.round === round) {
+      const startedAt = hrtime.bigint();
       const { ok } = await verifier.verify(request, "vehicles:read");
       if (ok) {
-        [came, went] = [began, hrtime.bigint()];
+        [start, end] = [startedAt, hrtime.bigint()];
         count += 1;
-        if (count === 3) say({ type: "watching", round, ...before });
-      } else if (!refused) {
-        refused = true;
-        say({ type: "refused", round });
+        if (count === 3) send({ type: "cached", round, ...last });
+      } else if (!denied) {
+        denied = true;
+        send({ type: "denied", round });
       }
-      await (place.rest > 0 ? sleep(place.rest) : turn());
+      await (config.pause > 0 ? sleep(config.pause) : turn());
     }
-    before = { came: String(came), went: String(went) };
+    last = { start: String(start), end: String(end) };
   }
-  say({ type: "watching", round: order.round, ...before });
+  send({ type: "cached", round: command.round, ...last });
   await close();
   process.disconnect();
 }
 
-if (import.meta.url === pathToFileURL(argv[1] ?? "").href) await watch(JSON.parse(argv[2] ?? "") as Place);
+if (import.meta.url === pathToFileURL(argv[1] ?? "").href)
+  await verifyInLoop(JSON.parse(argv[2] ?? "") as Config);

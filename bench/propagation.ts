@@ -1,16 +1,16 @@
-// How long after a revocation has returned is the key still accepted in other processes?
+// Measures how long after a revocation other processes still accept the key.
 //
-//   node --import tsx bench/propagation.ts --bus redis --processes 4 --rounds 2000
+//   npm run bench:propagation -- --bus redis --processes 4 --rounds 2000
 //
-// --bus redis | postgres | none       how the caches tell each other (redis)
-// --store redis | postgres            where the keys are (postgres)
-// --processes 4                       processes with a warm cache, each verifying the key all the time
-// --rounds 2000                       revocations
-// --ttl 5s                            of the caches
-// --rest 0                            milliseconds between two verifications of a process
-// --cut none | children | parent      whose connections to the bus are dead during each revocation (none)
+// --bus redis | postgres | none       the bus between the caches (redis)
+// --store redis | postgres            the store (postgres)
+// --processes 4                       processes with a cache, each verifying the key in a loop
+// --rounds 2000                       number of revocations
+// --ttl 5s                            ttl of the caches
+// --pause 0                           milliseconds between two verifications of a process
+// --cut none | children | parent      whose connections to the bus hang during each revocation (none)
 //
-// POSTGRES_URL and REDIS_URL say where the servers are.
+// POSTGRES_URL and REDIS_URL are the servers.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -24,11 +24,11 @@ import { createClient } from "redis";
 import { createKeyManager } from "../src/index.js";
 import { proxyTo } from "../test/resilience/bus/bus-proxy.js";
 import {
+  type Command,
+  type Config,
   format,
   type Opened,
-  type Order,
   open,
-  type Place,
   type Report,
   scopes,
 } from "./propagation-child.js";
@@ -40,7 +40,7 @@ const { values } = parseArgs({
     processes: { type: "string", default: "4" },
     rounds: { type: "string", default: "2000" },
     ttl: { type: "string", default: "5s" },
-    rest: { type: "string", default: "0" },
+    pause: { type: "string", default: "0" },
     cut: { type: "string", default: "none" },
   },
 });
@@ -54,85 +54,85 @@ const [processes, rounds] = [Number(values.processes), Number(values.rounds)];
 
 const proxy =
   values.bus === "none" ? undefined : await proxyTo(URLS[values.bus] ?? "", PORTS[values.bus] ?? 0);
-const direct = URLS[values.bus] ?? "";
-const broken = new URL(direct || "none:");
-if (proxy !== undefined) broken.host = `127.0.0.1:${proxy.port}`;
-const place = {
+const directUrl = URLS[values.bus] ?? "";
+const proxyUrl = new URL(directUrl || "none:");
+if (proxy !== undefined) proxyUrl.host = `127.0.0.1:${proxy.port}`;
+const config = {
   bus: values.bus,
-  busUrl: direct,
+  busUrl: directUrl,
   store: values.store,
   storeUrl: URLS[values.store],
   name: `keybearer_bench_${randomBytes(6).toString("hex")}`,
   ttl: values.ttl,
-  rest: Number(values.rest),
-} as Place;
+  pause: Number(values.pause),
+} as Config;
 
-/** Milliseconds, and in each round the latest of all processes. */
+/** Milliseconds, for each round; of all processes, the latest. */
 interface Figures {
-  /** From the return of the revocation to the end of the last accepted request; below 0 when that was before. */
-  readonly went: number[];
-  /** The same to its beginning. */
-  readonly came: number[];
-  /** How long the revocation took. */
-  readonly revoking: number[];
+  /** From the return of revoke() to the end of the last accepted request; negative if it ended before. */
+  readonly ends: number[];
+  /** From the return of revoke() to the start of that request. */
+  readonly starts: number[];
+  /** The duration of revoke(). */
+  readonly revocations: number[];
 }
 
 async function run(parent: Opened, children: readonly Worker[]): Promise<Figures> {
-  // Made past the cache: this is not what is measured.
-  const maker = createKeyManager({ store: parent.inner, scopes, format });
+  // Created without the cache, because creation is not measured.
+  const creator = createKeyManager({ store: parent.inner, scopes, format });
   const keys = [];
   for (let round = 0; round < rounds; round++)
-    keys.push(await maker.create({ ownerId: "acme", scopes: ["vehicles:read"] }));
+    keys.push(await creator.create({ ownerId: "acme", scopes: ["vehicles:read"] }));
 
   const manager = createKeyManager({ store: parent.store, scopes, format });
-  const figures: Figures = { went: [], came: [], revoking: [] };
-  let returned = 0n;
+  const figures: Figures = { ends: [], starts: [], revocations: [] };
+  let returnedAt = 0n;
   for (let round = 0; round <= rounds; round++) {
     const issued = keys[round];
-    for (const child of children) child.order({ round, secret: issued?.secret });
-    const reports = await Promise.all(children.map((child) => child.next("watching", round)));
+    for (const child of children) child.send({ round, secret: issued?.secret });
+    const reports = await Promise.all(children.map((child) => child.next("cached", round)));
     if (round > 0) {
-      const latest = (which: "came" | "went") =>
-        Math.max(...reports.map((report) => Number(BigInt(report[which] ?? 0) - returned) / 1e6));
-      figures.came.push(latest("came"));
-      figures.went.push(latest("went"));
+      const latest = (which: "start" | "end") =>
+        Math.max(...reports.map((report) => Number(BigInt(report[which] ?? 0) - returnedAt) / 1e6));
+      figures.starts.push(latest("start"));
+      figures.ends.push(latest("end"));
     }
     if (issued === undefined) break;
 
     if (values.cut === "none") await sleep(Math.random() * 3);
     else {
-      await sleep(Math.random() * 3_000); // entries of every age
+      await sleep(Math.random() * 3_000); // entries of any age
       proxy?.stall();
     }
-    const began = hrtime.bigint();
+    const startedAt = hrtime.bigint();
     await manager.revoke(issued.key.id);
-    returned = hrtime.bigint();
-    figures.revoking.push(Number(returned - began) / 1e6);
-    await Promise.all(children.map((child) => child.next("refused", round)));
+    returnedAt = hrtime.bigint();
+    figures.revocations.push(Number(returnedAt - startedAt) / 1e6);
+    await Promise.all(children.map((child) => child.next("denied", round)));
     if (values.cut === "none")
-      await sleep(2); // an acceptance after a refusal would count
+      await sleep(2); // time to accept another request, which would be counted
     else {
       await sleep(100);
       proxy?.heal();
-      await sleep(2_500); // until the pings are back
+      await sleep(2_500); // until the cache is valid again
     }
   }
   return figures;
 }
 
-interface Ended {
-  readonly came?: string;
-  readonly went?: string;
+interface LastAccepted {
+  readonly start?: string;
+  readonly end?: string;
 }
 
 interface Worker {
   readonly process: ChildProcess;
-  order(order: Order): void;
-  next(type: Report["type"], round?: number): Promise<Ended>;
+  send(command: Command): void;
+  next(type: Report["type"], round?: number): Promise<LastAccepted>;
 }
 
-function start(at: Place): Worker {
-  const process = fork(CHILD, [JSON.stringify(at)], { execArgv: ["--no-warnings", "--import", "tsx"] });
+function start(config: Config): Worker {
+  const process = fork(CHILD, [JSON.stringify(config)], { execArgv: ["--no-warnings", "--import", "tsx"] });
   const reports: Report[] = [];
   let wake = () => {};
   process.on("message", (report) => {
@@ -140,17 +140,17 @@ function start(at: Place): Worker {
     wake();
   });
   process.on("exit", (code) => {
-    if (code !== 0) throw new Error(`a process ended with ${code}`);
+    if (code !== 0) throw new Error(`a process exited with ${code}`);
   });
   return {
     process,
-    order: (order) => process.send(order),
+    send: (command) => process.send(command),
     async next(type, round) {
       for (;;) {
         const found = reports.findIndex(
           (report) => report.type === type && (!("round" in report) || report.round === round),
         );
-        if (found >= 0) return reports.splice(found, 1)[0] as Ended;
+        if (found >= 0) return reports.splice(found, 1)[0] as LastAccepted;
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -160,24 +160,24 @@ function start(at: Place): Worker {
 }
 
 async function clean(): Promise<void> {
-  if (place.store === "postgres") {
-    const client = new pg.Client({ connectionString: place.storeUrl });
+  if (config.store === "postgres") {
+    const client = new pg.Client({ connectionString: config.storeUrl });
     await client.connect();
     await client.query(
-      `drop table if exists "${place.name}", "${place.name}_audit", "${place.name}_migrations"`,
+      `drop table if exists "${config.name}", "${config.name}_audit", "${config.name}_migrations"`,
     );
     await client.end();
     return;
   }
-  const client = createClient({ url: place.storeUrl });
+  const client = createClient({ url: config.storeUrl });
   await client.connect();
-  for await (const names of client.scanIterator({ MATCH: `{${place.name}}*`, COUNT: 1_000 })) {
+  for await (const names of client.scanIterator({ MATCH: `{${config.name}}*`, COUNT: 1_000 })) {
     if (names.length > 0) await client.unlink(names);
   }
   client.destroy();
 }
 
-function spread(numbers: readonly number[]): string {
+function percentiles(numbers: readonly number[]): string {
   const sorted = [...numbers].sort((a, b) => a - b);
   const at = (part: number) =>
     (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(2);
@@ -189,23 +189,23 @@ const load = () =>
     .map((one) => one.toFixed(1))
     .join(" ");
 
-const parent = await open({ ...place, busUrl: values.cut === "parent" ? broken.href : direct });
+const parent = await open({ ...config, busUrl: values.cut === "parent" ? proxyUrl.href : directUrl });
 const before = load();
 try {
   await parent.inner.migrate?.();
-  const at = { ...place, busUrl: values.cut === "children" ? broken.href : direct };
-  const children = Array.from({ length: processes }, () => start(at));
+  const childConfig = { ...config, busUrl: values.cut === "children" ? proxyUrl.href : directUrl };
+  const children = Array.from({ length: processes }, () => start(childConfig));
   await Promise.all(children.map((child) => child.next("ready")));
-  const { came, went, revoking } = await run(parent, children);
+  const { starts, ends, revocations } = await run(parent, children);
   const late = (delays: readonly number[]) => delays.filter((delay) => delay > 0).length;
-  const from0 = (delays: readonly number[]) => delays.map((delay) => Math.max(0, delay));
+  const nonNegative = (delays: readonly number[]) => delays.map((delay) => Math.max(0, delay));
   console.log(
     [
-      `bus ${values.bus}, store ${values.store}, ${processes} processes, ttl ${values.ttl}, rest ${values.rest} ms, cut ${values.cut}`,
-      `from the return of revoke() to the end of the last accepted request: ${spread(from0(went))}`,
-      `from the return of revoke() to its beginning: ${spread(from0(came))}`,
-      `revocations after which an accepted request ended: ${late(went)} of ${rounds}; began: ${late(came)}`,
-      `revoke(): ${spread(revoking)}`,
+      `bus ${values.bus}, store ${values.store}, ${processes} processes, ttl ${values.ttl}, pause ${values.pause} ms, cut ${values.cut}`,
+      `from the return of revoke() to the end of the last accepted request: ${percentiles(nonNegative(ends))}`,
+      `from the return of revoke() to its start: ${percentiles(nonNegative(starts))}`,
+      `revocations after which an accepted request ended: ${late(ends)} of ${rounds}; started: ${late(starts)}`,
+      `revoke(): ${percentiles(revocations)}`,
       `Node ${process.versions.node}, ${availableParallelism()} CPUs, load before ${before}, after ${load()}`,
     ].join("\n"),
   );

@@ -1,8 +1,8 @@
-// The benchmark: one table of ratios.
+// Runs the benchmark and prints one table of ratios.
 //
 //   npm run bench [-- verify allowlist http stores memory startup]
 //
-// What is compared with is installed on first use, into bench/node_modules, from bench/package-lock.json.
+// The libraries to compare with are installed on first use into bench/node_modules, as locked in bench/package-lock.json.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -13,23 +13,23 @@ import { type Row, SECTIONS, type Section } from "./rows.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
-const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !(SECTIONS as readonly string[]).includes(name));
+const selected = process.argv.slice(2);
+const unknown = selected.filter((name) => !(SECTIONS as readonly string[]).includes(name));
 if (unknown.length > 0) {
-  console.error(`There is no section ${unknown.join(", ")}; there are ${SECTIONS.join(", ")}`);
+  console.error(`Unknown section: ${unknown.join(", ")}. Sections: ${SECTIONS.join(", ")}`);
   process.exit(1);
 }
-const sections = SECTIONS.filter((name) => asked.length === 0 || asked.includes(name));
+const sections = SECTIONS.filter((name) => selected.length === 0 || selected.includes(name));
 
-install(HERE, "what keybearer is compared with");
-const began = performance.now();
+install(HERE, "the libraries to compare with");
+const startedAt = performance.now();
 const rows: Row[] = [];
 for (const section of sections) rows.push(...run(section));
 print(rows);
 
-/** Each section has a process of its own, and writes its rows to it as lines of JSON. */
+/** Runs a section in its own process, which prints its rows as lines of JSON. */
 function run(section: Section): readonly Row[] {
-  const start = performance.now();
+  const sectionStart = performance.now();
   const file = `${HERE}sections/${section}.ts`;
   const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", file], {
     cwd: HERE,
@@ -37,7 +37,7 @@ function run(section: Section): readonly Row[] {
     stdio: ["ignore", "pipe", "inherit"],
     maxBuffer: 2 ** 24,
   });
-  console.error(`${section}: ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+  console.error(`${section}: ${((performance.now() - sectionStart) / 1_000).toFixed(0)} s`);
   if (status !== 0) process.exitCode = 1;
   return stdout
     .split("\n")
@@ -46,16 +46,16 @@ function run(section: Section): readonly Row[] {
 }
 
 function print(all: readonly Row[]): void {
-  const table = all.map(({ section, what, against, figure, spread = "", goal = "", met }) => [
+  const table = all.map(({ section, measured, baseline, figure, quartiles = "", goal = "", met }) => [
     section,
-    what,
-    against,
+    measured,
+    baseline,
     figure,
-    spread,
+    quartiles,
     goal,
     met === undefined ? "" : met ? "yes" : "no",
   ]);
-  const head = ["section", "measured", "against", "figure", "quartiles", "goal", "met"];
+  const head = ["section", "measured", "baseline", "figure", "quartiles", "goal", "met"];
   const widths = head.map((title, column) =>
     Math.max(title.length, ...table.map((cells) => (cells[column] as string).length)),
   );
@@ -64,9 +64,9 @@ function print(all: readonly Row[]): void {
   console.log(line(head));
   console.log(line(widths.map((width) => "-".repeat(width))));
   for (const cells of table) console.log(line(cells));
-  const seconds = ((performance.now() - began) / 1_000).toFixed(0);
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
   console.log(`\nNode ${process.versions.node}, Linux ${release()}, ${cpus().length} CPUs; ${versions()}`);
-  console.log(`${new Date().toISOString().slice(0, 10)}, in ${seconds} s. How to read it: bench/README.md`);
+  console.log(`${new Date().toISOString().slice(0, 10)}, in ${seconds} s. See bench/README.md`);
 }
 
 function versions(): string {

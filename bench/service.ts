@@ -9,7 +9,7 @@ import {
 } from "../dist/index.js";
 import { createAuditEntry } from "../dist/kit.js";
 
-/** What all sections verify: a service with two scopes and a key format. */
+/** The service that all sections use: its scopes and its key format. */
 export const scopes = defineScopes({
   "vehicles:read": { description: "List and view vehicles" },
   "vehicles:write": { description: "Create and update vehicles", implies: ["vehicles:read"] },
@@ -17,7 +17,7 @@ export const scopes = defineScopes({
 export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 export const SCOPE = "vehicles:read";
 
-/** A key, and the secret that unlocks it. */
+/** A key and its secret. */
 export interface Issued {
   readonly secret: string;
   readonly record: KeyRecord;
@@ -25,7 +25,7 @@ export interface Issued {
 
 let issued = 0;
 
-/** A new key as a manager would issue it. */
+/** Creates a key as a key manager would. */
 export function newKey(change: Partial<KeyRecord> = {}): Issued {
   const secret = flat(format.generate("live"));
   const hash = hashSecret(secret);
@@ -60,7 +60,7 @@ export function newKey(change: Partial<KeyRecord> = {}): Issued {
   };
 }
 
-/** Puts so many new keys into a store. */
+/** Inserts new keys into a store. */
 export async function fill(
   store: ManagedKeyStore,
   count: number,
@@ -79,19 +79,19 @@ export function created(record: KeyRecord): AuditEntry {
   return createAuditEntry("created", record, record.createdAt, null, {});
 }
 
-/** A text as a server's parser makes it: in one piece. */
+/** Returns a flat string, as an HTTP parser creates it, instead of a concatenated one. */
 export function flat(text: string): string {
   return Buffer.from(text, "latin1").toString("latin1");
 }
 
-const DRAWN = 2 ** 16;
+const ORDER_LENGTH = 2 ** 16;
 
-/** Draws from a list at random, without much ado: in an order that was drawn before. */
-export function drawer<T>(list: readonly T[]): () => T {
-  const order = Uint32Array.from({ length: DRAWN }, () => Math.floor(Math.random() * list.length));
+/** Returns a function that picks random items, in an order that is computed in advance to keep the cost low. */
+export function createPicker<T>(list: readonly T[]): () => T {
+  const order = Uint32Array.from({ length: ORDER_LENGTH }, () => Math.floor(Math.random() * list.length));
   let next = 0;
   return () => {
-    next = (next + 1) % DRAWN;
+    next = (next + 1) % ORDER_LENGTH;
     return list[order[next] as number] as T;
   };
 }

@@ -1,5 +1,4 @@
-// Of what keybearer is compared with, as much as is called. So the benchmark can be type-checked where none of it is
-// installed.
+// Types of the parts of other libraries that the benchmark uses, so that it can be type-checked without installing them.
 
 declare module "@better-auth/api-key" {
   interface Storage {

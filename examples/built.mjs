@@ -1,5 +1,5 @@
-// Builds the package if it is not built, or older than its sources. Several may run at once: one builds, the others
-// wait for it.
+// Builds the package unless the build is newer than the sources. Safe to run concurrently: one process builds, and the
+// others wait for it.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -17,11 +17,11 @@ function isBuilt() {
   for (const name of readdirSync(join(ROOT, "src"), { recursive: true }))
     sources.push(timeOf(join("src", name)));
   const newest = Math.max(...sources.filter((time) => !Number.isNaN(time)));
-  // The declarations are what a build writes last.
+  // A build writes the declarations last.
   return timeOf("dist/index.d.ts") >= newest && timeOf("dist/index.js") >= newest;
 }
 
-/** Makes a folder that only one process can make; one that was left behind is taken over. */
+/** Creates the lock directory; returns whether it did. Removes a lock that is older than `MAX_MS`. */
 function lock() {
   mkdirSync(join(LOCK, ".."), { recursive: true });
   try {
@@ -37,7 +37,7 @@ function lock() {
 while (!lock()) await sleep(100);
 try {
   if (!isBuilt()) {
-    // What a build has to say goes to stderr: the output of what follows is for programs.
+    // The build prints to stderr, because programs read the stdout of the command that follows.
     const { status } = spawnSync("npm", ["run", "--silent", "build"], {
       cwd: ROOT,
       stdio: ["ignore", 2, 2],

@@ -1,19 +1,19 @@
-/** How to start one of the example systems. */
+/** Options for starting an example. */
 export interface ExampleOptions {
-  /** 0 for any free one. */
+  /** The port to listen on; any free port by default. */
   readonly port?: number;
 }
 
-/** A system that answers requests. */
+/** A running example. */
 export interface RunningExample {
-  /** Where it is, and every credential that a client needs to begin. */
+  /** The URL, and every credential that a client needs. */
   readonly credentials: { readonly url: string } & Readonly<Record<string, unknown>>;
-  /** For people: what to try. */
+  /** Commands to try. */
   readonly guide: string;
   close(): Promise<void>;
 }
 
-/** What `main.ts` in the folder of an example exports. */
+/** The exports of `main.ts` of an example. */
 export interface Example {
   start(options?: ExampleOptions): Promise<RunningExample>;
 }

@@ -1,19 +1,17 @@
 import { type CryptoKey, generateKeyPair, SignJWT } from "jose";
 
-/**
- * The identity provider that a real system has already: it signs in people, and gives them JWTs. Its key is made
- * anew with each start.
- */
+/** Stands in for the identity provider of a real system, which signs users in. Each start creates a new signing key. */
 export interface IdentityProvider {
   readonly issuer: string;
   readonly audience: string;
   readonly algorithms: readonly string[];
-  /** What its tokens are verified with. */
+  /** Verifies its tokens. */
   readonly publicKey: CryptoKey;
-  /** A token for somebody who has just signed in; good for eight hours. */
+  /** Returns a JWT for a user, valid for eight hours. */
   signIn(subject: string, claims?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
+/** Creates an identity provider with one audience. */
 export async function identityProvider(audience: string): Promise<IdentityProvider> {
   const issuer = "https://login.example.com";
   const algorithm = "ES256";

@@ -2,19 +2,19 @@ import { parseArgs } from "node:util";
 import type { Example } from "./example.js";
 import { HOST } from "./serve.js";
 
-const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip", "metrics"];
+const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip", "metrics", "custom-guard"];
 
-const HELP = `Starts one of the example systems on ${HOST}, and keeps it running.
+const HELP = `Starts an example on ${HOST} and serves it until you stop it.
 
 Usage: npm run example -- NAME
 
 NAME is one of ${NAMES.join(", ")}.
-The first line of output is one JSON object: "url", and every credential that a client needs to begin.
+The first line of output is one JSON object: "url", and every credential that a client needs.
 
 Environment:
-  PORT         where to listen (default: any free port)`;
+  PORT         the port to listen on (default: any free port)`;
 
-/** The command line or the environment asks for something that there is not. */
+/** An invalid argument or environment variable. */
 class UsageError extends Error {}
 
 function readOptions() {
@@ -35,7 +35,7 @@ function readOptions() {
   }
   const port = process.env.PORT || "0";
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
-    throw new UsageError(`PORT is ${JSON.stringify(port)}; it must be a number from 0 to 65535`);
+    throw new UsageError(`PORT must be an integer from 0 to 65535; received ${JSON.stringify(port)}`);
   }
   return { name, port: Number(port) };
 }
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   console.log(`\n${running.guide.trim()}\n\nCtrl-C stops the server.`);
   await new Promise<void>((stop) => {
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
-    // npm tells a SIGTERM to its shell alone; without its parent the server would stay behind.
+    // npm forwards SIGTERM to its shell only, so the server also stops when its parent process is gone.
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && stop(), 250).unref();
   });
@@ -63,7 +63,9 @@ try {
     console.error(`${error.message}\nSee npm run example -- --help`);
     process.exitCode = 2;
   } else if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") {
-    console.error(`Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another, or leave it out.`);
+    console.error(
+      `Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another port, or leave it unset.`,
+    );
     process.exitCode = 1;
   } else {
     console.error(error);

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 
 export const HOST = "127.0.0.1";
 
-/** Lets a server listen on loopback, and answers where it is and how to stop it. */
+/** Makes a server listen on the loopback address. Returns its URL and a function that stops it. */
 export async function listen(
   server: Server,
   port = 0,

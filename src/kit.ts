@@ -44,34 +44,38 @@ export {
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/keys/hash.js";
 export {
   type ApiKey,
+  copyDate,
+  isPresent,
   isReadableRecord,
+  KEY_STATUSES,
   type KeyMetadata,
   type KeyRecord,
   type KeyStatus,
   keyStatus,
   type RateLimit,
+  timeOf,
   toApiKey,
   type VerifiableRecord,
 } from "./core/keys/record.js";
+export { meets, type Requirement, requiredScopes } from "./core/keys/requirement.js";
 export {
   defineScopes,
-  meets,
-  type Requirement,
-  requiredScopes,
   type ScopeDefinition,
   type ScopeExplanation,
   type ScopeName,
   type Scopes,
 } from "./core/keys/scopes.js";
-export type {
-  AuditAction,
-  AuditEntry,
-  AuditQuery,
-  KeyChange,
-  KeyQuery,
-  KeyStore,
-  ManagedKeyStore,
-  Page,
+export {
+  AUDIT_ACTIONS,
+  type AuditAction,
+  type AuditEntry,
+  type AuditQuery,
+  CHANGEABLE_MEMBERS,
+  type KeyChange,
+  type KeyQuery,
+  type KeyStore,
+  type ManagedKeyStore,
+  type Page,
 } from "./core/keys/store.js";
 export type {
   ActorOption,
@@ -86,6 +90,8 @@ export type {
   ListKeys,
   PurgeOptions,
   PurgeResult,
+  RevokeOptions,
+  RotateOptions,
   UpdateKey,
 } from "./core/manager/api.js";
 export { createKeyManager } from "./core/manager/manager.js";
@@ -101,39 +107,44 @@ export {
 } from "./core/requests/credential.js";
 export { type AuthRequest, type HeaderLookup, resolveRequestId } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";
-export type { AnyVerifierOptions } from "./core/verifier/any-verifier.js";
-export {
-  COMMON_VERIFIER_OPTIONS,
-  type CommonVerifierOptions,
-  createVerifierBase,
-  type VerifierBase,
-  type VerifierKind,
-} from "./core/verifier/base.js";
-export type { RateLimitSubject } from "./core/verifier/bounded-limiter.js";
+export { anyVerifier } from "./core/verifier/any-verifier.js";
+export type { AuthResult, Verifier, VerifierCredential, VerifyOptions } from "./core/verifier/api.js";
+export { createVerifierBase, type VerifierBase, type VerifierKind } from "./core/verifier/base.js";
 export { checkKey, checkNetwork } from "./core/verifier/checks.js";
-export type { AuthSubject, VerificationContext } from "./core/verifier/denials.js";
+export { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./core/verifier/common-options.js";
+export type { AuthSubject, VerificationContext } from "./core/verifier/context.js";
+export { createVerifierFrom, type Decide, decisionOf, toVerifier } from "./core/verifier/decision.js";
 export {
   createGuard,
-  type EnforcedRoute,
-  type GuardArguments,
   type GuardErrorContext,
   type GuardOptions,
   type GuardOutcome,
   type RouteGuard,
-  type RouteOptions,
 } from "./core/verifier/guard.js";
+export type {
+  CheckedArgument,
+  GuardArgument,
+  GuardFactory,
+  RoutePrincipal,
+} from "./core/verifier/guard-factory.js";
 export { type HttpDenial, toHttpDenial } from "./core/verifier/http-denial.js";
 export { createLookup, type Lookup } from "./core/verifier/lookup.js";
 export { type KeyNotices, keyNotices } from "./core/verifier/notices.js";
-export type { VerifierOptions } from "./core/verifier/options.js";
-export { definedScopes, type Principal } from "./core/verifier/principal.js";
-export type { RateLimitDecision, RateLimiter, RateLimitState } from "./core/verifier/rate-limit.js";
-export type { ReportOnlyOptions, TriedKey } from "./core/verifier/report-only.js";
+export { VERIFIER_OPTIONS, type VerifierOptions } from "./core/verifier/options.js";
 export {
-  type AuthResult,
-  createVerifier,
-  type Verifier,
-  type VerifyOptions,
-} from "./core/verifier/verifier.js";
+  definedScopes,
+  type Principal,
+  type Register,
+  type RegisteredScope,
+  RequestPrincipal,
+} from "./core/verifier/principal.js";
+export type {
+  RateLimitDecision,
+  RateLimiter,
+  RateLimitState,
+  RateLimitSubject,
+} from "./core/verifier/rate-limit.js";
+export type { EnforcedRoute, GuardArguments, Route, RouteOptions } from "./core/verifier/route.js";
+export { createVerifier } from "./core/verifier/verifier.js";
 export type { Awaitable } from "./internal/awaitable.js";
 export type { Duration } from "./internal/duration.js";

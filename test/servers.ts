@@ -1,5 +1,5 @@
-// Looks, once for all test files, which servers are there: PostgreSQL, MySQL or MariaDB, and Redis. What is
-// missing is told in one line each, and its tests are skipped; in CI it is a failure.
+// The global setup: finds PostgreSQL, MySQL or MariaDB, and Redis once for all test files. The tests of a missing
+// server are skipped with a warning; in CI it is an error.
 
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
@@ -7,12 +7,12 @@ import { createClient } from "redis";
 import type { TestProject } from "vitest/node";
 import { startRedisCluster } from "./contract/redis-cluster.js";
 
-/** Where each server is, or `undefined`. */
+/** The URL of each server, or `undefined` if it was not found. */
 export interface Servers {
   readonly postgres: string | undefined;
   readonly mysql: string | undefined;
   readonly redis: string | undefined;
-  /** The nodes of a cluster of three that was started for these tests. */
+  /** The nodes of a cluster that was started for these tests. */
   readonly redisCluster: readonly string[] | undefined;
 }
 
@@ -22,7 +22,7 @@ declare module "vitest" {
   }
 }
 
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 const urls = {
   postgres: process.env.POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/postgres",
@@ -31,19 +31,19 @@ const urls = {
 };
 
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
-  const cluster = await found("Redis Cluster", "redis-server", startRedisCluster);
+  const cluster = await find("Redis Cluster", "redis-server", startRedisCluster);
   provide("servers", {
-    postgres: await found("PostgreSQL", "POSTGRES_URL", () => askPostgres(urls.postgres)),
-    mysql: await found("MySQL or MariaDB", "MYSQL_URL", () => askMysql(urls.mysql)),
-    redis: await found("Redis", "REDIS_URL", () => askRedis(urls.redis)),
+    postgres: await find("PostgreSQL", "POSTGRES_URL", () => connectPostgres(urls.postgres)),
+    mysql: await find("MySQL or MariaDB", "MYSQL_URL", () => connectMysql(urls.mysql)),
+    redis: await find("Redis", "REDIS_URL", () => connectRedis(urls.redis)),
     redisCluster: cluster?.nodes,
   });
   return async () => cluster?.stop();
 }
 
-async function found<T>(name: string, hint: string, ask: () => Promise<T>): Promise<T | undefined> {
+async function find<T>(name: string, hint: string, connect: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await ask();
+    return await connect();
   } catch (error) {
     const line = `${name} was not found (${hint}): ${error instanceof Error ? error.message || error.name : error}`;
     if (process.env.CI) throw new Error(line);
@@ -52,8 +52,8 @@ async function found<T>(name: string, hint: string, ask: () => Promise<T>): Prom
   }
 }
 
-async function askPostgres(url: string): Promise<string> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: PATIENCE_MS });
+async function connectPostgres(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: TIMEOUT_MS });
   await client.connect();
   try {
     await client.query("select 1");
@@ -63,8 +63,8 @@ async function askPostgres(url: string): Promise<string> {
   return url;
 }
 
-async function askMysql(uri: string): Promise<string> {
-  const connection = await createConnection({ uri, connectTimeout: PATIENCE_MS });
+async function connectMysql(uri: string): Promise<string> {
+  const connection = await createConnection({ uri, connectTimeout: TIMEOUT_MS });
   try {
     await connection.query("select 1");
   } finally {
@@ -73,12 +73,12 @@ async function askMysql(uri: string): Promise<string> {
   return uri;
 }
 
-async function askRedis(url: string): Promise<string> {
+async function connectRedis(url: string): Promise<string> {
   const client = createClient({
     url,
-    socket: { connectTimeout: PATIENCE_MS, reconnectStrategy: false },
+    socket: { connectTimeout: TIMEOUT_MS, reconnectStrategy: false },
   });
-  client.on("error", () => {}); // the rejection of connect() says the same
+  client.on("error", () => {}); // connect() rejects with the same error
   await client.connect();
   try {
     await client.ping();

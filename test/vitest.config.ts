@@ -10,9 +10,9 @@ export default defineConfig({
     globalSetup: ["test/servers.ts"],
     env: { FUZZ_SEED },
     include: ["test/**/*.test.ts"],
-    // Most files wait for servers and processes, not for a processor.
+    // Most files wait for servers and processes, not for the CPU.
     maxWorkers: 4,
-    // On a machine that is busy with other things even a process takes its time to start.
+    // On a busy machine, starting a process can take long.
     testTimeout: 180_000,
     hookTimeout: 180_000,
     typecheck: { enabled: false },

@@ -1,13 +1,13 @@
 import { connect, type Socket } from "node:net";
 
-/** Connections that stay open, each with one request under way. */
+/** Keep-alive connections that send one request at a time each. */
 export interface Load {
-  /** Asks for a path for so many milliseconds; answers how many responses came. */
+  /** Sends requests to a path for a time. Returns the number of responses. */
   slot(path: string, milliseconds: number): Promise<number>;
   close(): void;
 }
 
-/** Opens connections to a server on this machine; each request has the next of the credentials. */
+/** Opens connections to a local server. Each request has a credential from `credential`. */
 export async function openLoad(port: number, connections: number, credential: () => string): Promise<Load> {
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)));
   return {
@@ -43,22 +43,24 @@ function open(port: number): Promise<Socket> {
 
 function exchange(socket: Socket, request: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    let answer = "";
+    let response = "";
     const read = (part: string) => {
-      answer += part;
-      if (!isWhole(answer)) return;
+      response += part;
+      if (!isComplete(response)) return;
       socket.off("data", read);
-      if (answer.startsWith("HTTP/1.1 200")) resolve();
-      else reject(new Error(`The server answered ${answer.slice(0, 200)}`));
+      if (response.startsWith("HTTP/1.1 200")) resolve();
+      else reject(new Error(`The server responded with ${response.slice(0, 200)}`));
     };
     socket.on("data", read);
     socket.write(request);
   });
 }
 
-function isWhole(answer: string): boolean {
-  const head = answer.indexOf("\r\n\r\n");
+function isComplete(response: string): boolean {
+  const head = response.indexOf("\r\n\r\n");
   if (head < 0) return false;
-  const length = /\r\ncontent-length: (\d+)/i.exec(answer.slice(0, head));
-  return length === null ? answer.endsWith("\r\n0\r\n\r\n") : answer.length >= head + 4 + Number(length[1]);
+  const length = /\r\ncontent-length: (\d+)/i.exec(response.slice(0, head));
+  return length === null
+    ? response.endsWith("\r\n0\r\n\r\n")
+    : response.length >= head + 4 + Number(length[1]);
 }

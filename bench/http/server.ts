@@ -1,5 +1,5 @@
-// One framework with four routes that answer the same: open, guarded by keybearer, by a check written by hand, and by
-// the peer that people take there. Told which by its first argument; the keys come over the channel to its parent.
+// A server in one framework, named by the first argument, with four routes that send the same response: open, guarded by
+// keybearer, by a hand-written check, and by another library. The parent process sends the keys.
 
 import { hash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -28,52 +28,50 @@ const TEXT = JSON.stringify(BODY);
 
 const store = memoryStore();
 const verifier = createVerifier({ store, scopes, format, environment: "live" });
-const owners = new Map<string, KeyRecord>();
+const records = new Map<string, KeyRecord>();
 
-/** What somebody would write who needs no more than this. */
-function byHand(authorization: string | undefined): KeyRecord | undefined {
+/** The least that a service could check: no checksum, expiry or revocation. */
+function check(authorization: string | undefined): KeyRecord | undefined {
   if (authorization === undefined || !authorization.startsWith("Bearer ")) return undefined;
-  const record = owners.get(hash("sha256", authorization.slice(7), "hex"));
+  const record = records.get(hash("sha256", authorization.slice(7), "hex"));
   return record?.scopes.some((scope) => scope === SCOPE) ? record : undefined;
 }
 
-const REFUSED = { message: "Not authorized" };
+const DENIED = { message: "Not authorized" };
 
 const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
   async node() {
-    const answer = (_: IncomingMessage, response: ServerResponse) => {
+    const handler = (_: IncomingMessage, response: ServerResponse) => {
       response.setHeader("Content-Type", "application/json");
       response.end(TEXT);
     };
-    const guarded = nodeAuth(verifier)(SCOPE, answer);
+    const guarded = nodeAuth(verifier)(SCOPE, handler);
     return createServer((request, response) => {
       if (request.url === "/guard") return guarded(request, response);
-      if (request.url === "/hand" && byHand(request.headers.authorization) === undefined) {
+      if (request.url === "/hand" && check(request.headers.authorization) === undefined) {
         response.statusCode = 401;
-        return response.end(JSON.stringify(REFUSED));
+        return response.end(JSON.stringify(DENIED));
       }
-      return answer(request, response);
+      return handler(request, response);
     });
   },
 
   async express() {
     const app = express();
     const auth = expressAuth(verifier);
-    passport.use(
-      new passportBearer.Strategy((token, done) => done(null, byHand(`Bearer ${token}`) ?? false)),
-    );
-    const answer = (_: express.Request, response: express.Response) => void response.json(BODY);
-    app.get("/open", answer);
-    app.get("/guard", auth(SCOPE), answer);
+    passport.use(new passportBearer.Strategy((token, done) => done(null, check(`Bearer ${token}`) ?? false)));
+    const handler = (_: express.Request, response: express.Response) => void response.json(BODY);
+    app.get("/open", handler);
+    app.get("/guard", auth(SCOPE), handler);
     app.get(
       "/hand",
       (request, response, next) => {
-        if (byHand(request.headers.authorization) === undefined) response.status(401).json(REFUSED);
+        if (check(request.headers.authorization) === undefined) response.status(401).json(DENIED);
         else next();
       },
-      answer,
+      handler,
     );
-    app.get("/peer", passport.authenticate("bearer", { session: false }), answer);
+    app.get("/peer", passport.authenticate("bearer", { session: false }), handler);
     return createServer(app);
   },
 
@@ -81,19 +79,19 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     const app = new Koa();
     const router = new Router();
     const auth = koaAuth(verifier);
-    const answer = (context: Koa.Context) => {
+    const handler = (context: Koa.Context) => {
       context.body = BODY;
     };
-    router.get("/open", answer);
-    router.get("/guard", auth(SCOPE), answer);
+    router.get("/open", handler);
+    router.get("/guard", auth(SCOPE), handler);
     router.get(
       "/hand",
       async (context, next) => {
-        if (byHand(context.get("Authorization")) !== undefined) return next();
+        if (check(context.get("Authorization")) !== undefined) return next();
         context.status = 401;
-        context.body = REFUSED;
+        context.body = DENIED;
       },
-      answer,
+      handler,
     );
     app.use(router.routes());
     return createServer(app.callback());
@@ -107,12 +105,12 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     app.get(
       "/hand",
       async (c, next) => {
-        if (byHand(c.req.header("Authorization")) === undefined) return c.json(REFUSED, 401);
+        if (check(c.req.header("Authorization")) === undefined) return c.json(DENIED, 401);
         await next();
       },
       (c) => c.json(BODY),
     );
-    const verifyToken = (token: string) => byHand(`Bearer ${token}`) !== undefined;
+    const verifyToken = (token: string) => check(`Bearer ${token}`) !== undefined;
     app.get("/peer", bearerAuth({ verifyToken }), (c) => c.json(BODY));
     return createAdaptorServer({ fetch: app.fetch }) as Server;
   },
@@ -121,23 +119,23 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     const app = Fastify();
     const auth = fastifyAuth(verifier);
     await app.register(auth.plugin);
-    const answer = async () => BODY;
-    app.get("/open", answer);
-    app.get("/guard", { onRequest: auth(SCOPE) }, answer);
+    const handler = async () => BODY;
+    app.get("/open", handler);
+    app.get("/guard", { onRequest: auth(SCOPE) }, handler);
     app.get(
       "/hand",
       {
         onRequest: (request, reply, done) => {
-          if (byHand(request.headers.authorization) === undefined) reply.code(401).send(REFUSED);
+          if (check(request.headers.authorization) === undefined) reply.code(401).send(DENIED);
           else done();
         },
       },
-      answer,
+      handler,
     );
     await app.register(async (scope) => {
-      const isKnown = (token: string) => byHand(`Bearer ${token}`) !== undefined;
+      const isKnown = (token: string) => check(`Bearer ${token}`) !== undefined;
       await scope.register(fastifyBearerAuth, { keys: [], addHook: true, auth: isKnown });
-      scope.get("/peer", answer);
+      scope.get("/peer", handler);
     });
     await app.ready();
     return app.server;
@@ -154,7 +152,7 @@ process.on("message", async (message: { keys?: readonly KeyRecord[]; cpu?: true 
     const [createdAt, updatedAt] = [new Date(sent.createdAt), new Date(sent.updatedAt)];
     const record: KeyRecord = { ...sent, createdAt, updatedAt };
     await store.insert(record, created(record));
-    owners.set(record.hash, record);
+    records.set(record.hash, record);
   }
   const server = await SERVERS[process.argv[2] ?? ""]?.();
   server?.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));

@@ -1,19 +1,20 @@
-// What an allowlist of networks costs a verification, and one address against a list, three ways.
+// The cost of an allowlist in a verification, and of checking one address in three implementations.
 
 import { BlockList } from "node:net";
 import ipaddr from "ipaddr.js";
-import { createVerifier, createVerifierKit, judgeNetwork } from "../../dist/index.js";
+import { createVerifier } from "../../dist/index.js";
+import { checkNetwork, clientIpResolver } from "../../dist/kit.js";
 import { memoryStore } from "../../dist/stores/memory.js";
-import { differences, interleave, median, quotients, type Variant } from "../measure.js";
-import { ratioRow, short, tell } from "../rows.js";
-import { drawer, fill, flat, format, SCOPE, scopes } from "../service.js";
+import { differences, interleave, median, ratios, type Variant } from "../measure.js";
+import { format3, printRow, ratioRow } from "../rows.js";
+import { createPicker, fill, flat, format, SCOPE, scopes } from "../service.js";
 
 const SIZES = [1, 10, 100, 1_000];
 const KEYS = 1_000;
 
 interface Family {
   readonly name: string;
-  /** The network of this number, and an address in it. */
+  /** Returns the network with a number, and an address in it. */
   network(index: number): { readonly cidr: string; readonly address: string };
 }
 
@@ -42,13 +43,13 @@ const FAMILIES: readonly Family[] = [
 ];
 
 for (const family of FAMILIES) {
-  await verifications(family);
-  await checks(family);
+  await measureVerification(family);
+  await measureCheck(family);
 }
 
-/** Verifications of keys with lists of each size, against those of keys without one. */
-async function verifications({ name, network }: Family): Promise<void> {
-  const none = "verify, no allowlist";
+/** Compares verifications with allowlists of each size and without one. */
+async function measureVerification({ name, network }: Family): Promise<void> {
+  const baseline = "verify, no allowlist";
   const variants: Variant[] = [];
   for (const size of [0, ...SIZES]) {
     const store = memoryStore();
@@ -57,38 +58,38 @@ async function verifications({ name, network }: Family): Promise<void> {
     const keys = await fill(store, KEYS, { ipAllowlist });
     const verifier = createVerifier({ store, scopes, format });
     const addresses = size === 0 ? [network(0).address] : networks.map(({ address }) => address);
-    const draw = drawer(
+    const pick = createPicker(
       keys.map(({ secret }, index) => ({
         headers: { authorization: flat(`Bearer ${secret}`) },
         remoteAddress: flat(addresses[(index * 7) % addresses.length] as string),
       })),
     );
     variants.push({
-      name: size === 0 ? none : String(size),
-      async run(times) {
-        for (let index = 0; index < times; index++) {
-          const result = await verifier.verify(draw(), SCOPE);
-          if (!result.ok) throw new Error(`An address of the list was refused: ${result.error.code}`);
+      name: size === 0 ? baseline : String(size),
+      async run(count) {
+        for (let index = 0; index < count; index++) {
+          const result = await verifier.verify(pick(), SCOPE);
+          if (!result.ok) throw new Error(`An allowed address was denied: ${result.error.code}`);
         }
       },
     });
   }
   const samples = await interleave(variants, { seconds: 3 });
   for (const size of SIZES) {
-    const what = `verify, ${size.toLocaleString("en")} CIDRs, ${name}`;
-    const row = ratioRow("allowlist", what, none, quotients(samples, String(size), none));
-    const more = median(differences(samples, String(size), none));
-    tell({
+    const measured = `verify, ${size.toLocaleString("en")} CIDRs, ${name}`;
+    const row = ratioRow("allowlist", measured, baseline, ratios(samples, String(size), baseline));
+    const difference = median(differences(samples, String(size), baseline));
+    printRow({
       ...row,
-      figure: `${row.figure}, ${more < 0 ? "0" : `+${short(more)}`} us`,
-      ...(size === 1_000 && { goal: "at most +1 us", met: more <= 1 }),
+      figure: `${row.figure}, ${difference < 0 ? "0" : `+${format3(difference)}`} us`,
+      ...(size === 1_000 && { goal: "at most +1 us", met: difference <= 1 }),
     });
   }
 }
 
-/** One address against a list that is compiled already. */
-async function checks({ name, network }: Family): Promise<void> {
-  const { clientIp } = createVerifierKit({ scopes }, { where: "bench", noun: "key" });
+/** Compares checks of one address with a compiled list. */
+async function measureCheck({ name, network }: Family): Promise<void> {
+  const clientIp = clientIpResolver({});
   for (const size of [10, 1_000]) {
     const networks = Array.from({ length: size }, (_, index) => network(index));
     const record = {
@@ -104,18 +105,19 @@ async function checks({ name, network }: Family): Promise<void> {
       const [address = "", bits] = cidr.split("/");
       blockList.addSubnet(address, Number(bits), address.includes(":") ? "ipv6" : "ipv4");
     }
-    const draw = drawer(networks.map(({ address }) => ({ headers: {}, remoteAddress: flat(address) })));
-    const variant = (title: string, isIn: (request: { remoteAddress: string }) => boolean): Variant => ({
+    const pick = createPicker(networks.map(({ address }) => ({ headers: {}, remoteAddress: flat(address) })));
+    const variant = (title: string, isAllowed: (request: { remoteAddress: string }) => boolean): Variant => ({
       name: title,
-      run(times) {
-        for (let index = 0; index < times; index++) if (!isIn(draw())) throw new Error(`${title} refused`);
+      run(count) {
+        for (let index = 0; index < count; index++)
+          if (!isAllowed(pick())) throw new Error(`${title} denied an allowed address`);
       },
     });
     const samples = await interleave(
       [
         variant(
           "ours",
-          (request) => judgeNetwork(record, { headers: {}, ...request }, clientIp) === undefined,
+          (request) => checkNetwork(record, { headers: {}, ...request }, clientIp) === undefined,
         ),
         variant("net.BlockList", ({ remoteAddress }) =>
           blockList.check(remoteAddress, remoteAddress.includes(":") ? "ipv6" : "ipv4"),
@@ -128,8 +130,8 @@ async function checks({ name, network }: Family): Promise<void> {
       { seconds: 1 },
     );
     for (const peer of ["net.BlockList", "an ipaddr.js loop"]) {
-      const what = `${peer}, ${size.toLocaleString("en")} CIDRs, ${name}`;
-      tell(ratioRow("allowlist", what, "our check", quotients(samples, peer, "ours")));
+      const measured = `${peer}, ${size.toLocaleString("en")} CIDRs, ${name}`;
+      printRow(ratioRow("allowlist", measured, "our check", ratios(samples, peer, "ours")));
     }
   }
 }

@@ -1,13 +1,13 @@
-// Each framework open, with our guard, with a check written by hand, and with a peer; server and load on processors of
-// their own where there are two.
+// Each framework with an open route, our guard, a hand-written check, and another library. Server and client run on
+// separate CPUs if there are two.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { openLoad } from "../http/load.js";
 import { shuffled } from "../measure.js";
-import { ratioRow, tell } from "../rows.js";
-import { drawer, newKey } from "../service.js";
+import { printRow, ratioRow } from "../rows.js";
+import { createPicker, newKey } from "../service.js";
 
 const SERVER = fileURLToPath(new URL("../http/server.ts", import.meta.url));
 const KEYS = 10_000;
@@ -24,8 +24,8 @@ const FRAMEWORKS: Readonly<Record<string, string | undefined>> = {
   fastify: "@fastify/bearer-auth",
 };
 
-const apart = cpus().length > 1 && spawnSync("taskset", ["--version"]).status === 0;
-if (apart) spawnSync("taskset", ["-a", "-c", "-p", "0", String(process.pid)]);
+const separate = cpus().length > 1 && spawnSync("taskset", ["--version"]).status === 0;
+if (separate) spawnSync("taskset", ["-a", "-c", "-p", "0", String(process.pid)]);
 
 const keys = Array.from({ length: KEYS }, () => newKey());
 for (const [framework, peer] of Object.entries(FRAMEWORKS)) await measure(framework, peer);
@@ -33,28 +33,28 @@ for (const [framework, peer] of Object.entries(FRAMEWORKS)) await measure(framew
 async function measure(framework: string, peer: string | undefined): Promise<void> {
   const child = start(framework);
   try {
-    const port = (await ask(child, { keys: keys.map(({ record }) => record) })).port as number;
-    const load = await openLoad(port, CONNECTIONS, drawer(keys.map(({ secret }) => secret)));
+    const port = (await call(child, { keys: keys.map(({ record }) => record) })).port as number;
+    const load = await openLoad(port, CONNECTIONS, createPicker(keys.map(({ secret }) => secret)));
     const paths = ["/open", "/guard", "/hand", ...(peer === undefined ? [] : ["/peer"])];
     for (let slot = 0; slot < WARM_UP_SLOTS; slot++) for (const path of paths) await load.slot(path, SLOT_MS);
     const rates = new Map<string, number[]>(paths.map((path) => [path, []]));
     const end = performance.now() + SECONDS * 1_000;
     while (performance.now() < end) {
       for (const path of shuffled(paths)) {
-        const before = (await ask(child, { cpu: true })).cpu as number;
+        const before = (await call(child, { cpu: true })).cpu as number;
         const count = await load.slot(path, SLOT_MS);
-        const after = (await ask(child, { cpu: true })).cpu as number;
+        const after = (await call(child, { cpu: true })).cpu as number;
         rates.get(path)?.push(count / (after - before));
       }
     }
     load.close();
     const hand = rates.get("/hand") ?? [];
-    const against = (path: string) =>
+    const ratiosOf = (path: string) =>
       (rates.get(path) ?? []).map((rate, round) => rate / (hand[round] as number));
-    const base = `${framework}, a check by hand`;
-    tell(ratioRow("http", `${framework}, open`, base, against("/open")));
-    tell(ratioRow("http", `${framework}, our guard`, base, against("/guard"), { least: 0.97 }));
-    if (peer !== undefined) tell(ratioRow("http", `${framework}, ${peer}`, base, against("/peer")));
+    const base = `${framework}, hand-written check`;
+    printRow(ratioRow("http", `${framework}, open`, base, ratiosOf("/open")));
+    printRow(ratioRow("http", `${framework}, our guard`, base, ratiosOf("/guard"), { least: 0.97 }));
+    if (peer !== undefined) printRow(ratioRow("http", `${framework}, ${peer}`, base, ratiosOf("/peer")));
   } finally {
     child.kill();
   }
@@ -62,18 +62,18 @@ async function measure(framework: string, peer: string | undefined): Promise<voi
 
 function start(framework: string): ChildProcess {
   const node = [process.execPath, "--import", "tsx", SERVER, framework];
-  const [command = "", ...args] = apart ? ["taskset", "-c", "1", ...node] : node;
+  const [command = "", ...args] = separate ? ["taskset", "-c", "1", ...node] : node;
   return spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
 }
 
-/** The next message of the server, which answers one for one. */
-function ask(child: ChildProcess, message: object): Promise<{ port?: number; cpu?: number }> {
+/** Sends a message to the server and returns its reply. */
+function call(child: ChildProcess, message: object): Promise<{ port?: number; cpu?: number }> {
   return new Promise((resolve, reject) => {
-    const gone = () => reject(new Error("The server is gone"));
-    child.once("exit", gone);
-    child.once("message", (answer) => {
-      child.off("exit", gone);
-      resolve(answer as { port?: number; cpu?: number });
+    const onExit = () => reject(new Error("The server exited"));
+    child.once("exit", onExit);
+    child.once("message", (reply) => {
+      child.off("exit", onExit);
+      resolve(reply as { port?: number; cpu?: number });
     });
     child.send(message);
   });

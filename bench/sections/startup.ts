@@ -1,10 +1,10 @@
-// What it takes to import each entry of the package, in a process of its own that has done nothing else yet.
+// The CPU time and memory to import each entry of the package, in a new process.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { median, shuffled } from "../measure.js";
-import { ratioRow, tell } from "../rows.js";
+import { printRow, ratioRow } from "../rows.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ROUNDS = 3;
@@ -33,22 +33,22 @@ const all = [...entries, { name: EXPRESS, url: EXPRESS }];
 
 const costs = new Map<string, Cost[]>(all.map(({ name }) => [name, []]));
 for (let round = 0; round < ROUNDS; round++) {
-  for (const { name, url } of shuffled(all)) costs.get(name)?.push(importing(url));
+  for (const { name, url } of shuffled(all)) costs.get(name)?.push(measureImport(url));
 }
 
-const below = costs.get(EXPRESS) ?? [];
+const base = costs.get(EXPRESS) ?? [];
 for (const { name } of entries) {
   const own = costs.get(name) ?? [];
-  const ratios = own.map(
-    ({ milliseconds }, round) => milliseconds / (below[round]?.milliseconds ?? Number.NaN),
+  const importRatios = own.map(
+    ({ milliseconds }, round) => milliseconds / (base[round]?.milliseconds ?? Number.NaN),
   );
-  const row = ratioRow("startup", `import ${name}`, `import ${EXPRESS}`, ratios);
+  const row = ratioRow("startup", `import ${name}`, `import ${EXPRESS}`, importRatios);
   const time = median(own.map(({ milliseconds }) => milliseconds)).toFixed(0);
   const kilobytes = (median(own.map(({ bytes }) => bytes)) / 1_024).toFixed(0);
-  tell({ ...row, figure: `${row.figure}, ${time} ms, ${kilobytes} KiB` });
+  printRow({ ...row, figure: `${row.figure}, ${time} ms, ${kilobytes} KiB` });
 }
 
-function importing(url: string): Cost {
+function measureImport(url: string): Cost {
   const program = `
     const used = () => { gc(); const { heapUsed, external } = process.memoryUsage(); return heapUsed + external; };
     const before = used();
@@ -63,6 +63,6 @@ function importing(url: string): Cost {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
-  if (status !== 0) throw new Error(`${url} could not be imported`);
+  if (status !== 0) throw new Error(`import of ${url} failed`);
   return JSON.parse(stdout);
 }

@@ -1,5 +1,5 @@
-// One verification against the same driver's bare lookup of the same row, one at a time and 64 at once, with a cache
-// and without. A server that is not there is left out.
+// Verifications compared with a lookup of the same row by the driver alone: one and 64 concurrent, with and without a cache.
+// Databases that are not running are skipped.
 
 import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,9 +14,9 @@ import { mysqlStore } from "../../dist/stores/mysql.js";
 import { postgresStore } from "../../dist/stores/postgres.js";
 import { redisStore } from "../../dist/stores/redis.js";
 import { sqliteStore } from "../../dist/stores/sqlite.js";
-import { interleave, quotients, type Variant } from "../measure.js";
-import { type Goal, ratioRow, tell } from "../rows.js";
-import { drawer, fill, flat, format, type Issued, SCOPE, scopes } from "../service.js";
+import { interleave, ratios, type Variant } from "../measure.js";
+import { type Goal, printRow, ratioRow } from "../rows.js";
+import { createPicker, fill, flat, format, type Issued, SCOPE, scopes } from "../service.js";
 
 const KEYS = 1_000;
 const TABLE = `bench_${process.pid}`;
@@ -30,7 +30,7 @@ interface Driver {
 
 interface Opened {
   readonly store: ManagedKeyStore;
-  /** The same row with nothing but the driver; answers whether it is there. */
+  /** Looks up a row with the driver alone. */
   find(hash: KeyHash): unknown;
   close(): Promise<unknown>;
 }
@@ -51,7 +51,7 @@ const DRIVERS: readonly Driver[] = [
         find: (hash) => statement.get(hash),
         async close() {
           database.close();
-          for (const end of ["", "-wal", "-shm"]) rmSync(file + end, { force: true });
+          for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
         },
       };
     },
@@ -127,7 +127,7 @@ for (const driver of DRIVERS) {
     opened = await driver.open();
   } catch (error) {
     console.error(
-      `${driver.name} is left out: ${error instanceof Error ? error.message || error.name : error}`,
+      `${driver.name} is skipped: ${error instanceof Error ? error.message || error.name : error}`,
     );
     continue;
   }
@@ -142,34 +142,38 @@ async function compare({ name, lookup, goals }: Driver, { store, find }: Opened)
   const keys = await fill(store, KEYS);
   const cache = cachedStore(store, { ttl: "60s" });
   for (const { record } of keys) await cache.findByHash(record.hash);
-  for (const atOnce of [1, 64]) {
+  for (const concurrency of [1, 64]) {
     const samples = await interleave(
       [
-        bare(find, keys, atOnce),
-        verification("verify", store, keys, atOnce),
-        verification("cached", cache, keys, atOnce),
+        driverLookup(find, keys, concurrency),
+        verification("verify", store, keys, concurrency),
+        verification("cached", cache, keys, concurrency),
       ],
       { clock: "wall", seconds: 2.5, slotMs: 40 },
     );
-    const crowd = atOnce === 1 ? "" : `, ${atOnce} at once`;
-    tell(ratioRow("stores", `${name}${crowd}`, lookup, quotients(samples, "verify", "bare"), goals[atOnce]));
-    tell(ratioRow("stores", `${name}${crowd}, cached`, lookup, quotients(samples, "cached", "bare")));
+    const suffix = concurrency === 1 ? "" : `, ${concurrency} concurrent`;
+    printRow(
+      ratioRow("stores", `${name}${suffix}`, lookup, ratios(samples, "verify", "driver"), goals[concurrency]),
+    );
+    printRow(ratioRow("stores", `${name}${suffix}, cached`, lookup, ratios(samples, "cached", "driver")));
   }
 }
 
-function bare(find: Opened["find"], keys: readonly Issued[], atOnce: number): Variant {
-  const draw = drawer(keys);
-  return several("bare", atOnce, async () => (await find(draw().record.hash)) !== undefined);
+function driverLookup(find: Opened["find"], keys: readonly Issued[], concurrency: number): Variant {
+  const pick = createPicker(keys);
+  return concurrent("driver", concurrency, async () => (await find(pick().record.hash)) !== undefined);
 }
 
-function verification(name: string, store: KeyStore, keys: readonly Issued[], atOnce: number): Variant {
+function verification(name: string, store: KeyStore, keys: readonly Issued[], concurrency: number): Variant {
   const verifier = createVerifier({ store, scopes, format, environment: "live", storeTimeout: "5000ms" });
-  const draw = drawer(keys.map(({ secret }) => ({ headers: { authorization: flat(`Bearer ${secret}`) } })));
-  return several(name, atOnce, async () => (await verifier.verify(draw(), SCOPE)).ok);
+  const pick = createPicker(
+    keys.map(({ secret }) => ({ headers: { authorization: flat(`Bearer ${secret}`) } })),
+  );
+  return concurrent(name, concurrency, async () => (await verifier.verify(pick(), SCOPE)).ok);
 }
 
-/** So many requests are under way at each moment. */
-function several(name: string, atOnce: number, one: () => Promise<boolean>): Variant {
+/** Runs a number of requests concurrently. */
+function concurrent(name: string, concurrency: number, one: () => Promise<boolean>): Variant {
   return {
     name,
     async run(count) {
@@ -177,7 +181,7 @@ function several(name: string, atOnce: number, one: () => Promise<boolean>): Var
       const worker = async () => {
         while (left-- > 0) if (!(await one())) throw new Error(`${name}: a key was not found`);
       };
-      await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
+      await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker));
     },
   };
 }

@@ -1,11 +1,11 @@
-// One verification with the memory store, against the least that it could cost, and against others doing that job.
+// Verifications with the memory store, compared with a hand-written check, the least possible work, and other libraries.
 
 import { hash } from "node:crypto";
 import { cachedStore } from "../../dist/cache/index.js";
 import { createVerifier, type ManagedKeyStore } from "../../dist/index.js";
 import { memoryStore } from "../../dist/stores/memory.js";
-import { checkByHand } from "../hand.js";
-import { interleave, quotients, type Variant } from "../measure.js";
+import { handWrittenCheck } from "../hand-written-check.js";
+import { interleave, ratios, type Variant } from "../measure.js";
 import {
   betterAuthPeer,
   fastifyPeer,
@@ -15,49 +15,57 @@ import {
   passportPeer,
   prefixedPeer,
 } from "../peers.js";
-import { type Goal, ratioRow, tell } from "../rows.js";
-import { drawer, fill, flat, format, type Issued, SCOPE, scopes } from "../service.js";
+import { type Goal, printRow, ratioRow } from "../rows.js";
+import { createPicker, fill, flat, format, type Issued, SCOPE, scopes } from "../service.js";
 
 const FLOOR = "sha256 + Map.get";
 const OURS = "verify";
-const HAND = "a check by hand";
+const HAND_WRITTEN = "hand-written check";
 const GOALS: Readonly<Record<number, Goal>> = { 10000: { most: 1.15 }, 1000000: { most: 1 } };
 
-for (const count of [1, 10_000, 1_000_000]) await againstHand(count);
-await againstCache(10_000); // behind the others: a process with two stores in use is a little slower with each
-for (const count of [1, 1_000, 10_000]) await againstPeers(count);
+for (const count of [1, 10_000, 1_000_000]) await compareWithHandWritten(count);
+await compareWithCache(10_000); // last: with two stores in use, a process is slightly slower
+for (const count of [1, 1_000, 10_000]) await compareWithPeers(count);
 
-async function againstHand(count: number): Promise<void> {
+async function compareWithHandWritten(count: number): Promise<void> {
   const store = memoryStore();
   const keys = await fill(store, count);
-  const draws = { draw: drawer(keys), header: drawer(keys.map(request)) };
+  const picks = { key: createPicker(keys), request: createPicker(keys.map(request)) };
   const variants = [
-    floor(keys, draws.draw),
-    byHand(keys, draws.header),
-    verification(OURS, store, draws.header),
+    floorVariant(keys, picks.key),
+    handWritten(keys, picks.request),
+    verification(OURS, store, picks.request),
   ];
   const samples = await interleave(variants, { seconds: 5 });
   const keyCount = `${count.toLocaleString("en")} keys`;
-  tell(ratioRow("verify", `${OURS}, ${keyCount}`, HAND, quotients(samples, OURS, HAND), GOALS[count]));
-  for (const name of [HAND, OURS])
-    tell(ratioRow("verify", `${name}, ${keyCount}`, FLOOR, quotients(samples, name, FLOOR)));
+  printRow(
+    ratioRow(
+      "verify",
+      `${OURS}, ${keyCount}`,
+      HAND_WRITTEN,
+      ratios(samples, OURS, HAND_WRITTEN),
+      GOALS[count],
+    ),
+  );
+  for (const name of [HAND_WRITTEN, OURS])
+    printRow(ratioRow("verify", `${name}, ${keyCount}`, FLOOR, ratios(samples, name, FLOOR)));
 }
 
-async function againstCache(count: number): Promise<void> {
+async function compareWithCache(count: number): Promise<void> {
   const store = memoryStore();
   const keys = await fill(store, count);
-  const hit = "a hit of cachedStore";
+  const hit = "cachedStore hit";
   const samples = await interleave(
-    [verification(OURS, store, drawer(keys.map(request))), await cached(hit, store, keys)],
+    [verification(OURS, store, createPicker(keys.map(request))), await cached(hit, store, keys)],
     {
       seconds: 4,
     },
   );
-  const what = `${hit}, ${count.toLocaleString("en")} keys`;
-  tell(ratioRow("verify", what, "memoryStore", quotients(samples, hit, OURS), { most: 2 }));
+  const measured = `${hit}, ${count.toLocaleString("en")} keys`;
+  printRow(ratioRow("verify", measured, "memoryStore", ratios(samples, hit, OURS), { most: 2 }));
 }
 
-async function againstPeers(count: number): Promise<void> {
+async function compareWithPeers(count: number): Promise<void> {
   const store = memoryStore();
   const keys = await fill(store, count);
   const secrets = keys.map(({ secret }) => secret);
@@ -66,46 +74,46 @@ async function againstPeers(count: number): Promise<void> {
     const others = [betterAuthPeer, prefixedPeer, passportPeer, josePeer];
     peers.push(...(await Promise.all(others.map((peer) => peer(count)))).flat());
   }
-  const variants = [verification(OURS, store, drawer(keys.map(request))), ...peers.map(variantOf)];
+  const variants = [verification(OURS, store, createPicker(keys.map(request))), ...peers.map(variantOf)];
   const samples = await interleave(variants, { seconds: count === 10_000 ? 10 : 3 });
   for (const { name, goal = 1 } of peers) {
-    const what = `${name}, ${count.toLocaleString("en")} keys`;
-    tell(ratioRow("verify", what, OURS, quotients(samples, name, OURS), { least: goal }));
+    const measured = `${name}, ${count.toLocaleString("en")} keys`;
+    printRow(ratioRow("verify", measured, OURS, ratios(samples, name, OURS), { least: goal }));
   }
 }
 
-function floor(keys: readonly Issued[], draw: () => Issued): Variant {
+function floorVariant(keys: readonly Issued[], pick: () => Issued): Variant {
   const map = new Map(keys.map(({ record }) => [record.hash as string, record]));
   return {
     name: FLOOR,
-    run(times) {
-      for (let index = 0; index < times; index++) {
-        if (map.get(hash("sha256", draw().secret, "hex")) === undefined) throw new Error("A key is missing");
+    run(count) {
+      for (let index = 0; index < count; index++) {
+        if (map.get(hash("sha256", pick().secret, "hex")) === undefined) throw new Error("A key is missing");
       }
     },
   };
 }
 
-function byHand(keys: readonly Issued[], draw: () => BenchRequest): Variant {
+function handWritten(keys: readonly Issued[], pick: () => BenchRequest): Variant {
   const map = new Map(keys.map(({ record }) => [record.hash as string, record]));
   return {
-    name: HAND,
-    async run(times) {
-      for (let index = 0; index < times; index++) {
-        if ((await checkByHand(draw().headers.authorization, format, map, SCOPE)) === undefined)
+    name: HAND_WRITTEN,
+    async run(count) {
+      for (let index = 0; index < count; index++) {
+        if ((await handWrittenCheck(pick().headers.authorization, format, map, SCOPE)) === undefined)
           throw new Error("A key was denied");
       }
     },
   };
 }
 
-function verification(name: string, store: ManagedKeyStore, draw: () => BenchRequest): Variant {
+function verification(name: string, store: ManagedKeyStore, pick: () => BenchRequest): Variant {
   const verifier = createVerifier({ store, scopes, format, environment: "live" });
   return {
     name,
-    async run(times) {
-      for (let index = 0; index < times; index++) {
-        const result = await verifier.verify(draw(), SCOPE);
+    async run(count) {
+      for (let index = 0; index < count; index++) {
+        const result = await verifier.verify(pick(), SCOPE);
         if (!result.ok) throw new Error("A key was denied");
       }
     },
@@ -120,19 +128,19 @@ function request({ secret }: Issued): BenchRequest {
   return { headers: { authorization: flat(`Bearer ${secret}`) } };
 }
 
-/** All keys are in the cache, and stay there. */
+/** All keys are in the cache. */
 async function cached(name: string, store: ManagedKeyStore, keys: readonly Issued[]): Promise<Variant> {
   const cache = cachedStore(store, { ttl: "60s", max: 20_000 });
   for (const { record } of keys) await cache.findByHash(record.hash);
-  return verification(name, cache, drawer(keys.map(request)));
+  return verification(name, cache, createPicker(keys.map(request)));
 }
 
 function variantOf({ name, check }: Peer): Variant {
   return {
     name,
-    async run(times) {
-      for (let index = 0; index < times; index++) {
-        if ((await check()) !== true) throw new Error(`${name} refused a key`);
+    async run(count) {
+      for (let index = 0; index < count; index++) {
+        if ((await check()) !== true) throw new Error(`${name} denied a valid key`);
       }
     },
   };

@@ -1,9 +1,9 @@
-// Whether the time of a refusal tells how close a secret is to one that is there.
+// Tests whether the time of a denial depends on how similar a secret is to a valid one.
 //
 //   npm run bench:timing
 //
-// Timings of both ways are taken in one process, in random order. |t| of 4.5 and more in each of three attempts is a
-// leak, and the exit status says so. The control has a difference that is meant to be there, and must be found.
+// Both kinds of secret are timed in one process, in random order. |t| of at least 4.5 in all of three attempts is a leak, and
+// the exit status is 1. The control has a real difference, which must be detected.
 
 import { crc32 } from "node:zlib";
 import { createVerifier } from "../../dist/index.js";
@@ -14,9 +14,9 @@ import { type Comparison, compare } from "./welch.js";
 const TIMINGS = 100_000;
 const WARM_UP = 20_000;
 const KEYS = 10_000;
-const LEAK = 4.5;
+const T_THRESHOLD = 4.5;
 const ATTEMPTS = 3;
-const SAME = 20;
+const SHARED_LENGTH = 20;
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 const store = memoryStore();
@@ -32,14 +32,15 @@ const secrets = {
 };
 type Kind = keyof typeof secrets;
 
-/** The first characters of a key that is there, others behind them, and the checksum that belongs to them. */
+/** Returns the first characters of a valid secret, followed by other characters and their checksum. */
 function nearMiss(secret: string): string {
-  const text = secret.slice(0, SAME) + format.generate("live").slice(SAME, -6);
+  const text = secret.slice(0, SHARED_LENGTH) + format.generate("live").slice(SHARED_LENGTH, -6);
   let checksum = "";
   for (let rest = crc32(text); checksum.length < 6; rest = Math.floor(rest / 62)) {
     checksum = DIGITS[rest % 62] + checksum;
   }
-  if (format.parse(text + checksum) === undefined) throw new Error("a near-miss must have the form of a key");
+  if (format.parse(text + checksum) === undefined)
+    throw new Error("the near-miss is not a well-formed secret");
   return flat(text + checksum);
 }
 
@@ -57,27 +58,27 @@ async function timingsOf(a: Kind, b: Kind, count: number): Promise<readonly [num
     const start = process.hrtime.bigint();
     const { ok } = await verifier.verify(request, SCOPE);
     const end = process.hrtime.bigint();
-    if (ok) throw new Error("a refusal was expected");
+    if (ok) throw new Error("the secret was accepted");
     timings[turn as 0 | 1].push(Number(end - start));
   }
   return timings;
 }
 
-function tell(a: Kind, b: Kind, attempt: number, { t, kept, means, n }: Comparison): void {
+function printComparison(a: Kind, b: Kind, attempt: number, { t, kept, means, n }: Comparison): void {
   const [first, second] = means.map((mean) => mean.toFixed(0));
   console.log(
     `${`${a} against ${b}`.padEnd(34)} attempt ${attempt}  t ${t.toFixed(2).padStart(8)}  means ${first} and ${second} ns` +
-      ` over the quickest ${(kept * 100).toFixed(0)} %  n ${n[0].toLocaleString("en")} and ${n[1].toLocaleString("en")}`,
+      ` over the fastest ${(kept * 100).toFixed(0)} %  n ${n[0].toLocaleString("en")} and ${n[1].toLocaleString("en")}`,
   );
 }
 
-/** Whether every attempt finds a difference. */
+/** Returns whether every attempt detects a difference. */
 async function differs(a: Kind, b: Kind, attempts: number): Promise<boolean> {
   await timingsOf(a, b, WARM_UP);
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const comparison = compare(...(await timingsOf(a, b, TIMINGS)));
-    tell(a, b, attempt, comparison);
-    if (Math.abs(comparison.t) < LEAK) return false;
+    printComparison(a, b, attempt, comparison);
+    if (Math.abs(comparison.t) < T_THRESHOLD) return false;
   }
   return true;
 }
@@ -87,7 +88,9 @@ await differs("unknown", "revoked", 1);
 const found = await differs("unknown", "wrong checksum", 1);
 
 console.log(
-  leaks ? "An unknown secret and a near-miss differ." : "An unknown secret and a near-miss do not differ.",
+  leaks
+    ? "The times of an unknown secret and a near-miss differ."
+    : "The times of an unknown secret and a near-miss do not differ.",
 );
-if (!found) console.log("The control was not found: these timings prove nothing.");
+if (!found) console.log("The difference of the control was not detected, so this run proves nothing.");
 process.exitCode = leaks || !found ? 1 : 0;

@@ -1,20 +1,20 @@
-// Whether two ways take the same time, as dudect asks it: O. Reparaz, J. Balasch and I. Verbauwhede, "Dude, is my code
+// Tests whether two sets of timings differ, as dudect does: O. Reparaz, J. Balasch and I. Verbauwhede, "Dude, is my code
 // constant time?", DATE 2017 (https://eprint.iacr.org/2016/1123). Welch's t-test over all timings, and again without the
-// slow ones: what interrupts a measurement makes it slower, and would hide a small difference.
+// slowest ones, because interruptions would hide a small difference.
 
 /** The outcome of one comparison. */
 export interface Comparison {
-  /** The t of the largest absolute value, over every crop. */
+  /** The t with the largest absolute value over all crops. */
   readonly t: number;
-  /** The share of all timings that this t was found in. */
+  /** The share of all timings in that crop. */
   readonly kept: number;
-  /** Means in nanoseconds, over what was kept. */
+  /** Means of that crop, in nanoseconds. */
   readonly means: readonly [number, number];
-  /** How many timings there are of each way. */
+  /** The numbers of timings. */
   readonly n: readonly [number, number];
 }
 
-/** Which shares of all timings are looked at, the quickest ones each time. */
+/** The shares of the fastest timings that are tested. */
 const CROPS: readonly number[] = [1, 0.99, 0.95, 0.9, 0.75, 0.5];
 
 export function compare(a: readonly number[], b: readonly number[]): Comparison {

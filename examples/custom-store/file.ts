@@ -2,13 +2,16 @@ import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { AuditAction, AuditEntry, KeyHash, KeyMetadata, KeyRecord, RateLimit } from "keybearer";
 
-/** What the file has. */
 export interface Contents {
   readonly keys: readonly KeyRecord[];
   readonly trail: readonly AuditEntry[];
 }
 
-/** @throws Error for anything that cannot be read as it was written: a lost expiry must not become none. */
+/**
+ * Reads the file. A file that does not exist is empty.
+ *
+ * @throws TypeError if a member is missing or invalid. A lost expiry must not be read as no expiry.
+ */
 export async function readContents(path: string): Promise<Contents> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return '{ "keys": [], "trail": [] }';
@@ -18,7 +21,7 @@ export async function readContents(path: string): Promise<Contents> {
   return { keys: keys.map(readKey), trail: trail.map(readEntry) };
 }
 
-/** Replaces the file as a whole: whenever the power fails, there is the old one or the new one. */
+/** Replaces the file atomically. After a power failure, it has the old or the new contents. */
 export async function writeContents(path: string, contents: Contents): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w", 0o600);
@@ -32,17 +35,17 @@ export async function writeContents(path: string, contents: Contents): Promise<v
   await syncDirectory(dirname(path));
 }
 
-/** A copy that shares nothing with the original, and is what the file would give back. */
+/** Returns a deep copy of a key, as it would be read from the file. */
 export function copyKey(record: KeyRecord): KeyRecord {
   return readKey(JSON.parse(toJson(record)));
 }
 
-/** The same of an entry of the audit trail. */
+/** Returns a deep copy of an audit entry, as it would be read from the file. */
 export function copyEntry(entry: AuditEntry): AuditEntry {
   return readEntry(JSON.parse(toJson(entry)));
 }
 
-// By itself JSON writes an invalid date as null: the key would live for ever. toISOString() throws.
+// JSON.stringify writes an invalid date as null, which would remove an expiry. toISOString() throws.
 function toJson(value: unknown): string {
   return JSON.stringify(value, function (this: Record<string, unknown>, name, member) {
     const original = this[name];
@@ -50,9 +53,9 @@ function toJson(value: unknown): string {
   });
 }
 
-/** A rename lasts once its directory is written. */
+/** Makes a rename durable. Windows cannot sync a directory. */
 async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === "win32") return; // it has no such thing
+  if (process.platform === "win32") return;
   const directory = await open(path, "r");
   try {
     await directory.sync();
@@ -64,64 +67,64 @@ async function syncDirectory(path: string): Promise<void> {
 type Reader<T> = (value: unknown) => T;
 type Readers<T> = { readonly [Member in keyof T]-?: Reader<T[Member]> };
 
-const text: Reader<string> = (value) => (typeof value === "string" ? value : refuse());
-const count: Reader<number> = (value) => (Number.isSafeInteger(value) ? (value as number) : refuse());
-const list: Reader<readonly string[]> = (value) => (Array.isArray(value) ? value.map(text) : refuse());
-const members = (value: unknown): object =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? value : refuse();
+const string: Reader<string> = (value) => (typeof value === "string" ? value : fail());
+const integer: Reader<number> = (value) => (Number.isSafeInteger(value) ? (value as number) : fail());
+const strings: Reader<readonly string[]> = (value) => (Array.isArray(value) ? value.map(string) : fail());
+const object = (value: unknown): object =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? value : fail();
 const date: Reader<Date> = (value) => {
-  const read = new Date(text(value));
-  return Number.isNaN(read.getTime()) ? refuse() : read;
+  const read = new Date(string(value));
+  return Number.isNaN(read.getTime()) ? fail() : read;
 };
-// Not for what is absent: every member of a record is written, so one that is missing was lost.
+// A missing member is an error: every member of a record is written, so a missing one was lost.
 const orNull =
   <T>(read: Reader<T>): Reader<T | null> =>
   (value) =>
     value === null ? null : read(value);
 
-// Typed so that a member which a later version adds cannot be forgotten here.
-const readKey = readerOf<KeyRecord>({
-  id: text,
-  hash: text as Reader<KeyHash>,
-  version: count,
-  ownerId: text,
-  environment: orNull(text),
-  start: text,
-  name: orNull(text),
-  scopes: list,
-  ipAllowlist: orNull(list),
-  rateLimit: orNull(members as Reader<RateLimit>),
-  metadata: orNull(members as Reader<KeyMetadata>),
+// The type requires a reader for every member, so a member of a later version is a compile error here.
+const readKey = createReader<KeyRecord>({
+  id: string,
+  hash: string as Reader<KeyHash>,
+  version: integer,
+  ownerId: string,
+  environment: orNull(string),
+  start: string,
+  name: orNull(string),
+  scopes: strings,
+  ipAllowlist: orNull(strings),
+  rateLimit: orNull(object as Reader<RateLimit>),
+  metadata: orNull(object as Reader<KeyMetadata>),
   createdAt: date,
   updatedAt: date,
   expiresAt: orNull(date),
   lastUsedAt: orNull(date),
   disabledAt: orNull(date),
   revokedAt: orNull(date),
-  revokedReason: orNull(text),
+  revokedReason: orNull(string),
   rotatedAt: orNull(date),
-  replacedBy: orNull(text),
-  replaces: orNull(text),
+  replacedBy: orNull(string),
+  replaces: orNull(string),
 });
 
-const readEntry = readerOf<AuditEntry>({
-  id: text,
+const readEntry = createReader<AuditEntry>({
+  id: string,
   at: date,
-  action: text as Reader<AuditAction>,
-  keyId: text,
-  ownerId: text,
-  actor: orNull(text),
-  details: members as Reader<AuditEntry["details"]>,
+  action: string as Reader<AuditAction>,
+  keyId: string,
+  ownerId: string,
+  actor: orNull(string),
+  details: object as Reader<AuditEntry["details"]>,
 });
 
-function readerOf<T>(readers: Readers<T>): Reader<T> {
+function createReader<T>(readers: Readers<T>): Reader<T> {
   const entries = Object.entries(readers) as [string, Reader<unknown>][];
   return (value) => {
-    const given = members(value) as Record<string, unknown>;
+    const given = object(value) as Record<string, unknown>;
     return Object.fromEntries(entries.map(([name, read]) => [name, read(given[name])])) as T;
   };
 }
 
-function refuse(): never {
-  throw new TypeError("A key or an audit entry has a member that cannot be kept or read");
+function fail(): never {
+  throw new TypeError("A member of a key or an audit entry is missing or invalid");
 }

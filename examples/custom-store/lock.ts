@@ -2,60 +2,62 @@ import { randomUUID } from "node:crypto";
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 
-// The pid alone does not tell two lives of one container apart: there, every process is number 1.
-const ME = { host: hostname(), pid: process.pid, started: performance.timeOrigin };
+// A pid is not enough: in a container, it is often 1 before and after a restart.
+const THIS_PROCESS = { host: hostname(), pid: process.pid, started: performance.timeOrigin };
 
 /**
- * Makes this process the only one that uses a file, for as long as it lives or until it calls what is answered.
- * The lock of a process that was killed is taken over; one that another machine left has to be removed by hand.
+ * Locks a file for this process and returns a function that unlocks it. The lock of a process that was killed is
+ * replaced. A lock of another machine must be removed by hand.
  *
- * @throws Error while another process, or this one already, has the lock.
+ * @throws Error if the file is locked by another process or by this one.
  */
 export async function lock(path: string): Promise<() => Promise<void>> {
   const file = `${path}.lock`;
-  const mine = `${file}.${randomUUID()}`;
-  await writeFile(mine, JSON.stringify(ME), { flag: "wx", mode: 0o600 });
+  const own = `${file}.${randomUUID()}`;
+  await writeFile(own, JSON.stringify(THIS_PROCESS), { flag: "wx", mode: 0o600 });
   try {
-    if (!(await linked(mine, file))) {
-      await removeStale(mine, file);
-      if (!(await linked(mine, file))) throw new Error(`${path} is in use; if not, remove ${file}`);
+    if (!(await createLink(own, file))) {
+      await removeStaleLock(own, file);
+      if (!(await createLink(own, file))) {
+        throw new Error(`${path} is in use. If no process uses it, remove ${file}`);
+      }
     }
   } finally {
-    await rm(mine);
+    await rm(own);
   }
   return () => rm(file);
 }
 
-/** Only one process at a time may do this, or it could remove the lock of one that has just done the same. */
-async function removeStale(mine: string, file: string): Promise<void> {
-  const turn = `${file}.stale`;
-  if (!(await linked(mine, turn))) {
-    throw new Error(`Another process is taking over ${file}; if there is none, remove ${turn}`);
+/** Removes a stale lock. A second lock file ensures that no process removes the lock that another one just created. */
+async function removeStaleLock(own: string, file: string): Promise<void> {
+  const removal = `${file}.stale`;
+  if (!(await createLink(own, removal))) {
+    throw new Error(`Another process is replacing ${file}. If there is none, remove ${removal}`);
   }
   try {
     if (await isStale(file)) await rm(file);
   } finally {
-    await rm(turn);
+    await rm(removal);
   }
 }
 
-/** Whether the process that has the lock is gone for sure. */
+/** Whether the process that holds the lock has certainly ended. */
 async function isStale(file: string): Promise<boolean> {
   const holder = await readFile(file, "utf8")
-    .then((text): Partial<typeof ME> => JSON.parse(text))
+    .then((text): Partial<typeof THIS_PROCESS> => JSON.parse(text))
     .catch(() => undefined);
-  if (holder?.pid === undefined || holder.host !== ME.host) return false;
-  if (holder.pid === ME.pid) return holder.started !== ME.started;
+  if (holder?.pid === undefined || holder.host !== THIS_PROCESS.host) return false;
+  if (holder.pid === THIS_PROCESS.pid) return holder.started !== THIS_PROCESS.started;
   try {
-    process.kill(holder.pid, 0); // sends nothing
+    process.kill(holder.pid, 0); // checks whether the process exists, without a signal
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
 }
 
-/** Gives a file a second name, whole and at once, unless something has that name. */
-async function linked(file: string, name: string): Promise<boolean> {
+/** Creates a hard link, which is atomic. Returns `false` if the name exists. */
+async function createLink(file: string, name: string): Promise<boolean> {
   try {
     await link(file, name);
     return true;

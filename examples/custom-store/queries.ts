@@ -1,30 +1,21 @@
-import {
-  type AuditEntry,
-  type AuditQuery,
-  decodeCursor,
-  encodeCursor,
-  type KeyQuery,
-  type KeyRecord,
-  keyStatus,
-  type ListPosition,
-  type Page,
-} from "keybearer";
+import type { AuditEntry, AuditQuery, KeyQuery, KeyRecord, Page } from "keybearer";
+import { decodeCursor, encodeCursor, keyStatus, type ListPosition } from "keybearer/kit";
 
-/** A page of the keys that a query asks for. */
+/** Returns a page of the keys that match the query. */
 export function listKeys(keys: Iterable<KeyRecord>, query: KeyQuery): Page<KeyRecord> {
-  const { ownerId, environment, status, deadBefore, now } = query;
+  const { ownerId, environment, status, endedBefore, now } = query;
   const found = [...keys].filter(
     (key) =>
       (ownerId === undefined || key.ownerId === ownerId) &&
       (environment === undefined || key.environment === environment) &&
       (status === undefined || keyStatus(key, now.getTime()) === status) &&
-      (deadBefore === undefined ||
-        [key.revokedAt, key.expiresAt].some((end) => end !== null && end <= deadBefore)),
+      (endedBefore === undefined ||
+        [key.revokedAt, key.expiresAt].some((end) => end !== null && end <= endedBefore)),
   );
   return pageOf(found, ({ createdAt, id }) => ({ at: createdAt, id }), query);
 }
 
-/** A page of the audit entries that a query asks for. */
+/** Returns a page of the audit entries that match the query. */
 export function listEntries(trail: readonly AuditEntry[], query: AuditQuery): Page<AuditEntry> {
   const { keyId, ownerId } = query;
   const found = trail.filter(
@@ -34,20 +25,23 @@ export function listEntries(trail: readonly AuditEntry[], query: AuditQuery): Pa
   return pageOf(found, (entry) => entry, query);
 }
 
-/** Newest first. A cursor is the place of the last item seen, so that what is added meanwhile shifts nothing. */
+/**
+ * Returns a page, newest first. A cursor is the position of the last item of a page, so items that are added between two
+ * calls do not shift the next page.
+ */
 function pageOf<T>(
   items: readonly T[],
-  place: (item: T) => ListPosition,
+  positionOf: (item: T) => ListPosition,
   { cursor, limit }: Pick<AuditQuery, "cursor" | "limit">,
 ): Page<T> {
   const start = cursor === undefined ? undefined : decodeCursor(cursor);
   const rest = items
-    .filter((item) => start === undefined || newestFirst(start, place(item)) < 0)
-    .sort((a, b) => newestFirst(place(a), place(b)));
+    .filter((item) => start === undefined || newestFirst(start, positionOf(item)) < 0)
+    .sort((a, b) => newestFirst(positionOf(a), positionOf(b)));
   const page = structuredClone(rest.slice(0, limit));
   const last = page.at(-1);
   return rest.length > limit && last
-    ? { items: page, nextCursor: encodeCursor(place(last)) }
+    ? { items: page, nextCursor: encodeCursor(positionOf(last)) }
     : { items: page };
 }
 

@@ -3,27 +3,28 @@ import { copyEntry, copyKey, readContents, writeContents } from "./file.js";
 import { lock } from "./lock.js";
 import { listEntries, listKeys } from "./queries.js";
 
-/** A store over one JSON file. */
+/** A store that keeps keys and their audit trail in one JSON file. */
 export interface FileStore extends ManagedKeyStore {
-  /** Waits for the changes that are under way, and lets go of the file. The store answers nothing from then on. */
+  /** Waits for pending changes and unlocks the file. Later calls of the store reject. */
   close(): Promise<void>;
 }
 
 type Keys = ReadonlyMap<string, KeyRecord>;
 
-/** A copy for a change to work on: what others see stays as it is until the file is written. */
+/** A copy that a change works on. It becomes visible when the file is written. */
 interface Draft {
   readonly keys: Map<string, KeyRecord>;
   readonly trail: AuditEntry[];
 }
 
-const MAX_WAITING = 1_000;
+/** The maximum number of pending changes. */
+const MAX_PENDING = 1_000;
 
 /**
- * Keeps keys and their audit trail in one JSON file, which each change writes anew: for one process and some
- * hundred keys. A file that does not exist is an empty store.
+ * Opens the store of a file. A file that does not exist is an empty store. Every change rewrites the file, so it is meant
+ * for one process and a few hundred keys.
  *
- * @throws Error when the file cannot be read, or is in use.
+ * @throws Error if the file cannot be read or is in use.
  */
 export async function fileStore(path: string): Promise<FileStore> {
   const unlock = await lock(path);
@@ -31,61 +32,61 @@ export async function fileStore(path: string): Promise<FileStore> {
   let byHash: ReadonlyMap<KeyHash, KeyRecord> = new Map();
   let trail: readonly AuditEntry[] = [];
   let queue: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
+  let pending = 0;
   let closing: Promise<void> | undefined;
 
-  const show = (next: { readonly keys: Keys; readonly trail: readonly AuditEntry[] }): void => {
+  const publish = (next: { readonly keys: Keys; readonly trail: readonly AuditEntry[] }): void => {
     ({ keys, trail } = next);
     byHash = new Map([...keys.values()].map((record) => [record.hash, record]));
   };
 
   try {
     const contents = await readContents(path);
-    show({ ...contents, keys: new Map(contents.keys.map((record) => [record.id, record])) });
-    if (byHash.size < contents.keys.length) throw new Error(`${path} has a key twice`);
+    publish({ ...contents, keys: new Map(contents.keys.map((record) => [record.id, record])) });
+    if (byHash.size < contents.keys.length) throw new Error(`${path} has a duplicate key`);
   } catch (error) {
     await unlock();
     throw error;
   }
 
-  // Once the lock is gone, another process may revoke what this one still thinks valid.
-  const refuseIfClosed = (): void => {
+  // Another process may change the file after it is unlocked, so the state in memory must not be used.
+  const assertOpen = (): void => {
     if (closing !== undefined) throw new Error("The store is closed");
   };
 
   /**
-   * The one way to change anything: one change after another, each on a draft that is shown once the file has it.
-   * So nothing comes between the check of a version and the write, and keys and audit trail always agree.
+   * Applies a change to a draft, writes the file, and publishes the draft. Changes run one after another, so the check of
+   * a version and the write are one transaction. `apply` returns whether there is anything to write.
    */
-  const change = async (work: (draft: Draft) => boolean): Promise<boolean> => {
-    refuseIfClosed();
-    if (waiting >= MAX_WAITING) throw new Error("Too many changes wait for the disk");
-    waiting += 1;
+  const change = async (apply: (draft: Draft) => boolean): Promise<boolean> => {
+    assertOpen();
+    if (pending >= MAX_PENDING) throw new Error(`Too many pending changes: at most ${MAX_PENDING}`);
+    pending += 1;
     const turn = queue.then(async () => {
       const draft: Draft = { keys: new Map(keys), trail: [...trail] };
-      if (!work(draft)) return false;
+      if (!apply(draft)) return false;
       await writeContents(path, { ...draft, keys: [...draft.keys.values()] });
-      show(draft);
+      publish(draft);
       return true;
     });
-    queue = turn.catch(() => {}).then(() => (waiting -= 1));
+    queue = turn.catch(() => {}).then(() => (pending -= 1));
     return turn;
   };
 
-  // Every argument is copied before the first await: the caller may go on to change what it passed.
+  // Every argument is copied before the first await, because the caller may change it afterwards.
   return Object.freeze<FileStore>({
     async findByHash(hash) {
-      refuseIfClosed();
+      assertOpen();
       return structuredClone(byHash.get(hash));
     },
 
     async findById(id) {
-      refuseIfClosed();
+      assertOpen();
       return structuredClone(keys.get(id));
     },
 
     async list(query) {
-      refuseIfClosed();
+      assertOpen();
       return listKeys(keys.values(), query);
     },
 
@@ -107,7 +108,7 @@ export async function fileStore(path: string): Promise<FileStore> {
       const [members, added, entry] = [structuredClone(given), copyKey(successor), copyEntry(audit)];
       return change((draft) => {
         if (!updateIfCurrent(draft, id, ifVersion, members, entry)) return false;
-        add(draft, added); // throws if it exists, and nothing of the draft is kept
+        add(draft, added); // if it throws, the draft is discarded
         return true;
       });
     },
@@ -115,31 +116,31 @@ export async function fileStore(path: string): Promise<FileStore> {
     async touch(uses) {
       const times = structuredClone(uses);
       await change((draft) => {
-        let moved = false;
+        let changed = false;
         for (const [id, lastUsedAt] of times) {
           const record = draft.keys.get(id);
           if (record === undefined || (record.lastUsedAt !== null && record.lastUsedAt >= lastUsedAt))
             continue;
           draft.keys.set(id, copyKey({ ...record, lastUsedAt }));
-          moved = true;
+          changed = true;
         }
-        return moved;
+        return changed;
       });
     },
 
     async auditTrail(query) {
-      refuseIfClosed();
+      assertOpen();
       return listEntries(trail, query);
     },
 
-    // The rest may be left out.
+    // The following methods are optional.
 
     async rehash(id, from, to, audit) {
       const entry = copyEntry(audit);
       return change((draft) => {
         const record = draft.keys.get(id);
         if (record?.hash !== from) return false;
-        refuseTaken(draft, to);
+        assertNewHash(draft, to);
         draft.keys.set(id, copyKey({ ...record, hash: to }));
         draft.trail.push(entry);
         return true;
@@ -173,7 +174,7 @@ export async function fileStore(path: string): Promise<FileStore> {
   });
 }
 
-/** Changes the key if it still has the version that the caller read. */
+/** Changes the key if it still has version `ifVersion`; returns whether it had. */
 function updateIfCurrent(
   { keys, trail }: Draft,
   id: string,
@@ -189,11 +190,11 @@ function updateIfCurrent(
 }
 
 function add(draft: Draft, record: KeyRecord): void {
-  if (draft.keys.has(record.id)) throw new Error("A key of this id exists");
-  refuseTaken(draft, record.hash);
+  if (draft.keys.has(record.id)) throw new Error("A key with this id exists");
+  assertNewHash(draft, record.hash);
   draft.keys.set(record.id, record);
 }
 
-function refuseTaken({ keys }: Draft, hash: KeyHash): void {
-  for (const key of keys.values()) if (key.hash === hash) throw new Error("A key of this hash exists");
+function assertNewHash({ keys }: Draft, hash: KeyHash): void {
+  for (const key of keys.values()) if (key.hash === hash) throw new Error("A key with this hash exists");
 }

@@ -3,20 +3,20 @@ import { toNodeListener } from "keybearer/node";
 import type { ExampleOptions, RunningExample } from "../example.js";
 import { listen } from "../serve.js";
 import { createApp } from "./app.js";
-import { createKeys } from "./keys.js";
+import { createAuth } from "./auth.js";
 
-/** Starts the system, with the first key of each of two users. */
+/** Starts the API with one key for each of two users. */
 export async function start({ port = 0 }: ExampleOptions = {}): Promise<RunningExample> {
-  const keys = createKeys();
-  const { secret: key } = await keys.firstKey("user_ada");
-  const { secret: otherKey } = await keys.firstKey("user_ben");
-  const { url, stop } = await listen(createServer(toNodeListener(createApp(keys))), port);
+  const auth = createAuth();
+  const { secret: key } = await auth.createFirstKey("user_ada");
+  const { secret: otherKey } = await auth.createFirstKey("user_ben");
+  const { url, stop } = await listen(createServer(toNodeListener(createApp(auth))), port);
   return {
     credentials: { url, key, otherKey },
     guide: guide(url, key),
     async close() {
       await stop();
-      await keys.close();
+      await auth.close();
     },
   };
 }
@@ -25,13 +25,13 @@ function guide(url: string, key: string): string {
   return `
 Eazip, at ${url}. A key manages the keys of its user.
 
-# the keys of this user
+# list the keys of this user
 curl -i ${url}/api-keys -H 'X-API-Key: ${key}'
 
-# one more; it is shown once
+# create a key; the secret is shown once
 curl -i ${url}/api-keys -H 'X-API-Key: ${key}' \\
   -H 'Content-Type: application/json' -d '{"name":"CI/CD Pipeline","expires_at":"2040-12-31T23:59:59Z"}'
 
-# what keys are for
+# list the jobs of this user
 curl -i ${url}/jobs -H 'Authorization: Bearer ${key}'`;
 }

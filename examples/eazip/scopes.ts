@@ -1,6 +1,6 @@
 import { defineScopes, type ScopeName } from "keybearer";
 
-/** Every key of this system has all of them: a key stands for its user. */
+/** Every key has all scopes. */
 export const scopes = defineScopes({
   "api-keys:manage": { description: "List, create and revoke the user's keys" },
   "jobs:read": { description: "List the user's jobs" },

@@ -1,6 +1,6 @@
 import type { ApiKey } from "keybearer";
 
-/** A key as its user sees it. Only the answer that creates it adds `key`, the secret. */
+/** Returns the public view of a key. Only the response to its creation also has `key`, the secret. */
 export function view({ id, name, createdAt, expiresAt, lastUsedAt }: ApiKey) {
   return {
     id,
@@ -15,8 +15,8 @@ export function created({ id, name, ...dates }: ReturnType<typeof view>, key: st
   return { success: true, api_key: { id, name, key, ...dates } };
 }
 
-/** What is known of an error, wherever it comes from. */
-export interface Failure {
+/** The members that errors of guards, of the management API and of this API have in common. */
+export interface ErrorInfo {
   readonly status: number;
   readonly code: string;
   readonly message: string;
@@ -29,8 +29,8 @@ const CODES: Readonly<Record<number, string>> = {
   403: "FORBIDDEN",
 };
 
-/** Every error has this envelope; `issues` say what is wrong with the parameters. */
-export function failure({ status, code, message, details = {} }: Failure) {
+/** Returns the body of an error. `issues` has the invalid members of the request. */
+export function errorBody({ status, code, message, details = {} }: ErrorInfo) {
   const issues = details.errors === undefined ? {} : { issues: details.errors };
   return { success: false, error: { code: CODES[status] ?? code.toUpperCase(), message, ...issues } };
 }

@@ -1,22 +1,21 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from "express";
 import { expressAuth, expressHandler } from "keybearer/express";
+import type { Auth } from "./auth.js";
 import { driverChange, newDriver, parse } from "./body.js";
-import { ApiError, failure, refusal } from "./errors.js";
+import { ApiError, errorBody, toErrorResponse } from "./errors.js";
 import { createFleets } from "./fleets.js";
-import type { Keys } from "./keys.js";
 import { pageOf } from "./pages.js";
 
-/** The whole API in Express. */
-export function createApp({ verifier, management }: Keys) {
+/** Creates the API in Express. */
+export function createApp({ verifier, management }: Auth) {
   const app = express();
   app.disable("x-powered-by").disable("etag");
 
   const fleets = createFleets();
-  const auth = expressAuth(verifier, { errorBody: refusal });
-  // Behind the guard on each route, so that nobody uploads without a key.
+  const auth = expressAuth(verifier, { errorBody });
+  // Runs after the guard of each route: a request without a valid key is denied before its body is read.
   const json = express.json({ limit: "16kb", type: "application/json" });
 
-  // People manage keys, with the JWTs that they signed in with.
   app.use("/api/v2", expressHandler(management));
 
   const vehicles = Router();
@@ -60,8 +59,8 @@ const notFound: RequestHandler = () => {
   throw new ApiError(404, "There is no such route.");
 };
 
-// Express tells an error handler by its four parameters.
+// Express recognizes error handlers by their four parameters.
 const onError: ErrorRequestHandler = (error, req, res, _next) => {
-  const { status, body } = failure(error, req);
+  const { status, body } = toErrorResponse(error, req);
   res.status(status).set("X-Request-Id", body.requestId).json(body);
 };

@@ -1,21 +1,16 @@
 import { z } from "zod";
+import { requiredOr } from "../issues.js";
 import { ApiError, sentence } from "./errors.js";
 
-const says = (problem: string) => ({
-  error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
-});
-const line = (most: number) =>
+const line = (max: number) =>
   z
-    .string(says("must be text"))
+    .string(requiredOr("must be a string"))
     .trim()
     .min(1, "must not be empty")
-    .max(most, `must have at most ${most} characters`)
+    .max(max, `must have at most ${max} characters`)
     .regex(/^\P{Cc}*$/u, "must not have control characters");
 
-/**
- * What clients may say about a driver. Members that are not here, such as `id` or `company`, are dropped: nobody
- * chooses them.
- */
+/** The body of POST. Other members, such as `id` or `company`, are ignored. */
 export const newDriver = z.object(
   {
     name: line(100),
@@ -24,20 +19,21 @@ export const newDriver = z.object(
     phone: line(30).optional(),
     licenseNumber: line(30).optional(),
     licenseState: line(30).optional(),
-    status: z.enum(["active", "inactive"], says("must be active or inactive")).default("active"),
+    status: z.enum(["active", "inactive"], requiredOr("must be active or inactive")).default("active"),
   },
-  says("must be a JSON object"),
+  requiredOr("must be a JSON object"),
 );
 
+/** The body of PATCH. */
 export const driverChange = newDriver
   .extend({ status: newDriver.shape.status.unwrap() })
   .partial()
-  .refine((change) => Object.keys(change).length > 0, "names nothing to change");
+  .refine((change) => Object.keys(change).length > 0, "must change at least one member");
 
 export type NewDriver = z.infer<typeof newDriver>;
 export type DriverChange = z.infer<typeof driverChange>;
 
-/** @throws ApiError 400 that names every mistake. */
+/** @throws ApiError 400 with every issue. */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;

@@ -18,7 +18,7 @@ interface Fleet {
   }[];
 }
 
-/** All fleets in memory, fresh from `data/fleets.json`: of each company one in production and one sandbox. */
+/** Creates the fleets of `data/fleets.json` in memory: for each company one in production and one in the sandbox. */
 export function createFleets() {
   const fleets = new Map<string, Fleet>();
   for (const [environment, companies] of Object.entries(structuredClone(data))) {
@@ -27,7 +27,7 @@ export function createFleets() {
     }
   }
 
-  /** The one fleet that a key may see: its company's, in its environment. */
+  /** Returns the fleet of a company in the environment of the key. */
   function of({ environment, ownerId }: Principal): Fleet {
     const name = `${environment} ${ownerId}`;
     const fleet = fleets.get(name) ?? { vehicles: [], drivers: [], hos: [] };
@@ -61,7 +61,7 @@ export function createFleets() {
   };
 }
 
-/** Another company's vehicle or driver is as unknown as one that does not exist. */
+/** @throws ApiError 404, the same for items of other companies and for items that do not exist. */
 function found<T>(item: T | undefined): T {
   if (item === undefined) throw new ApiError(404, "There is nothing with this id.");
   return item;

@@ -3,9 +3,9 @@ import type { ExampleOptions, RunningExample } from "../example.js";
 import { identityProvider } from "../identity.js";
 import { listen } from "../serve.js";
 import { createApp } from "./app.js";
-import { createKeys } from "./keys.js";
+import { createAuth } from "./auth.js";
 
-/** Starts the system, with an admin in each of two companies. */
+/** Starts the API with an admin in each of two companies. */
 export async function start({ port = 0 }: ExampleOptions = {}): Promise<RunningExample> {
   const identity = await identityProvider("eztotrack");
   const adminJwt = await identity.signIn("dana@acme.example", { company: "acme-haulage", role: "admin" });
@@ -13,30 +13,30 @@ export async function start({ port = 0 }: ExampleOptions = {}): Promise<RunningE
     company: "borealis-freight",
     role: "admin",
   });
-  const keys = createKeys(identity);
-  const { url, stop } = await listen(createServer(createApp(keys)), port);
+  const auth = createAuth(identity);
+  const { url, stop } = await listen(createServer(createApp(auth)), port);
   return {
     credentials: { url, adminJwt, otherJwt },
     guide: guide(url, adminJwt),
     async close() {
       await stop();
-      await keys.close();
+      await auth.close();
     },
   };
 }
 
 function guide(url: string, adminJwt: string): string {
   return `
-EZToTrack, at ${url}. Admins create keys, and integrations read the fleet with them.
+EZToTrack, at ${url}. Admins create keys; integrations read the fleet with them.
 
-# an admin of acme-haulage creates a key; it is shown once
+# create a key as an admin of acme-haulage; the secret is shown once
 curl -i ${url}/api/v2/api-keys -H 'Authorization: Bearer ${adminJwt}' \\
   -H 'Content-Type: application/json' \\
   -d '{"name":"My Integration","scopes":["vehicles:read","drivers:read","hos:read"]}'
 
-# and sees it listed
+# list the keys
 curl -i ${url}/api/v2/api-keys -H 'Authorization: Bearer ${adminJwt}'
 
-# the vehicles; put in the key that you got
+# list vehicles; insert the new key
 curl -i ${url}/fleet/vehicles -H 'Authorization: Bearer ezt_live_…'`;
 }

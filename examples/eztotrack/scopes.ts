@@ -1,6 +1,6 @@
 import { defineScopes, type ScopeName } from "keybearer";
 
-/** What a key can be allowed. Writing drivers does not bring reading them along: a key names both. */
+/** The scopes of the API. `drivers:write` does not imply `drivers:read`; a key that needs both has both. */
 export const scopes = defineScopes({
   "vehicles:read": { description: "List and view vehicles, locations, and stats" },
   "drivers:read": { description: "List and view drivers" },

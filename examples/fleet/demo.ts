@@ -1,23 +1,23 @@
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { createReport } from "./report.js";
+import { adjustableClock, issue, runScenario } from "./scenario.js";
 import { FRAMEWORKS, type Framework, HOST, type RunningFleet, start } from "./serve.js";
-import { adjustableClock, issue, walk } from "./walk.js";
 
-const HELP = `Walks through the life of API keys against the fleet API, then keeps it running for you to try.
+const HELP = `Runs a scenario with API keys against the fleet API, then keeps the server running for you to try.
 
 Usage: npm run demo [-- --once]
 
-  --once       stop after the walk; exit 0 if everything answered as it should, else 1
-  -h, --help   show this
+  --once       stop after the scenario; exit with 0 if all checks passed, otherwise with 1
+  -h, --help   show this help
 
 Environment:
   FRAMEWORK    ${FRAMEWORKS.join(", ")} (default: express)
-  PORT         where to listen on ${HOST} (default: any free port)
+  PORT         the port to listen on, at ${HOST} (default: any free port)
   DATA         the database file (default: examples/fleet/.data/fleet.db)
-  TRUSTED_PROXIES  networks whose X-Forwarded-For is believed, such as loopback,10.0.0.0/8 (default: none)`;
+  TRUSTED_PROXIES  networks of trusted proxies, such as loopback,10.0.0.0/8 (default: none)`;
 
-/** The command line or the environment asks for something that there is not. */
+/** An invalid argument or environment variable. */
 class UsageError extends Error {}
 
 function readOptions() {
@@ -30,11 +30,13 @@ function readOptions() {
   }
   const framework = process.env.FRAMEWORK || "express";
   if (!isFramework(framework)) {
-    throw new UsageError(`FRAMEWORK is ${JSON.stringify(framework)}; it can be ${FRAMEWORKS.join(", ")}`);
+    throw new UsageError(
+      `FRAMEWORK must be one of ${FRAMEWORKS.join(", ")}; received ${JSON.stringify(framework)}`,
+    );
   }
   const port = process.env.PORT || "0";
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
-    throw new UsageError(`PORT is ${JSON.stringify(port)}; it must be a number from 0 to 65535`);
+    throw new UsageError(`PORT must be an integer from 0 to 65535; received ${JSON.stringify(port)}`);
   }
   return { once: values.once === true, help: values.help === true, framework, port: Number(port) };
 }
@@ -55,22 +57,22 @@ async function main(): Promise<void> {
     const fleet = await start(options.framework, port, { clock: clock.now });
     if (!opened) {
       report.heading(`The fleet API in ${options.framework}, at ${fleet.url}`);
-      report.print(`Its keys are in ${relative(process.cwd(), fleet.data)}`);
+      report.print(`Database: ${relative(process.cwd(), fleet.data)}`);
     }
     opened = true;
     return fleet;
   };
 
-  const fleet = await walk({ open, clock, report });
+  const fleet = await runScenario({ open, clock, report });
   process.exitCode = report.summary() ? 0 : 1;
   if (!options.once) await keepServing(fleet);
   await fleet.close();
 }
 
-/** Prints what to paste, and waits for Ctrl-C. */
+/** Prints commands to try and waits for Ctrl-C. */
 async function keepServing(fleet: RunningFleet): Promise<void> {
-  const { secret: reader } = await issue(fleet, "Reader for you", "acme-haulage", ["vehicles:read"]);
-  const { secret: writer } = await issue(fleet, "Writer for you", "acme-haulage", ["drivers:write"]);
+  const { secret: readKey } = await issue(fleet, "Demo reader", "acme-haulage", ["vehicles:read"]);
+  const { secret: writeKey } = await issue(fleet, "Demo writer", "acme-haulage", ["drivers:write"]);
   const curl = (path: string, secret?: string, more = "") => {
     const header = secret === undefined ? "" : ` -H 'Authorization: Bearer ${secret}'`;
     return `curl -i ${fleet.url}${path}${header}${more}`;
@@ -80,38 +82,38 @@ async function keepServing(fleet: RunningFleet): Promise<void> {
     ` -X ${method} -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`;
 
   console.log(`
-Try it yourself, in another terminal. These are real keys, good for a week or until you delete the data file.
-The JWT is good until the server stops.
+Try these commands in another terminal. The keys are valid for a week or until you delete the database file, the JWT until
+the server stops.
 
-# your vehicles
-${curl("/fleet/vehicles", reader)}
+# list vehicles
+${curl("/fleet/vehicles", readKey)}
 
-# what this key is
-${curl("/me", reader)}
+# show this key
+${curl("/me", readKey)}
 
-# a new driver
-${curl("/fleet/drivers", writer, json("POST", { name: "Noor Haddad", licence: "NL-CE-500112" }))}
+# create a driver
+${curl("/fleet/drivers", writeKey, json("POST", { name: "Noor Haddad", licence: "NL-CE-500112" }))}
 
-# a changed one
-${curl("/fleet/drivers/drv_1", writer, json("PATCH", { status: "inactive" }))}
+# change a driver
+${curl("/fleet/drivers/drv_1", writeKey, json("PATCH", { status: "inactive" }))}
 
-# a new key, made with the JWT of an admin of acme-haulage
-${curl("/admin/api-keys", adminJwt, json("POST", { name: "Yours", scopes: ["hos:read"], environment: "live" }))}
+# create a key with the JWT of an admin of acme-haulage
+${curl("/admin/api-keys", adminJwt, json("POST", { name: "My key", scopes: ["hos:read"], environment: "live" }))}
 
-# the keys of acme-haulage
+# list the keys of acme-haulage
 ${curl("/admin/api-keys?status=active", adminJwt)}
 
-# refused with 403: this key may not
-${curl("/fleet/inspections", reader)}
+# denied with 403: the scope is missing
+${curl("/fleet/inspections", readKey)}
 
-# refused with 401: no key
+# denied with 401: no key
 ${curl("/fleet/vehicles")}
 
 Ctrl-C stops the server.`);
   await new Promise<void>((stop) => {
-    // Stays in place: a terminal sends Ctrl-C to npm and tsx too, and they pass it on.
+    // The handlers stay in place: after Ctrl-C, npm and tsx forward a second signal.
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
-    // npm tells a SIGTERM to its shell alone; without its parent the server would stay behind.
+    // npm forwards SIGTERM to its shell only, so the server also stops when its parent process is gone.
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && stop(), 250).unref();
   });
@@ -125,10 +127,12 @@ try {
     console.error(`${error.message}\nSee npm run demo -- --help`);
     process.exitCode = 2;
   } else if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") {
-    console.error(`Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another, or leave it out.`);
+    console.error(
+      `Port ${process.env.PORT} on ${HOST} is in use. Set PORT to another port, or leave it unset.`,
+    );
     process.exitCode = 1;
   } else if (/^(SQLITE|E[A-Z]+)/.test((error as NodeJS.ErrnoException).code ?? "")) {
-    console.error(`The keys cannot be opened: ${(error as Error).message}\nSee npm run demo -- --help`);
+    console.error(`The database cannot be opened: ${(error as Error).message}\nSee npm run demo -- --help`);
     process.exitCode = 1;
   } else {
     console.error(error);

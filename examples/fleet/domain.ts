@@ -1,12 +1,11 @@
 import type { Principal } from "keybearer";
 import type { DriverChange, NamedDriverChange, NewDriver } from "./body.js";
 import data from "./data/fleet.json" with { type: "json" };
-import { FleetError } from "./failure.js";
+import { FleetError } from "./errors.js";
 
 /**
- * A fleet in memory, fresh from `data/fleet.json`: what the API is about. It knows companies, and nothing of keys or
- * HTTP. Each function takes the company that asks, which is the
- * owner of the key, and shows it what is its own.
+ * Creates the data of `data/fleet.json` in memory. Every function reads and changes the data of one company, the owner of
+ * the key.
  */
 export function createFleet() {
   const drivers = data.drivers.map((driver) => ({ ...driver }));
@@ -24,7 +23,7 @@ export function createFleet() {
     },
 
     changeDriver(company: string, id: string, change: DriverChange) {
-      // Another company's driver is as unknown as one that does not exist.
+      // The error is the same for drivers of other companies, so that their ids cannot be probed.
       const driver = of(company, drivers).find((driver) => driver.id === id);
       if (driver === undefined) throw new FleetError(404, "driver_not_found", "There is no such driver.");
       return Object.assign(driver, change);
@@ -40,9 +39,9 @@ function of<T extends { readonly company: string }>(company: string, items: read
   return items.filter((item) => item.company === company);
 }
 
-/** What the holder of a key may know of it: neither its hash nor the networks that it is limited to. */
+/** Returns the view of a key for its holder: without hash and allowlist. */
 export function me({ key, scopes }: Principal) {
-  if (key === undefined) throw new Error("The fleet API knows API keys only");
+  if (key === undefined) throw new Error("The fleet API accepts API keys only");
   const { id, ownerId, name, start, environment, status, createdAt, expiresAt, lastUsedAt } = key;
   return { id, ownerId, name, start, environment, scopes, status, createdAt, expiresAt, lastUsedAt };
 }

@@ -2,10 +2,10 @@ import express, { type ErrorRequestHandler } from "express";
 import { expressAuth, expressHandler } from "keybearer/express";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
-import { BODY_LIMIT, failure, notFound } from "./failure.js";
+import { BODY_LIMIT, notFound, toErrorResponse } from "./errors.js";
 import type { Setup } from "./setup.js";
 
-/** The fleet API in Express. */
+/** Creates the fleet API in Express. */
 export function expressApp({ verifier, management }: Setup) {
   const app = express();
   app.disable("x-powered-by").disable("etag");
@@ -13,7 +13,7 @@ export function expressApp({ verifier, management }: Setup) {
 
   const fleet = createFleet();
   const auth = expressAuth(verifier);
-  // Behind the guard on each route, so that nobody uploads without a key.
+  // Runs after the guard of each route: a request without a valid key is denied before its body is read.
   const body = express.raw({ type: () => true, limit: BODY_LIMIT, inflate: false });
 
   app.get("/fleet/vehicles", auth("vehicles:read"), (req, res) => {
@@ -50,7 +50,7 @@ export function expressApp({ verifier, management }: Setup) {
     throw notFound();
   });
   const onError: ErrorRequestHandler = (error, req, res, _next) => {
-    const { status, body } = failure(error, req);
+    const { status, body } = toErrorResponse(error, req);
     res.status(status).json(body);
   };
   app.use(onError);

@@ -1,16 +1,16 @@
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
-import { resolveRequestId } from "keybearer";
 import { fastifyAuth, fastifyHandler } from "keybearer/fastify";
+import { resolveRequestId } from "keybearer/kit";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
-import { BODY_LIMIT, failure, notFound } from "./failure.js";
+import { BODY_LIMIT, notFound, toErrorResponse } from "./errors.js";
 import type { Setup } from "./setup.js";
 
-/** The fleet API in Fastify. */
+/** Creates the fleet API in Fastify. */
 export async function fastifyApp({ verifier, management }: Setup) {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
-    genReqId: resolveRequestId, // a client's X-Request-Id, if well-formed; Fastify's own are req-1, req-2, …
+    genReqId: resolveRequestId, // keeps a well-formed X-Request-Id of the client
     frameworkErrors: fail,
   });
   app.removeAllContentTypeParsers();
@@ -64,6 +64,6 @@ export async function fastifyApp({ verifier, management }: Setup) {
 }
 
 function fail(error: unknown, request: FastifyRequest, reply: FastifyReply) {
-  const { status, body } = failure(error, { headers: request.headers, requestId: request.id });
+  const { status, body } = toErrorResponse(error, { headers: request.headers, requestId: request.id });
   reply.code(status).send(body);
 }

@@ -4,16 +4,16 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { honoAuth, honoHandler } from "keybearer/hono";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
-import { BODY_LIMIT, failure, notFound, tooLarge } from "./failure.js";
+import { BODY_LIMIT, notFound, toErrorResponse, tooLarge } from "./errors.js";
 import type { Setup } from "./setup.js";
 
-/** The fleet API in Hono. */
+/** Creates the fleet API in Hono. */
 export function honoApp({ verifier, management }: Setup) {
   const app = new Hono();
 
   const fleet = createFleet();
   const auth = honoAuth(verifier);
-  // Behind the guard on each route, so that nobody uploads without a key.
+  // Runs after the guard of each route: a request without a valid key is denied before its body is read.
   const body = bodyLimit({
     maxSize: BODY_LIMIT,
     onError: (c) => {
@@ -45,7 +45,7 @@ export function honoApp({ verifier, management }: Setup) {
   app.all("/admin/*", honoHandler(management));
 
   const fail = (error: unknown, c: Context) => {
-    const { status, body } = failure(error, c.req.raw);
+    const { status, body } = toErrorResponse(error, c.req.raw);
     return c.json(body, status as ContentfulStatusCode);
   };
   app.notFound((c) => fail(notFound(), c));

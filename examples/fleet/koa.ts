@@ -3,10 +3,10 @@ import { koaAuth, koaHandler } from "keybearer/koa";
 import Koa, { type Context } from "koa";
 import { driverChange, namedDriverChange, newDriver, readBody } from "./body.js";
 import { createFleet, me } from "./domain.js";
-import { BODY_LIMIT, failure, notFound, tooLarge, unreadable } from "./failure.js";
+import { BODY_LIMIT, notFound, toErrorResponse, tooLarge, unreadable } from "./errors.js";
 import type { Setup } from "./setup.js";
 
-/** The fleet API in Koa. */
+/** Creates the fleet API in Koa. */
 export function koaApp({ verifier, management }: Setup) {
   const app = new Koa();
   const router = new Router({ strict: true, sensitive: true });
@@ -19,7 +19,7 @@ export function koaApp({ verifier, management }: Setup) {
       await next();
       if (ctx.body === undefined && ctx.respond !== false) throw notFound();
     } catch (error) {
-      const { status, body } = failure(error, ctx);
+      const { status, body } = toErrorResponse(error, ctx);
       ctx.status = status;
       ctx.body = body;
     }
@@ -60,7 +60,7 @@ export function koaApp({ verifier, management }: Setup) {
   return app;
 }
 
-/** Koa leaves bodies to its users. This runs behind the guard, so nobody uploads without a key. */
+/** Reads the body; Koa has no body parser. Routes call it after the guard. */
 function bytes({ req }: Context): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -68,7 +68,7 @@ function bytes({ req }: Context): Promise<Uint8Array> {
     req.on("data", (chunk: Buffer) => {
       length += chunk.length;
       if (length > BODY_LIMIT)
-        reject(tooLarge()); // the rest is dropped, so that the connection can go on
+        reject(tooLarge()); // the rest is read and dropped, so that the connection stays usable
       else chunks.push(chunk);
     });
     req.on("end", () => resolve(Buffer.concat(chunks)));

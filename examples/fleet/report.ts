@@ -1,8 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import { styleText } from "node:util";
 
-/** A request of the walk, as a person would describe it. */
-export interface Question {
+/** A request of the scenario. */
+export interface DemoRequest {
   readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   /** The secret or JWT to send. */
@@ -10,15 +10,15 @@ export interface Question {
   readonly body?: object;
 }
 
-/** What came back. Status 0 stands for no answer at all. */
-export interface Answer {
+/** A response. The status is 0 if there was none. */
+export interface DemoResponse {
   readonly status: number;
   readonly challenge: string | null;
-  readonly body: AnswerBody;
+  readonly body: ResponseBody;
 }
 
-/** The members that the walk looks at. */
-export interface AnswerBody {
+/** The members of bodies that the scenario checks. */
+export interface ResponseBody {
   readonly code?: string;
   readonly name?: string;
   readonly company?: string;
@@ -26,7 +26,7 @@ export interface AnswerBody {
   readonly lastUsedAt?: string | null;
   readonly missingScopes?: readonly string[];
   readonly problems?: readonly unknown[];
-  /** Of a key that was just created. */
+  /** The secret of a new key. */
   readonly secret?: string;
   readonly key?: { readonly id: string };
   readonly items?: readonly { readonly id: string }[];
@@ -34,50 +34,53 @@ export interface AnswerBody {
   readonly drivers?: readonly { readonly name: string }[];
 }
 
-/** What should come back. */
+/** The expected response. */
 export interface Expected {
   readonly status: number;
-  /** The `code` in the body of a refusal; absent: the body must have none. */
+  /** The `code` in the body. If absent, the body must have none. */
   readonly code?: string;
-  /** A part of the `WWW-Authenticate` header; absent: there must be no such header. */
+  /** A part of the `WWW-Authenticate` header. If absent, there must be no such header. */
   readonly challenge?: string;
-  /** More that should be true, in plain words. */
-  readonly claims?: Readonly<Record<string, (body: AnswerBody) => boolean>>;
+  /** Further conditions, by their description. */
+  readonly conditions?: Readonly<Record<string, (body: ResponseBody) => boolean>>;
 }
 
-/** One expectation, and whether it was met. */
-export interface Verdict {
-  readonly met: boolean;
+/** The result of one check. */
+export interface CheckResult {
+  readonly passed: boolean;
   readonly text: string;
 }
 
-/** Holds an answer against what it should be. */
-export function judge(answer: Answer, expected: Expected): Verdict[] {
-  const { challenge, body } = answer;
-  const verdicts = [sameAnswer(expected, answer)];
+/** Compares a response with the expected one. */
+export function checkResponse(response: DemoResponse, expected: Expected): CheckResult[] {
+  const { challenge, body } = response;
+  const results = [checkStatus(response, expected)];
   if (expected.challenge !== undefined || challenge !== null) {
-    const met = challenge?.includes(expected.challenge ?? "\0") === true;
+    const passed = challenge?.includes(expected.challenge ?? "\0") === true;
     const wanted = expected.challenge ?? "none";
-    const text = met ? `the challenge says ${wanted}` : `challenge: expected ${wanted}, got ${challenge}`;
-    verdicts.push({ met, text });
+    const text = passed ? `challenge ${wanted}` : `challenge: expected ${wanted}, received ${challenge}`;
+    results.push({ passed, text });
   }
-  for (const [text, holds] of Object.entries(expected.claims ?? {})) {
-    const met = holds(body) === true;
-    verdicts.push({ met, text: met ? text : `not so: ${text}` });
+  for (const [text, holds] of Object.entries(expected.conditions ?? {})) {
+    const passed = holds(body) === true;
+    results.push({ passed, text: passed ? text : `not true: ${text}` });
   }
-  return verdicts;
+  return results;
 }
 
-function sameAnswer(expected: Expected, { status, body }: Answer): Verdict {
+function checkStatus({ status, body }: DemoResponse, expected: Expected): CheckResult {
   const wanted = [expected.status, expected.code].join(" ").trim();
-  const got = [status || "no answer", body.code].join(" ").trim();
-  const met = wanted === got;
-  return { met, text: met ? wanted : `expected ${wanted}, got ${got}` };
+  const received = [status || "no response", body.code].join(" ").trim();
+  const passed = wanted === received;
+  return { passed, text: passed ? wanted : `expected ${wanted}, received ${received}` };
 }
 
 /** Sends one request. */
-export async function ask(url: string, { method = "GET", path, secret, body }: Question): Promise<Answer> {
-  const headers: Record<string, string> = { Connection: "close" }; // the walk restarts the server
+export async function sendRequest(
+  url: string,
+  { method = "GET", path, secret, body }: DemoRequest,
+): Promise<DemoResponse> {
+  const headers: Record<string, string> = { Connection: "close" }; // the scenario restarts the server
   if (secret !== undefined) headers.Authorization = `Bearer ${secret}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const init = { method, headers, ...(body && { body: JSON.stringify(body) }) };
@@ -86,7 +89,7 @@ export async function ask(url: string, { method = "GET", path, secret, body }: Q
     return {
       status: response.status,
       challenge: response.headers.get("WWW-Authenticate"),
-      body: (await response.json()) as AnswerBody,
+      body: (await response.json()) as ResponseBody,
     };
   } catch (error) {
     return { status: 0, challenge: null, body: { code: String((error as Error).cause ?? error) } };
@@ -95,7 +98,7 @@ export async function ask(url: string, { method = "GET", path, secret, body }: Q
 
 export type Report = ReturnType<typeof createReport>;
 
-/** Prints the walk, and keeps count. No secret gets past it: of each it prints what `key.start` has. Nor a JWT. */
+/** Creates a report that prints requests and counts checks. Secrets and JWTs are cut to their first characters. */
 export function createReport(write: (line: string) => void, colour: boolean) {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(style, text) : text;
@@ -118,47 +121,47 @@ export function createReport(write: (line: string) => void, colour: boolean) {
       print(paint("bold", title.padStart(title.length + (steps < 10 ? 1 : 0))));
     },
 
-    exchange(question: Question, answer: Answer, verdicts: readonly Verdict[]): void {
-      const { method = "GET", path, secret, body } = question;
-      const { status, challenge } = answer;
+    exchange(request: DemoRequest, response: DemoResponse, results: readonly CheckResult[]): void {
+      const { method = "GET", path, secret, body } = request;
+      const { status, challenge } = response;
       print(`    ${paint("cyan", `${method} ${path}`)}${secret ? paint("dim", `  Bearer ${secret}`) : ""}`);
       if (body) print(`      ${pretty(body, 6)}`);
-      const phrase = `${status || "no answer"} ${STATUS_CODES[status] ?? ""}`.trim();
+      const phrase = `${status || "no response"} ${STATUS_CODES[status] ?? ""}`.trim();
       print(`    ${paint(status >= 200 && status < 300 ? "green" : "yellow", phrase)}`);
       if (challenge !== null) print(`      ${paint("dim", `WWW-Authenticate: ${challenge}`)}`);
-      print(`      ${pretty(answer.body, 6)}`);
-      for (const { met, text } of verdicts) {
+      print(`      ${pretty(response.body, 6)}`);
+      for (const { passed, text } of results) {
         checks++;
-        if (!met) failures.push(`${title}: ${text}`);
-        print(`    ${met ? paint("green", "✓") : paint("red", "✗")} ${text}`);
+        if (!passed) failures.push(`${title}: ${text}`);
+        print(`    ${passed ? paint("green", "✓") : paint("red", "✗")} ${text}`);
       }
     },
 
-    /** Says how it went. @returns whether everything answered as it should. */
+    /** Prints the number of passed and failed checks. Returns whether all passed. */
     summary(): boolean {
-      const wrong = failures.length;
+      const failed = failures.length;
       print();
       print(
-        wrong === 0
-          ? paint(["bold", "green"], `✓ ${steps} steps, ${checks} checks: everything answered as it should.`)
-          : paint(["bold", "red"], `✗ ${steps} steps, ${checks} checks, ${wrong} not as they should be:`),
+        failed === 0
+          ? paint(["bold", "green"], `✓ ${steps} steps, ${checks} checks: all passed.`)
+          : paint(["bold", "red"], `✗ ${steps} steps, ${checks} checks: ${failed} failed.`),
       );
       for (const failure of failures) print(`  ${paint("red", "✗")} ${failure}`);
-      return wrong === 0;
+      return failed === 0;
     },
   };
 }
 
-/** JSON with the parts that fit on a line kept on one. */
+/** Formats JSON, with one line for each part that fits on a line. */
 export function pretty(value: unknown, indent = 0): string {
-  const isList = Array.isArray(value);
+  const isArray = Array.isArray(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const parts = Object.entries(value).map(
-    ([name, member]) => (isList ? "" : `${JSON.stringify(name)}: `) + pretty(member, indent + 2),
+    ([name, member]) => (isArray ? "" : `${JSON.stringify(name)}: `) + pretty(member, indent + 2),
   );
-  const [open, close] = isList ? ["[", "]"] : ["{ ", " }"];
+  const [open, close] = isArray ? ["[", "]"] : ["{ ", " }"];
   const line = open + parts.join(", ") + close;
-  if (parts.length === 0) return isList ? "[]" : "{}";
+  if (parts.length === 0) return isArray ? "[]" : "{}";
   if (line.length + indent <= 100 && !line.includes("\n")) return line;
   const margin = " ".repeat(indent);
   return `${open.trim()}\n${parts.map((part) => `${margin}  ${part}`).join(",\n")}\n${margin}${close.trim()}`;

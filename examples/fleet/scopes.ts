@@ -1,6 +1,6 @@
 import { defineScopes } from "keybearer";
 
-/** Everything that a key of the fleet API can be allowed. A typo in a route's scope is a compile error. */
+/** The scopes of the fleet API. An unknown scope in a route is a compile error. */
 export const scopes = defineScopes({
   "vehicles:read": { description: "List vehicles" },
   "drivers:read": { description: "List drivers" },
@@ -12,5 +12,5 @@ export const scopes = defineScopes({
   "hos:read": { description: "Read hours of service" },
   "inspections:read": { description: "Read inspections" },
   "reports:read": { description: "Read reports", status: "planned" },
-  "fleet:admin": { description: "Everything, now and later", implies: ["*"] },
+  "fleet:admin": { description: "Everything, including future scopes", implies: ["*"] },
 });

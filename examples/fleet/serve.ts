@@ -10,7 +10,7 @@ import { type FleetScope, type Setup, type SetupOptions, setup } from "./setup.j
 
 export { HOST } from "../serve.js";
 
-/** How each framework becomes a server that listens. */
+/** Starts the server of each framework. */
 const SERVERS = {
   express: (shared: Setup, port: number) => listen(createServer(expressApp(shared)), port),
   koa: (shared: Setup, port: number) => listen(createServer(koaApp(shared).callback()), port),
@@ -25,18 +25,19 @@ const SERVERS = {
 export type Framework = keyof typeof SERVERS;
 export const FRAMEWORKS = Object.keys(SERVERS) as Framework[];
 
-/** A fleet API that answers requests. */
+/** A running fleet API. */
 export interface RunningFleet {
   readonly url: string;
+  /** The database file. */
   readonly data: string;
-  readonly manager: KeyManager<FleetScope>;
-  /** The JWT of an admin of a company. */
+  readonly keys: KeyManager<FleetScope>;
+  /** Returns a JWT of an admin of a company. */
   adminJwt(company: string): Promise<string>;
-  /** Stops the server, then closes the database. */
+  /** Stops the server and closes the database. */
   close(): Promise<void>;
 }
 
-/** Starts the fleet API in one of the frameworks; on a free port unless told which. */
+/** Starts the fleet API in one of the frameworks, by default on any free port. */
 export async function start(
   framework: Framework,
   port = 0,
@@ -48,7 +49,7 @@ export async function start(
     return {
       url,
       data: shared.data,
-      manager: shared.manager,
+      keys: shared.keys,
       adminJwt: shared.adminJwt,
       async close() {
         await stop();

@@ -1,17 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  createKeyManager,
-  createVerifier,
-  type KeyManager,
-  keyFormat,
-  type ScopeName,
-  type Verifier,
-} from "keybearer";
+import { type KeyManager, keybearer, keyFormat, type ScopeName, type Verifier } from "keybearer";
 import { createJwtVerifier } from "keybearer/jwt";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
-import { lastUsed } from "keybearer/observers";
 import { sqliteStore } from "keybearer/stores/sqlite";
 import Database from "libsql";
 import { identityProvider } from "../identity.js";
@@ -19,31 +11,29 @@ import { scopes } from "./scopes.js";
 
 export type FleetScope = ScopeName<typeof scopes>;
 
-/** Secrets look like `ezt_live_…` and `ezt_test_…`. */
-export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
-
 export interface SetupOptions {
-  /** The database file; `DATA` in the environment, else `.data/fleet.db` beside this file. */
+  /** The database file. By default the environment variable `DATA`, or `.data/fleet.db` in this directory. */
   readonly data?: string;
-  /** The time, for tests and demonstrations. */
+  /** Returns the current time; for tests and the demo. */
   readonly clock?: () => Date;
 }
 
-/** The one set-up that all four servers share. */
+/** What the servers of all four frameworks share. */
 export interface Setup {
-  /** Where the keys are. */
+  /** The database file. */
   readonly data: string;
-  /** Put into a guard, it decides who may pass. */
+  /** Verifies API keys. */
   readonly verifier: Verifier<FleetScope>;
-  /** Issues, rotates and revokes keys. */
-  readonly manager: KeyManager<FleetScope>;
-  /** `/admin/api-keys`: where the admins of a company manage its keys. */
+  /** Creates, rotates and revokes keys. */
+  readonly keys: KeyManager<FleetScope>;
+  /** Serves `/admin/api-keys`, where the admins of a company manage its keys. */
   readonly management: RequestHandler;
-  /** Signs an admin of a company in: a JWT, good for eight hours or until the fleet API stops. */
+  /** Returns a JWT of an admin of a company, valid for eight hours or until the process ends. */
   adminJwt(company: string): Promise<string>;
   close(): Promise<void>;
 }
 
+/** Opens the database and creates the verifier, the manager and the management API. */
 export async function setup(options: SetupOptions = {}): Promise<Setup> {
   const data =
     options.data ?? (process.env.DATA || fileURLToPath(new URL(".data/fleet.db", import.meta.url)));
@@ -52,24 +42,23 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   const store = sqliteStore(database);
   await store.migrate();
 
-  const usage = lastUsed(store, { interval: "1000ms", onError: console.error });
   const clock = options.clock ?? (() => new Date());
-  const verifier = createVerifier({
+  const { verifier, keys, close } = keybearer({
     store,
     scopes,
-    format,
-    environment: "live", // a test key is refused before the store is asked
+    format: keyFormat({ prefix: "ezt", environments: ["live", "test"] }),
+    environment: "live", // test keys are denied without a lookup
     realm: "fleet",
     trustedProxies: process.env.TRUSTED_PROXIES?.split(",") ?? [],
     clock,
-    observers: [usage.observer],
+    maxLifetime: "365d",
+    lastUsed: { interval: "1s", onError: console.error },
   });
-  const manager = createKeyManager({ store, scopes, format, clock, maxLifetime: "365d" });
 
   const identity = await identityProvider("fleet");
   const management = createManagementApi({
-    manager,
-    // People manage keys, with what the identity provider signed. A key is no JWT, and gets nowhere here.
+    manager: keys,
+    // Only JWTs of the identity provider are accepted: API keys cannot manage keys.
     verifier: createJwtVerifier({
       issuer: identity.issuer,
       audience: identity.audience,
@@ -78,7 +67,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
       scopes,
       realm: "fleet",
       clock,
-      // The owner of the keys is the company in the token; a token that is no admin's is refused.
+      // The owner is the company in the token. Users who are not admins are denied.
       principal: ({ company, role }) =>
         typeof company === "string" && role === "admin"
           ? { ownerId: company, scopes: ["fleet:admin"] }
@@ -94,11 +83,11 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   return {
     data,
     verifier,
-    manager,
+    keys,
     management,
     adminJwt: (company) => identity.signIn(`admin@${company}.example`, { company, role: "admin" }),
     async close() {
-      await usage.close();
+      await close();
       database.close();
     },
   };

@@ -2,21 +2,21 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { honoAuth, honoHandler } from "keybearer/hono";
+import type { Auth } from "./auth.js";
 import { newInspection, newVehicle, readBody, readJson, vehicleChange } from "./body.js";
 import { withBundle } from "./bundle.js";
-import { errorBody, failure, notFound, tooLarge } from "./failure.js";
+import { errorBody, notFound, toErrorResponse, tooLarge } from "./errors.js";
 import { createFleets } from "./fleets.js";
-import type { Keys } from "./keys.js";
 import { listOf, one } from "./page.js";
 import { BUNDLES, listScopes } from "./scopes.js";
 
-/** The inspections API in Hono. */
-export function createApp({ verifier, admins, management, flush }: Keys) {
+/** Creates the API in Hono. */
+export function createApp({ verifier, adminVerifier, management, flush }: Auth) {
   const app = new Hono();
   const fleets = createFleets();
   const auth = honoAuth(verifier, { errorBody });
-  const admin = honoAuth(admins, { errorBody });
-  // Behind the guard on each route, so that nobody uploads without a key.
+  const admin = honoAuth(adminVerifier, { errorBody });
+  // Runs after the guard of each route: a request without a valid key is denied before its body is read.
   const body = bodyLimit({
     maxSize: 64 * 1024,
     onError: (c) => {
@@ -50,7 +50,6 @@ export function createApp({ verifier, admins, management, flush }: Keys) {
     return c.json(one(fleets.addInspection(c.var.auth.ownerId, inspection)), 201);
   });
 
-  // What there is to be granted is no secret.
   app.get("/scopes", (c) => c.json({ data: listScopes(), bundles: BUNDLES, meta: { version: "v1" } }));
   app.get("/scope-bundles", (c) => c.json({ data: BUNDLES, meta: { version: "v1" } }));
 
@@ -63,13 +62,13 @@ export function createApp({ verifier, admins, management, flush }: Keys) {
   app.post("/api-keys", admin(), body, create);
   for (const path of ["/api-keys", "/api-keys/*", "/me", "/openapi.json"]) {
     app.all(path, async (c, next) => {
-      await flush(); // what has been answered is in the trail, and in the last use of a key
+      await flush(); // responses include earlier requests in `lastUsedAt` and the audit trail
       return manage(c, next);
     });
   }
 
   const fail = (error: unknown, c: Context) => {
-    const { status, body } = failure(error, c.req.raw);
+    const { status, body } = toErrorResponse(error, c.req.raw);
     return c.json(body, status as ContentfulStatusCode);
   };
   app.notFound((c) => fail(notFound(), c));

@@ -1,29 +1,26 @@
 import { z } from "zod";
-import { faultsOf } from "../faults.js";
-import { ApiError, notJson } from "./failure.js";
+import { issuesOf, requiredOr } from "../issues.js";
+import { ApiError, notJson } from "./errors.js";
 
-const says = (problem: string) => ({
-  error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
-});
-const text = (most: number) =>
+const line = (max: number) =>
   z
-    .string(says("must be text"))
+    .string(requiredOr("must be a string"))
     .trim()
     .min(1, "must not be empty")
-    .max(most, `must have at most ${most} characters`)
+    .max(max, `must have at most ${max} characters`)
     .regex(/^\P{Cc}*$/u, "must not have control characters");
 const oneOf = <const T extends readonly string[]>(names: T) =>
-  z.enum(names, says(`must be one of ${names.join(", ")}`));
-const object = says("must be a JSON object");
+  z.enum(names, requiredOr(`must be one of ${names.join(", ")}`));
+const object = requiredOr("must be a JSON object");
 
 const vehicle = {
-  plateNumber: text(20),
+  plateNumber: line(20),
   vin: z
-    .string(says("must be text"))
+    .string(requiredOr("must be a string"))
     .regex(/^[A-HJ-NPR-Z0-9]{17}$/, "must be a VIN of 17 characters")
     .nullable(),
-  brand: text(60).nullable(),
-  model: text(60).nullable(),
+  brand: line(60).nullable(),
+  model: line(60).nullable(),
   type: oneOf(["TRACTOR_UNIT", "CONTAINER_BDF", "SEMI_TRAILER", "TRAILER"]),
   fuelType: oneOf(["DIESEL", "GASOLINE", "ELECTRIC", "HYBRID"]).nullable(),
 };
@@ -33,24 +30,27 @@ export const newVehicle = z
   .strictObject(vehicle, object)
   .partial({ vin: true, brand: true, model: true, type: true, fuelType: true });
 
-/** The body of PUT /vehicles/{id}: members that are left out stay. */
+/** The body of PUT /vehicles/{id}. Absent members do not change. */
 export const vehicleChange = z
   .strictObject({ ...vehicle, status: oneOf(["OK", "WARNING", "NO_STATUS"]) }, object)
   .partial()
-  .refine((change) => Object.keys(change).length > 0, "must name something to change");
+  .refine((change) => Object.keys(change).length > 0, "must change at least one member");
 
 /** The body of POST /inspections. */
 export const newInspection = z.strictObject(
   {
-    templateId: text(36),
-    vehicleIds: z.array(text(36), says("must be a list of ids")).min(1, "must name at least one").max(100),
+    templateId: line(36),
+    vehicleIds: z
+      .array(line(36), requiredOr("must be an array of ids"))
+      .min(1, "must have at least one id")
+      .max(100),
     responses: z
       .array(
-        z.strictObject({ templateItemId: text(36), responseText: text(1_000) }, object),
-        says("must be a list"),
+        z.strictObject({ templateItemId: line(36), responseText: line(1_000) }, object),
+        requiredOr("must be an array"),
       )
       .max(200),
-    notes: text(2_000).optional(),
+    notes: line(2_000).optional(),
   },
   object,
 );
@@ -59,11 +59,11 @@ export type NewVehicle = z.infer<typeof newVehicle>;
 export type VehicleChange = z.infer<typeof vehicleChange>;
 export type NewInspection = z.infer<typeof newInspection>;
 
-/** @throws ApiError 400 or 415 that says what is wrong. */
+/** @throws ApiError 400 with every issue, or 415. */
 export async function readBody<T>(schema: z.ZodType<T>, request: Request): Promise<T> {
   const result = schema.safeParse(await readJson(request));
   if (result.success) return result.data;
-  throw new ApiError(400, "invalid_body", "The body is not valid.", faultsOf(result.error));
+  throw new ApiError(400, "invalid_body", "The body is not valid.", issuesOf(result.error));
 }
 
 /** @throws ApiError 400 or 415 */

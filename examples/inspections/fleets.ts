@@ -1,22 +1,22 @@
 import type { NewInspection, NewVehicle, VehicleChange } from "./body.js";
 import data from "./data.json" with { type: "json" };
-import { ApiError } from "./failure.js";
+import { ApiError } from "./errors.js";
 
-/** Vehicles and their inspections, in memory. Every function takes the company that asks, and sees its own only. */
+/** Creates the data of `data.json` in memory. Every function reads and changes the data of one company only. */
 export function createFleets() {
   const vehicles: Vehicle[] = data.vehicles.map((vehicle) => ({ ...vehicle }));
   const inspections: Inspection[] = [...data.inspections];
 
   const vehicleOf = (company: string, id: string): Vehicle => {
     const vehicle = of(company, vehicles).find((vehicle) => vehicle.id === id);
-    // Another company's is as unknown as one that does not exist.
+    // The error is the same for vehicles of other companies, so that their ids cannot be probed.
     if (vehicle === undefined) throw new ApiError(404, "not_found", "Vehicle not found");
     return vehicle;
   };
 
   return {
-    vehicles: (company: string) => of(company, vehicles).map(shown),
-    vehicle: (company: string, id: string) => shown(vehicleOf(company, id)),
+    vehicles: (company: string) => of(company, vehicles).map(view),
+    vehicle: (company: string, id: string) => view(vehicleOf(company, id)),
 
     addVehicle(
       company: string,
@@ -41,16 +41,16 @@ export function createFleets() {
         updatedAt,
       };
       vehicles.push(vehicle);
-      return shown(vehicle);
+      return view(vehicle);
     },
 
     changeVehicle(company: string, id: string, change: VehicleChange) {
       const updatedAt = new Date().toISOString();
-      return shown(Object.assign(vehicleOf(company, id), change, { updatedAt }));
+      return view(Object.assign(vehicleOf(company, id), change, { updatedAt }));
     },
 
     templates: () => data.templates,
-    inspections: (company: string) => of(company, inspections).map(shown),
+    inspections: (company: string) => of(company, inspections).map(view),
 
     addInspection(company: string, { templateId, vehicleIds, responses, notes }: NewInspection) {
       if (!data.templates.some(({ id }) => id === templateId)) {
@@ -68,7 +68,7 @@ export function createFleets() {
         notes: notes ?? null,
       };
       inspections.push(inspection);
-      return shown(inspection);
+      return view(inspection);
     },
   };
 }
@@ -101,7 +101,7 @@ function of<T extends { readonly company: string }>(company: string, items: read
   return items.filter((item) => item.company === company);
 }
 
-/** Whose it is goes without saying: of the company that asks. */
-function shown<T extends { readonly company: string }>({ company: _, ...more }: T): Omit<T, "company"> {
+/** Returns an item without the company, which the client knows. */
+function view<T extends { readonly company: string }>({ company: _, ...more }: T): Omit<T, "company"> {
   return more;
 }

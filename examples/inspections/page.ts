@@ -1,13 +1,17 @@
-import { ApiError } from "./failure.js";
+import { ApiError } from "./errors.js";
 
 const VERSION = "v1";
 
-/** One thing, in the envelope of this API. */
+/** Returns the response body for one item. */
 export function one<T>(data: T) {
   return { data, meta: { version: VERSION } };
 }
 
-/** A page of things, in the envelope of this API. */
+/**
+ * Returns the response body for a page of items, selected by `?page=` and `?limit=`.
+ *
+ * @throws ApiError 400 if the query is invalid.
+ */
 export function listOf<T>(items: readonly T[], query: Readonly<Record<string, string>>) {
   const page = readNumber(query, "page", 1, 1_000_000);
   const limit = readNumber(query, "limit", 50, 100);
@@ -27,11 +31,11 @@ export function listOf<T>(items: readonly T[], query: Readonly<Record<string, st
   };
 }
 
-function readNumber(query: Readonly<Record<string, string>>, name: string, usual: number, most: number) {
+function readNumber(query: Readonly<Record<string, string>>, name: string, byDefault: number, max: number) {
   const text = query[name];
-  if (text === undefined) return usual;
+  if (text === undefined) return byDefault;
   const number = Number(text);
-  if (/^\d{1,7}$/.test(text) && number >= 1 && number <= most) return number;
-  const fault = { path: name, message: `must be a whole number from 1 to ${most}` };
-  throw new ApiError(400, "invalid_query", "The query is not valid.", [fault]);
+  if (/^\d{1,7}$/.test(text) && number >= 1 && number <= max) return number;
+  const issue = { path: name, message: `must be an integer from 1 to ${max}` };
+  throw new ApiError(400, "invalid_query", "The query is not valid.", [issue]);
 }

@@ -1,6 +1,6 @@
 import { defineScopes, type ScopeName } from "keybearer";
 
-/** What a key can be allowed, and what is still to come: that cannot be granted, neither directly nor by a bundle. */
+/** The scopes of the API. Planned scopes cannot be granted yet. */
 export const scopes = defineScopes({
   "vehicles:read": { description: "Read vehicles" },
   "vehicles:write": {
@@ -22,10 +22,10 @@ export const scopes = defineScopes({
 
 export type InspectionScope = ScopeName<typeof scopes>;
 
-/** Planned, and not decided yet. */
+/** Planned scopes that are not decided yet. */
 const UNDER_REVIEW: readonly InspectionScope[] = ["users:read", "analytics:read"];
 
-/** What people grant together, under names of their own. */
+/** Named sets of scopes, which can be granted together. */
 export const BUNDLES = [
   {
     name: "read-only-integration",
@@ -48,7 +48,7 @@ export const BUNDLES = [
   readonly scopes: readonly InspectionScope[];
 }[];
 
-/** Every scope, for people who choose some. */
+/** Returns every scope with its description and status. */
 export function listScopes() {
   return scopes.names.map((name) => {
     const { description, implies = [] } = scopes.get(name) ?? {};

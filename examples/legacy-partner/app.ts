@@ -13,15 +13,15 @@ import {
   vins,
 } from "./body.js";
 import { partnerData } from "./data.js";
-import { ApiError, failure, ofStatus } from "./failure.js";
+import { ApiError, errorOfStatus, toErrorResponse } from "./errors.js";
 import type { Integrations } from "./integrations.js";
 import { COMPANIES, type Company, type PartnerScope } from "./partners.js";
 import { exchange } from "./token.js";
 
-export interface Parts {
-  /** Judges the people who sign in to the dashboard. */
+export interface AppOptions {
+  /** Verifies the JWTs of dashboard users. */
   readonly dashboard: Verifier<PartnerScope>;
-  /** Makes tokens of ClientKeys, and judges them. */
+  /** Exchanges ClientKeys for tokens, and verifies the tokens. */
   readonly tokens: TokenService<PartnerScope>;
   readonly integrations: Integrations;
   /** Writes a line of the access log. */
@@ -30,14 +30,14 @@ export interface Parts {
 
 export const BASE = "/api/v1";
 
-/** The legacy partner API. */
-export function koaApp({ dashboard, tokens, integrations, log }: Parts) {
+/** Creates the API in Koa. */
+export function createApp({ dashboard, tokens, integrations, log }: AppOptions) {
   const app = new Koa();
   const router = new Router({ prefix: BASE });
-  const person = koaAuth(dashboard);
-  const partner = koaAuth(tokens.verifier);
+  const userAuth = koaAuth(dashboard);
+  const partnerAuth = koaAuth(tokens.verifier);
 
-  // The path alone: the query of DELETE has a ClientKey, and a log is no place for one.
+  // Logs the path without the query, because the query of DELETE has a ClientKey.
   app.use(async (ctx, next) => {
     await next();
     log(`${ctx.method} ${ctx.path} ${ctx.status}`);
@@ -45,32 +45,32 @@ export function koaApp({ dashboard, tokens, integrations, log }: Parts) {
   app.use(async (ctx, next) => {
     try {
       await next();
-      if (ctx.body === undefined) throw ofStatus(ctx.status);
+      if (ctx.body === undefined) throw errorOfStatus(ctx.status);
     } catch (error) {
-      const { status, body } = failure(error, ctx);
+      const { status, body } = toErrorResponse(error, ctx);
       ctx.status = status;
       ctx.body = body;
     }
   });
 
-  router.get("/Integration", person(), (ctx) => {
+  router.get("/Integration", userAuth(), (ctx) => {
     const { active, integrator } = check(integrationFilter, ctx.query);
     ctx.body = integrations.list(companyOf(ctx), {
       ...(active !== undefined && { active: active === "true" }),
       ...(integrator !== undefined && { integrator: Number(integrator) }),
     });
   });
-  router.post("/Integration", person(), async (ctx) => {
-    const wanted = check(newIntegration, await readJson(ctx));
-    ctx.body = await integrations.create(companyOf(ctx), wanted, actorOf(ctx));
+  router.post("/Integration", userAuth(), async (ctx) => {
+    const input = check(newIntegration, await readJson(ctx));
+    ctx.body = await integrations.create(companyOf(ctx), input, actorOf(ctx));
     ctx.status = 201;
-    ctx.set("Cache-Control", "no-store"); // it has the ClientKey
+    ctx.set("Cache-Control", "no-store"); // the body has the ClientKey
   });
-  router.put("/Integration", person(), async (ctx) => {
+  router.put("/Integration", userAuth(), async (ctx) => {
     const change = check(integrationChange, await readJson(ctx));
     ctx.body = await integrations.change(companyOf(ctx), change, actorOf(ctx));
   });
-  router.delete("/Integration/:id", person(), async (ctx) => {
+  router.delete("/Integration/:id", userAuth(), async (ctx) => {
     const { id = "" } = ctx.params;
     ctx.body = await integrations.remove(companyOf(ctx), id, ctx.query.clientKey, actorOf(ctx));
   });
@@ -81,20 +81,20 @@ export function koaApp({ dashboard, tokens, integrations, log }: Parts) {
   router.get("/auth", (ctx) => exchange(tokens, ctx));
   router.post("/auth", (ctx) => exchange(tokens, ctx));
 
-  router.get("/assets", partner("location-cargo"), (ctx) => {
+  router.get("/assets", partnerAuth("location-cargo"), (ctx) => {
     ctx.body = assetsOf(ctx);
   });
-  router.post("/assets", partner("location-cargo"), async (ctx) => {
+  router.post("/assets", partnerAuth("location-cargo"), async (ctx) => {
     const wanted = new Set(check(vins, await readJson(ctx)));
     ctx.body = assetsOf(ctx).filter(({ vin }) => wanted.has(vin));
   });
-  router.get("/assets/location", partner("location-cargo"), (ctx) => {
+  router.get("/assets/location", partnerAuth("location-cargo"), (ctx) => {
     ctx.body = partnerData.breadcrumbs(companyOf(ctx));
   });
-  router.get(["/assets/driversTimers", "/assets/currentWithTimers"], partner("hos"), (ctx) => {
+  router.get(["/assets/driversTimers", "/assets/currentWithTimers"], partnerAuth("hos"), (ctx) => {
     ctx.body = partnerData.timers(companyOf(ctx));
   });
-  router.get("/waste/jobs", partner("waste-management"), (ctx) => {
+  router.get("/waste/jobs", partnerAuth("waste-management"), (ctx) => {
     ctx.body = partnerData.wasteJobs(companyOf(ctx));
   });
 
@@ -103,7 +103,7 @@ export function koaApp({ dashboard, tokens, integrations, log }: Parts) {
   return app;
 }
 
-/** Whatever a body or a query says, the company is that of the token. */
+/** Returns the company of the token. A company in the body or query is never used. */
 function companyOf(ctx: Context): Company {
   const { ownerId } = ctx.state.auth as Principal;
   const company = COMPANIES.find(({ id }) => String(id) === ownerId);

@@ -1,38 +1,38 @@
 import type { Context } from "koa";
 import { z } from "zod";
-import { faultsOf } from "../faults.js";
-import { ApiError } from "./failure.js";
+import { issuesOf, requiredOr } from "../issues.js";
+import { ApiError } from "./errors.js";
 import { INTEGRATORS, MODULES } from "./partners.js";
 
 const BODY_LIMIT = 64 * 1024;
 const MAX_VINS = 1_000;
 
-const says = (problem: string) => ({
-  error: (issue: { readonly input?: unknown }) => (issue.input === undefined ? "is required" : problem),
-});
-const number = (least: number, most: number) => {
-  const form = says(`must be a whole number from ${least} to ${most}`);
-  return z.int(form).min(least, form).max(most, form);
+const integer = (min: number, max: number) => {
+  const options = requiredOr(`must be an integer from ${min} to ${max}`);
+  return z.int(options).min(min, options).max(max, options);
 };
 
-const integrator = number(0, INTEGRATORS.length - 1);
+const integrator = integer(0, INTEGRATORS.length - 1);
 const allowedData = z
-  .array(number(Math.min(...MODULES.keys()), Math.max(...MODULES.keys())), says("must be a list of modules"))
-  .min(1, "must name at least one module")
-  .refine((modules) => new Set(modules).size === modules.length, "must name each module once");
-const object = says("must be a JSON object");
+  .array(
+    integer(Math.min(...MODULES.keys()), Math.max(...MODULES.keys())),
+    requiredOr("must be an array of modules"),
+  )
+  .min(1, "must have at least one module")
+  .refine((modules) => new Set(modules).size === modules.length, "must have each module once");
+const object = requiredOr("must be a JSON object");
 
-/** The body of POST. Neither the company nor who issued it is for the client to say. */
+/** The body of POST. */
 export const newIntegration = z.strictObject({ integrator, allowedData }, object);
 
-/** The body of PUT. An integration may come back as it was shown; what cannot change in it is not read. */
+/** The body of PUT: an integration as GET returns it. Members that cannot change are ignored. */
 export const integrationChange = z
   .strictObject(
     {
-      id: z.string(says("must be text")).optional(),
+      id: z.string(requiredOr("must be a string")).optional(),
       integrator: integrator.optional(),
       allowedData: allowedData.optional(),
-      active: z.boolean(says("must be true or false")).optional(),
+      active: z.boolean(requiredOr("must be true or false")).optional(),
       companyId: z.unknown(),
       clientKey: z.unknown(),
       utcIssuedOn: z.unknown(),
@@ -48,7 +48,7 @@ export const integrationChange = z
   );
 
 const flag = z
-  .string("must be given once")
+  .string("must be sent once")
   .toLowerCase()
   .pipe(z.enum(["true", "false"], "must be true or false"))
   .optional();
@@ -57,27 +57,27 @@ const flag = z
 export const integrationFilter = z.object({
   active: flag,
   integrator: z
-    .string("must be given once")
-    .regex(/^[0-7]$/, `must be a number from 0 to ${INTEGRATORS.length - 1}`)
+    .string("must be sent once")
+    .regex(/^[0-7]$/, `must be an integer from 0 to ${INTEGRATORS.length - 1}`)
     .optional(),
 });
 
 /** The query of assets. */
 export const assetsQuery = z.object({ additionalInfo: flag });
 
-/** The body of POST for assets. A VIN that the company does not have is no mistake: there is nothing to list for it. */
+/** The body of POST for assets. Unknown VINs are ignored. */
 export const vins = z
-  .array(z.string(says("must be a VIN")), says("must be a list of VINs"))
+  .array(z.string(requiredOr("must be a VIN")), requiredOr("must be an array of VINs"))
   .max(MAX_VINS, `must have at most ${MAX_VINS} VINs`);
 
-/** @throws ApiError 400 that says what is wrong. */
+/** @throws ApiError 400 with every issue. */
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new ApiError(400, "invalid_request", "The request is not valid.", faultsOf(result.error));
+  throw new ApiError(400, "invalid_request", "The request is not valid.", issuesOf(result.error));
 }
 
-/** @throws ApiError 400, 413 or 415 */
+/** @throws ApiError 400, 413 or 415. */
 export async function readJson(ctx: Context): Promise<unknown> {
   if (!ctx.is("application/json")) {
     throw new ApiError(415, "unsupported_media_type", "Send the body as application/json.");
@@ -90,7 +90,12 @@ export async function readJson(ctx: Context): Promise<unknown> {
   }
 }
 
-/** Koa leaves bodies to its users. This runs behind the guard, so nobody uploads without a credential. */
+/**
+ * Reads a body as UTF-8. Koa has no body parser. Call it after the guard, so that requests without a credential are denied
+ * before their body is read.
+ *
+ * @throws ApiError 400 or 413.
+ */
 export function readText({ req }: Context): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -15,7 +15,7 @@ const VEHICLES = [
       driverName: "John",
       driverSurname: "Doe",
       statusAbbreviation: "ON",
-      statusDesctiption: "On Duty", // so spelled on the wire, for good
+      statusDesctiption: "On Duty", // spelled like this on the wire
       minsTillBreak: 45,
       minsTillDriving: 210,
       minsTillShift: 330,
@@ -68,18 +68,18 @@ const WASTE_JOBS = [
   },
 ];
 
-/** The data of one company. */
+/** Returns the data of one company. */
 export const partnerData = {
-  /** Where its assets are now. */
+  /** Current positions. */
   assets: (company: Company, additionalInfo: boolean) =>
     of(company, VEHICLES).map(({ position, info }) => (additionalInfo ? { ...position, ...info } : position)),
-  /** Where they were, the oldest first. */
+  /** Earlier and current positions, oldest first. */
   breadcrumbs: (company: Company) =>
     of(company, VEHICLES).flatMap(({ position, earlier }) => [
-      ...earlier.map((place) => ({ vin: position.vin, ...place })),
+      ...earlier.map((breadcrumb) => ({ vin: position.vin, ...breadcrumb })),
       position,
     ]),
-  /** Assets that have a driver, with the hours that are left. */
+  /** Assets with a driver, and the remaining hours of service. */
   timers: (company: Company) =>
     of(company, VEHICLES)
       .filter(({ timers }) => timers !== undefined)

@@ -7,10 +7,10 @@ import {
   type ManagedKeyStore,
   type VerifiableRecord,
 } from "keybearer";
-import { ApiError, noIntegration } from "./failure.js";
+import { ApiError, noIntegration } from "./errors.js";
 import { type Company, MODULES, type Module, type PartnerScope } from "./partners.js";
 
-/** What the table of integrations has. The ClientKey is not in it: that is a key of the library. */
+/** A row of the table of integrations. Its ClientKey is a key of keybearer. */
 interface Row {
   readonly id: string;
   readonly company: Company;
@@ -18,15 +18,15 @@ interface Row {
   readonly issuedBy: string;
   allowedData: readonly number[];
   active: boolean;
-  /** Deleted for good: shown in the list, and nowhere else. */
+  /** Deleted integrations are only listed. */
   isDeleted: boolean;
   key?: ApiKey;
 }
 
 export type Integrations = ReturnType<typeof createIntegrations>;
 
-/** The integrations of all companies. Every function takes the company that asks, and works on its own only. */
-export function createIntegrations(manager: KeyManager<PartnerScope>, keys: ManagedKeyStore) {
+/** Creates the integrations of all companies, in memory. Every function works on those of one company. */
+export function createIntegrations(keys: KeyManager<PartnerScope>, store: ManagedKeyStore) {
   const rows = new Map<string, Row>();
 
   const find = (company: Company, match: (row: Row) => boolean): Row => {
@@ -51,7 +51,7 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
         .filter((row) => row.company === company && row.key !== undefined)
         .filter((row) => active === undefined || row.active === active)
         .filter((row) => integrator === undefined || row.integrator === integrator)
-        .map((row) => shown(row));
+        .map((row) => view(row));
     },
 
     async create(
@@ -63,14 +63,14 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
       assertFree(company, integrator);
       const id = randomBytes(12).toString("hex");
       const row: Row = { id, company, integrator, issuedBy, allowedData, active: true, isDeleted: false };
-      rows.set(id, row); // before anything is waited for: a second request finds the partner taken
+      rows.set(id, row); // before the first await, so that a concurrent request gets the 409
       try {
-        const { secret, key } = await manager.create(
+        const { secret, key } = await keys.create(
           { ownerId: String(company.id), scopes: scopesOf(allowedData), metadata: { integration: id } },
-          issuedBy,
+          { actor: issuedBy },
         );
         row.key = key;
-        return shown(row, secret);
+        return view(row, secret);
       } catch (error) {
         rows.delete(id);
         throw error;
@@ -90,54 +90,54 @@ export function createIntegrations(manager: KeyManager<PartnerScope>, keys: Mana
       const { id, integrator, allowedData, active } = change;
       const row = find(company, (row) => (id === undefined ? row.integrator === integrator : row.id === id));
       if (integrator !== undefined && integrator !== row.integrator) {
-        throw new ApiError(400, "invalid_request", "The partner of an integration does not change.");
+        throw new ApiError(400, "invalid_request", "The partner of an integration cannot change.");
       }
       if (allowedData !== undefined) assertBooked(company, allowedData);
       if (active === true && !row.active) {
         assertFree(company, row.integrator);
-        row.active = true; // before anything is waited for, as above
-        await manager.enable(keyOf(row).id, { actor });
+        row.active = true; // before the first await, as in `create`
+        await keys.enable(keyOf(row).id, { actor });
       }
       if (active === false) {
-        await manager.disable(keyOf(row).id, { actor });
+        await keys.disable(keyOf(row).id, { actor });
         row.active = false;
       }
       if (allowedData !== undefined) row.allowedData = allowedData;
-      return shown(row);
+      return view(row);
     },
 
     async remove(company: Company, id: string, clientKey: unknown, actor: string) {
       const row = find(company, (row) => row.id === id);
-      // The store knows the hash of a ClientKey only; it is enough to tell whether this is the one.
-      const isText = typeof clientKey === "string" && clientKey !== "";
-      const named = isText ? await keys.findByHash(hashSecret(clientKey)) : undefined;
+      // Only the hash is stored, so the ClientKey of the request is looked up by its hash.
+      const isSecret = typeof clientKey === "string" && clientKey !== "";
+      const record = isSecret ? await store.findByHash(hashSecret(clientKey)) : undefined;
       const { id: keyId } = keyOf(row);
-      if (named?.id !== keyId) throw noIntegration();
-      await manager.revoke(keyId, { actor });
+      if (record?.id !== keyId) throw noIntegration();
+      await keys.revoke(keyId, { actor });
       row.active = false;
       row.isDeleted = true;
-      return shown(row);
+      return view(row);
     },
 
     /**
-     * The keys as verifiers are to see them. The scopes of a key are fixed at its creation, but the modules of an
-     * integration are not: a key has the scopes of those that it is allowed now.
+     * The store for verifiers. The scopes of a stored key cannot change, but the modules of an integration can, so each
+     * record is returned with the scopes of the current modules.
      */
-    current: {
-      findByHash: async (hash: KeyHash) => withModules(await keys.findByHash(hash)),
-      findById: async (id: string) => withModules(await keys.findById(id)),
+    currentKeys: {
+      findByHash: async (hash: KeyHash) => withCurrentScopes(await store.findByHash(hash)),
+      findById: async (id: string) => withCurrentScopes(await store.findById(id)),
     },
   };
 
-  function withModules<R extends VerifiableRecord>(record: R | null | undefined): R | undefined {
+  function withCurrentScopes<R extends VerifiableRecord>(record: R | null | undefined): R | undefined {
     if (!record) return undefined;
     const row = rows.get(String(record.metadata?.integration));
     return { ...record, scopes: row === undefined ? [] : scopesOf(row.allowedData) };
   }
 }
 
-/** An integration as the wire has it. Its ClientKey is seen once; later only how it begins. */
-function shown(row: Row, clientKey?: string) {
+/** Returns an integration as clients see it: with the ClientKey if it is new, otherwise with its first characters. */
+function view(row: Row, clientKey?: string) {
   const { start, createdAt } = keyOf(row);
   return {
     id: row.id,
@@ -151,8 +151,9 @@ function shown(row: Row, clientKey?: string) {
   };
 }
 
+/** @throws ApiError 404 while the key is being created. */
 function keyOf({ key }: Row): ApiKey {
-  if (key === undefined) throw noIntegration(); // it is still being made
+  if (key === undefined) throw noIntegration();
   return key;
 }
 
@@ -162,11 +163,11 @@ function scopesOf(modules: readonly number[]): PartnerScope[] {
 
 function moduleOf(number: number): Module {
   const module = MODULES.get(number);
-  if (module === undefined) throw new Error(`No module has the number ${number}`);
+  if (module === undefined) throw new Error(`Unknown module ${number}`);
   return module;
 }
 
-/** @throws ApiError 403 for a module that the company has not booked. */
+/** @throws ApiError 403 if the company does not have the feature of a module. */
 function assertBooked({ features }: Company, modules: readonly number[]): void {
   for (const number of modules) {
     const { needs } = moduleOf(number);

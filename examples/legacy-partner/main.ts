@@ -7,32 +7,33 @@ import { memoryStore } from "keybearer/stores/memory";
 import type { ExampleOptions, RunningExample } from "../example.js";
 import { identityProvider } from "../identity.js";
 import { listen } from "../serve.js";
-import { BASE, koaApp } from "./app.js";
+import { BASE, createApp } from "./app.js";
 import { createIntegrations } from "./integrations.js";
 import { COMPANIES, scopes } from "./partners.js";
 
-/** A bare ClientKey: 32 hex digits, which are 128 bits, without a prefix or a checksum. */
+/** A ClientKey: 32 hex digits (128 bits), without a prefix or a checksum. */
 const format = keyFormat({ alphabet: "hex", length: 32, checksum: false });
 
 export interface LegacyPartnerOptions extends ExampleOptions {
-  /** Where the access log goes; to stderr by default. */
+  /** Writes a line of the access log; to stderr by default. */
   readonly log?: (line: string) => void;
 }
 
+/** Starts the API with an admin in each of two companies. */
 export async function start({
   port,
   log = console.error,
 }: LegacyPartnerOptions = {}): Promise<RunningExample> {
   const store = memoryStore();
-  const manager = createKeyManager({ store, scopes, format });
-  const integrations = createIntegrations(manager, store);
+  const keys = createKeyManager({ store, scopes, format });
+  const integrations = createIntegrations(keys, store);
 
-  const people = await identityProvider("legacy-partner-dashboard");
+  const identity = await identityProvider("legacy-partner-dashboard");
   const dashboard = createJwtVerifier({
-    issuer: people.issuer,
-    audience: people.audience,
-    algorithms: people.algorithms,
-    key: people.publicKey,
+    issuer: identity.issuer,
+    audience: identity.audience,
+    algorithms: identity.algorithms,
+    key: identity.publicKey,
     scopes,
     realm: "dashboard",
     principal: ({ company_id: id }) =>
@@ -45,15 +46,15 @@ export async function start({
     ttl: "15m",
     scopes,
     realm: "integration",
-    verifier: createVerifier({ store: integrations.current, scopes, format, realm: "integration" }),
-    store: integrations.current,
-    keyTtl: "0s", // a deleted integration, or a module taken away, is out at once
+    verifier: createVerifier({ store: integrations.currentKeys, scopes, format, realm: "integration" }),
+    store: integrations.currentKeys,
+    keyTtl: "0s", // deleted integrations and removed modules take effect at once
   });
 
-  const app = koaApp({ dashboard, tokens, integrations, log });
+  const app = createApp({ dashboard, tokens, integrations, log });
   const { url, stop } = await listen(createServer(app.callback()), port);
-  const adminJwt = await people.signIn("admin@acme.example", { company_id: 7 });
-  const otherJwt = await people.signIn("admin@borealis.example", { company_id: 8 });
+  const adminJwt = await identity.signIn("admin@acme.example", { company_id: 7 });
+  const otherJwt = await identity.signIn("admin@borealis.example", { company_id: 8 });
   const dataPaths = {
     6: [`${BASE}/assets`, `${BASE}/assets/location`],
     7: [`${BASE}/waste/jobs`],
@@ -70,13 +71,13 @@ export async function start({
       features: { adminJwt: COMPANIES[0]?.features, otherJwt: COMPANIES[1]?.features },
     },
     guide: `
-The legacy partner API answers on ${url}${BASE}
+The legacy partner API, at ${url}${BASE}
 
-# A person of the dashboard gives FourKites (3) location and cargo (6); the answer has the ClientKey, once:
+# create an integration of FourKites (3) with location and cargo (6); the ClientKey is shown once
 curl -i ${url}${BASE}/Integration -H "Content-Type: application/json" -d '{"integrator":3,"allowedData":[6]}' \\
   -H "Authorization: Bearer ${adminJwt}"
 
-# The partner exchanges it for a token of 15 minutes, and reads with that:
+# exchange the ClientKey for a token, which is valid for 15 minutes, and read data with the token
 curl -i ${url}${BASE}/auth -H "X-Client-Key: …"
 curl -i "${url}${BASE}/assets?additionalInfo=true" -H "Authorization: Bearer …"
 `,

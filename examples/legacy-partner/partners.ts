@@ -1,6 +1,6 @@
 import { defineScopes, type ScopeName } from "keybearer";
 
-/** The partners there are; the wire has their numbers. */
+/** The partners. Clients send the index. */
 export const INTEGRATORS = [
   "Project44",
   "TrackerTools",
@@ -12,25 +12,26 @@ export const INTEGRATORS = [
   "MDN",
 ] as const;
 
-/** What a company may have booked. */
+/** A feature that a company can book. */
 export type Feature = "WasteManagement" | "ELD";
 
-/** What a partner may be allowed to read. */
+/** The scopes of a ClientKey and of its tokens. */
 export const scopes = defineScopes({
-  "location-cargo": { description: "Where assets are, and what they pull" },
-  "waste-management": { description: "Waste jobs" },
-  hos: { description: "Drivers, and their hours of service" },
+  "location-cargo": { description: "Read positions of assets and their trailers" },
+  "waste-management": { description: "Read waste jobs" },
+  hos: { description: "Read drivers and their hours of service" },
 });
 
 export type PartnerScope = ScopeName<typeof scopes>;
 
-/** A part of a company's data, under the number that `allowedData` has. */
+/** A part of the data of a company. */
 export interface Module {
   readonly scope: PartnerScope;
-  /** What the company must have booked. */
+  /** The feature that the company must have. */
   readonly needs?: Feature;
 }
 
+/** The modules by their number in `allowedData`. */
 export const MODULES: ReadonlyMap<number, Module> = new Map<number, Module>([
   [6, { scope: "location-cargo" }],
   [7, { scope: "waste-management", needs: "WasteManagement" }],

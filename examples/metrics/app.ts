@@ -1,7 +1,7 @@
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import express, { type Express } from "express";
-import { createKeyManager, createVerifier, defineScopes, keyFormat } from "keybearer";
+import { defineScopes, keybearer, keyFormat } from "keybearer";
 import { expressAuth } from "keybearer/express";
 import { metrics } from "keybearer/observers";
 import { createRateLimiter } from "keybearer/rate-limit";
@@ -19,32 +19,40 @@ const VEHICLES = [
   { id: "v2", name: "Truck 2", location: { lat: 48.14, lon: 11.58 } },
 ];
 
-/** A fleet API that measures what its guards do, and serves that to Prometheus. */
+/** Creates a fleet API that measures its guards and serves the metrics to Prometheus. */
 export function createFleet() {
-  const exporter = new PrometheusExporter({ preventServerStart: true }); // its own server would have no guard
+  const exporter = new PrometheusExporter({ preventServerStart: true }); // the server of the exporter has no guard
   const provider = new MeterProvider({ readers: [exporter] });
+  const meter = provider.getMeter("keybearer");
+  const overLimit = meter.createCounter("keybearer.auth.over_limit", {
+    description: "Requests over a rate limit that is not enforced yet",
+  });
   const { observer } = metrics({
-    meter: provider.getMeter("keybearer"),
+    meter,
     store: "memory",
     environments: format.environments,
   });
 
-  const store = memoryStore();
-  const observers = [observer];
-  const manager = createKeyManager({ store, scopes, format, observers });
-  const verifier = createVerifier({
-    store,
+  const { verifier, keys, close } = keybearer({
+    store: memoryStore(),
     scopes,
     format,
-    observers,
-    // To come, and watched first: three requests a minute, and nobody is refused yet.
-    reportOnly: {
-      rateLimiter: createRateLimiter({
-        windows: [{ name: "minute", per: "key", limit: 3, windowSeconds: 60 }],
-      }),
-    },
+    observers: [observer],
+    // A dry run: requests over the limit are counted and not denied.
+    rateLimiter: createRateLimiter({
+      windows: [{ name: "minute", per: "key", limit: 3, window: "1m" }],
+      dryRun: true,
+      onLimited: ({ environment }) => overLimit.add(1, { "keybearer.environment": environment ?? undefined }),
+    }),
   });
-  return { manager, app: createApp(expressAuth(verifier), exporter), shutdown: () => provider.shutdown() };
+  return {
+    keys,
+    app: createApp(expressAuth(verifier), exporter),
+    async shutdown() {
+      await close();
+      await provider.shutdown();
+    },
+  };
 }
 
 type Scope = (typeof scopes.names)[number];
@@ -55,7 +63,7 @@ function createApp(auth: ReturnType<typeof expressAuth<Scope>>, exporter: Promet
   app.get("/vehicles", auth("vehicles:read"), (_req, res) => {
     res.json({ vehicles: VEHICLES.map(({ id, name }) => ({ id, name })) });
   });
-  // Locations are to need a scope of their own. Until the count is at zero, it is only on trial.
+  // Enforce `locations:read` when `keybearer_auth_would_deny_total` no longer grows.
   app.get("/locations", auth("vehicles:read", { reportOnly: "locations:read" }), (_req, res) => {
     res.json({ locations: VEHICLES.map(({ id, location }) => ({ id, ...location })) });
   });

@@ -3,15 +3,15 @@ import type { ExampleOptions, RunningExample } from "../example.js";
 import { listen } from "../serve.js";
 import { createFleet } from "./app.js";
 
-/** Starts the system, with a key for a customer, and one for Prometheus. */
+/** Starts the API with one key for a customer and one for Prometheus. */
 export async function start({ port = 0 }: ExampleOptions = {}): Promise<RunningExample> {
-  const { manager, app, shutdown } = createFleet();
-  const { secret: key } = await manager.create({
+  const { keys, app, shutdown } = createFleet();
+  const { secret: key } = await keys.create({
     ownerId: "acme",
     environment: "live",
     scopes: ["vehicles:read"],
   });
-  const { secret: metricsKey } = await manager.create({
+  const { secret: metricsKey } = await keys.create({
     ownerId: "prometheus",
     environment: "live",
     scopes: ["metrics:read"],
@@ -29,17 +29,17 @@ export async function start({ port = 0 }: ExampleOptions = {}): Promise<RunningE
 
 function guide(url: string, key: string, metricsKey: string): string {
   return `
-A fleet API, at ${url}, whose guards are measured.
+A fleet API, at ${url}, that measures its guards.
 
-# let through
+# allowed
 curl -i ${url}/vehicles -H 'Authorization: Bearer ${key}'
 
-# let through, but the scope that is on trial would have refused it
+# allowed, but counted: the scope locations:read is missing
 curl -i ${url}/locations -H 'Authorization: Bearer ${key}'
 
-# refused
+# denied
 curl -i ${url}/vehicles
 
-# what Prometheus sees of it
+# the metrics for Prometheus
 curl -i ${url}/metrics -H 'Authorization: Bearer ${metricsKey}'`;
 }

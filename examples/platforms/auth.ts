@@ -1,14 +1,17 @@
-// What the examples beside share: a service of two scopes. Take a store that lasts; see docs/stores.md.
+// The verifier and manager that the other files use. For production, choose a persistent store; see docs/stores.md.
 
-import { createKeyManager, createVerifier, defineScopes, keyFormat } from "keybearer";
+import { defineScopes, keybearer, keyFormat } from "keybearer";
 import { memoryStore } from "keybearer/stores/memory";
 
 export const scopes = defineScopes({
   "vehicles:read": { description: "List and view vehicles" },
   "vehicles:write": { description: "Create and update vehicles", implies: ["vehicles:read"] },
 });
-export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 
-const store = memoryStore();
-export const manager = createKeyManager({ store, scopes, format });
-export const verifier = createVerifier({ store, scopes, format, environment: "live" });
+export const { verifier, keys } = keybearer({
+  store: memoryStore(),
+  scopes,
+  format: keyFormat({ prefix: "ezt", environments: ["live", "test"] }),
+  environment: "live",
+  lastUsed: false, // serverless platforms suspend the process between requests, so nothing can be written later
+});

@@ -1,8 +1,9 @@
-// AWS Lambda behind an HTTP API of API Gateway (payload 2.0) or a function URL. It has no Request, so this is also what a
-// guard for a framework of your own looks like: tell `createGuard` of the request, and answer what it says.
+// AWS Lambda behind an HTTP API of API Gateway (payload 2.0) or a function URL. Events are not `Request` objects, so the
+// guard is written with `createGuard`: pass it the parts of the request, and return its denial.
 
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from "aws-lambda";
-import { createGuard, type Principal, type ScopeName } from "keybearer";
+import type { Principal, ScopeName } from "keybearer";
+import { createGuard } from "keybearer/kit";
 import { type scopes, verifier } from "./auth.js";
 
 type Holder = Principal<ScopeName<typeof scopes>>;
@@ -15,14 +16,14 @@ function withAuth(scope: ScopeName<typeof scopes>, handler: Handler) {
   return async (event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> => {
     const { http, requestId } = event.requestContext;
     const outcome = await check({
-      headers: event.headers, // a repeated one comes joined by commas, and is then refused
-      remoteAddress: http.sourceIp, // of the connection to API Gateway; behind CloudFront, name it in trustedProxies
+      headers: event.headers, // repeated headers are joined by commas, so two credentials are denied
+      remoteAddress: http.sourceIp, // the peer of API Gateway; behind CloudFront, configure trustedProxies
       method: http.method,
       path: event.rawPath,
       requestId,
     });
     if (!outcome.pass) {
-      const { status, headers, body } = outcome.refusal;
+      const { status, headers, body } = outcome.denial;
       return { statusCode: status, headers: { ...headers }, body: http.method === "HEAD" ? "" : body };
     }
     const result = await handler(event, outcome.principal as Holder);

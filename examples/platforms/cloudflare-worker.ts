@@ -1,5 +1,5 @@
-// A Cloudflare Worker over D1, with compatibility flag `nodejs_compat`. To verify, a store needs one method. Workers KV
-// would not do: a revoked key would live on in it for a minute.
+// A Cloudflare Worker with D1 and the compatibility flag `nodejs_compat`. A verifier needs a store with one method. Do not
+// use Workers KV: a revoked key could stay valid for a minute.
 
 import {
   createVerifier,
@@ -11,7 +11,7 @@ import {
 } from "keybearer";
 import { fetchAuth } from "keybearer/fetch";
 
-/** What of D1 is used. `@cloudflare/workers-types` has all of it. */
+/** The part of D1 that is used. `@cloudflare/workers-types` has the full type. */
 export interface Database {
   prepare(sql: string): {
     bind(...values: unknown[]): { first(): Promise<Readonly<Record<string, unknown>> | null> };
@@ -28,7 +28,7 @@ const scopes = defineScopes({
 });
 const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 
-/** Reads the table that `sqliteStore` makes, and which a service elsewhere may fill: D1 is SQLite. */
+/** Reads the table of `sqliteStore`, which another service may write. D1 uses SQLite. */
 function d1Store(database: Database): KeyStore {
   const sql = `select id, hash, version, owner_id, environment, start, scopes, ip_allowlist, created_at, expires_at,
     disabled_at, revoked_at, rotated_at from keybearer_keys where hash = ?`;
@@ -59,12 +59,12 @@ function date(milliseconds: unknown): Date | null {
   return milliseconds === null ? null : new Date(milliseconds as number);
 }
 
-/** The environment of a worker stays the same for as long as its isolate lives. */
+/** The handlers of each environment object, which stays the same for the lifetime of an isolate. */
 const handlers = new WeakMap<Env, ReturnType<typeof createHandler>>();
 
 function createHandler({ DB }: Env) {
   const verifier = createVerifier({ store: d1Store(DB), scopes, format, environment: "live" });
-  // Cloudflare writes this header itself; no client can.
+  // Cloudflare sets this header; clients cannot.
   const auth = fetchAuth(verifier, {
     remoteAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   });

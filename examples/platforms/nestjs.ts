@@ -1,5 +1,5 @@
-// NestJS: `@RequireScopes("vehicles:read")` on a controller or a method, and one guard for all of them. A route
-// without it asks for any valid key, so a forgotten decorator leaves no door open; `@Public()` says otherwise.
+// NestJS: one global guard, and `@RequireScopes("vehicles:read")` on a controller or a method. A route without a
+// decorator requires any valid key, so a missing decorator never makes a route public. `@Public()` does.
 
 import {
   type CanActivate,
@@ -14,27 +14,28 @@ import {
 } from "@nestjs/common";
 import { APP_GUARD, Reflector } from "@nestjs/core";
 import type { Request, Response } from "express";
-import { createGuard, type Principal, type RouteGuard, type ScopeName } from "keybearer";
+import type { Principal, ScopeName } from "keybearer";
+import { createGuard, type RouteGuard } from "keybearer/kit";
 import { fromIncoming } from "keybearer/node";
 import { type scopes, verifier } from "./auth.js";
 
 type Scope = ScopeName<typeof scopes>;
 type Holder = Principal<Scope>;
 
-// One place for both, so that what a method says overrides what its controller says, whichever of the two it is.
+// Both decorators set the same metadata, so that either one on a method overrides either one on its controller.
 const ACCESS = "keybearer:access";
 type Access = readonly [Scope, ...Scope[]] | "public";
 
-/** All of these scopes. A typo does not compile, and is a TypeError when the application starts. */
+/** Requires all of these scopes. An unknown scope is a compile error, and a TypeError at start-up. */
 export const RequireScopes = (...required: readonly [Scope, ...Scope[]]) => {
   verifier.assertRequirement(required);
   return SetMetadata(ACCESS, required satisfies Access);
 };
 
-/** No key at all. */
+/** Requires no key. */
 export const Public = () => SetMetadata(ACCESS, "public" satisfies Access);
 
-/** Whose key it is, as a parameter of a method. */
+/** Injects the principal as a parameter of a method. */
 export const Auth = createParamDecorator(
   (_: unknown, context: ExecutionContext): Holder =>
     context.switchToHttp().getRequest<Request & { auth: Holder }>().auth,
@@ -50,26 +51,26 @@ export class ApiKeyGuard implements CanActivate {
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const places = [context.getHandler(), context.getClass()];
-    const access = this.#reflector.getAllAndOverride<Access | undefined>(ACCESS, places);
+    const targets = [context.getHandler(), context.getClass()];
+    const access = this.#reflector.getAllAndOverride<Access | undefined>(ACCESS, targets);
     if (access === "public") return true;
     const http = context.switchToHttp();
     const [req, res] = [http.getRequest<Request>(), http.getResponse<Response>()];
     const outcome = await this.#route(access)(fromIncoming(req, req.originalUrl));
-    res.set(outcome.pass ? outcome.headers : outcome.refusal.headers);
-    // An exception, so that filters and interceptors see it as they see every other.
-    if (!outcome.pass) throw new HttpException(JSON.parse(outcome.refusal.body), outcome.refusal.status);
+    res.set(outcome.pass ? outcome.headers : outcome.denial.headers);
+    // An exception, so that filters and interceptors handle it like any other.
+    if (!outcome.pass) throw new HttpException(JSON.parse(outcome.denial.body), outcome.denial.status);
     Object.assign(req, { auth: outcome.principal });
     return true;
   }
 
   #route(required: readonly Scope[] | undefined): RouteGuard<Scope> {
     const name = JSON.stringify(required) ?? "";
-    const known = this.#routes.get(name);
-    if (known !== undefined) return known;
-    const made = required === undefined ? this.#guard() : this.#guard(required);
-    this.#routes.set(name, made);
-    return made;
+    const existing = this.#routes.get(name);
+    if (existing !== undefined) return existing;
+    const created = required === undefined ? this.#guard() : this.#guard(required);
+    this.#routes.set(name, created);
+    return created;
   }
 }
 

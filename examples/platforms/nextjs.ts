@@ -1,6 +1,6 @@
-// Next.js: this is app/api/vehicles/[id]/route.ts. A route handler takes the request and the parameters of its route,
-// and so does what `auth` makes. Next.js tells no address of the client; where a platform writes one into a
-// header that clients cannot set, such as x-real-ip on Vercel, name it, or keys with an allowlist are refused.
+// Next.js: app/api/vehicles/[id]/route.ts. The guarded handler receives the route parameters like any route handler.
+// Next.js does not expose the client address. If the platform sets it in a header that clients cannot set, such as
+// x-real-ip on Vercel, read it from there. Otherwise keys with an allowlist are denied.
 
 import { fetchAuth } from "keybearer/fetch";
 import { verifier } from "./auth.js";

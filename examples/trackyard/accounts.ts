@@ -1,8 +1,8 @@
-import { ApiError } from "./failure.js";
+import { ApiError } from "./errors.js";
 
 export type Tier = "free" | "starter" | "pro";
 
-/** Who keys belong to. */
+/** The owner of keys. */
 export interface Account {
   readonly id: string;
   readonly tier: Tier;
@@ -10,7 +10,7 @@ export interface Account {
   creditsRemaining: number;
 }
 
-/** What not every tier has. */
+/** The tiers that include each feature. */
 const FEATURES = { reports: ["pro"] } as const satisfies Record<string, readonly Tier[]>;
 
 export type Accounts = ReturnType<typeof createAccounts>;
@@ -31,7 +31,7 @@ export function createAccounts() {
     get,
     list: (): readonly Account[] => accounts,
 
-    /** @throws ApiError 403 when the tier of the account does not have a feature. */
+    /** @throws ApiError 403 if the tier of the account does not include the feature. */
     requireFeature(id: string, feature: keyof typeof FEATURES): void {
       const tiers: readonly Tier[] = FEATURES[feature];
       if (!tiers.includes(get(id).tier)) {
@@ -39,7 +39,11 @@ export function createAccounts() {
       }
     },
 
-    /** @throws ApiError 402 when there is no credit left. */
+    /**
+     * Spends one credit and returns the remaining number.
+     *
+     * @throws ApiError 402 if no credit is left.
+     */
     spend(id: string): number {
       const account = get(id);
       if (account.creditsRemaining < 1) {

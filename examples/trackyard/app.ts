@@ -1,32 +1,34 @@
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
-import { type ApiKey, resolveRequestId } from "keybearer";
+import type { ApiKey } from "keybearer";
 import { fastifyAuth, fastifyHandler } from "keybearer/fastify";
+import { resolveRequestId } from "keybearer/kit";
 import type { Accounts } from "./accounts.js";
+import type { Auth, Environment, Limits } from "./auth.js";
 import { check, downloadRequest, searchRequest, usageQuery } from "./body.js";
 import { download, search } from "./catalogue.js";
-import { ApiError, asRefusal, errorBody } from "./failure.js";
-import type { Environment, Keys, Limits } from "./keys.js";
+import { ApiError, errorBody, toErrorInfo } from "./errors.js";
 import { rateHeaders } from "./rate-headers.js";
-import type { Usage } from "./usage.js";
+import type { RequestLog } from "./usage.js";
 
-export interface Parts {
-  readonly keys: Keys;
+export interface AppOptions {
+  readonly verifier: Auth["verifier"];
+  readonly management: Auth["management"];
   readonly accounts: Accounts;
-  readonly usage: Usage;
+  readonly requests: RequestLog;
   readonly limits: Readonly<Record<Environment, Limits>>;
 }
 
-/** The Trackyard API in Fastify. */
-export async function createApp({ keys, accounts, usage, limits }: Parts) {
+/** Creates the API in Fastify. */
+export async function createApp({ verifier, management, accounts, requests, limits }: AppOptions) {
   const app = Fastify({
     bodyLimit: 64 * 1024,
-    genReqId: resolveRequestId, // a client's X-Request-Id, if well-formed; Fastify's own are req-1, req-2, …
+    genReqId: resolveRequestId, // keeps a well-formed X-Request-Id of the client
     frameworkErrors: fail,
   });
   app.removeContentTypeParser("text/plain");
-  const auth = fastifyAuth(keys.verifier, { errorBody });
+  const auth = fastifyAuth(verifier, { errorBody });
   await app.register(auth.plugin);
-  await app.register(fastifyHandler(keys.management), { prefix: "/account" });
+  await app.register(fastifyHandler(management), { prefix: "/account" });
 
   app.get("/me", { onRequest: auth() }, async ({ auth }) => {
     const { tier, creditsRemaining, monthlyAllowance } = accounts.get(auth.ownerId);
@@ -52,7 +54,7 @@ export async function createApp({ keys, accounts, usage, limits }: Parts) {
 
   app.get("/usage", { onRequest: auth("read") }, async ({ auth, query }) => {
     const { offset, limit } = check(usageQuery, query);
-    return usage.list(auth, offset, limit);
+    return requests.list(auth, offset, limit);
   });
 
   app.post("/search", { onRequest: auth("read") }, async ({ auth, body }) => {
@@ -68,11 +70,11 @@ export async function createApp({ keys, accounts, usage, limits }: Parts) {
     return reply.header("X-Credits-Remaining", left).send(audio);
   });
 
-  // A key may be allowed to read and still be refused: the tier of its account does not have everything.
+  // The scope of the key is not enough: the tier of the account must include the feature.
   app.get("/reports", { onRequest: auth("read") }, async ({ auth }) => {
     accounts.requireFeature(auth.ownerId, "reports");
-    const live = usage.list({ ownerId: auth.ownerId, environment: "live" }, 0, 1).total_count;
-    const test = usage.list({ ownerId: auth.ownerId, environment: "test" }, 0, 1).total_count;
+    const live = requests.list({ ownerId: auth.ownerId, environment: "live" }, 0, 1).total_count;
+    const test = requests.list({ ownerId: auth.ownerId, environment: "test" }, 0, 1).total_count;
     return { reports: [{ name: "requests", live, test }] };
   });
 
@@ -84,9 +86,9 @@ export async function createApp({ keys, accounts, usage, limits }: Parts) {
     reply.headers(rateHeaders(reply.getHeader("RateLimit-Policy"), reply.getHeader("RateLimit")));
   });
   app.addHook("onResponse", async ({ auth, routeOptions }, reply) => {
-    if (auth === undefined) return; // refused by the guard
+    if (auth === undefined) return; // denied by the guard
     const isPaid = ["/search", "/download-track"].includes(routeOptions.url ?? "");
-    usage.add(auth, {
+    requests.add(auth, {
       timestamp: new Date().toISOString(),
       endpoint: routeOptions.url ?? "",
       status_code: reply.statusCode,
@@ -103,6 +105,6 @@ export async function createApp({ keys, accounts, usage, limits }: Parts) {
 }
 
 function fail(error: unknown, request: FastifyRequest, reply: FastifyReply) {
-  const refusal = asRefusal(error);
-  reply.code(refusal.status).send(errorBody(refusal, request.id));
+  const info = toErrorInfo(error);
+  reply.code(info.status).send(errorBody(info, request.id));
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { faultsOf } from "../faults.js";
-import { ApiError } from "./failure.js";
+import { issuesOf } from "../issues.js";
+import { ApiError } from "./errors.js";
 
-const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
 /** The query of GET /usage. */
 export const usageQuery = z.object({
@@ -30,9 +30,9 @@ export const downloadRequest = z
     path: ["hit_point_seconds"],
   });
 
-/** @throws ApiError 400 that says what is wrong. */
+/** @throws ApiError 400 with every issue. */
 export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new ApiError(400, "invalid_parameters", "The request is not valid.", faultsOf(result.error));
+  throw new ApiError(400, "invalid_parameters", "The request is not valid.", issuesOf(result.error));
 }

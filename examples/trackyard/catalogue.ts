@@ -1,4 +1,4 @@
-import { ApiError } from "./failure.js";
+import { ApiError } from "./errors.js";
 
 const TRACKS = [
   {
@@ -33,7 +33,7 @@ const TRACKS = [
   },
 ];
 
-/** Tracks that have any word of a query in what is known of them; all when none has. */
+/** Returns a page of the tracks that contain any word of the query, or of all tracks if none does. */
 export function search(query: string, offset: number, limit: number) {
   const words = query.toLowerCase().split(/\s+/);
   const known = TRACKS.map((track) => ({ track, text: JSON.stringify(track).toLowerCase() }));
@@ -41,10 +41,14 @@ export function search(query: string, offset: number, limit: number) {
   return (found.length > 0 ? found : known).slice(offset, offset + limit).map(({ track }) => track);
 }
 
-/** A track as a file. */
+/**
+ * Returns a track as a file.
+ *
+ * @throws ApiError 404 if the id is unknown.
+ */
 export function download(id: string) {
   const track = TRACKS.find((track) => track.id === id);
   if (track === undefined) throw new ApiError(404, "not_found", "Track not found");
   const filename = `${track.title.toLowerCase().replaceAll(" ", "-")}.mp3`;
-  return { filename, audio: Buffer.from(`ID3 ${track.title}`) }; // stands for the music
+  return { filename, audio: Buffer.from(`ID3 ${track.title}`) }; // a placeholder for the audio
 }

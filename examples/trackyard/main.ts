@@ -3,25 +3,25 @@ import { identityProvider } from "../identity.js";
 import { HOST } from "../serve.js";
 import { createAccounts } from "./accounts.js";
 import { createApp } from "./app.js";
-import { createKeys, type Environment, type Limits } from "./keys.js";
+import { createAuth, type Environment, type Limits } from "./auth.js";
 import type { TrackyardScope } from "./scopes.js";
-import { createUsage } from "./usage.js";
+import { createRequestLog } from "./usage.js";
 
 export interface TrackyardOptions extends ExampleOptions {
-  /** What a key may send in each environment. */
+  /** The rate limits of each environment. */
   readonly limits?: Readonly<Record<Environment, Limits>>;
 }
 
 const LIMITS = { live: { perMinute: 120, perDay: 10_000 }, test: { perMinute: 60, perDay: 1_000 } };
 const DAY = 86_400_000;
 
-/** Starts the system, with keys of every kind. */
+/** Starts the API with two accounts, users and keys. */
 export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}): Promise<RunningExample> {
   const identity = await identityProvider("trackyard");
   const adminJwt = await identity.signIn("mia@studio.example", { account: "studio", role: "admin" });
   const otherJwt = await identity.signIn("tom@hobby.example", { account: "hobby" });
-  const usage = createUsage();
-  const keys = createKeys(identity, usage, limits);
+  const requests = createRequestLog();
+  const { verifier, management, keysAt, close } = createAuth(identity, requests, limits);
 
   const issue = async (
     ownerId: string,
@@ -30,8 +30,8 @@ export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}
     environment: Environment = "live",
     daysAgo = 0,
   ) => {
-    const issuer = keys.issuer(() => new Date(Date.now() - daysAgo * DAY));
-    return (await issuer.create({ ownerId, name, scopes, environment })).secret;
+    const keys = keysAt(() => new Date(Date.now() - daysAgo * DAY));
+    return (await keys.create({ ownerId, name, scopes, environment })).secret;
   };
   const key = await issue("studio", "Production - Main App", ["admin"]);
   const otherKey = await issue("hobby", "Weekend project", ["read", "download", "keys:manage"]);
@@ -40,7 +40,7 @@ export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}
   const downloadOnlyKey = await issue("studio", "Player", ["download"]);
   const oldKey = await issue("studio", "From last year", ["read"], "live", 100);
 
-  const app = await createApp({ keys, accounts: createAccounts(), usage, limits });
+  const app = await createApp({ verifier, management, accounts: createAccounts(), requests, limits });
   const url = await app.listen({ port, host: HOST });
   return {
     credentials: {
@@ -66,7 +66,7 @@ export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}
     guide: guide(url, key, readOnlyKey),
     async close() {
       await app.close();
-      await keys.close();
+      await close();
     },
   };
 }
@@ -75,13 +75,13 @@ function guide(url: string, key: string, readOnlyKey: string): string {
   return `
 Trackyard, music for videos, at ${url}.
 
-# what a key is, and what its account has
+# show a key and its account
 curl -i ${url}/me -H 'Authorization: Bearer ${key}'
 
-# a read-only key does not download
+# a read-only key cannot download
 curl -i ${url}/download-track -H 'Authorization: Bearer ${readOnlyKey}' \\
   -H 'Content-Type: application/json' -d '{"track_id":"trk_abc123"}'
 
-# the keys of the account; DELETE ${url}/account/api-keys/ID?confirm=true revokes one
+# list the keys of the account; DELETE ${url}/account/api-keys/ID?confirm=true revokes one
 curl -i ${url}/account/api-keys -H 'Authorization: Bearer ${key}'`;
 }

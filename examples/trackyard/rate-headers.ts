@@ -1,9 +1,9 @@
-/** What this API calls the windows. */
+/** The header suffix of each rate-limit window. */
 const SUFFIX: Readonly<Record<string, string>> = { minute: "", day: "-Daily" };
 
 /**
- * `X-RateLimit-Limit`, `X-RateLimit-Remaining` and the same of the day, as clients of this API know them: what the
- * guard says in `RateLimit-Policy` and `RateLimit`.
+ * Returns `X-RateLimit-Limit`, `X-RateLimit-Remaining` and their `-Daily` variants, from the headers `RateLimit-Policy`
+ * and `RateLimit` of the guard.
  */
 export function rateHeaders(policy: unknown, state: unknown): Record<string, string> {
   const headers: Record<string, string> = {};

@@ -1,14 +1,14 @@
 import { defineScopes, type ScopeName } from "keybearer";
 
-/** What a key can be allowed. One with `read` alone is read-only, one with `download` alone is download-only. */
+/** The scopes of the API. A key with only `read` is read-only, a key with only `download` is download-only. */
 export const scopes = defineScopes({
   read: { description: "Search the catalogue, read usage and reports" },
   download: { description: "Download tracks" },
   "keys:manage": { description: "Create, list and revoke keys of the same environment" },
-  admin: { description: "Everything, and what is for admins only", implies: ["*"] },
+  admin: { description: "Everything, including admin routes", implies: ["*"] },
 });
 
 export type TrackyardScope = ScopeName<typeof scopes>;
 
-/** What a key gets when nobody says. */
-export const USUAL: readonly TrackyardScope[] = ["read", "download"];
+/** The scopes of a new key by default. */
+export const DEFAULT_SCOPES: readonly TrackyardScope[] = ["read", "download"];

@@ -1,4 +1,4 @@
-/** One request, as `GET /usage` shows it. */
+/** One request, as `GET /usage` returns it. */
 export interface UsageRecord {
   readonly timestamp: string;
   readonly endpoint: string;
@@ -7,42 +7,43 @@ export interface UsageRecord {
   readonly response_time_ms: number;
 }
 
-/** Whose request it was. */
+/** The owner and environment of a request. */
 interface Caller {
   readonly ownerId: string;
   readonly environment: string | undefined;
 }
 
-/** Of more, only the number is kept. */
+/** The number of records kept for an account and environment. Older requests are only counted. */
 const MAX_RECORDS = 1_000;
 
-export type Usage = ReturnType<typeof createUsage>;
+export type RequestLog = ReturnType<typeof createRequestLog>;
 
-/** Counts requests: of each key, and of each account by environment, so that tests do not blur what is live. */
-export function createUsage() {
+/** Creates a log in memory that counts requests by key, and by account and environment. */
+export function createRequestLog() {
   const byKey = new Map<string, number>();
   const byEnvironment = new Map<string, { total: number; records: UsageRecord[] }>();
 
-  const of = ({ ownerId, environment }: Caller) => {
+  const entryOf = ({ ownerId, environment }: Caller) => {
     const name = JSON.stringify([ownerId, environment]);
-    const found = byEnvironment.get(name) ?? { total: 0, records: [] };
-    byEnvironment.set(name, found);
-    return found;
+    const entry = byEnvironment.get(name) ?? { total: 0, records: [] };
+    byEnvironment.set(name, entry);
+    return entry;
   };
 
   return {
     add(caller: Caller & { readonly id: string }, record: UsageRecord): void {
       byKey.set(caller.id, (byKey.get(caller.id) ?? 0) + 1);
-      const counted = of(caller);
-      counted.total += 1;
-      counted.records.unshift(record);
-      counted.records.length = Math.min(counted.records.length, MAX_RECORDS);
+      const entry = entryOf(caller);
+      entry.total += 1;
+      entry.records.unshift(record);
+      entry.records.length = Math.min(entry.records.length, MAX_RECORDS);
     },
 
-    requestsOf: (keyId: string): number => byKey.get(keyId) ?? 0,
+    /** Returns the number of requests with a key. */
+    countOf: (keyId: string): number => byKey.get(keyId) ?? 0,
 
     list(caller: Caller, offset: number, limit: number) {
-      const { total, records } = of(caller);
+      const { total, records } = entryOf(caller);
       return {
         usage: records.slice(offset, offset + limit),
         total_count: total,

@@ -1,43 +1,46 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sendResponse } from "@remix-run/node-fetch-server";
 import type { FetchHandler } from "../http/handler.js";
+import { mapAwaitable } from "../internal/awaitable.js";
 import {
   createGuard,
   type GuardArguments,
+  type GuardFactory,
   type GuardOptions,
   type Principal,
+  type RegisteredScope,
   type Verifier,
 } from "../kit.js";
-import { respond } from "./node-bridge.js";
-import { addHeaders, fromIncoming, isAnswered, sendDenial } from "./node-request.js";
+import { addHeaders, IncomingRequest, isResponseSent, sendDenial } from "./node-request.js";
+import { serveFetch } from "./serve-fetch.js";
+import { rejectUncalled } from "./uncalled-guard.js";
 
 declare global {
   namespace Express {
     interface Request {
-      /** Who the request is, behind a guard. On an optional route without a credential it is `undefined`. */
-      auth: Principal;
+      /** The verified principal, behind a guard. `undefined` on an optional route without a credential. */
+      auth: Principal<RegisteredScope>;
     }
   }
 }
 
-/** The parts of an Express request that are read. */
 interface ExpressRequest extends IncomingMessage {
   readonly originalUrl?: string;
   readonly body?: unknown;
   auth?: Principal | undefined;
 }
 
-/** Express middleware, described by what it uses, so that Express 4 and 5 and their forks all fit. */
+/** Middleware for Express and compatible routers. */
 export type ExpressMiddleware = (
   req: IncomingMessage,
   res: ServerResponse,
   next: (error?: unknown) => void,
-) => Promise<void>;
+) => void | Promise<void>;
 
 /**
- * Makes guards for Express: `auth(requirement)` is middleware that sets `req.auth`.
+ * Creates guards for Express: `auth(requirement)` is middleware that sets `req.auth`.
  *
- * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
+ * @throws TypeError if the verifier, an option or the requirement is invalid.
  *
  * @example
  * const auth = expressAuth(verifier);
@@ -46,26 +49,29 @@ export type ExpressMiddleware = (
 export function expressAuth<S extends string>(
   verifier: Verifier<S>,
   options?: GuardOptions,
-): (...args: GuardArguments<S>) => ExpressMiddleware {
+): GuardFactory<S, ExpressMiddleware> {
   const guard = createGuard(verifier, options);
-  return (...args) => {
+  const createMiddleware = (...args: GuardArguments<S>): ExpressMiddleware => {
     const check = guard(...args);
-    return async (req: ExpressRequest, res, next) => {
-      const outcome = await check(fromIncoming(req, req.originalUrl));
-      if (isAnswered(res)) return;
-      if (!outcome.pass) {
-        res.removeHeader("X-Powered-By"); // a refusal is the same in every framework, and names none
-        return sendDenial(res, outcome.denial);
-      }
-      req.auth = outcome.principal;
-      addHeaders(res, outcome.headers);
-      next();
-    };
+    return (req: ExpressRequest, res, next) =>
+      mapAwaitable(check(new IncomingRequest(req)), (outcome) => {
+        if (isResponseSent(res)) return;
+        if (!outcome.pass) {
+          res.removeHeader("X-Powered-By"); // a denial is the same in every framework
+          return sendDenial(res, outcome.denial);
+        }
+        req.auth = outcome.principal;
+        addHeaders(res, outcome.headers);
+        next();
+      });
   };
+  // app.use() reads `handle` to recognize mounted apps.
+  const message = "expressAuth: pass auth() to app.use(), not auth";
+  return rejectUncalled(createMiddleware, message, ["handle"]) as GuardFactory<S, ExpressMiddleware>;
 }
 
 /**
- * Mounts a fetch handler. It sees the URL that the client asked for, mount path included.
+ * Mounts a fetch handler, which receives the full URL that the client requested, mount path included.
  *
  * @example
  * app.use("/admin", expressHandler(handler));
@@ -73,8 +79,8 @@ export function expressAuth<S extends string>(
 export function expressHandler(handler: FetchHandler): ExpressMiddleware {
   return async (req: ExpressRequest, res, next) => {
     try {
-      const asked = { url: req.originalUrl ?? req.url, parsed: req.body };
-      await sendResponse(res, await respond(handler, req, res, asked));
+      const { originalUrl: url = req.url, body: parsedBody } = req;
+      await sendResponse(res, await serveFetch(handler, req, res, { url, parsedBody }));
     } catch (error) {
       next(error);
     }

@@ -1,43 +1,47 @@
 import type { FastifyPluginAsync, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { FetchHandler } from "../http/handler.js";
+import { isPromiseLike, mapAwaitable } from "../internal/awaitable.js";
 import {
   createGuard,
   type GuardArguments,
+  type GuardFactory,
   type GuardOptions,
   type Principal,
+  type RegisteredScope,
   type Verifier,
 } from "../kit.js";
-import { respond } from "./node-bridge.js";
-import { fromIncoming } from "./node-request.js";
+import { IncomingRequest } from "./node-request.js";
+import { serveFetch } from "./serve-fetch.js";
+import { rejectUncalled } from "./uncalled-guard.js";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who the request is, behind a guard. On an optional route without a credential it is `undefined`. */
-    auth: Principal;
+    /** The verified principal, behind a guard. `undefined` on an optional route without a credential. */
+    auth: Principal<RegisteredScope>;
   }
 }
 
 /**
- * An `onRequest` hook of every Fastify app: over HTTP/2, with any logger and type provider. It names none of Fastify's
- * type parameters, so that it takes no part in what a route infers from its schema.
+ * An `onRequest` hook for every Fastify app: over HTTP/2, with any logger and type provider. It uses none of Fastify's
+ * type parameters, so it does not affect the types that a route infers from its schema.
  */
 export type FastifyAuthHook = (
   request: Pick<FastifyRequest, "id" | "originalUrl" | "auth"> & { readonly raw: object },
   reply: Pick<FastifyReply, "sent"> & { readonly raw: object },
-) => Promise<unknown>;
+  done: (error?: Error) => void,
+) => void;
 
-/** Guards Fastify routes; made by {@link fastifyAuth}. */
-export interface FastifyAuth<S extends string> {
-  (...args: GuardArguments<S>): FastifyAuthHook;
-  /** Declares `request.auth`; register it once. */
+/** Creates `onRequest` hooks for Fastify routes; returned by {@link fastifyAuth}. */
+export interface FastifyAuth<S extends string> extends GuardFactory<S, FastifyAuthHook> {
+  /** Declares `request.auth`. Register it once. */
   readonly plugin: FastifyPluginCallback;
 }
 
 /**
- * Makes guards for Fastify: `auth(requirement)` is an `onRequest` hook that sets `request.auth`. It runs
- * before the body is read, so that nobody uploads without a key.
+ * Creates guards for Fastify: `auth(requirement)` is an `onRequest` hook that sets `request.auth`. It runs before the
+ * body is read.
  *
- * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
+ * @throws TypeError if the verifier, an option or the requirement is invalid.
  *
  * @example
  * const auth = fastifyAuth(verifier);
@@ -46,26 +50,27 @@ export interface FastifyAuth<S extends string> {
  */
 export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): FastifyAuth<S> {
   const guard = createGuard(verifier, options);
-  const auth = (...args: GuardArguments<S>): FastifyAuthHook => {
+  const createHook = (...args: GuardArguments<S>): FastifyAuthHook => {
     const check = guard(...args);
-    return async (request, anyReply) => {
+    return (request, anyReply, done) => {
       const reply = anyReply as FastifyReply;
-      const outcome = await check({
-        ...fromIncoming(request.raw as FastifyRequest["raw"], request.originalUrl),
-        requestId: String(request.id),
+      const facts = { path: request.originalUrl, requestId: String(request.id) };
+      const checked = check(new IncomingRequest(request.raw as FastifyRequest["raw"], facts));
+      const result = mapAwaitable(checked, (outcome) => {
+        if (outcome.pass) {
+          request.auth = outcome.principal as unknown as Principal<RegisteredScope>;
+          reply.headers(outcome.headers);
+          return done();
+        }
+        const { status, headers, body } = outcome.denial;
+        reply.code(status).headers(headers).send(Buffer.from(body)); // for a string Fastify adds a charset
       });
-      if (outcome.pass) {
-        request.auth = outcome.principal as Principal;
-        reply.headers(outcome.headers);
-        return;
-      }
-      const { status, headers, body } = outcome.denial;
-      // As bytes, because Fastify adds a charset to the type of JSON texts.
-      reply.code(status).headers(headers).send(Buffer.from(body));
-      return reply;
+      if (isPromiseLike(result)) result.then(undefined, done); // Fastify does not wait for it
     };
   };
-  return Object.assign(auth, { plugin });
+  const message = "fastifyAuth: pass auth() as the hook, not auth; register auth.plugin, not auth";
+  // addHook() and register() read `constructor` to recognize async functions.
+  return Object.assign(rejectUncalled(createHook, message, ["constructor"]), { plugin }) as FastifyAuth<S>;
 }
 
 const plugin: FastifyPluginCallback = Object.assign(
@@ -74,33 +79,31 @@ const plugin: FastifyPluginCallback = Object.assign(
     done();
   }) satisfies FastifyPluginCallback,
   {
-    // What fastify-plugin sets: the decorator belongs to the app that registers it, not to a scope of its own.
+    // As fastify-plugin does: decorate the app that registers the plugin, not a child scope.
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "keybearer",
   },
 );
 
 /**
- * Makes a plugin of a fetch handler. It takes every request to the prefix that it is registered with, and below
- * it, and sees the URL that the client asked for, prefix included. Set error handlers before: what `register` has
- * waited for keeps those that were there. Where the app has a route at that prefix already, `register`, or `ready`,
- * rejects with Fastify's error.
+ * Creates a plugin from a fetch handler. It serves every request at and below its prefix; the handler receives the full
+ * URL that the client requested, prefix included. Set error handlers before an awaited `register`, because Fastify
+ * applies later ones only to later plugins. If the app already has a route there, `register` or `ready` rejects.
  *
  * @example
  * await app.register(fastifyHandler(handler), { prefix: "/admin" });
  */
 export function fastifyHandler(handler: FetchHandler): FastifyPluginAsync {
-  // Fastify lets what a plugin with a callback throws through as an uncaught exception.
+  // Async, because Fastify does not catch what a plugin with a callback throws.
   return async (app) => {
     // The handler reads the body itself.
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
-    // The prefix itself is no path below it. Without a prefix, the root is the host's.
+    // "/*" does not match the prefix itself. Without a prefix, "/" belongs to the host.
     for (const path of app.prefix === "" ? ["/*"] : ["/", "/*"]) {
-      app.all(path, (request, reply) => {
-        const asked = { url: request.originalUrl, requestId: String(request.id) };
-        return respond(handler, request.raw, reply.raw, asked);
-      });
+      app.all(path, ({ originalUrl: url, id, raw }, reply) =>
+        serveFetch(handler, raw, reply.raw, { url, requestId: String(id) }),
+      );
     }
   };
 }

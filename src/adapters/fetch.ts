@@ -1,19 +1,37 @@
-import { type ConnectionInfo, withHeaders } from "../http/handler.js";
+import { type ConnectionInfo, toAuthRequest, withHeaders } from "../http/handler.js";
+import { isPromiseLike } from "../internal/awaitable.js";
+import { checkFunction } from "../internal/validate.js";
 import {
+  type AuthRequest,
+  type CheckedArgument,
   createGuard,
-  type EnforcedRoute,
+  type GuardArguments,
+  type GuardOptions,
   type Principal,
-  type Requirement,
   type RouteOptions,
+  type RoutePrincipal,
   type Verifier,
 } from "../kit.js";
-import { type FetchGuardOptions, requests } from "./fetch-address.js";
+import { withRemoteAddress } from "./remote-address.js";
 
-export type { ConnectionInfo, FetchGuardOptions };
+export type { ConnectionInfo };
+
+/** Options of {@link fetchAuth}. */
+export interface FetchGuardOptions extends GuardOptions {
+  /**
+   * Returns the address of the socket's peer, from the runtime's further arguments or from a header that the runtime
+   * writes itself. By default it is `remoteAddress` of the second argument, if the handler is called with one. If the
+   * function throws or returns anything but a string or `undefined`, the response is a 503.
+   *
+   * @example
+   * fetchAuth(verifier, { remoteAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined });
+   */
+  readonly remoteAddress?: (request: Request, ...args: readonly unknown[]) => string | undefined;
+}
 
 /**
- * A handler that runs for requests that passed; `auth` says whose they are. What the runtime gives a handler beside
- * the request, such as the parameters of a route or the environment of a worker, follows.
+ * A handler that is called for allowed requests only. The runtime's further arguments follow `context`, such as route
+ * parameters or the environment of a worker.
  */
 export type AuthenticatedHandler<P, A extends readonly unknown[] = []> = (
   request: Request,
@@ -21,45 +39,32 @@ export type AuthenticatedHandler<P, A extends readonly unknown[] = []> = (
   ...args: A
 ) => Response | PromiseLike<Response>;
 
-/** Answers the refused and hands the others on. Tell it about the connection where the runtime knows it. */
+/** A guarded fetch handler. Pass the connection if the runtime knows it. */
 export type GuardedHandler = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
 
-/** A {@link GuardedHandler}, or one that is called as the runtime calls it when the handler takes more. */
+/** A {@link GuardedHandler}, or a handler with the runtime's further arguments if the guarded handler takes them. */
 export type GuardedFor<A extends readonly unknown[]> = A extends readonly []
   ? GuardedHandler
   : (request: Request, ...args: A) => Promise<Response>;
 
-/** Guards fetch handlers; made by {@link fetchAuth}. */
+/** Guards fetch handlers; returned by {@link fetchAuth}. */
 export interface FetchAuth<S extends string> {
-  <A extends readonly unknown[]>(handler: AuthenticatedHandler<Principal<S>, A>): GuardedFor<A>;
-  <A extends readonly unknown[]>(
-    requirement: Requirement<S>,
-    handler: AuthenticatedHandler<Principal<S>, A>,
-  ): GuardedFor<A>;
-  <A extends readonly unknown[]>(
-    options: EnforcedRoute<S>,
-    handler: AuthenticatedHandler<Principal<S>, A>,
-  ): GuardedFor<A>;
-  <A extends readonly unknown[]>(
-    requirement: Requirement<S>,
-    options: EnforcedRoute<S>,
-    handler: AuthenticatedHandler<Principal<S>, A>,
-  ): GuardedFor<A>;
-  <A extends readonly unknown[]>(
-    options: RouteOptions<S> & { readonly optional: true },
-    handler: AuthenticatedHandler<Principal<S> | undefined, A>,
-  ): GuardedFor<A>;
-  <A extends readonly unknown[]>(
-    requirement: Requirement<S>,
-    options: RouteOptions<S> & { readonly optional: true },
-    handler: AuthenticatedHandler<Principal<S> | undefined, A>,
-  ): GuardedFor<A>;
+  <T extends readonly unknown[]>(handler: AuthenticatedHandler<Principal<S>, T>): GuardedFor<T>;
+  <const A, T extends readonly unknown[]>(
+    requirementOrOptions: CheckedArgument<A, S>,
+    handler: AuthenticatedHandler<RoutePrincipal<S, A>, T>,
+  ): GuardedFor<T>;
+  <const A, const O extends RouteOptions<S>, T extends readonly unknown[]>(
+    requirement: CheckedArgument<A, S>,
+    options: O,
+    handler: AuthenticatedHandler<RoutePrincipal<S, A, O>, T>,
+  ): GuardedFor<T>;
 }
 
 /**
- * Makes guards for functions from `Request` to `Response`.
+ * Creates guards for fetch handlers, functions from `Request` to `Response`.
  *
- * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
+ * @throws TypeError if the verifier, an option, the requirement or the handler is invalid.
  *
  * @example
  * const auth = fetchAuth(verifier);
@@ -69,20 +74,27 @@ export function fetchAuth<S extends string>(
   verifier: Verifier<S>,
   { remoteAddress, ...options }: FetchGuardOptions = {},
 ): FetchAuth<S> {
-  const requestOf = requests(remoteAddress);
+  checkFunction("fetchAuth", "remoteAddress", remoteAddress);
   const guard = createGuard(verifier, options);
+  const toRequest = (request: Request, args: readonly unknown[]): AuthRequest =>
+    remoteAddress
+      ? withRemoteAddress("fetchAuth", toAuthRequest(request), () => remoteAddress(request, ...args))
+      : toAuthRequest(request, (args[0] ?? {}) as ConnectionInfo);
   return ((...args: unknown[]): GuardedFor<unknown[]> => {
     const handler = args.pop() as AuthenticatedHandler<Principal<S> | undefined, unknown[]>;
-    if (typeof handler !== "function") throw new TypeError("fetchAuth: the last argument must be a handler");
-    const check = guard(...(args as Parameters<typeof guard>));
+    if (typeof handler !== "function" || args[0] instanceof Request) {
+      throw new TypeError("fetchAuth: the last argument must be a handler; serve auth(handler), not auth");
+    }
+    const check = guard(...(args as unknown as GuardArguments<S>));
     return async (request, ...rest) => {
-      const asked = requestOf(request, rest);
-      const outcome = await check(asked);
+      const authRequest = toRequest(request, rest);
+      const checked = check(authRequest);
+      const outcome = isPromiseLike(checked) ? await checked : checked;
       if (!outcome.pass) {
         const { status, headers, body } = outcome.denial;
         return new Response(request.method === "HEAD" ? null : body, { status, headers });
       }
-      const context = { auth: outcome.principal, remoteAddress: asked.remoteAddress };
+      const context = { auth: outcome.principal, remoteAddress: authRequest.remoteAddress };
       return withHeaders(await handler(request, context, ...rest), outcome.headers);
     };
   }) as FetchAuth<S>;

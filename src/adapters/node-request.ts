@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AuthRequest, HttpDenial } from "../kit.js";
 
+type NodeRequest = IncomingMessage & { readonly id?: unknown; readonly originalUrl?: string };
+
 /**
- * What a verifier needs of a request of `node:http`, on which Express, Koa and Fastify build; for a guard of a
- * framework of your own. `path` is what the client asked for, where a router has changed `req.url`.
+ * Converts a `node:http` request to an {@link AuthRequest}, for a guard of your own. Express, Koa and Fastify are built
+ * on such requests. `path` is the path that the client requested, in case a router has changed `req.url`.
  *
  * @example
  * const outcome = await createGuard(verifier)("vehicles:read")(fromIncoming(req));
@@ -12,48 +14,82 @@ export function fromIncoming(
   req: IncomingMessage & { readonly id?: unknown },
   path: string | undefined = req.url,
 ): AuthRequest {
-  return {
-    headers: req.headers,
-    rawHeaders: req.rawHeaders,
-    headersTruncated: headersTruncated(req),
-    remoteAddress: req.socket.remoteAddress,
-    method: req.method,
-    path,
-    requestId: idOf(req),
-  };
+  return { ...new IncomingRequest(req), method: req.method, path, requestId: frameworkRequestId(req) };
 }
 
-/** The id of a request, where request loggers such as pino-http put theirs. */
-export function idOf({ id }: IncomingMessage & { readonly id?: unknown }): string | undefined {
+/** Values of a framework that replace those of `node:http`. */
+interface FrameworkFacts {
+  readonly path?: string;
+  readonly requestId?: string;
+}
+
+/**
+ * The {@link AuthRequest} of the guards of this package. Express replaces the prototype of its requests, which makes
+ * their members slow to read: each is read once, and those that few requests need are read on demand.
+ */
+export class IncomingRequest implements AuthRequest {
+  readonly headers: AuthRequest["headers"];
+  readonly rawHeaders: readonly string[];
+  readonly headersTruncated: boolean;
+  readonly remoteAddress: string | undefined;
+  readonly #req: NodeRequest;
+  readonly #facts: FrameworkFacts;
+
+  constructor(req: NodeRequest, facts: FrameworkFacts = {}) {
+    const { headers, rawHeaders, socket } = req;
+    this.headers = headers;
+    this.rawHeaders = rawHeaders;
+    this.headersTruncated = headersTruncated({ rawHeaders, socket });
+    this.remoteAddress = socket.remoteAddress;
+    this.#req = req;
+    this.#facts = facts;
+  }
+
+  get method(): string | undefined {
+    return this.#req.method;
+  }
+
+  get path(): string | undefined {
+    return this.#facts.path ?? this.#req.originalUrl ?? this.#req.url;
+  }
+
+  get requestId(): string | undefined {
+    return this.#facts.requestId ?? frameworkRequestId(this.#req);
+  }
+}
+
+/** Returns `req.id`, where request loggers such as pino-http put the id. */
+export function frameworkRequestId({ id }: NodeRequest): string | undefined {
   return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
 }
 
-// Node's MAX_HEADER_PAIRS, in force while `server.maxHeadersCount` is null.
+// Node's MAX_HEADER_PAIRS, the limit while `server.maxHeadersCount` is null.
 const MAX_HEADER_LINES = 1_000;
 
-/** Whether Node may have dropped lines of the header section; it does so without a word. */
+/** Whether Node may have dropped header lines, which it does without an error. */
 export function headersTruncated(req: {
   readonly rawHeaders?: readonly string[];
   readonly socket?: object;
 }): boolean {
   const socket = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } } | undefined;
-  const most = socket?.server?.maxHeadersCount ?? MAX_HEADER_LINES;
-  return most > 0 && (req.rawHeaders?.length ?? 0) >= most * 2;
+  const limit = socket?.server?.maxHeadersCount ?? MAX_HEADER_LINES;
+  return limit > 0 && (req.rawHeaders?.length ?? 0) >= limit * 2;
 }
 
-/** Whether somebody has answered while a request was being verified: middleware that keeps a time limit, say. */
-export function isAnswered(res: ServerResponse): boolean {
+/** Whether a response was sent while the request was being verified, for example by timeout middleware. */
+export function isResponseSent(res: ServerResponse): boolean {
   return res.headersSent || res.writableEnded;
 }
 
-/** Answers with a refusal. What earlier middleware set, such as CORS headers, stays. */
+/** Sends a denial. Headers of earlier middleware, such as CORS headers, stay. */
 export function sendDenial(res: ServerResponse, { status, headers, body }: HttpDenial): void {
-  if (isAnswered(res)) return;
+  if (isResponseSent(res)) return;
   res.statusCode = status;
   addHeaders(res, headers);
   res.end(body);
 }
 
+/** Sets headers of a response. */
 export function addHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
   for (const name in headers) res.setHeader(name, headers[name] as string);
 }

@@ -1,53 +1,50 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { sendResponse } from "@remix-run/node-fetch-server";
+import type { FetchHandler } from "../http/handler.js";
+import { isPromiseLike } from "../internal/awaitable.js";
 import {
+  type CheckedArgument,
   createGuard,
-  type EnforcedRoute,
+  type GuardArguments,
   type GuardOptions,
   type Principal,
-  type Requirement,
   type RouteOptions,
+  type RoutePrincipal,
   type Verifier,
 } from "../kit.js";
-import { addHeaders, fromIncoming, isAnswered, sendDenial } from "./node-request.js";
+import { addHeaders, fromIncoming, IncomingRequest, isResponseSent, sendDenial } from "./node-request.js";
+import { serveFetch } from "./serve-fetch.js";
 
 export type { ConnectionInfo, FetchHandler } from "../http/handler.js";
-export { toNodeListener } from "./node-bridge.js";
 export { fromIncoming };
 
-/** A listener of `node:http` that runs for requests that passed; `req.auth` says whose they are. */
+/** A `node:http` listener that is called for allowed requests only. */
 export type AuthenticatedListener<P> = (
   req: IncomingMessage & { readonly auth: P },
   res: ServerResponse,
 ) => unknown;
 
-/** Answers the refused, hands the others on, and answers with what the listener answers. */
+/** A guarded listener. Its promise resolves with the result of the listener, or when a denial was sent. */
 export type GuardedListener = (req: IncomingMessage, res: ServerResponse) => Promise<unknown>;
 
-/** Guards listeners of `node:http`; made by {@link nodeAuth}. */
+/** Guards `node:http` listeners; returned by {@link nodeAuth}. */
 export interface NodeAuth<S extends string> {
   (listener: AuthenticatedListener<Principal<S>>): GuardedListener;
-  (requirement: Requirement<S>, listener: AuthenticatedListener<Principal<S>>): GuardedListener;
-  (options: EnforcedRoute<S>, listener: AuthenticatedListener<Principal<S>>): GuardedListener;
-  (
-    requirement: Requirement<S>,
-    options: EnforcedRoute<S>,
-    listener: AuthenticatedListener<Principal<S>>,
+  <const A>(
+    requirementOrOptions: CheckedArgument<A, S>,
+    listener: AuthenticatedListener<RoutePrincipal<S, A>>,
   ): GuardedListener;
-  (
-    options: RouteOptions<S> & { readonly optional: true },
-    listener: AuthenticatedListener<Principal<S> | undefined>,
-  ): GuardedListener;
-  (
-    requirement: Requirement<S>,
-    options: RouteOptions<S> & { readonly optional: true },
-    listener: AuthenticatedListener<Principal<S> | undefined>,
+  <const A, const O extends RouteOptions<S>>(
+    requirement: CheckedArgument<A, S>,
+    options: O,
+    listener: AuthenticatedListener<RoutePrincipal<S, A, O>>,
   ): GuardedListener;
 }
 
 /**
- * Makes guards for plain `node:http` (and `node:http2` through its compatibility API).
+ * Creates guards for `node:http`, and for `node:http2` through its compatibility API.
  *
- * @throws TypeError for a verifier that is none, unknown options, and requirements that cannot be met.
+ * @throws TypeError if the verifier, an option, the requirement or the listener is invalid.
  *
  * @example
  * const auth = nodeAuth(verifier);
@@ -55,16 +52,41 @@ export interface NodeAuth<S extends string> {
  */
 export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): NodeAuth<S> {
   const guard = createGuard(verifier, options);
-  return (...args: unknown[]): GuardedListener => {
+  return ((...args: unknown[]): GuardedListener => {
     const listener = args.pop() as AuthenticatedListener<Principal<S> | undefined>;
-    if (typeof listener !== "function") throw new TypeError("nodeAuth: the last argument must be a listener");
-    const check = guard(...(args as Parameters<typeof guard>));
+    if (typeof listener !== "function") {
+      throw new TypeError(
+        "nodeAuth: the last argument must be a listener; pass auth(listener) to createServer(), not auth",
+      );
+    }
+    const check = guard(...(args as unknown as GuardArguments<S>));
     return async (req, res) => {
-      const outcome = await check(fromIncoming(req, req.url));
+      const checked = check(new IncomingRequest(req));
+      const outcome = isPromiseLike(checked) ? await checked : checked;
       if (!outcome.pass) return sendDenial(res, outcome.denial);
-      if (isAnswered(res)) return;
+      if (isResponseSent(res)) return;
       addHeaders(res, outcome.headers);
       return listener(Object.assign(req, { auth: outcome.principal }), res);
     };
+  }) as NodeAuth<S>;
+}
+
+/**
+ * Serves a fetch handler with `node:http`. An exception of the handler is printed, and the response is an empty 500.
+ *
+ * @example
+ * createServer(toNodeListener(handler)).listen(3000);
+ */
+export function toNodeListener(
+  handler: FetchHandler,
+): (req: IncomingMessage, res: ServerResponse) => Promise<void> {
+  return async (req, res) => {
+    try {
+      await sendResponse(res, await serveFetch(handler, req, res, { url: req.url }));
+    } catch (error) {
+      console.error(error);
+      if (res.headersSent) res.destroy();
+      else res.writeHead(500).end();
+    }
   };
 }

@@ -1,45 +1,42 @@
-import type { Awaitable } from "../internal/awaitable.js";
+import { isPromiseLike } from "../internal/awaitable.js";
+import { checkMethods } from "../internal/validate.js";
 import { createLookup, type KeyHash, type KeyStore, type ManagedKeyStore } from "../kit.js";
 import { createEntries, type Entries } from "./entries.js";
-import { createLink, createLoneLink, type Link } from "./lease.js";
+import { createBusLease, createLocalLease, type Lease } from "./lease.js";
 import { type CachedStoreOptions, readSettings } from "./options.js";
-import { managing } from "./writes.js";
+import { createWrites } from "./writes.js";
 
-/** What a cached store has beyond the methods of the store behind it. */
+/** The methods that a cached store adds to the wrapped store. */
 export interface CacheControl {
-  /** Resolves when the cache is in use: at once without a bus, else when the bus is up for the first time. */
+  /** Resolves when the cache is in use: immediately without a bus, otherwise when the bus first works. */
   ready(): Promise<void>;
-  /** Leaves the bus and forgets everything. From then on every lookup goes to the store. */
+  /** Unsubscribes from the bus and clears the cache. Lookups then go to the wrapped store. */
   close(): Promise<void>;
 }
 
-/** A store for verification, with a cache in front. */
+/** A cached store for verifiers. */
 export type CachedKeyStore = KeyStore & CacheControl;
 
-/** A store for managers, with a cache in front. */
+/** A cached store for verifiers and managers. */
 export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
 
 /**
- * Puts a cache in front of a store. It answers the same kind of store: give it to verifiers, and to managers
- * too, because a change that is made through it is one that it knows of. What a lookup finds it answers from
- * memory for the `ttl`, and never past the expiry of the key; the verifier makes every check each time.
+ * Wraps a store with a cache of keys. Pass the result to verifiers and to managers, because a change made through it
+ * invalidates the cache. Verifiers perform every check on cached keys too.
  *
- * - In this process, no lookup that begins after a change has returned answers what was before it. A lookup
- *   that was under way during a change is answered, and not kept. Failures are never kept.
- * - In other processes a change is known within a few milliseconds over a `bus`, and within the `ttl` without
- *   one, or when a process dies between writing a change and telling of it.
- * - A lookup is answered from memory at once; with a bus, when the last was more than 5 ms ago, after one turn
- *   of the event loop. So a process that could not run for a while reads what it has missed before it answers.
- * - While the bus is not known to work, every lookup goes to the store. That is so until `ready()`, and from
- *   three heartbeats after the last one that came back. Observers are told `cache.bypassed`, then
- *   `cache.resumed`.
- * - A change returns when it is written, and the bus has taken the news of it, or has not within 250 ms: then
- *   observers are told `background.failed`, and the others forget everything with the next message.
- * - Only `touch` tells nobody: `lastUsedAt` may lag by the `ttl`.
+ * - In this process, a lookup that starts after a change returned never returns an older record.
+ * - In other processes, a change is visible within milliseconds over a `bus`. It is visible within the `ttl` without a
+ *   bus, or if the process ends between the write and the message.
+ * - A key is not cached past its expiry. Failures, missing keys, and lookups during a change are not cached.
+ * - Until `ready()`, and while the bus does not work, every lookup goes to the wrapped store. Observers receive
+ *   `cache.bypassed` and later `cache.resumed`.
+ * - A change waits at most 250 ms for the bus. Then observers receive `background.failed`, and the next message makes
+ *   other processes clear their caches.
+ * - `touch` does not invalidate a key, so a cached `lastUsedAt` may be as old as the `ttl`.
  *
- * The store must read what it has written: no replica that lags.
+ * The wrapped store must read its own writes; a replica that lags is not suitable.
  *
- * @throws TypeError for a store without `findByHash`, and options that are unknown or out of range.
+ * @throws TypeError if the store has no method `findByHash`, or an option is unknown or out of range.
  *
  * @example
  * const store = cachedStore(postgresStore(pool), { bus: redisBus({ publisher, subscriber }), observers: [log] });
@@ -48,66 +45,60 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * process.once("SIGTERM", () => store.close());
  */
 export function cachedStore(store: ManagedKeyStore, options?: CachedStoreOptions): CachedManagedKeyStore;
-/** The same for a store that only verifies. Without a bus, nothing tells it of changes before the `ttl` ends. */
+/** Wraps a store that only verifies. Without a bus, changes become visible when the `ttl` ends. */
 export function cachedStore(store: KeyStore, options?: CachedStoreOptions): CachedKeyStore;
 export function cachedStore(
   store: KeyStore,
   options: CachedStoreOptions = {},
 ): CachedKeyStore & Partial<ManagedKeyStore> {
-  if (typeof store?.findByHash !== "function")
-    throw new TypeError("cachedStore: the store must have a method findByHash()");
+  checkMethods("cachedStore", "store", store, ["findByHash"]);
   const settings = readSettings(options);
   const entries = createEntries(settings);
   const { bus, heartbeatMs, observers } = settings;
-  const link = bus === undefined ? createLoneLink(entries) : createLink(bus, heartbeatMs, observers, entries);
-  const lookUp = createLookup(keeping(store, entries, link), settings.timeoutMs);
+  const lease =
+    bus === undefined ? createLocalLease(entries) : createBusLease(bus, heartbeatMs, observers, entries);
+  const lookUp = createLookup(fillCache(store, entries, lease), settings.timeoutMs);
 
-  const recall = (hash: KeyHash, now: number) => (link.isSound(now) ? entries.find(hash, now) : undefined);
-
-  const recallOrLookUp = (hash: KeyHash) => {
-    const known = recall(hash, performance.now());
-    return known === undefined ? lookUp(hash) : known;
-  };
+  const getCached = (hash: KeyHash, now: number) => (lease.isValid(now) ? entries.get(hash, now) : undefined);
 
   return Object.freeze({
     findByHash(hash: KeyHash) {
       const now = performance.now();
-      const known = recall(hash, now);
-      if (known === undefined) return lookUp(hash);
-      const behind = link.catchUp(now);
-      return behind === undefined ? known : behind.then(() => recallOrLookUp(hash));
+      const cached = getCached(hash, now);
+      if (cached === undefined) return lookUp(hash);
+      const catchingUp = lease.catchUp(now);
+      return catchingUp === undefined
+        ? cached
+        : catchingUp.then(() => getCached(hash, performance.now()) ?? lookUp(hash));
     },
-    ...managing(store, entries, link),
-    ready: link.ready,
-    close: link.close,
+    ...createWrites(store, entries, lease),
+    ready: lease.ready,
+    close: lease.close,
   });
 }
 
-/** The store, with what it answers kept if nothing overtakes it: once for all lookups that share a call. */
-function keeping(store: KeyStore, entries: Entries, link: Link): KeyStore {
-  const mark = () => (link.isSound(performance.now()) ? entries.mark() : undefined);
-  const one: KeyStore = {
+/** Wraps the lookups of a store to cache their results. */
+function fillCache(store: KeyStore, entries: Entries, lease: Lease): KeyStore {
+  const start = () => (lease.isValid(performance.now()) ? entries.startLookup() : undefined);
+  const single: KeyStore = {
     findByHash(hash) {
-      const began = mark();
-      const answer = store.findByHash(hash);
-      if (began === undefined) return answer;
-      return isPromiseLike(answer)
-        ? Promise.resolve(answer).then((found) => entries.keep(hash, found, began))
-        : entries.keep(hash, answer, began);
+      const started = start();
+      const result = store.findByHash(hash);
+      if (started === undefined) return result;
+      return isPromiseLike(result)
+        ? Promise.resolve(result).then((found) => entries.set(hash, found, started))
+        : entries.set(hash, result, started);
     },
   };
-  if (store.findManyByHash === undefined) return one;
+  if (store.findManyByHash === undefined) return single;
   return {
-    ...one,
+    ...single,
     async findManyByHash(hashes) {
-      const began = mark();
-      const answers = (await store.findManyByHash?.(hashes)) ?? [];
-      if (began === undefined || !Array.isArray(answers) || answers.length !== hashes.length) return answers;
-      return hashes.map((hash, place) => entries.keep(hash, answers[place], began));
+      const started = start();
+      const results = (await store.findManyByHash?.(hashes)) ?? [];
+      if (started === undefined || !Array.isArray(results) || results.length !== hashes.length)
+        return results;
+      return hashes.map((hash, index) => entries.set(hash, results[index], started));
     },
   };
-}
-
-function isPromiseLike<T>(value: Awaitable<T>): value is PromiseLike<T> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -1,22 +1,21 @@
-// For so long after the last time, a hit is answered without looking for messages that wait to be read.
-const CATCH_UP_MS = 5;
+// After a catch-up, hits are returned synchronously for this long.
+const INTERVAL_MS = 5;
 
 /**
- * Makes what lets messages that have arrived be read before a key is answered from memory. A process that was
- * blocked, or had to wait for a processor, finds a request and the news of a revocation side by side in its
- * sockets, and nothing says which it reads first.
+ * Creates a function that lets messages that have arrived be read before a cached key is returned. After a process was
+ * blocked, a request and the message about a revocation may both wait in its sockets, and either may be read first.
  *
- * Answers `undefined` when that was done a moment ago, else a promise. It does not wait for anything to arrive:
- * it lets the event loop go round once.
+ * The function returns `undefined` if this was done recently, otherwise a promise. It waits for one turn of the event
+ * loop, not for messages to arrive.
  */
 export function createCatchUp(): (now: number) => Promise<void> | undefined {
   let done = Number.NEGATIVE_INFINITY;
-  let next: Promise<void> | undefined;
+  let pending: Promise<void> | undefined;
 
-  const goRound = (resolve: () => void): void => {
-    // The first may run before sockets are looked at again; between it and the second they are.
+  const waitOneTurn = (resolve: () => void): void => {
+    // The first callback may run before sockets are polled. They are polled between it and the second.
     setImmediate(() => {
-      next = undefined; // who comes from now on must not share a round that has begun
+      pending = undefined; // later calls must not share a turn that has begun
       const began = performance.now();
       setImmediate(() => {
         done = began;
@@ -26,8 +25,8 @@ export function createCatchUp(): (now: number) => Promise<void> | undefined {
   };
 
   return (now) => {
-    if (now < done + CATCH_UP_MS) return undefined;
-    next ??= new Promise(goRound);
-    return next;
+    if (now < done + INTERVAL_MS) return undefined;
+    pending ??= new Promise(waitOneTurn);
+    return pending;
   };
 }

@@ -1,58 +1,58 @@
 /**
- * Which names (ids of keys, or hashes) have changed since a moment, or are being changed now: what decides
- * whether the answer of a lookup may be kept, or has been overtaken.
+ * Tracks which keys changed since a position, and which are being changed. This decides whether the result of a lookup
+ * may be cached.
  */
 export interface Changes {
-  /** This moment, to ask about later. */
-  mark(): number;
-  note(name: string): void;
-  /** Counts as a change of every name. */
-  noteAll(): void;
-  /** A change that takes a while begins; the answer ends it, and is called once. */
-  begin(name: string): () => void;
-  /** Whether the name has changed since the mark, or a change of it is under way. */
-  overtook(name: string, mark: number): boolean;
+  /** The current position. */
+  position(): number;
+  add(id: string): void;
+  /** Counts as a change of every key. */
+  addAll(): void;
+  /** Starts a change that takes time. The returned function ends it and must be called once. */
+  begin(id: string): () => void;
+  /** Whether the key changed since the position, or is being changed now. */
+  hasChanged(id: string, position: number): boolean;
 }
 
-// A lookup during which more than this many changes happen counts as overtaken.
-const REMEMBERED = 1_024;
+// A lookup during which more changes than this happen is not cached.
+const MAX_CHANGES = 1_024;
 
 export function createChanges(): Changes {
-  const recent: string[] = [];
-  const underWay = new Map<string, number>();
+  const recent: string[] = []; // a ring buffer
+  const inProgress = new Map<string, number>();
   let count = 0;
   let lastOfAll = 0;
 
-  const note = (name: string): void => {
-    recent[count % REMEMBERED] = name;
+  const add = (id: string): void => {
+    recent[count % MAX_CHANGES] = id;
     count += 1;
   };
 
-  const isRecent = (name: string, mark: number): boolean => {
-    for (let place = mark; place < count; place++) if (recent[place % REMEMBERED] === name) return true;
+  const isRecent = (id: string, position: number): boolean => {
+    for (let index = position; index < count; index++) if (recent[index % MAX_CHANGES] === id) return true;
     return false;
   };
 
   return {
-    mark: () => count,
-    note,
+    position: () => count,
+    add,
 
-    noteAll() {
-      note("");
+    addAll() {
+      add("");
       lastOfAll = count;
     },
 
-    begin(name) {
-      underWay.set(name, (underWay.get(name) ?? 0) + 1);
+    begin(id) {
+      inProgress.set(id, (inProgress.get(id) ?? 0) + 1);
       return () => {
-        const others = (underWay.get(name) ?? 1) - 1;
-        if (others > 0) underWay.set(name, others);
-        else underWay.delete(name);
-        note(name);
+        const others = (inProgress.get(id) ?? 1) - 1;
+        if (others > 0) inProgress.set(id, others);
+        else inProgress.delete(id);
+        add(id);
       };
     },
 
-    overtook: (name, mark) =>
-      mark < lastOfAll || count - mark > REMEMBERED || underWay.has(name) || isRecent(name, mark),
+    hasChanged: (id, position) =>
+      position < lastOfAll || count - position > MAX_CHANGES || inProgress.has(id) || isRecent(id, position),
   };
 }

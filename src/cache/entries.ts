@@ -1,149 +1,113 @@
 import { LRUCache } from "lru-cache";
 import type { KeyHash, VerifiableRecord } from "../kit.js";
 import { createChanges } from "./changes.js";
-import { sealed } from "./snapshot.js";
+import { snapshot } from "./snapshot.js";
 
-type Answer = VerifiableRecord | null | undefined;
+type LookupResult = VerifiableRecord | null | undefined;
 
-/** The moment at which a lookup began. */
-export interface Mark {
-  /** In milliseconds of the monotonic clock. */
-  readonly began: number;
-  readonly keys: number;
-  readonly absences: number;
+/** The start of a lookup. */
+export interface LookupStart {
+  /** Milliseconds of the monotonic clock. */
+  readonly time: number;
+  /** Position in the changes of keys. */
+  readonly position: number;
 }
 
-/** How long and how many. */
 export interface EntryLimits {
-  /** Milliseconds. */
-  readonly ttl: number;
+  readonly ttlMs: number;
   readonly max: number;
-  /** Milliseconds; 0 for none. */
-  readonly negativeTtl: number;
-  readonly negativeMax: number;
 }
 
-/** What is remembered of a store's answers. */
+/** The cached records. */
 export interface Entries {
-  /** The record; `null` when it is known that there is none; `undefined` when nothing is known. */
-  find(hash: KeyHash, now: number): VerifiableRecord | null | undefined;
-  /** To be taken before the store is asked. */
-  mark(): Mark;
-  /** Remembers an answer, if nothing overtook it. Answers a frozen copy of a record, else what it was given. */
-  keep(hash: KeyHash, answer: Answer, mark: Mark): Answer;
+  get(hash: KeyHash, now: number): VerifiableRecord | undefined;
+  /** Must be called before the store is called. */
+  startLookup(): LookupStart;
   /**
-   * A write to the key begins, that may give a key the hash `added`. Until the answer is called nothing is kept
-   * of either, nor of lookups that began before.
+   * Caches the result of a lookup unless the key changed since the start. Returns a frozen copy of a record, and any
+   * other result as it is.
    */
-  changing(id: string, added: KeyHash | undefined): () => void;
-  forget(id: string): void;
-  forgetAbsences(): void;
-  forgetAll(): void;
+  set(hash: KeyHash, result: LookupResult, start: LookupStart): LookupResult;
+  /** Evicts a key before a write. Lookups that start before the returned function is called are not cached. */
+  beginWrite(id: string): () => void;
+  evict(id: string): void;
+  clear(): void;
 }
 
 interface Entry {
   readonly record: VerifiableRecord;
-  readonly began: number;
-  readonly until: number;
+  readonly start: number;
+  readonly end: number;
 }
 
-/**
- * Absences have a place of their own, so that no number of unknown secrets can drive out a key. The times are
- * compared here and not by lru-cache, which may hold on to its reading of the clock until a timer fires; in a
- * process that is busy none does.
- */
-export function createEntries({ ttl, max, negativeTtl, negativeMax }: EntryLimits): Entries {
-  const keys = createChanges();
-  const absences = createChanges();
-  const absent = negativeTtl > 0 ? new LRUCache<KeyHash, number>({ max: negativeMax }) : undefined;
-  const hashOf = new Map<string, KeyHash>();
-  const present = new LRUCache<KeyHash, Entry>({
+/** Times are compared here because lru-cache caches the clock until a timer fires, which a busy process delays. */
+export function createEntries({ ttlMs, max }: EntryLimits): Entries {
+  const changes = createChanges();
+  const hashById = new Map<string, KeyHash>();
+  const entries = new LRUCache<KeyHash, Entry>({
     max,
     dispose: ({ record: { id } }, hash) => {
-      if (hashOf.get(id) === hash) hashOf.delete(id);
+      if (hashById.get(id) === hash) hashById.delete(id);
     },
   });
 
-  const drop = (id: string): void => {
-    const hash = hashOf.get(id);
-    if (hash !== undefined) present.delete(hash);
+  const remove = (id: string): void => {
+    const hash = hashById.get(id);
+    if (hash !== undefined) entries.delete(hash);
   };
 
-  const keepRecord = (record: VerifiableRecord, hash: KeyHash, { began, keys: mark }: Mark): void => {
-    if (keys.overtook(record.id, mark)) return;
-    // From the beginning of the lookup: the store may have read the key right then, and answered late.
+  const store = (hash: KeyHash, record: VerifiableRecord, { time, position }: LookupStart): void => {
+    if (changes.hasChanged(record.id, position)) return;
+    // The TTL counts from the start, because the store may have read the key at that time.
     const now = performance.now();
-    const until = Math.min(began + ttl, now + timeLeft(record.expiresAt));
-    if (!(now < until)) return;
-    drop(record.id); // a key has one hash; this one is the latest
-    absent?.delete(hash);
-    present.set(hash, { record, began, until });
-    hashOf.set(record.id, hash);
-  };
-
-  const keepAbsence = (hash: KeyHash, { began, absences: mark }: Mark): void => {
-    present.delete(hash);
-    if (!absences.overtook(hash, mark)) absent?.set(hash, began + negativeTtl);
+    const end = Math.min(time + ttlMs, now + timeLeft(record.expiresAt));
+    if (!(now < end)) return;
+    remove(record.id); // a key has one hash at a time
+    entries.set(hash, { record, start: time, end });
+    hashById.set(record.id, hash);
   };
 
   return {
-    find(hash, now) {
-      const entry = present.get(hash);
-      if (entry !== undefined) {
-        if (now < entry.until) return entry.record;
-        present.delete(hash);
-      }
-      const until = absent?.get(hash);
-      if (until === undefined) return undefined;
-      if (now < until) return null;
-      absent?.delete(hash);
+    get(hash, now) {
+      const entry = entries.get(hash);
+      if (entry === undefined) return undefined;
+      if (now < entry.end) return entry.record;
+      entries.delete(hash);
       return undefined;
     },
 
-    mark: () => ({ began: performance.now(), keys: keys.mark(), absences: absences.mark() }),
+    startLookup: () => ({ time: performance.now(), position: changes.position() }),
 
-    keep(hash, answer, mark) {
-      const none = answer === undefined || answer === null;
-      const record = none ? undefined : sealed(answer, hash);
-      const known = present.peek(hash);
-      if (known === undefined || known.began <= mark.began) {
-        if (record !== undefined) keepRecord(record, hash, mark);
-        else if (none) keepAbsence(hash, mark);
+    set(hash, result, start) {
+      const isMissing = result === undefined || result === null;
+      const record = isMissing ? undefined : snapshot(result, hash);
+      const cached = entries.peek(hash);
+      if (cached === undefined || cached.start <= start.time) {
+        if (record !== undefined) store(hash, record, start);
+        else if (isMissing) entries.delete(hash);
       }
-      return record ?? answer;
+      return record ?? result;
     },
 
-    changing(id, added) {
-      const endOfKey = keys.begin(id);
-      const endOfAbsence = added === undefined ? undefined : absences.begin(added);
-      drop(id);
-      if (added !== undefined) absent?.delete(added);
-      return () => {
-        endOfKey();
-        endOfAbsence?.();
-      };
+    beginWrite(id) {
+      const end = changes.begin(id);
+      remove(id);
+      return end;
     },
 
-    forget(id) {
-      keys.note(id);
-      drop(id);
+    evict(id) {
+      changes.add(id);
+      remove(id);
     },
 
-    forgetAbsences() {
-      absences.noteAll();
-      absent?.clear();
-    },
-
-    forgetAll() {
-      keys.noteAll();
-      absences.noteAll();
-      present.clear();
-      absent?.clear();
+    clear() {
+      changes.addAll();
+      entries.clear();
     },
   };
 }
 
-/** Milliseconds; NaN, which no comparison passes, for an expiry that cannot be read. */
+/** Milliseconds until the expiry. `NaN`, which fails every comparison, if the expiry cannot be read. */
 function timeLeft(expiresAt: unknown): number {
   if (expiresAt === undefined || expiresAt === null) return Number.POSITIVE_INFINITY;
   return expiresAt instanceof Date ? expiresAt.getTime() - Date.now() : Number.NaN;

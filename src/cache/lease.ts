@@ -1,92 +1,92 @@
 import { randomUUID } from "node:crypto";
 import { LRUCache } from "lru-cache";
+import { settledWithin, withTimeout } from "../internal/timeout.js";
 import { emit, type Observer, StoreError } from "../kit.js";
 import type { InvalidationBus } from "./bus/bus.js";
-import { decodeMessage, encodeMessage, type News } from "./bus/message.js";
+import { decodeMessage, encodeMessage, type MessageBody } from "./bus/message.js";
 import { createCatchUp } from "./catch-up.js";
 import type { Entries } from "./entries.js";
-import { within } from "./within.js";
 
-/** What a cache knows of the changes that other processes make. */
-export interface Link {
-  /**
-   * Whether every change of which others had told before a moment ago has arrived. While it has not, nothing
-   * may be read from memory, or kept.
-   */
-  isSound(now: number): boolean;
-  /** What has to be waited for before something is answered from memory, if anything. */
+/** Permission to use cached keys for a limited time, renewed over the bus. */
+export interface Lease {
+  /** Whether cached keys may be returned and lookups cached. */
+  isValid(now: number): boolean;
+  /** A promise that must be awaited before a cached key is returned, if there is one. */
   catchUp(now: number): Promise<void> | undefined;
-  /** Tells the others; never fails, and never waits for long. */
-  announce(id: string, added: boolean): Promise<void>;
+  /** Invalidates a key in other processes. Never rejects; resolves within 250 ms. */
+  publishChange(id: string): Promise<void>;
   ready(): Promise<void>;
   close(): Promise<void>;
 }
 
-// A ping is due with every heartbeat and has twice that time to come back.
-const LEASE_IN_HEARTBEATS = 3;
-const SILENT_HEARTBEATS = 10;
-// How long subscribe() may take, doubled each time: a bus that is slow gets there, and one that hangs piles up little.
-const FIRST_PATIENCE = 10; // heartbeats
-const LONGEST_PATIENCE = 2_560;
-const PUBLISH_MS = 250;
-const CLOSE_MS = 1_000;
+// A ping is sent with every heartbeat and has two more heartbeats to come back.
+const LEASE_HEARTBEATS = 3;
+const RECONNECT_HEARTBEATS = 10;
+// How long subscribe() may take, in heartbeats. Exponential back-off bounds the attempts on a hung bus.
+const MIN_SUBSCRIBE_HEARTBEATS = 10;
+const MAX_SUBSCRIBE_HEARTBEATS = 2_560;
+const PUBLISH_TIMEOUT_MS = 250;
+const CLOSE_TIMEOUT_MS = 1_000;
 const MAX_SENDERS = 10_000;
-const MAX_UNSETTLED = 1_000;
+const MAX_PENDING_MESSAGES = 1_000;
 
-/** The link of a cache without a bus. */
-export function createLoneLink(entries: Entries): Link {
+/** Creates the lease of a cache without a bus. It is valid until the cache is closed. */
+export function createLocalLease(entries: Entries): Lease {
   let closed = false;
   return {
-    isSound: () => !closed,
+    isValid: () => !closed,
     catchUp: () => undefined,
-    announce: async () => {},
+    publishChange: async () => {},
     ready: async () => {},
     async close() {
       closed = true;
-      entries.forgetAll();
+      entries.clear();
     },
   };
 }
 
 /**
- * The link over a bus. An own ping that comes back proves that everything which the bus took before it has
- * arrived too, and so the cache may be used for a while from the moment at which that ping was sent: a lease,
- * compared with the clock at every lookup. A process whose connection is dead, without anybody having noticed,
- * finds its lease over before it answers anything that may be stale, whatever its timers do.
+ * Creates a lease that is renewed over the bus. A ping of this cache that comes back proves that every message that the
+ * bus accepted before it has arrived, so the lease is extended from the time when the ping was sent.
+ *
+ * The end of the lease is compared with the clock at every lookup. It therefore also ends if the connection is dead
+ * without an error, or if timers are delayed.
  */
-export function createLink(
+export function createBusLease(
   bus: InvalidationBus,
   heartbeatMs: number,
   observers: readonly Observer[],
   entries: Entries,
-): Link {
+): Lease {
   const self = randomUUID();
-  const lease = LEASE_IN_HEARTBEATS * heartbeatMs;
-  const made = performance.now();
-  const heard = new LRUCache<string, number>({ max: MAX_SENDERS });
-  const pings = new Map<number, number>();
+  const leaseMs = LEASE_HEARTBEATS * heartbeatMs;
+  const createdAt = performance.now();
+  const lastNumbers = new LRUCache<string, number>({ max: MAX_SENDERS }); // by sender
+  const pings = new Map<number, number>(); // time sent, by number
   let sent = 0;
-  let unsettled = 0;
-  let listening: Promise<() => Promise<void>> | undefined;
-  let attempts = 0; // what an earlier one brings is not heard
-  let joined: boolean;
+  let pendingMessages = 0;
+  let subscription: Promise<() => Promise<void>> | undefined;
+  let attempts = 0; // messages of earlier attempts are ignored
+  let subscribed: boolean;
   let waited: number; // heartbeats
-  let patience = FIRST_PATIENCE;
+  let maxWait = MIN_SUBSCRIBE_HEARTBEATS;
   let connected = false;
-  let silent = 0; // heartbeats
+  let silent = 0; // heartbeats without a returned ping
   let leaseEnd = Number.NEGATIVE_INFINITY;
   let inUse = false;
-  let told = false;
+  let bypassReported = false;
   let closing: Promise<void> | undefined;
   const readiness = deferred();
 
-  const publish = async (number: number, news: News): Promise<void> => {
-    if (unsettled >= MAX_UNSETTLED) throw new StoreError("The invalidation bus takes no more messages");
-    unsettled += 1;
+  const publish = async (number: number, body: MessageBody): Promise<void> => {
+    if (pendingMessages >= MAX_PENDING_MESSAGES) {
+      throw new StoreError(`The invalidation bus has ${MAX_PENDING_MESSAGES} pending messages`);
+    }
+    pendingMessages += 1;
     try {
-      await bus.publish(encodeMessage({ from: self, number, ...news }));
+      await bus.publish(encodeMessage({ from: self, number, ...body }));
     } finally {
-      unsettled -= 1;
+      pendingMessages -= 1;
     }
   };
 
@@ -96,8 +96,8 @@ export function createLink(
     publish(number, { type: "ping" }).catch(() => pings.delete(number));
   };
 
-  const tell = (type: "cache.bypassed" | "cache.resumed"): void => {
-    told = type === "cache.bypassed";
+  const report = (type: "cache.bypassed" | "cache.resumed"): void => {
+    bypassReported = type === "cache.bypassed";
     emit(observers, { type, at: new Date() });
   };
 
@@ -105,11 +105,11 @@ export function createLink(
     leaseEnd = Number.NEGATIVE_INFINITY;
     if (!inUse) return;
     inUse = false;
-    entries.forgetAll();
-    tell("cache.bypassed");
+    entries.clear();
+    report("cache.bypassed");
   };
 
-  const isSound = (now: number): boolean => {
+  const isValid = (now: number): boolean => {
     if (now < leaseEnd) return true;
     suspend();
     return false;
@@ -118,30 +118,29 @@ export function createLink(
   const renew = (number: number): void => {
     const sentAt = pings.get(number);
     pings.delete(number);
-    if (sentAt === undefined || performance.now() >= sentAt + lease) return;
-    leaseEnd = sentAt + lease;
+    if (sentAt === undefined || performance.now() >= sentAt + leaseMs) return;
+    leaseEnd = sentAt + leaseMs;
     silent = 0;
     inUse = true;
-    if (told) tell("cache.resumed");
+    if (bypassReported) report("cache.resumed");
     readiness.resolve();
   };
 
   const receive = (text: string): void => {
     const message = decodeMessage(text);
     if (message === undefined) {
-      entries.forgetAll(); // whatever it was to say
+      entries.clear(); // an unreadable message may be about any key
       return;
     }
     const { from, number } = message;
-    const expected = (heard.get(from) ?? 0) + 1;
-    heard.set(from, number);
-    // What was lost between may have been about any key.
-    if (number !== expected || message.type === "everything") entries.forgetAll();
+    const expected = (lastNumbers.get(from) ?? 0) + 1;
+    lastNumbers.set(from, number);
+    // A sequence gap invalidates every entry.
+    if (number !== expected || message.type === "everything") entries.clear();
     if (from === self) {
       if (message.type === "ping") renew(number);
     } else if (message.type === "changed") {
-      entries.forget(message.id);
-      if (message.added) entries.forgetAbsences();
+      entries.evict(message.id);
     }
   };
 
@@ -149,59 +148,62 @@ export function createLink(
     if (closing !== undefined) return;
     connected = up;
     silent = 0;
-    pings.clear(); // what comes back over an earlier connection proves nothing about this one
+    pings.clear(); // a ping of an earlier connection proves nothing about this one
     suspend();
     if (up) ping();
   };
 
-  const listen = (): void => {
-    const attempt = ++attempts;
-    const isCurrent = () => attempt === attempts;
-    const hear = (text: string) => isCurrent() && receive(text);
-    const see = (up: boolean) => isCurrent() && onState(up);
-    joined = false;
-    waited = 0;
-    listening = (async () => bus.subscribe(hear, see))();
-    const join = (leave: () => Promise<void>) => {
-      if (!isCurrent()) return leave();
-      joined = true;
-      patience = FIRST_PATIENCE;
-    };
-    listening.then(join).catch(() => {
-      if (isCurrent()) giveUp();
-    });
-  };
-
-  const giveUp = (): void => {
+  const abandonSubscription = (): void => {
     attempts += 1;
-    listening = undefined;
+    subscription = undefined;
     onState(false);
   };
 
-  const wait = (now: number): void => {
-    waited = joined || isSound(now) ? 0 : waited + 1;
-    if (waited < patience) return;
-    patience = Math.min(patience * 2, LONGEST_PATIENCE);
-    giveUp();
+  const subscribe = (): void => {
+    const attempt = ++attempts;
+    const isCurrent = () => attempt === attempts;
+    subscribed = false;
+    waited = 0;
+    subscription = (async () =>
+      bus.subscribe(
+        (text) => isCurrent() && receive(text),
+        (up) => isCurrent() && onState(up),
+      ))();
+    subscription
+      .then((unsubscribe) => {
+        if (!isCurrent()) return unsubscribe();
+        subscribed = true;
+        maxWait = MIN_SUBSCRIBE_HEARTBEATS;
+      })
+      .catch(() => {
+        if (isCurrent()) abandonSubscription();
+      });
+  };
+
+  const checkSubscription = (now: number): void => {
+    waited = subscribed || isValid(now) ? 0 : waited + 1;
+    if (waited < maxWait) return;
+    maxWait = Math.min(maxWait * 2, MAX_SUBSCRIBE_HEARTBEATS);
+    abandonSubscription();
   };
 
   const reconnect = (): void => {
     try {
       bus.reconnect?.();
     } catch {
-      // The cache stays bypassed, and observers have been told.
+      // The cache stays bypassed, which was reported.
     }
   };
 
   const beat = (): void => {
     const now = performance.now();
-    if (!isSound(now) && !told && now >= made + lease) tell("cache.bypassed");
-    for (const [number, sentAt] of pings) if (now >= sentAt + lease) pings.delete(number);
-    if (listening === undefined) listen();
-    else wait(now);
+    if (!isValid(now) && !bypassReported && now >= createdAt + leaseMs) report("cache.bypassed");
+    for (const [number, sentAt] of pings) if (now >= sentAt + leaseMs) pings.delete(number);
+    if (subscription === undefined) subscribe();
+    else checkSubscription(now);
     if (!connected) return;
     silent += 1;
-    if (silent % SILENT_HEARTBEATS === 0) reconnect();
+    if (silent % RECONNECT_HEARTBEATS === 0) reconnect();
     else ping();
   };
 
@@ -209,29 +211,31 @@ export function createLink(
     clearInterval(timer);
     leaseEnd = Number.NEGATIVE_INFINITY;
     inUse = false;
-    entries.forgetAll();
+    entries.clear();
     pings.clear();
     readiness.reject(new StoreError("The cache was closed"));
-    const leave = async () => (await listening)?.();
-    await within(leave(), CLOSE_MS).catch(() => {}); // a connection that is gone has nothing to take leave of
+    const unsubscribe = async () => (await subscription)?.();
+    await settledWithin(unsubscribe(), CLOSE_TIMEOUT_MS);
   };
 
   const timer = setInterval(beat, heartbeatMs);
   timer.unref();
-  listen();
+  subscribe();
 
   return {
-    isSound,
+    isValid,
     catchUp: createCatchUp(),
 
-    async announce(id, added) {
+    async publishChange(id) {
       try {
-        await within(publish(++sent, { type: "changed", id, added }), PUBLISH_MS);
-      } catch (error) {
-        // Others see with the next message that this one is missing.
-        const failure = new StoreError("The change of a key could not be told to other processes", error);
-        const at = new Date();
-        emit(observers, { type: "background.failed", at, task: "invalidate", keyId: id, error: failure });
+        await withTimeout(publish(++sent, { type: "changed", id }), PUBLISH_TIMEOUT_MS, {
+          onTimeout: () =>
+            new StoreError(`The invalidation bus did not respond within ${PUBLISH_TIMEOUT_MS} ms`),
+        });
+      } catch (cause) {
+        // The next message reveals the gap to other processes.
+        const error = new StoreError("A changed key could not be invalidated in other processes", cause);
+        emit(observers, { type: "background.failed", at: new Date(), task: "invalidate", keyId: id, error });
       }
     },
 
@@ -244,19 +248,13 @@ export function createLink(
   };
 }
 
-interface Deferred {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: Error): void;
-}
-
-function deferred(): Deferred {
+function deferred(): { readonly promise: Promise<void>; resolve(): void; reject(error: Error): void } {
   let resolve = () => {};
   let reject: (error: Error) => void = () => {};
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
   });
-  promise.catch(() => {}); // nobody has to wait for it
+  promise.catch(() => {}); // ready() may never be called
   return { promise, resolve, reject };
 }

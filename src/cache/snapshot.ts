@@ -1,67 +1,68 @@
+import { isNonEmptyString } from "../internal/validate.js";
 import type { KeyHash, KeyRecord, VerifiableRecord } from "../kit.js";
 
-/** Every member of a record, so that one that is added to it cannot be forgotten here. */
+/** Every member of a record, so that the compiler reports a new member that is not copied. */
 type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] };
 
 /**
- * A copy of what a store answered that nobody outside can change, lists included: a frozen allowlist is what a
- * verifier compiles once. `undefined` for what is not the record of this hash, or cannot be copied: that is for
- * the verifier to refuse, not for a cache to keep.
+ * Returns a frozen copy of a record. Its lists are frozen too, because verifiers compile an allowlist once per frozen
+ * array. Returns `undefined` for anything that is not the record of this hash or cannot be copied; the verifier rejects
+ * it, and it must not be cached.
  */
-export function sealed(answer: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
+export function snapshot(result: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
   try {
-    const copy = copyOf(answer);
+    const copy = copyMembers(result);
     return copy.hash === hash && isReadable(copy) ? Object.freeze(copy) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Reads the members one by one: a row of some class may inherit them. What is needed most comes first. */
-function copyOf(record: VerifiableRecord): Members {
+/** Reads each member by name, because a row object may inherit them. */
+function copyMembers(record: VerifiableRecord): Members {
   return {
     hash: record.hash,
     id: record.id,
     ownerId: record.ownerId,
-    scopes: frozenList(record.scopes),
+    scopes: freezeList(record.scopes),
     environment: record.environment,
-    revokedAt: dateOf(record.revokedAt),
-    disabledAt: dateOf(record.disabledAt),
-    expiresAt: dateOf(record.expiresAt),
-    rotatedAt: dateOf(record.rotatedAt),
-    ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : frozenList(record.ipAllowlist),
+    revokedAt: copyDate(record.revokedAt),
+    disabledAt: copyDate(record.disabledAt),
+    expiresAt: copyDate(record.expiresAt),
+    rotatedAt: copyDate(record.rotatedAt),
+    ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),
     rateLimit: structuredClone(record.rateLimit),
     version: record.version,
     name: record.name,
     start: record.start,
     metadata: structuredClone(record.metadata),
-    createdAt: dateOf(record.createdAt),
-    updatedAt: dateOf(record.updatedAt),
-    lastUsedAt: dateOf(record.lastUsedAt),
+    createdAt: copyDate(record.createdAt),
+    updatedAt: copyDate(record.updatedAt),
+    lastUsedAt: copyDate(record.lastUsedAt),
     revokedReason: record.revokedReason,
     replacedBy: record.replacedBy,
     replaces: record.replaces,
   };
 }
 
-/** What is no date stays what it is: it counts against the key, and must go on doing so. */
-function dateOf<T>(date: T): T | Date {
+/** Leaves a value that is not a date as it is, because the verifier counts it against the key. */
+function copyDate<T>(date: T): T | Date {
   return date instanceof Date ? new Date(date) : date;
 }
 
-function frozenList(list: readonly string[]): readonly string[] {
-  if (!Array.isArray(list)) throw new TypeError("not a list");
+function freezeList(list: readonly string[]): readonly string[] {
+  if (!Array.isArray(list)) throw new TypeError("not an array");
   return Object.isFrozen(list) ? list : Object.freeze([...list]);
 }
 
 function isReadable({ id, ownerId, environment }: Members): boolean {
-  return isText(id) && isText(ownerId) && (isAbsent(environment) || isText(environment));
+  return (
+    isNonEmptyString(id) &&
+    isNonEmptyString(ownerId) &&
+    (isAbsent(environment) || isNonEmptyString(environment))
+  );
 }
 
 function isAbsent(value: unknown): value is null | undefined {
   return value === null || value === undefined;
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === "string" && value !== "";
 }

@@ -1,64 +1,55 @@
 import { LRUCache } from "lru-cache";
 import type { Awaitable } from "../internal/awaitable.js";
-import type { KeyHash, KeyStore, ManagedKeyStore } from "../kit.js";
+import { hasMethod } from "../internal/validate.js";
+import type { KeyStore, ManagedKeyStore } from "../kit.js";
 import type { Entries } from "./entries.js";
-import type { Link } from "./lease.js";
+import type { Lease } from "./lease.js";
 
 type Management = Omit<ManagedKeyStore, "findByHash" | "findManyByHash">;
 
-// Keys of which it is not known whether a change was made, as when a connection is lost during a commit.
-const MAX_DOUBTS = 1_000;
+const MAX_UNCERTAIN = 1_000;
 
-/** The methods of a store beside its lookups, as far as it has them; those that change a key tell of it. */
-export function managing(store: KeyStore, entries: Entries, link: Link): Partial<Management> {
+/** Creates the management methods that the store has. Those that change a key also invalidate it. */
+export function createWrites(store: KeyStore, entries: Entries, lease: Lease): Partial<Management> {
   const inner = store as Required<ManagedKeyStore>;
-  const doubts = new LRUCache<string, true>({ max: MAX_DOUBTS });
+  // Keys with a failed write. It may have been committed, for example if the connection was lost during the commit.
+  const uncertain = new LRUCache<string, true>({ max: MAX_UNCERTAIN });
 
-  /**
-   * Forgets the key before the write, which may be done long before that is heard of, and keeps nothing that
-   * was read before its end. Also when it fails: nobody knows then what became of it.
-   */
-  const change = async <T>(id: string, added: KeyHash | undefined, write: () => Awaitable<T>): Promise<T> => {
-    const end = entries.changing(id, added);
+  /** Invalidates the key before the write and after it, even if the write fails. */
+  const write = async <T>(id: string, change: () => Awaitable<T>): Promise<T> => {
+    const end = entries.beginWrite(id);
     try {
-      const result = await write();
-      doubts.delete(id);
+      const result = await change();
+      uncertain.delete(id);
       return result;
     } catch (error) {
-      doubts.set(id, true);
+      uncertain.set(id, true);
       throw error;
     } finally {
       end();
-      await link.announce(id, added !== undefined);
+      await lease.publishChange(id);
     }
   };
 
   const methods: Required<Management> = {
-    // A manager that finds a key revoked already writes nothing. From then on no lookup may know less than it.
+    // A manager that reads a revoked key writes nothing. Later lookups must not return an older record.
     async findById(id) {
       const record = await inner.findById(id);
-      entries.forget(id);
-      if (doubts.has(id)) await link.announce(id, false);
+      entries.evict(id);
+      if (uncertain.has(id)) await lease.publishChange(id);
       return record;
     },
 
-    insert: (record, audit) => change(record.id, record.hash, () => inner.insert(record, audit)),
-
-    update: (id, ifVersion, changed, audit) =>
-      change(id, undefined, () => inner.update(id, ifVersion, changed, audit)),
-
-    replace: (id, ifVersion, changed, successor, audit) =>
-      change(id, successor.hash, () => inner.replace(id, ifVersion, changed, successor, audit)),
-
-    rehash: (id, from, to, audit) => change(id, to, () => inner.rehash(id, from, to, audit)),
-
-    remove: (id, ifVersion, audit) => change(id, undefined, () => inner.remove(id, ifVersion, audit)),
-
+    insert: (record, audit) => write(record.id, () => inner.insert(record, audit)),
+    update: (id, ifVersion, change, audit) => write(id, () => inner.update(id, ifVersion, change, audit)),
+    replace: (id, ifVersion, change, successor, audit) =>
+      write(id, () => inner.replace(id, ifVersion, change, successor, audit)),
+    rehash: (id, from, to, audit) => write(id, () => inner.rehash(id, from, to, audit)),
+    remove: (id, ifVersion, audit) => write(id, () => inner.remove(id, ifVersion, audit)),
     list: (query) => inner.list(query),
     touch: (uses) => inner.touch(uses),
     auditTrail: (query) => inner.auditTrail(query),
-    appendAudit: (list) => inner.appendAudit(list),
+    appendAudit: (entries) => inner.appendAudit(entries),
   };
-  const has = (name: string) => typeof inner[name as keyof ManagedKeyStore] === "function";
-  return Object.fromEntries(Object.entries(methods).filter(([name]) => has(name)));
+  return Object.fromEntries(Object.entries(methods).filter(([name]) => hasMethod(inner, name)));
 }

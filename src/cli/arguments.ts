@@ -1,73 +1,75 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { usageError } from "./failure.js";
-import { type Context, readDuration } from "./session.js";
+import { usageError } from "./errors.js";
+import { type Context, readDurationArgument } from "./session.js";
 
-/** What a command gets from the process. */
+/** What a command receives from the process. */
 export interface Run extends Context {
-  /** Sets what the process answers, when it is not 0. */
-  readonly answer: (exit: number) => void;
+  /** Sets the exit code of a command that does not throw; 0 by default. */
+  readonly setExitCode: (code: number) => void;
 }
 
-/** Makes a command with its examples. */
+/** Creates a command with examples. */
 export function command(name: string, description: string, examples: readonly string[]): Command {
   const lines = examples.map((example) => `  $ ${example}`);
   return new Command(name).description(description).addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
 }
 
-/** Adds what every command has that opens a store. */
-export function withStore(made: Command): Command {
-  return made
-    .option("--config <file>", "the configuration (default: keybearer.config.json, .js or .mjs here)")
-    .option("--url <url>", "the store; a variable keeps its password out of the list of processes")
-    .option("--connect-timeout <duration>", "how long to wait for the server", "10s")
-    .option("--json", "write one JSON document instead of a table");
+/** Adds the options of every command that opens a store. */
+export function withStore(target: Command): Command {
+  return target
+    .option("--config <file>", "the configuration file (default: keybearer.config.json, .js or .mjs)")
+    .option("--url <url>", "the URL of the store; use an environment variable if it has a password")
+    .option("--connect-timeout <duration>", "the time limit for connecting to the server", "10s")
+    .option("--json", "print one JSON document instead of a table");
 }
 
-/** Adds who did it, for commands that change something. */
-export function withActor(made: Command): Command {
-  return made.option("--actor <name>", "who does it, for the audit trail (default: cli:<your user name>)");
+/** Adds `--actor`, for commands that change something. */
+export function withActor(target: Command): Command {
+  return target.option("--actor <name>", "the actor in the audit trail (default: cli:<your user name>)");
 }
 
-/** Adds how much of a list to show. */
-export function withLength(made: Command): Command {
-  return made
-    .addOption(new Option("--limit <n>", "at most so many").argParser(readCount).default(50))
-    .option("--all", "all of them, however many");
+/** Adds `--limit` and `--all`, for lists. */
+export function withLimit(target: Command): Command {
+  return target
+    .addOption(
+      new Option("--limit <n>", "the maximum number of rows").argParser(readPositiveInteger).default(50),
+    )
+    .option("--all", "no maximum");
 }
 
-/** How many items {@link withLength} asks for. */
-export function lengthOf({ limit, all }: { readonly limit: number; readonly all?: boolean }): number {
+/** Returns the maximum number of rows. */
+export function limitOf({ limit, all }: { readonly limit: number; readonly all?: boolean }): number {
   return all ? Number.POSITIVE_INFINITY : limit;
 }
 
-/** Reads a whole number above 0. */
-export function readCount(text: string): number {
-  const count = Number(text);
-  if (/^\d{1,15}$/.test(text) && count > 0) return count;
-  throw new InvalidArgumentError("It must be a whole number above 0.");
+/** Reads a positive integer. */
+export function readPositiveInteger(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,15}$/.test(text) && value > 0) return value;
+  throw new InvalidArgumentError("It must be a positive integer.");
 }
 
-/** Collects an option that may be given several times. */
+/** Collects the values of an option that can be repeated. */
 export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
 }
 
-/** Reads when a key expires: a moment, or a length of time from now. */
+/** Reads an expiry: a date, or a duration from now. */
 export function readExpiry(text: string): Date | string {
-  return /^\d+[a-z]+$/.test(text) ? new Date(Date.now() + readDuration("--expires", text)) : text;
+  return /^\d+[a-z]+$/.test(text) ? new Date(Date.now() + readDurationArgument("--expires", text)) : text;
 }
 
 /** Reads `600/1m` as 600 requests in 60 seconds. */
 export function readRateLimit(text: string): { limit: number; windowSeconds: number } {
   const [, limit, window] = /^(\d{1,15})\/(\d\w*)$/.exec(text) ?? [];
-  const windowMs = window === undefined ? 0 : readDuration("--rate-limit", window);
+  const windowMs = window === undefined ? 0 : readDurationArgument("--rate-limit", window);
   if (limit !== undefined && windowMs >= 1_000 && windowMs % 1_000 === 0) {
     return { limit: Number(limit), windowSeconds: windowMs / 1_000 };
   }
-  throw usageError("--rate-limit must be requests and whole seconds, such as 600/1m");
+  throw usageError("--rate-limit must be a number of requests and whole seconds, such as 600/1m");
 }
 
-/** Reads a JSON object. The error does not quote it. */
+/** Reads JSON. The error does not contain the text. */
 export function readJson(argument: string, text: string): unknown {
   try {
     return JSON.parse(text);
@@ -76,16 +78,18 @@ export function readJson(argument: string, text: string): unknown {
   }
 }
 
-/** Leaves out what was not given: a filter that is `undefined` would be none. */
-export function given<T extends object>(members: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+/** Removes members that are `undefined`: the manager rejects filters that are `undefined`. */
+export function omitUndefined<T extends object>(
+  members: T,
+): { [Name in keyof T]: Exclude<T[Name], undefined> } {
   const entries = Object.entries(members).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Name in keyof T]: Exclude<T[Name], undefined> };
 }
 
-/** @throws CommandError when arguments came that a secret may be among. It says nothing of them. */
-export function refuseSecrets(made: Command, most = 0): void {
-  if (made.args.length <= most) return;
+/** @throws CommandError if there are more than `max` arguments. It does not contain them: one may be a secret. */
+export function rejectSecretArguments(target: Command, max = 0): void {
+  if (target.args.length <= max) return;
   throw usageError(
-    "A secret must not be an argument: other users see it in the list of processes, and the shell keeps it. Pipe it in, or name a file",
+    "A secret must not be an argument: process lists and the shell history show it. Pass it on stdin or in a file",
   );
 }

@@ -2,62 +2,64 @@ import { existsSync, readFileSync } from "node:fs";
 import { extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, readConfig } from "./config.js";
-import { usageError } from "./failure.js";
-import { printable } from "./printable.js";
+import { usageError } from "./errors.js";
+import { escapeText } from "./escape.js";
 
 export const DEFAULT_FILE = "keybearer.config.json";
 const NAMES = [DEFAULT_FILE, "keybearer.config.js", "keybearer.config.mjs"];
 
 /**
- * Reads the configuration: the file that was named, or the one in this directory.
+ * Reads a configuration file: the given one, or the one in the current directory.
  *
- * @throws CommandError when there is none, or several, or what it says cannot work.
+ * @throws CommandError if there is no such file, or several, or the configuration is invalid.
  */
-export async function loadConfig(named: string | undefined): Promise<Config> {
-  const file = named ?? theOneHere();
-  return readConfig(printable(file), await contentOf(file), process.env);
+export async function loadConfig(path: string | undefined): Promise<Config> {
+  const file = path ?? findDefaultFile();
+  return readConfig(escapeText(file), await readContent(file), process.env);
 }
 
-/** The configurations in this directory that need no name. */
-export function configsHere(): readonly string[] {
+/** Returns the configuration files of the current directory that are found without `--config`. */
+export function findConfigFiles(): readonly string[] {
   return NAMES.filter((name) => existsSync(name));
 }
 
-function theOneHere(): string {
-  const found = configsHere();
-  if (found.length > 1) throw usageError(`There are ${found.join(" and ")}: name one with --config`);
-  if (found[0] !== undefined) return found[0];
+function findDefaultFile(): string {
+  const files = findConfigFiles();
+  if (files.length > 1) {
+    throw usageError(`Both ${files.join(" and ")} exist. Choose one with --config`);
+  }
+  if (files[0] !== undefined) return files[0];
   throw usageError(
-    `There is no ${DEFAULT_FILE} in this directory: run npx keybearer init, or name a file with --config`,
+    `${DEFAULT_FILE} does not exist. Create it with: npx keybearer init, or choose another file with --config`,
   );
 }
 
-async function contentOf(file: string): Promise<unknown> {
-  if ([".js", ".mjs", ".cjs"].includes(extname(file))) return contentOfModule(file);
+async function readContent(file: string): Promise<unknown> {
+  if ([".js", ".mjs", ".cjs"].includes(extname(file))) return importContent(file);
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw usageError(`${printable(file)} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw usageError(`${escapeText(file)} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
   try {
     return JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (error) {
-    // Only the place: the message quotes the text.
+    // Only the position, because the parser's message quotes the file.
     const position = /at position (\d+)/.exec((error as Error).message)?.[1];
     const lines = text.slice(0, Number(position)).split("\n");
     const place = position && ` (line ${lines.length}, column ${(lines.at(-1) as string).length + 1})`;
-    throw usageError(`${printable(file)} is not JSON${place ?? ""}`);
+    throw usageError(`${escapeText(file)} is not JSON${place ?? ""}`);
   }
 }
 
-async function contentOfModule(file: string): Promise<unknown> {
+async function importContent(file: string): Promise<unknown> {
   const path = resolve(file);
-  if (!existsSync(path)) throw usageError(`${printable(file)} cannot be read (ENOENT)`);
+  if (!existsSync(path)) throw usageError(`${escapeText(file)} cannot be read (ENOENT)`);
   try {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
     return module.default ?? { ...module };
   } catch (error) {
-    throw usageError(`${printable(file)} cannot be loaded: ${printable(`${error}`)}`);
+    throw usageError(`${escapeText(file)} cannot be loaded: ${escapeText(`${error}`)}`);
   }
 }

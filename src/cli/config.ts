@@ -16,10 +16,10 @@ import {
   type Scopes,
   type Verifier,
 } from "../kit.js";
-import { usageError } from "./failure.js";
-import { printable } from "./printable.js";
+import { usageError } from "./errors.js";
+import { escapeText } from "./escape.js";
 
-// A page of a large Redis store takes long, and who does not want to wait can interrupt.
+// A page of a large Redis store may take minutes, and a command can be interrupted.
 const STORE_TIMEOUT = "10m";
 
 const variable = z
@@ -28,7 +28,7 @@ const variable = z
 
 const isFunction = (value: unknown): boolean => typeof value === "function";
 
-const PEPPER = 'names variables: { "variable" }, or { "current", "variables" }';
+const PEPPER = 'must name environment variables, as { "variable" } or { "current", "variables" }';
 
 const schema = z.strictObject({
   $schema: z.string().optional(),
@@ -56,20 +56,22 @@ const schema = z.strictObject({
         variables: z.record(z.string(), variable).optional(),
         unpeppered: z.boolean().optional(),
       },
-      { error: (issue) => (issue.code === "invalid_type" ? `${PEPPER}; never a pepper itself` : undefined) },
+      {
+        error: (issue) => (issue.code === "invalid_type" ? `${PEPPER}; it must not be a pepper` : undefined),
+      },
     )
     .refine(
       ({ variable, current, variables }) =>
         variable === undefined
           ? current !== undefined && Object.hasOwn(variables ?? {}, current)
           : current === undefined && variables === undefined,
-      `${PEPPER}, with the current version among them`,
+      `${PEPPER}, where "variables" has the current version`,
     )
     .optional(),
   maxLifetime: z.string().optional(),
   table: z.string().optional(),
   redisPrefix: z.string().optional(),
-  // Only a module can have these.
+  // Functions need a JavaScript configuration file.
   formats: z
     .array(
       z.custom<KeyFormat>(
@@ -82,22 +84,22 @@ const schema = z.strictObject({
     .array(
       z.strictObject({
         name: z.string(),
-        hash: z.custom<LegacyHash["hash"]>(isFunction, "must be a function, which only a module can have"),
+        hash: z.custom<LegacyHash["hash"]>(isFunction, "must be a function, in a .js or .mjs file"),
       }),
     )
     .optional(),
 });
 
-/** What a configuration file says. */
+/** The content of a configuration file. */
 type ConfigFile = z.infer<typeof schema>;
 
-/** A configuration, ready to be used over a store. */
+/** A checked configuration. */
 export interface Config {
   readonly scopes: Scopes;
   readonly format: GeneratedKeyFormat;
-  /** That of new keys. */
+  /** The environment of new keys. */
   readonly environment: string | undefined;
-  /** The variables that may hold the URL of the store, in their order. */
+  /** The environment variables for the URL of the store, by priority. */
   readonly urlVariables: readonly string[];
   readonly table: string | undefined;
   readonly redisPrefix: string | undefined;
@@ -106,29 +108,31 @@ export interface Config {
 }
 
 /**
- * Reads what a file holds.
+ * Checks the content of a configuration file.
  *
- * @throws CommandError that names the file and the member at fault, and no value of it.
+ * @throws CommandError that names the file and the invalid member, but not its value.
  */
 export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEnv): Config {
   const parsed = schema.safeParse(content);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => printable(`${file}: ${problemOf(issue)}`));
+    const problems = parsed.error.issues.map((issue) => escapeText(`${file}: ${describeIssue(issue)}`));
     throw usageError(problems.join("\n"));
   }
-  const { pepper, legacyHashes, formats = [], maxLifetime, environment, ...given } = parsed.data;
-  const orTell = <T>(work: () => T): T => {
+  const { pepper, legacyHashes, formats = [], maxLifetime, environment, ...rest } = parsed.data;
+  const withFileName = <T>(create: () => T): T => {
     try {
-      return work();
+      return create();
     } catch (error) {
-      if (error instanceof TypeError) throw usageError(printable(`${file}: ${error.message}`));
+      if (error instanceof TypeError) throw usageError(escapeText(`${file}: ${error.message}`));
       throw error;
     }
   };
 
-  const { prefix, environments, alphabet, length, checksum } = given;
-  const scopes = orTell(() => defineScopes(given.scopes as Parameters<typeof defineScopes>[0])) as Scopes;
-  const format = orTell(() =>
+  const { prefix, environments, alphabet, length, checksum } = rest;
+  const scopes = withFileName(() =>
+    defineScopes(rest.scopes as Parameters<typeof defineScopes>[0]),
+  ) as Scopes;
+  const format = withFileName(() =>
     keyFormat({
       ...(prefix !== undefined && { prefix }),
       ...(environments && { environments }),
@@ -149,46 +153,46 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     scopes,
     format,
     environment,
-    urlVariables: given.urlVariable === undefined ? ["KEYBEARER_URL", "DATABASE_URL"] : [given.urlVariable],
-    table: given.table,
-    redisPrefix: given.redisPrefix,
+    urlVariables: rest.urlVariable === undefined ? ["KEYBEARER_URL", "DATABASE_URL"] : [rest.urlVariable],
+    table: rest.table,
+    redisPrefix: rest.redisPrefix,
 
     manager: (store, observers = []) =>
-      orTell(() =>
+      withFileName(() =>
         createKeyManager({
           ...{ store, scopes, format, observers, storeTimeout: STORE_TIMEOUT, ...hashing },
           ...(maxLifetime !== undefined && { maxLifetime: maxLifetime as Duration }),
         }),
       ),
 
-    verifier: (store, asked, storeTimeout) =>
-      orTell(() =>
+    verifier: (store, serviceEnvironment, storeTimeout) =>
+      withFileName(() =>
         createVerifier({
           ...{ store, scopes, storeTimeout, ...hashing },
           format: [format, ...formats],
-          ...(asked !== undefined && { environment: asked }),
-          rehash: false, // a question must change nothing
+          ...(serviceEnvironment !== undefined && { environment: serviceEnvironment }),
+          rehash: false, // verify must not write
           exposeKeyState: true,
         }),
       ),
   };
 }
 
-/** What is wrong, and with which member. Whoever pasted a pepper where a name belongs does not get it back. */
-function problemOf(issue: z.core.$ZodIssue): string {
+/** Describes an issue. Names in "pepper" are redacted: a pepper may have been pasted there. */
+function describeIssue(issue: z.core.$ZodIssue): string {
   const { path, message } = issue;
-  const steps = path[0] === "pepper" ? path.map((step) => shown(String(step))) : path;
+  const steps = path[0] === "pepper" ? path.map((step) => unquoted(String(step))) : path;
   const member = path.length === 0 ? "" : `"${steps.join(".")}" `;
   if (issue.code !== "unrecognized_keys") return `${member}${message}`;
-  return `${member}has no member ${issue.keys.map((name) => `"${shown(name)}"`).join(", ")}`;
+  const names = issue.keys.map((name) => `"${unquoted(name)}"`).join(", ");
+  return `${member === "" ? "" : `${member}has an `}unknown member ${names}`;
 }
 
-/** To be put in quotes. */
-function shown(name: string): string {
+function unquoted(name: string): string {
   return redactName(name).replace(/^"|"$/g, "");
 }
 
-/** @throws CommandError for a variable that is not set: without its pepper no key would be found. */
+/** @throws CommandError if a variable is not set: without its pepper no key would be found. */
 function readPepper(
   file: string,
   { variable, current, variables = {}, unpeppered }: NonNullable<ConfigFile["pepper"]>,
@@ -197,7 +201,7 @@ function readPepper(
   const pepperIn = (name: string): string => {
     const value = env[name];
     if (value) return value;
-    throw usageError(`${file}: "pepper" names the variable ${redactName(name)}, which is not set`);
+    throw usageError(`${file}: the environment variable ${redactName(name)} in "pepper" is not set`);
   };
   const version = variable === undefined ? (current as string) : "v1";
   const names = variable === undefined ? Object.entries(variables) : [["v1", variable] as const];

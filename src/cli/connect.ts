@@ -5,14 +5,14 @@ import type { PostgresPool } from "../stores/postgres.js";
 import type { IoRedisClient, NodeRedisClient } from "../stores/redis.js";
 import type { SqliteDatabase } from "../stores/sqlite.js";
 import { loadDriver } from "./drivers.js";
-import { CommandError, EXIT } from "./failure.js";
-import { printable } from "./printable.js";
-import type { Target } from "./target.js";
+import { CommandError, EXIT } from "./errors.js";
+import { escapeText } from "./escape.js";
+import type { StoreTarget } from "./store-url.js";
 
-/** A store, and the connection that was opened for it. */
+/** An open store. */
 export interface Connection {
   readonly store: ManagedKeyStore;
-  /** Makes the tables, where there are any. */
+  /** Creates or updates the tables of an SQL store. */
   migrate(): Promise<void>;
   close(): Promise<void>;
 }
@@ -26,24 +26,23 @@ export interface ConnectOptions {
 }
 
 /**
- * What the store is opened for. `migrate` makes a SQLite file that is not there. `bulk` is work that can be done
- * again from the start, so that not every single write must have reached the disk of a SQLite file.
+ * Why the store is opened. `migrate` creates a missing SQLite file. `bulk` is work that can be repeated, so SQLite does
+ * not have to sync every write to disk.
  */
-export type Purpose = "migrate" | "bulk" | "usual";
+export type Purpose = "migrate" | "bulk" | "default";
 
-type Server = Exclude<Target, { kind: "sqlite" }>;
+type Server = Exclude<StoreTarget, { kind: "sqlite" }>;
 type Closable<T> = T & { close(): unknown };
 
 const CLOSE_TIMEOUT_MS = 5_000;
-// Imports write several keys at once.
-const CONNECTIONS = 5;
+const MAX_CONNECTIONS = 5; // imports write concurrently
 
 /**
  * Opens the store.
  *
- * @throws CommandError when the server cannot be reached in time, or no driver for it is installed.
+ * @throws CommandError if the server does not respond in time, or no driver is installed.
  */
-export function connect(target: Target, options: ConnectOptions): Promise<Connection> {
+export function connect(target: StoreTarget, options: ConnectOptions): Promise<Connection> {
   switch (target.kind) {
     case "sqlite":
       return openSqlite(target.file, target.label, options);
@@ -58,9 +57,9 @@ export function connect(target: Target, options: ConnectOptions): Promise<Connec
 
 async function openSqlite(file: string, label: string, options: ConnectOptions): Promise<Connection> {
   const driver = await loadDriver("SQLite", "libsql", "better-sqlite3", "node:sqlite");
-  const fresh = !existsSync(file);
-  if (fresh && options.purpose !== "migrate") {
-    throw new CommandError(EXIT.failed, `There is no file for ${label} yet: run npx keybearer migrate`);
+  const isNew = !existsSync(file);
+  if (isNew && options.purpose !== "migrate") {
+    throw new CommandError(EXIT.failed, `${label} does not exist. Create it with: npx keybearer migrate`);
   }
   const Database = driver.member(driver.name === "node:sqlite" ? "DatabaseSync" : "default") as {
     new (file: string): Closable<SqliteDatabase>;
@@ -69,14 +68,14 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
   try {
     database = new Database(file);
   } catch (error) {
-    throw unreachable(label, printable((error as Error).message));
+    throw cannotOpen(label, escapeText((error as Error).message));
   }
   const { sqliteStore } = await import("../stores/sqlite.js");
   const store = sqliteStore(database, tableOf(options));
-  const bulk = options.purpose === "bulk" && journalOf(database) === "wal";
-  // The service and this command are two processes: neither shall wait for the other to read.
-  if (fresh) database.exec("pragma journal_mode = wal");
-  // Crash-safe with a write-ahead log: a power failure may take the last writes, and breaks nothing.
+  const bulk = options.purpose === "bulk" && journalMode(database) === "wal";
+  // With a write-ahead log, readers in other processes do not block.
+  if (isNew) database.exec("pragma journal_mode = wal");
+  // With a write-ahead log, a power failure may lose the last writes, but not damage the file.
   if (bulk) database.exec("pragma synchronous = normal");
   const close = async () => {
     if (bulk) database.exec("pragma wal_checkpoint");
@@ -85,7 +84,7 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
   return { store, migrate: store.migrate, close };
 }
 
-function journalOf(database: SqliteDatabase): unknown {
+function journalMode(database: SqliteDatabase): unknown {
   return (database.prepare("pragma journal_mode").get() as { journal_mode?: unknown }).journal_mode;
 }
 
@@ -99,11 +98,11 @@ async function openPostgres(target: Server, options: ConnectOptions): Promise<Co
   const pool = new Pool({
     connectionString: target.url,
     connectionTimeoutMillis: options.timeoutMs,
-    max: CONNECTIONS,
+    max: MAX_CONNECTIONS,
   });
-  pool.on("error", () => {}); // of connections at rest: the next statement says it
-  const close = closing(() => pool.end());
-  await reached(target, options, async () => (await pool.connect()).release(), close);
+  pool.on("error", () => {}); // idle connections; the next statement reports it
+  const close = withCloseTimeout(() => pool.end());
+  await waitUntilReady(target, options, async () => (await pool.connect()).release(), close);
   const { postgresStore } = await import("../stores/postgres.js");
   const store = postgresStore(pool, tableOf(options));
   return { store, migrate: store.migrate, close };
@@ -117,16 +116,16 @@ async function openMysql(target: Server, options: ConnectOptions): Promise<Conne
   const pool = createPool({
     uri: target.url,
     connectTimeout: options.timeoutMs,
-    connectionLimit: CONNECTIONS,
+    connectionLimit: MAX_CONNECTIONS,
   });
-  const close = closing(() => pool.end());
-  await reached(target, options, async () => (await pool.getConnection()).release(), close);
+  const close = withCloseTimeout(() => pool.end());
+  await waitUntilReady(target, options, async () => (await pool.getConnection()).release(), close);
   const { mysqlStore } = await import("../stores/mysql.js");
   const store = mysqlStore(pool, tableOf(options));
   return { store, migrate: store.migrate, close };
 }
 
-/** What differs between the clients of Redis, for opening and closing. */
+/** The methods of both Redis clients that open and close a connection. */
 type RedisClient = (NodeRedisClient | IoRedisClient) & {
   on(event: "error", listener: () => void): void;
   connect(): Promise<unknown>;
@@ -151,29 +150,33 @@ async function openRedis(target: Server, options: ConnectOptions): Promise<Conne
     return new Redis(target.url, { ...settings, maxRetriesPerRequest: 0 });
   }
 
-  client.on("error", () => {}); // every command tells its own
-  const give = closing(async () => (client.destroy ? client.destroy() : client.disconnect()));
-  await reached(target, options, () => client.connect(), give);
+  client.on("error", () => {}); // each command reports its own error
+  const abort = withCloseTimeout(async () => (client.destroy ? client.destroy() : client.disconnect()));
+  await waitUntilReady(target, options, () => client.connect(), abort);
   const { redisStore } = await import("../stores/redis.js");
   const { redisPrefix: prefix } = options;
   const store = redisStore(client, prefix === undefined ? {} : { prefix });
-  const close = closing(() => client.close?.() ?? client.quit());
+  const close = withCloseTimeout(() => client.close?.() ?? client.quit());
   return { store, migrate: async () => {}, close };
 }
 
-/** Waits until the server has answered once. @throws CommandError without the password, whatever was said. */
-async function reached(
+/**
+ * Waits until the server has responded once.
+ *
+ * @throws CommandError without the password, even if the error of the driver contains it.
+ */
+async function waitUntilReady(
   target: Server,
   { timeoutMs }: ConnectOptions,
-  ask: () => Promise<unknown>,
+  ping: () => Promise<unknown>,
   close: () => Promise<void>,
 ): Promise<void> {
-  let problem: unknown;
+  let driverError: unknown;
   try {
-    // Drivers have time limits of their own, which do not count what comes behind the connection.
+    // The time limits of drivers end when the connection is open.
     await withStoreTimeout(
-      ask().catch((error: unknown) => {
-        problem = error;
+      ping().catch((error: unknown) => {
+        driverError = error;
         throw error;
       }),
       timeoutMs,
@@ -181,18 +184,19 @@ async function reached(
     );
   } catch (error) {
     await close();
-    const { code, message } = (problem ?? error) as NodeJS.ErrnoException;
-    const detail = problem === undefined ? `no answer within ${timeoutMs} ms` : message || code || "failed";
-    throw unreachable(target.label, printable(target.redact(detail)));
+    const { code, message } = (driverError ?? error) as NodeJS.ErrnoException;
+    const detail =
+      driverError === undefined ? `no response within ${timeoutMs} ms` : message || code || "failed";
+    throw cannotOpen(target.label, escapeText(target.redact(detail)));
   }
 }
 
-function unreachable(label: string, detail: string): CommandError {
+function cannotOpen(label: string, detail: string): CommandError {
   return new CommandError(EXIT.failed, `Cannot open ${label}: ${detail}`);
 }
 
-/** Closes, but not for ever: what hangs ends with the process. */
-function closing(close: () => Promise<unknown>): () => Promise<void> {
+/** Bounds the time of closing a connection. A connection that hangs ends with the process. */
+function withCloseTimeout(close: () => Promise<unknown>): () => Promise<void> {
   return async () => {
     await withStoreTimeout(Promise.resolve().then(close), CLOSE_TIMEOUT_MS).catch(() => {});
   };

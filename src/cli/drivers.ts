@@ -1,33 +1,32 @@
 import { createRequire, isBuiltin } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { usageError } from "./failure.js";
+import { usageError } from "./errors.js";
 
-/** What an imported driver has. */
-export type DriverModule = Readonly<Record<string, unknown>>;
+type DriverModule = Readonly<Record<string, unknown>>;
 
-/** A driver that was found. */
+/** An imported driver. */
 export interface Driver {
   readonly name: string;
-  /** What it exports under this name, whether its module is ESM or CommonJS. */
+  /** Returns an export, of an ESM or a CommonJS module. */
   member(name: string): unknown;
 }
 
-// The project that the command runs in comes first: what it has is what its service uses.
-const places = [createRequire(join(process.cwd(), "keybearer.js")), createRequire(import.meta.url)];
+// First the project in the current directory, which has the driver of the service.
+const resolvers = [createRequire(join(process.cwd(), "keybearer.js")), createRequire(import.meta.url)];
 
 /**
- * Imports the first of these drivers that is installed.
+ * Imports the first of several drivers that is installed.
  *
- * @throws CommandError that says what to install.
+ * @throws CommandError with the command to install one.
  */
-export async function loadDriver(target: string, ...names: readonly string[]): Promise<Driver> {
+export async function loadDriver(database: string, ...names: readonly string[]): Promise<Driver> {
   const broken: string[] = [];
   for (const name of names) {
-    const found = find(name);
-    if (found === undefined) continue;
+    const url = resolveDriver(name);
+    if (url === undefined) continue;
     try {
-      const module = (await import(found)) as DriverModule;
+      const module = (await import(url)) as DriverModule;
       const inner = module.default as DriverModule | undefined;
       return {
         name,
@@ -38,17 +37,18 @@ export async function loadDriver(target: string, ...names: readonly string[]): P
     }
   }
   const packages = names.filter((name) => !isBuiltin(name) && !name.startsWith("node:"));
-  const commands = packages.map((name) => `npm install ${name.split("/")[0]}`);
-  throw usageError([...broken, `${target} needs a driver: ${commands.join(", or ")}`].join("; "));
+  const installable = packages.map((name) => name.split("/")[0]);
+  const missing = `${database} needs a driver: npm install ${installable.join(" or npm install ")}`;
+  throw usageError([...broken, missing].join("; "));
 }
 
-function find(name: string): string | undefined {
+function resolveDriver(name: string): string | undefined {
   if (name.startsWith("node:")) return isBuiltin(name) ? name : undefined;
-  for (const place of places) {
+  for (const resolver of resolvers) {
     try {
-      return pathToFileURL(place.resolve(name)).href;
+      return pathToFileURL(resolver.resolve(name)).href;
     } catch {
-      // Not there; the next place may have it.
+      // not installed there
     }
   }
   return undefined;

@@ -1,45 +1,43 @@
 import { type ImportKey, KeyConflictError, KeyInputError, type KeyManager, StoreError } from "../kit.js";
-import { CommandError, EXIT, explain, tablesAreMissing } from "./failure.js";
-import type { Line } from "./lines.js";
-import { printable } from "./printable.js";
+import { CommandError, describeError, EXIT, tablesAreMissing } from "./errors.js";
+import { escapeText } from "./escape.js";
+import type { Line } from "./read-lines.js";
 
-/** What came of the lines so far. */
-export interface Tally {
+/** The results so far. */
+export interface ImportCounts {
   readonly imported: number;
-  /** Keys that were there already. */
+  /** Keys that the store already had. */
   readonly skipped: number;
   readonly failed: number;
 }
 
-/** Imports lines, several at once. */
+/** Imports lines in batches. */
 export interface Importer {
-  readonly tally: Tally;
+  readonly counts: ImportCounts;
   add(line: Line): Promise<void>;
-  /** Imports what still waits. */
+  /** Imports the last batch. */
   finish(): Promise<void>;
 }
 
-// Two round trips and an insertion each: so many at once keep a server busy, and are little to remember.
-const AT_ONCE = 20;
-const MAX_FAILURES = 10;
+const BATCH_SIZE = 20; // enough to keep a server busy
+const MAX_CONSECUTIVE_FAILURES = 10;
 
-/**
- * @param say is told of each line that fails, with its number and without its content.
- */
+/** @param log is called for each line that fails, with its number and without its content. */
 export function createImporter(
   manager: KeyManager,
   actor: string,
   signal: AbortSignal,
-  say: (text: string) => void,
+  log: (text: string) => void,
 ): Importer {
-  const tally = { imported: 0, skipped: 0, failed: 0 };
-  let waiting: Line[] = [];
-  let failuresInARow = 0;
+  const counts = { imported: 0, skipped: 0, failed: 0 };
+  let batch: Line[] = [];
+  let consecutiveFailures = 0;
 
-  const take = async ({ text }: Line): Promise<unknown> => {
+  /** Returns the error of a line that fails. */
+  const importLine = async ({ text }: Line): Promise<unknown> => {
     try {
-      if (text === undefined) throw new KeyInputError("the line", "is too long, or no UTF-8");
-      await manager.import(parsed(text), actor);
+      if (text === undefined) throw new KeyInputError("the line", "is too long or not UTF-8");
+      await manager.import(parseLine(text), actor);
       return undefined;
     } catch (error) {
       return error;
@@ -47,50 +45,52 @@ export function createImporter(
   };
 
   const flush = async (): Promise<void> => {
-    const lines = waiting;
-    waiting = [];
-    const outcomes = await Promise.all(lines.map(take));
+    const lines = batch;
+    batch = [];
+    const errors = await Promise.all(lines.map(importLine));
     for (const [index, line] of lines.entries()) {
-      // What the store failed with may be that two of these lines are the same key: alone, the second one is
-      // a key that is there.
-      const first = outcomes[index];
-      if (first instanceof StoreError && !signal.aborted && !tablesAreMissing(first)) {
-        settle(line, await take(line));
-      } else settle(line, first);
+      const error = errors[index];
+      // Two lines of a batch may be the same key, which some stores report as a failure. Alone, the second line is a
+      // conflict.
+      const retry = error instanceof StoreError && !signal.aborted && !tablesAreMissing(error);
+      record(line, retry ? await importLine(line) : error);
     }
   };
 
-  const settle = ({ number }: Line, error: unknown): void => {
+  const record = ({ number }: Line, error: unknown): void => {
     signal.throwIfAborted();
     if (tablesAreMissing(error)) throw error;
-    failuresInARow = error instanceof StoreError ? failuresInARow + 1 : 0;
-    if (error === undefined) tally.imported += 1;
-    else if (error instanceof KeyConflictError) tally.skipped += 1;
+    consecutiveFailures = error instanceof StoreError ? consecutiveFailures + 1 : 0;
+    if (error === undefined) counts.imported += 1;
+    else if (error instanceof KeyConflictError) counts.skipped += 1;
     else {
-      tally.failed += 1;
-      const message = error instanceof KeyInputError ? error.message : explain(error).message;
-      say(printable(`line ${number}: ${message}`));
+      counts.failed += 1;
+      const message = error instanceof KeyInputError ? error.message : describeError(error).message;
+      log(escapeText(`line ${number}: ${message}`));
     }
-    if (failuresInARow === MAX_FAILURES) {
-      throw new CommandError(EXIT.failed, `The store failed ${MAX_FAILURES} times in a row; gave up`);
+    if (consecutiveFailures === MAX_CONSECUTIVE_FAILURES) {
+      throw new CommandError(
+        EXIT.failed,
+        `The import stopped, because the store failed ${MAX_CONSECUTIVE_FAILURES} times in a row`,
+      );
     }
   };
 
   return {
-    tally,
+    counts,
     finish: flush,
     async add(line) {
       if (line.text?.trim() === "") return;
-      waiting.push(line);
-      if (waiting.length >= AT_ONCE) await flush();
+      batch.push(line);
+      if (batch.length >= BATCH_SIZE) await flush();
     },
   };
 }
 
-function parsed(text: string): ImportKey {
+function parseLine(text: string): ImportKey {
   try {
     return JSON.parse(text);
   } catch {
-    throw new KeyInputError("the line", "is not JSON"); // the parser's own words quote it
+    throw new KeyInputError("the line", "is not JSON"); // the parser's message would quote it
   }
 }

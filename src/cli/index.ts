@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { main } from "./main.js";
 
-// From dist/cli/ as from src/cli/ it is two folders up.
+// The package root is two directories up from both src/cli/ and dist/cli/.
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
 await main(version);

@@ -1,28 +1,28 @@
 import type { IssuedKey } from "../kit.js";
-import { CommandError, EXIT, kindOf, OutputClosedError } from "./failure.js";
-import { type Output, sheet } from "./output.js";
-import { printable } from "./printable.js";
-import { factsOf } from "./views.js";
+import { CommandError, EXIT, errorKind, OutputClosedError } from "./errors.js";
+import { escapeText } from "./escape.js";
+import { formatDetails, type Output } from "./output.js";
+import { keyDetails } from "./tables.js";
 
 /**
- * Writes a secret to stdout, alone, so that it can be piped; what it belongs to goes to stderr.
+ * Writes the secret to stdout, alone, so that it can be piped, and the key to stderr.
  *
- * @throws CommandError when nobody took it: the key is there, and nobody will ever know its secret.
+ * @throws CommandError if the secret cannot be written. The key exists, but its secret is lost.
  */
-export async function handOut(output: Output, issued: IssuedKey, json: boolean): Promise<void> {
+export async function writeIssuedKey(output: Output, issued: IssuedKey, json: boolean): Promise<void> {
   const { secret, key } = issued;
   if (!json) {
-    output.say(sheet(factsOf(key)));
-    output.say("The secret is shown this once:");
+    output.log(formatDetails(keyDetails(key)));
+    output.log("The secret is shown only once:");
   }
   try {
     await (json ? output.json({ secret, key }) : output.write(`${secret}\n`));
   } catch (error) {
-    const happened =
-      error instanceof OutputClosedError ? "Nobody read" : `The output failed (${kindOf(error)}): nobody has`;
+    const id = escapeText(key.id);
+    const reason = error instanceof OutputClosedError ? "the output is closed" : errorKind(error);
     throw new CommandError(
       EXIT.failed,
-      `${happened} the secret of ${printable(key.id)}, and it is lost: revoke this key`,
+      `The secret of ${id} could not be written (${reason}) and is lost. Revoke the key: npx keybearer revoke ${id}`,
     );
   }
 }

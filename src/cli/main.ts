@@ -1,46 +1,46 @@
 import { CommanderError } from "commander";
-import { CommandError, EXIT, explain, OutputClosedError } from "./failure.js";
+import { CommandError, describeError, ERROR_PREFIX, EXIT, OutputClosedError } from "./errors.js";
 import { createOutput } from "./output.js";
 import { createProgram } from "./program.js";
 
-// How long a command that was asked to end may take to finish what it is at, and how long connections may
-// keep a process that is done.
+// How long a store call in progress may take after a signal, and open connections after the command is done.
 const GRACE_MS = 3_000;
 
-/** Runs the command that the process was started with, and sets its exit code. */
+/** Runs the command of the process and sets the exit code. */
 export async function main(version: string): Promise<void> {
   const output = createOutput(process.stdout, process.stderr);
-  const ending = new AbortController();
-  let exit: number = EXIT.ok;
-  let signalled: number | undefined;
+  const controller = new AbortController();
+  let exitCode: number = EXIT.ok;
+  let signalExitCode: number | undefined;
 
-  const end = (code: number) => {
-    if (signalled !== undefined) process.exit(code); // asked twice
-    signalled = code;
-    ending.abort();
+  const onSignal = (code: number) => {
+    if (signalExitCode !== undefined) process.exit(code); // the second signal
+    signalExitCode = code;
+    controller.abort();
     setTimeout(() => process.exit(code), GRACE_MS).unref();
   };
-  process.on("SIGINT", () => end(EXIT.interrupted));
-  process.on("SIGTERM", () => end(EXIT.terminated));
+  process.on("SIGINT", () => onSignal(EXIT.interrupted));
+  process.on("SIGTERM", () => onSignal(EXIT.terminated));
 
-  const answer = (code: number) => {
-    exit = code;
+  const setExitCode = (code: number) => {
+    exitCode = code;
   };
-  const program = createProgram({ output, signal: ending.signal, answer }, version);
+  const program = createProgram({ output, signal: controller.signal, setExitCode }, version);
   try {
     await program.parseAsync(process.argv);
   } catch (error) {
-    if (error instanceof CommanderError) exit = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CommanderError) exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     else if (!(error instanceof OutputClosedError)) {
-      const explained = explain(error);
-      // Ctrl-C ends a whole pipeline: a secret that is lost by it must still be told of.
-      if (signalled === undefined || error instanceof CommandError)
-        output.say(`keybearer: ${explained.message}`);
-      exit = explained.exit;
+      const described = describeError(error);
+      // After a signal only a CommandError is shown, such as the loss of a secret.
+      if (signalExitCode === undefined || error instanceof CommandError) {
+        output.log(`${ERROR_PREFIX}${described.message}`);
+      }
+      exitCode = described.exitCode;
     }
-    if (signalled !== undefined) exit = signalled;
+    if (signalExitCode !== undefined) exitCode = signalExitCode;
   }
-  process.exitCode = exit;
+  process.exitCode = exitCode;
   process.stdin.destroy();
-  setTimeout(() => process.exit(exit), GRACE_MS).unref();
+  setTimeout(() => process.exit(exitCode), GRACE_MS).unref();
 }

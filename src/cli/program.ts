@@ -1,38 +1,39 @@
 import { Command } from "commander";
 import type { Run } from "./arguments.js";
 import { auditCommand } from "./commands/audit.js";
-import { disableCommand, enableCommand, revokeCommand, rotateCommand } from "./commands/changes.js";
 import { createCommand } from "./commands/create.js";
 import { importCommand } from "./commands/import.js";
 import { initCommand } from "./commands/init.js";
 import { inspectCommand } from "./commands/inspect.js";
+import { disableCommand, enableCommand, revokeCommand, rotateCommand } from "./commands/lifecycle.js";
 import { listCommand } from "./commands/list.js";
 import { migrateCommand } from "./commands/migrate.js";
 import { purgeCommand } from "./commands/purge.js";
 import { staleCommand } from "./commands/stale.js";
 import { verifyCommand } from "./commands/verify.js";
-import { printable } from "./printable.js";
+import { ERROR_PREFIX } from "./errors.js";
+import { escapeText } from "./escape.js";
 
-const AFTER = `
-The store is that of --url, else of KEYBEARER_URL, else of DATABASE_URL: postgres://, mysql://, mariadb://,
-redis://, rediss://, sqlite:PATH or file:PATH. Its driver (pg, mysql2, redis or ioredis, libsql or
-better-sqlite3) is that of your project.
+const HELP_FOOTER = `
+The URL of the store is --url, or the environment variable KEYBEARER_URL, or DATABASE_URL:
+postgres://, mysql://, mariadb://, redis://, rediss://, sqlite:PATH or file:PATH. Install its driver in
+your project: pg, mysql2, redis or ioredis, libsql or better-sqlite3.
 
 Exit codes:
-  0  done, or allowed
-  1  failed: the store cannot be reached, lines were not imported
-  2  nothing was tried: wrong arguments or configuration, no driver
-  3  refused: no key of this id, a state that forbids it, a secret that is denied
+  0  success; verify: allowed
+  1  failure: the store is unavailable, or lines were not imported
+  2  usage error: invalid arguments or configuration, or no driver; nothing was done
+  3  rejected: unknown key id, or a state that does not allow the change; verify: denied
   130, 143  ended by SIGINT, SIGTERM`;
 
-/** Puts the commands together. */
+/** Creates the program with all commands. */
 export function createProgram(run: Run, version: string): Command {
   const program = new Command("keybearer")
-    .description("API keys at the command line: issued, listed, rotated, revoked, verified and audited.")
+    .description("Issues, lists, rotates, revokes, verifies and audits API keys.")
     .version(version)
     .helpCommand(true)
-    .addHelpText("after", AFTER);
-  for (const make of [
+    .addHelpText("after", HELP_FOOTER);
+  for (const create of [
     initCommand,
     migrateCommand,
     createCommand,
@@ -48,19 +49,20 @@ export function createProgram(run: Run, version: string): Command {
     importCommand,
     purgeCommand,
   ]) {
-    program.addCommand(make(run));
+    program.addCommand(create(run));
   }
   for (const each of [program, ...program.commands]) {
-    each.exitOverride().configureOutput({ outputError: (text, write) => write(withoutValues(text)) });
+    each.exitOverride().configureOutput({ outputError: (text, write) => write(redactArguments(text)) });
   }
   return program;
 }
 
-/** What stood behind an option, or where a command should, may be a secret. */
-function withoutValues(text: string): string {
-  const told = text
+/** Removes the values of arguments from an error of commander: they may be secrets. */
+function redactArguments(text: string): string {
+  const redacted = text
+    .replace(/^error: /, ERROR_PREFIX)
     .replace(/'(--?[^'=]*)=[^']*'/gs, "'$1=…'")
     .replace(/(unknown command) '.*'/s, "$1")
     .replace(/(argument) '.*' is invalid/s, "$1 is invalid");
-  return told.split("\n").map(printable).join("\n");
+  return redacted.split("\n").map(escapeText).join("\n");
 }

@@ -1,45 +1,45 @@
 import type { Output } from "./output.js";
 
-/** Tells how far a long work has come: a bar on a terminal, else a line now and then. */
+/** Reports the progress of a command: a bar on a terminal, otherwise a line every ten seconds. */
 export interface Progress {
-  /** So far. */
-  update(done: number, counted: string): void;
-  /** Says something while the bar is there. */
-  say(text: string): void;
+  /** `summary` describes the progress in words. */
+  update(done: number, summary: string): void;
+  /** Writes a message above the bar. */
+  log(text: string): void;
   stop(): void;
 }
 
-const LINE_EVERY_MS = 10_000;
+const LINE_INTERVAL_MS = 10_000;
 
-/** @param total what `done` ends at; `undefined` when nobody knows. */
+/** @param total the final value of `done`, if it is known. */
 export async function startProgress(output: Output, title: string, total?: number): Promise<Progress> {
-  const { terminal, say } = output;
+  const { terminal, log } = output;
   if (terminal === undefined) {
-    let last = performance.now();
+    let lastLine = performance.now();
     return {
-      say,
+      log,
       stop() {},
-      update(_, counted) {
-        if (performance.now() - last < LINE_EVERY_MS) return;
-        last = performance.now();
-        say(`${title}: ${counted}`);
+      update(_, summary) {
+        if (performance.now() - lastLine < LINE_INTERVAL_MS) return;
+        lastLine = performance.now();
+        log(`${title}: ${summary}`);
       },
     };
   }
   const { SingleBar } = await import("cli-progress");
-  const format = total === undefined ? `${title}: {counted}` : `${title} [{bar}] {percentage}% {counted}`;
+  const format = total === undefined ? `${title}: {summary}` : `${title} [{bar}] {percentage}% {summary}`;
   const bar = new SingleBar({ format, stream: terminal, clearOnComplete: true, hideCursor: true, fps: 5 });
-  // Whatever ends the process: a bar that is there hides the cursor, and keeps lines from wrapping.
+  // The bar hides the cursor and disables line wrapping, so it must be stopped however the process ends.
   const stop = () => {
     process.off("exit", stop);
     bar.stop();
   };
   process.once("exit", stop);
-  bar.start(total ?? 1, 0, { counted: "" });
+  bar.start(total ?? 1, 0, { summary: "" });
   return {
     stop,
-    update: (done, counted) => bar.update(total === undefined ? 0 : Math.min(done, total), { counted }),
-    // Over the bar, which comes back by itself; it ends where the cursor was last saved (DECSC), so below this.
-    say: (text) => void terminal.write(`\r\x1b[K${text}\n\x1b7`),
+    update: (done, summary) => bar.update(total === undefined ? 0 : Math.min(done, total), { summary }),
+    // Overwrites the bar and saves the cursor below the text (DECSC), where the bar is drawn again.
+    log: (text) => void terminal.write(`\r\x1b[K${text}\n\x1b7`),
   };
 }

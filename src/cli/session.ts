@@ -4,15 +4,15 @@ import type { KeyManager, ManagedKeyStore } from "../kit.js";
 import type { Config } from "./config.js";
 import { loadConfig } from "./config-file.js";
 import { type Connection, connect, type Purpose } from "./connect.js";
-import { usageError } from "./failure.js";
+import { usageError } from "./errors.js";
+import { escapeText } from "./escape.js";
 import type { Output } from "./output.js";
-import { printable } from "./printable.js";
-import { findTarget } from "./target.js";
+import { resolveStoreUrl } from "./store-url.js";
 
-/** What every command runs in. */
+/** The output and the abort signal of a command. */
 export interface Context {
   readonly output: Output;
-  /** Aborted when the process is asked to end. */
+  /** Aborted on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }
 
@@ -25,49 +25,53 @@ export interface StoreOptions {
   readonly actor?: string;
 }
 
-/** A command with its store open. */
+/** A command with an open store. */
 export interface Session extends Context {
   readonly config: Config;
   readonly connection: Connection;
-  /** Stops between two calls when the process is asked to end. */
+  /** Throws before the next call once the signal is aborted. */
   readonly store: ManagedKeyStore;
   readonly manager: KeyManager;
   readonly actor: string;
   readonly json: boolean;
 }
 
-/** Opens the store, does the work, and closes it again, whatever comes of it. */
+/** Opens the store, runs a command and closes the store. */
 export async function withSession<T>(
   context: Context,
   options: StoreOptions,
-  work: (session: Session) => Promise<T>,
-  purpose: Purpose = "usual",
+  run: (session: Session) => Promise<T>,
+  purpose: Purpose = "default",
 ): Promise<T> {
-  const timeoutMs = readDuration("--connect-timeout", options.connectTimeout);
+  const timeoutMs = readDurationArgument("--connect-timeout", options.connectTimeout);
   const config = await loadConfig(options.config);
-  const target = findTarget(options.url, config.urlVariables, process.env);
+  const target = resolveStoreUrl(options.url, config.urlVariables, process.env);
   const { table, redisPrefix } = config;
   const connecting = connect(target, { table, redisPrefix, timeoutMs, purpose });
   const connection = await connecting.catch((error: unknown) => {
-    // A name of a table that is none, or what a driver says of a URL.
-    if (error instanceof TypeError) throw usageError(printable(target.redact(error.message)));
+    // An invalid table name, or a URL that the driver rejects.
+    if (error instanceof TypeError) throw usageError(escapeText(target.redact(error.message)));
     throw error;
   });
   try {
     const store = interruptible(connection.store, context.signal);
     const manager = config.manager(store);
     const actor = options.actor ?? `cli:${userName()}`;
-    return await work({ ...context, config, connection, store, manager, actor, json: options.json === true });
+    return await run({ ...context, config, connection, store, manager, actor, json: options.json === true });
   } finally {
     await connection.close();
   }
 }
 
-/** Reads a length of time from an argument. @throws CommandError for anything else, and for none at all. */
-export function readDuration(argument: string, value: string): number {
+/**
+ * Converts a duration argument to milliseconds.
+ *
+ * @throws CommandError if it is not a duration, or 0.
+ */
+export function readDurationArgument(argument: string, value: string): number {
   const result = parseDuration(value);
   if (result) return result;
-  throw usageError(`${argument} must be a duration such as "30s", "15m", "24h" or "90d", and not 0`);
+  throw usageError(`${argument} must be a duration above 0, such as "30s", "15m", "24h" or "90d"`);
 }
 
 function interruptible(store: ManagedKeyStore, signal: AbortSignal): ManagedKeyStore {
@@ -81,11 +85,10 @@ function interruptible(store: ManagedKeyStore, signal: AbortSignal): ManagedKeyS
   return Object.fromEntries(wrapped);
 }
 
-/** Containers run under users that have no name. */
 function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    return `${process.getuid?.() ?? "unknown"}`;
+    return `${process.getuid?.() ?? "unknown"}`; // users of containers may have no name
   }
 }

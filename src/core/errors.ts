@@ -1,4 +1,4 @@
-/** Every code that a refused request can carry, with its status. The codes are stable; the messages are not. */
+/** The HTTP status of every {@link AuthErrorCode}. Codes are stable; messages are not. */
 export const AUTH_ERROR_STATUS = {
   missing_credential: 401,
   malformed_credential: 401,
@@ -10,13 +10,13 @@ export const AUTH_ERROR_STATUS = {
   unavailable: 503,
 } as const;
 
-/** The `code` member of an error body; `switch` over it to tell refusals apart. */
+/** The `code` member of an error body. */
 export type AuthErrorCode = keyof typeof AUTH_ERROR_STATUS;
 
 /** The HTTP status of an {@link AuthError}. */
 export type AuthErrorStatus = (typeof AUTH_ERROR_STATUS)[AuthErrorCode];
 
-/** The JSON body of every refusal: these three members, and the error's details beside them. */
+/** The JSON body of a denied request: these three members and the details of the error. */
 export interface AuthErrorBody {
   readonly message: string;
   readonly code: AuthErrorCode;
@@ -25,8 +25,8 @@ export interface AuthErrorBody {
 }
 
 /**
- * Why a request was refused, in the words of the wire. It is a value in {@link AuthResult}, shared between
- * requests and frozen; it never holds anything that the client sent.
+ * Why a request was denied, as sent to the client. It is a value in {@link AuthResult}: frozen, shared between requests
+ * and free of anything that the client sent.
  *
  * @example
  * const result = await verifier.verify(request, "vehicles:read");
@@ -38,9 +38,9 @@ export class AuthError extends Error {
   readonly code: AuthErrorCode;
   /** The HTTP status: 401, 403, 429 or 503. */
   readonly status: AuthErrorStatus;
-  /** Headers that belong to this refusal, such as `WWW-Authenticate` (RFC 9110, 11.6.1) or `Retry-After`. */
+  /** Headers of the response, such as `WWW-Authenticate` (RFC 9110, 11.6.1) or `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Members that the body adds, such as `missingScopes`. */
+  /** Additional members of the body, such as `missingScopes`. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -57,19 +57,19 @@ export class AuthError extends Error {
     Object.freeze(this);
   }
 
-  /** The response body: `{ message, code, requestId }` and the details. */
+  /** Returns the response body: `{ message, code, requestId }` and the details. */
   toBody(requestId: string): AuthErrorBody {
     const members = { message: this.message, code: this.code, requestId };
-    return { ...members, ...this.details, ...members }; // details add, and replace nothing
+    return { ...members, ...this.details, ...members }; // in this order, and details cannot replace a member
   }
 }
 
 /**
- * A store (or a rate limiter) threw, took too long or answered something that is not a record. Guards answer
- * 503 and hand it to `onError`.
+ * A store or rate limiter threw an error, timed out or returned an invalid value. Guards respond with 503 and pass the
+ * error to `onError`.
  *
- * `driverError` is what the driver threw. It is there for who asks for it, but neither printing nor a logger
- * follows it: drivers put statements and their parameters, and so hashes, into their errors.
+ * `driverError` is the original error. It is not printed by `util.inspect` and not followed by loggers, because drivers
+ * put statements and their parameters, and so hashes, into their errors.
  */
 export class StoreError extends Error {
   override readonly name: "StoreError" = "StoreError";
@@ -81,12 +81,13 @@ export class StoreError extends Error {
     this.#driverError = driverError;
   }
 
+  /** The error that the driver threw, or `undefined`. */
   get driverError(): unknown {
     return this.#driverError;
   }
 
   static {
-    // Node's inspection can be told to follow getters, of prototypes too.
+    // With the option "getters", util.inspect would call the getter above.
     Object.defineProperty(StoreError.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: StoreError) {
         return this.stack ?? `${this.name}: ${this.message}`;
@@ -95,16 +96,13 @@ export class StoreError extends Error {
   }
 }
 
-/**
- * What a manager was given cannot become a key: a name with control characters, a date in the past, a scope
- * that nobody defined. `path` names the member, `problem` says what is wrong with it.
- */
+/** An argument of a manager method is invalid, such as an expiry in the past or a scope that is not defined. */
 export class KeyInputError extends TypeError {
   override readonly name: "KeyInputError" = "KeyInputError";
   readonly code: "KEYBEARER_INVALID_INPUT" = "KEYBEARER_INVALID_INPUT";
-  /** The member at fault, such as `expiresAt` or `ipAllowlist[2]`. */
+  /** The invalid member, such as `expiresAt` or `ipAllowlist[2]`. */
   readonly path: string;
-  /** What is wrong with it, as half a sentence. */
+  /** What is wrong with it. The message is `path`, a space and `problem`. */
   readonly problem: string;
 
   constructor(path: string, problem: string) {
@@ -114,7 +112,7 @@ export class KeyInputError extends TypeError {
   }
 }
 
-/** No key has this id. */
+/** There is no key with the given id. */
 export class KeyNotFoundError extends Error {
   override readonly name: "KeyNotFoundError" = "KeyNotFoundError";
   readonly code: "KEYBEARER_KEY_NOT_FOUND" = "KEYBEARER_KEY_NOT_FOUND";
@@ -124,13 +122,16 @@ export class KeyNotFoundError extends Error {
   }
 }
 
-/** The key is in a state that does not allow the change: a revoked key cannot be enabled or rotated. */
+/** The state of the key does not allow the change: a revoked key cannot be enabled or rotated. */
 export class KeyStateError extends Error {
   override readonly name: "KeyStateError" = "KeyStateError";
   readonly code: "KEYBEARER_KEY_STATE" = "KEYBEARER_KEY_STATE";
 }
 
-/** Somebody else changed the key at the same time, again and again; nothing was written. Read it and try again. */
+/**
+ * The key kept changing concurrently, or a key with the same id or secret exists. Nothing was written. After a change,
+ * read the key and try again.
+ */
 export class KeyConflictError extends Error {
   override readonly name: "KeyConflictError" = "KeyConflictError";
   readonly code: "KEYBEARER_KEY_CONFLICT" = "KEYBEARER_KEY_CONFLICT";

@@ -23,31 +23,29 @@ export const DENIAL_REASONS = [
   "rate_limited",
 ] as const;
 
-/**
- * Why a request was refused, in more detail than its client is told.
- */
+/** Why a request was denied, in more detail than the response to the client. */
 export type DenialReason = (typeof DENIAL_REASONS)[number];
 
-/** What every event of a verified, or refused, request has. */
+/** The members that every event of a request has. */
 export interface RequestFacts {
   readonly at: Date;
   readonly requestId: string;
   readonly method: string | undefined;
-  /** Without its query. */
+  /** The path, without the query. */
   readonly path: string | undefined;
-  /** The client's address, or `undefined` when it cannot be known for sure. */
+  /** The address of the client; `undefined` if it is unknown. */
   readonly clientIp: string | undefined;
-  /** The scopes that the route asked for. */
+  /** The scopes that the route requires. */
   readonly requiredScopes: readonly string[];
-  /** Whether one of them is marked `audit`. */
+  /** Whether a required scope is marked `audit`. */
   readonly audit: boolean;
-  /** Milliseconds that the decision took. */
+  /** Duration of the decision in milliseconds. */
   readonly durationMs: number;
 }
 
-/** The key that a request came with, or that its token was made of, once it is known. */
+/** The key of a request, or the key that its token was created from. */
 export interface KeyIdentity {
-  /** Of a token that no key stands behind: its subject. */
+  /** The id of the key; for a token that was not created from a key, its subject. */
   readonly keyId: string;
   /** Whether `keyId` is the id of a key. */
   readonly isKey: boolean;
@@ -55,27 +53,27 @@ export interface KeyIdentity {
   readonly environment: string | undefined;
 }
 
-/** A request was let through. */
+/** A request was allowed. */
 export interface AllowedEvent extends RequestFacts, KeyIdentity {
   readonly type: "auth.allowed";
-  /** What is on trial and would have denied it (`reportOnly`), in the order of a decision; empty as a rule. */
+  /** `insufficient_scope` if the request does not meet the `reportOnly` requirement of its route. Usually empty. */
   readonly wouldDeny: readonly DenialReason[];
 }
 
-/** A request was refused. */
+/** A request was denied. */
 export interface DeniedEvent extends RequestFacts, Partial<KeyIdentity> {
   readonly type: "auth.denied";
   readonly code: AuthErrorCode;
   readonly reason: DenialReason;
 }
 
-/** A request could not be judged, because a store or a rate limiter failed; it was refused with 503. */
+/** A request could not be verified because a store or rate limiter failed. The response is 503. */
 export interface FailedEvent extends RequestFacts, Partial<KeyIdentity> {
   readonly type: "auth.failed";
   readonly error: unknown;
 }
 
-/** What may happen to a key itself. */
+/** A change of a key. */
 export type LifecycleAction = Exclude<AuditAction, "used">;
 
 /** A key was changed, and the change is committed. */
@@ -88,29 +86,25 @@ export interface LifecycleEvent {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** Work behind the requests failed. No request was decided by it, and none was answered otherwise for it. */
+/** A task in the background failed. It does not affect the decision or the response of any request. */
 export interface BackgroundFailure {
   readonly type: "background.failed";
   readonly at: Date;
-  /**
-   * What was to be done: move a key to the current hash, tell other processes that a key has changed, or judge a
-   * rule that is on trial.
-   */
-  readonly task: "rehash" | "invalidate" | "report-only";
-  /** The key that it was for; with `report-only` perhaps the subject of a token. */
+  /** `rehash`: move a key to the current hash. `invalidate`: remove a key from the caches of other processes. */
+  readonly task: "rehash" | "invalidate";
   readonly keyId: string;
   readonly error: unknown;
 }
 
-/** A cache does not answer from memory, because its bus is down; or it does so again. */
+/** A cache stopped using its entries because its bus is down (`cache.bypassed`), or uses them again (`cache.resumed`). */
 export interface CacheEvent {
   readonly type: "cache.bypassed" | "cache.resumed";
   readonly at: Date;
-  /** None: it concerns every key. */
+  /** Always absent: the event concerns every key. */
   readonly keyId?: undefined;
 }
 
-/** Everything that an {@link Observer} is told. No event holds a secret, a hash or a pepper. */
+/** Every event that an {@link Observer} receives. No event contains a secret, a hash or a pepper. */
 export type KeyEvent =
   | AllowedEvent
   | DeniedEvent
@@ -120,20 +114,20 @@ export type KeyEvent =
   | CacheEvent;
 
 /**
- * Is told of every decision and every change, after the fact: it can neither delay nor alter one, and what it
- * throws is dropped.
+ * A callback that receives an event after every decision and every committed change. It cannot delay or change the
+ * outcome, and its exceptions are ignored.
  *
  * @example
  * const log: Observer = (event) => { if (event.type === "auth.denied") logger.warn(event); };
  */
 export type Observer = (event: KeyEvent) => unknown;
 
-/** The event of a change, from its audit entry. */
+/** Creates the event of a change from its audit entry. */
 export function lifecycleEvent({ action, at, keyId, ownerId, actor, details }: AuditEntry): LifecycleEvent {
   return { type: `key.${action as LifecycleAction}`, at: new Date(at), keyId, ownerId, actor, details };
 }
 
-/** Tells every observer. What one throws, or rejects with, is dropped. */
+/** Freezes an event and calls every observer with it. Exceptions and rejections of observers are ignored. */
 export function emit(observers: readonly Observer[], event: KeyEvent): void {
   Object.freeze(event);
   for (const observer of observers) {
@@ -141,14 +135,14 @@ export function emit(observers: readonly Observer[], event: KeyEvent): void {
       const result = observer(event);
       if (isPromiseLike(result)) result.then(undefined, () => {});
     } catch {
-      // An observer that fails must not decide over a request.
+      // An observer must not affect the decision.
     }
   }
 }
 
-/** @throws TypeError when `observers` is not a list of functions. */
+/** @throws TypeError if `observers` is not an array of functions. */
 export function checkObservers(where: string, observers: unknown): void {
   if (!Array.isArray(observers) || !observers.every((observer) => typeof observer === "function")) {
-    throw new TypeError(`${where}: "observers" must be a list of functions`);
+    throw new TypeError(`${where}: "observers" must be an array of functions`);
   }
 }

@@ -1,33 +1,23 @@
 import { HttpProblem } from "./problem.js";
 
-/** The most bytes that a body may have: 64 KiB. */
+/** The largest body that is read: 64 KiB. */
 export const MAX_BODY_BYTES: number = 64 * 1024;
 
 /**
- * Reads a JSON body.
+ * Reads a JSON body. With `optional`, returns `undefined` for an empty body, whatever its type, because many clients
+ * send a `Content-Type` with every request.
  *
- * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for what is no JSON in UTF-8.
+ * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for invalid JSON or UTF-8.
  */
-export async function readJson(request: Request): Promise<unknown> {
-  requireType(request, "application/json");
-  return parseJson(await readBytes(request));
-}
-
-/**
- * Reads a JSON body that may be absent; `undefined` when it is. One of no bytes is, whatever type it is said to be:
- * many clients name a type with every request.
- *
- * @throws HttpProblem as `readJson` does, for a body that is there.
- */
-export async function readOptionalJson(request: Request): Promise<unknown> {
+export async function readJson(
+  request: Request,
+  { optional = false }: { readonly optional?: boolean } = {},
+): Promise<unknown> {
+  if (!optional) requireType(request, "application/json");
   const bytes = await readBytes(request);
-  if (bytes.length === 0) return undefined;
-  requireType(request, "application/json");
-  return parseJson(bytes);
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  const text = decode(bytes);
+  if (optional && bytes.length === 0) return undefined;
+  if (optional) requireType(request, "application/json");
+  const text = decodeUtf8(bytes);
   try {
     return JSON.parse(text);
   } catch {
@@ -38,18 +28,20 @@ function parseJson(bytes: Uint8Array): unknown {
 /**
  * Reads a form (`application/x-www-form-urlencoded`).
  *
- * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for what is no UTF-8.
+ * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for invalid UTF-8.
  */
 export async function readForm(request: Request): Promise<URLSearchParams> {
   requireType(request, "application/x-www-form-urlencoded");
-  return new URLSearchParams(decode(await readBytes(request)));
+  return new URLSearchParams(decodeUtf8(await readBytes(request)));
 }
 
 function requireType({ headers }: Request, type: string): void {
-  const [sent = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
-  const charsets = parameters.map((each) => each.trim()).filter((each) => each.startsWith("charset="));
+  const [sentType = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
+  const charsets = parameters
+    .map((parameter) => parameter.trim())
+    .filter((parameter) => parameter.startsWith("charset="));
   const isUtf8 = charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
-  if (sent.trim() !== type || !isUtf8 || (headers.get("content-encoding") ?? "identity") !== "identity") {
+  if (sentType.trim() !== type || !isUtf8 || (headers.get("content-encoding") ?? "identity") !== "identity") {
     throw new HttpProblem(
       415,
       "unsupported_media_type",
@@ -58,16 +50,16 @@ function requireType({ headers }: Request, type: string): void {
   }
 }
 
-function decode(bytes: Uint8Array): string {
+function decodeUtf8(bytes: Uint8Array): string {
   try {
-    // RFC 8259, 8.1: JSON travels as UTF-8; ignoreBOM keeps the mark, which JSON does not have.
+    // RFC 8259, 8.1: JSON is UTF-8. `ignoreBOM` keeps a byte order mark, which is not valid JSON.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new HttpProblem(400, "invalid_body", "The body is not UTF-8.");
   }
 }
 
-/** Counts while it reads: a length that was announced proves nothing. */
+/** Reads a body. Counts its bytes, because a Content-Length can be missing or wrong. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const tooLarge = () =>
     new HttpProblem(413, "body_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes.`);
@@ -77,7 +69,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   try {
     for await (const chunk of request.body ?? []) {
       length += chunk.length;
-      if (length > MAX_BODY_BYTES) break; // which cancels the rest
+      if (length > MAX_BODY_BYTES) break; // cancels the stream
       chunks.push(chunk);
     }
   } catch {

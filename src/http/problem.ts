@@ -1,19 +1,19 @@
-/** One thing that is wrong with a request. */
-export interface Fault {
-  /** The member at fault, such as `ipAllowlist[2]`, or `""` for the whole. */
+/** One invalid member of a request. */
+export interface InputIssue {
+  /** The member, such as `ipAllowlist[2]`; `""` for the whole body. */
   readonly path: string;
-  /** What is wrong with it, as half a sentence. */
+  /** What is wrong with it, without a subject, such as `must be a string`. */
   readonly message: string;
 }
 
-/** What a fetch handler answers a request with that it cannot serve. */
+/** An error response of a fetch handler, to be thrown. */
 export class HttpProblem extends Error {
   override readonly name: "HttpProblem" = "HttpProblem";
   readonly status: number;
   /** Stable, in snake_case. */
   readonly code: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Members that the body adds, such as `errors`: a list of {@link Fault}. */
+  /** Further members of the body, such as `errors`: an array of {@link InputIssue}. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(

@@ -2,7 +2,7 @@ import { describe } from "./validate.js";
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-// A century: a date plus any duration is still a valid date.
+// A century, so that a date plus a duration is always a valid date.
 const MAX_DURATION_MS = 36_500 * UNITS.d;
 
 /** The longest delay of a timer; setTimeout fires at once for longer ones. */

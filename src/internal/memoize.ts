@@ -1,24 +1,24 @@
 /**
- * A function of texts that does not work again what it has worked out of late: for what depends on nothing but the
- * text. It remembers between `most` and twice as many results; `undefined` is none.
+ * Memoizes a function of a string. Caches between `maxEntries` and twice as many results, and evicts those that were
+ * not used recently. Results that are `undefined` are not cached.
  */
 export function memoize<T>(
-  work: (text: string) => T | undefined,
-  most: number,
-): (text: string) => T | undefined {
+  compute: (key: string) => T | undefined,
+  maxEntries: number,
+): (key: string) => T | undefined {
   let recent = new Map<string, T>();
   let older = new Map<string, T>();
 
-  return (text) => {
-    const known = recent.get(text);
-    if (known !== undefined) return known;
-    const result = older.get(text) ?? work(text);
+  return (key) => {
+    const cached = recent.get(key);
+    if (cached !== undefined) return cached;
+    const result = older.get(key) ?? compute(key);
     if (result === undefined) return undefined;
-    if (recent.size >= most) {
+    if (recent.size >= maxEntries) {
       older = recent;
       recent = new Map();
     }
-    recent.set(text, result);
+    recent.set(key, result);
     return result;
   };
 }

@@ -1,23 +1,23 @@
-// The names that people mean are shorter, the secrets of this library longer.
-const MAX_AS_IS = 32;
-const MAX_OF_OTHERS = 12;
+// Longer than every member name of this library, and shorter than its secrets.
+const MAX_UNREDACTED = 32;
+const SHOWN = 12;
 
 /**
- * The name of a member that somebody else made up, for a path or a message: as it is when it has at most 32 letters,
- * digits and `_`, else its first 12 characters in quotes, with "…" for the rest. Nobody shall get a secret back, or find
- * it in a log, that was sent as a name; and a name must not forge a line of a log.
+ * Returns the name of an unknown member for an error message: unchanged if it has at most 32 letters, digits and `_`,
+ * otherwise its first 12 characters, quoted and escaped. The name may be a misplaced secret, or contain a line break that
+ * forges a log line.
  *
  * @example
- * shownName("ipAllowlist"); // ipAllowlist
- * shownName("ezt_live_0123456789abcdefghijklmnopqrstuv012345"); // "ezt_live_012…"
+ * redactName("ipAllowlist"); // ipAllowlist
+ * redactName("ezt_live_0123456789abcdefghijklmnopqrstuv012345"); // "ezt_live_012…"
  */
 export function redactName(name: string): string {
-  if (name.length <= MAX_AS_IS && /^\w+$/.test(name)) return name;
-  const beginning = quoteAscii(name.slice(0, MAX_OF_OTHERS));
-  return name.length > MAX_OF_OTHERS ? `${beginning.slice(0, -1)}…"` : beginning;
+  if (name.length <= MAX_UNREDACTED && /^\w+$/.test(name)) return name;
+  const quoted = quoteAscii(name.slice(0, SHOWN));
+  return name.length > SHOWN ? `${quoted.slice(0, -1)}…"` : quoted;
 }
 
-/** A text in quotes and in ASCII. */
+/** Quotes a string as JSON, with every character outside printable ASCII escaped. */
 export function quoteAscii(text: string): string {
   return JSON.stringify(text).replace(
     /[^\x20-\x7e]/g,

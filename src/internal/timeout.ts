@@ -1,31 +1,61 @@
-/** What a timeout rejects with. */
+import { isPromiseLike } from "./awaitable.js";
+
+/** What {@link withTimeout} rejects with. */
 export interface TimeoutErrors {
   /** Creates the error for a promise that is still pending after the time limit. */
   readonly onTimeout: () => Error;
-  /** Converts the reason of a promise that rejects in time; by default the reason stays as it is. */
+  /** Converts the reason of a promise that rejects in time. By default the reason is not changed. */
   readonly onRejected?: (reason: unknown) => unknown;
 }
 
-/** Waits for a promise for at most `timeoutMs` milliseconds. A later result is ignored. */
+/**
+ * Waits for a promise for at most `timeoutMs` milliseconds. A later result is ignored.
+ *
+ * The promise may be any thenable. As with `await`, only the first call of its callbacks counts, an exception in
+ * `then()` is a rejection, and a value that is a thenable is awaited too; the limit covers the whole chain.
+ */
 export function withTimeout<T>(
   promise: PromiseLike<T>,
   timeoutMs: number,
   { onTimeout, onRejected = (reason) => reason }: TimeoutErrors,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(onTimeout()), timeoutMs);
-    const settle = (finish: () => void) => {
+    let isSettled = false;
+    const settle = (finish: () => void): void => {
+      if (isSettled) return;
+      isSettled = true;
       clearTimeout(timer);
       finish();
     };
-    try {
-      promise.then(
-        (value) => settle(() => resolve(value)),
-        (reason) => settle(() => reject(onRejected(reason))),
-      );
-    } catch (error) {
-      settle(() => reject(onRejected(error))); // a query builder may run, and throw, in then()
-    }
+    const timer = setTimeout(() => settle(() => reject(onTimeout())), timeoutMs);
+    const fail = (reason: unknown): void => settle(() => reject(onRejected(reason)));
+
+    const follow = (thenable: PromiseLike<T>): void => {
+      let isCalled = false;
+      const once =
+        <V>(callback: (value: V) => void) =>
+        (value: V): void => {
+          if (isCalled) return;
+          isCalled = true;
+          callback(value);
+        };
+      const failOnce = once(fail);
+      try {
+        thenable.then(once(fulfil), failOnce);
+      } catch (error) {
+        failOnce(error); // a query builder may run, and throw, in then()
+      }
+    };
+    const fulfil = (value: T | PromiseLike<T>): void => {
+      if (isSettled) return;
+      try {
+        if (isPromiseLike(value)) follow(value);
+        else settle(() => resolve(value));
+      } catch (error) {
+        fail(error); // reading `then` may throw
+      }
+    };
+    follow(promise);
   });
 }
 

@@ -11,76 +11,77 @@ import {
   StoreError,
   type VerifierBase,
 } from "../kit.js";
-import { ask } from "./ask.js";
-import type { Proof } from "./proof.js";
-import type { Binding } from "./subject.js";
+import { boundedCall } from "./bounded-call.js";
+import type { KeyBinding } from "./subject.js";
+import type { VerifiedToken } from "./token-verification.js";
 
-/** Where the keys of bound tokens are looked up. */
+/** The store in which the keys of key-bound tokens are looked up. */
 export type BoundKeyStore = Pick<ManagedKeyStore, "findById">;
 
-/** The key of a bound token; `undefined` when it is gone. Fails with a StoreError only. */
-export type BoundKeys = (binding: Binding) => Awaitable<KeyRecord | undefined>;
+/** Looks up the key of a token; `undefined` if it does not exist. Fails with a `StoreError` only. */
+export type FindBoundKey = (binding: KeyBinding) => Awaitable<KeyRecord | undefined>;
 
 const MAX_KEYS = 10_000;
-const WHAT = "The key store";
+const STORE = "The key store";
 
-interface Answer {
-  /** Milliseconds of the monotonic clock, at which the store was asked. */
-  readonly began: number;
+interface CachedLookup {
+  /** When the lookup started, in milliseconds of `performance.now()`. */
+  readonly startedAt: number;
   readonly record: Awaitable<KeyRecord | undefined>;
 }
 
 /**
- * Remembers the answers of a store for `ttl` milliseconds, and nothing that failed. For that long a revocation may
- * go unnoticed.
+ * Creates the lookup of bound keys. Results are cached, and concurrent lookups shared, for `ttl` milliseconds after the
+ * lookup started. Failures and missing keys are not cached.
  *
- * An answer that is older than the token is none: the key was changed, and exchanged again, since it was read.
+ * A cached record with an older version than the token is looked up again: the key was changed, and exchanged again,
+ * since it was read.
  */
-export function createBoundKeys(store: BoundKeyStore, ttl: number, timeoutMs: number): BoundKeys {
-  const answers = new LRUCache<string, Answer>({ max: MAX_KEYS });
+export function createBoundKeyLookup(store: BoundKeyStore, ttl: number, timeoutMs: number): FindBoundKey {
+  const cache = new LRUCache<string, CachedLookup>({ max: MAX_KEYS });
 
-  const look = (keyId: string): Awaitable<KeyRecord | undefined> => {
-    const began = performance.now();
-    const asked = ask(() => store.findById(keyId), timeoutMs, WHAT);
-    if (!isPromiseLike(asked)) {
-      const record = recognised(asked, keyId);
-      if (ttl > 0) answers.set(keyId, { began, record });
+  const lookUp = (keyId: string): Awaitable<KeyRecord | undefined> => {
+    const startedAt = performance.now();
+    const result = boundedCall(() => store.findById(keyId), timeoutMs, STORE);
+    if (!isPromiseLike(result)) {
+      const record = checkRecord(result, keyId);
+      if (ttl > 0) cache.set(keyId, { startedAt, record });
       return record;
     }
-    const record = asked.then((found) => recognised(found, keyId));
+    const record = result.then((found) => checkRecord(found, keyId));
     if (ttl === 0) return record;
-    const flight: Answer = { began, record };
-    answers.set(keyId, flight);
-    const isLatest = () => answers.peek(keyId) === flight;
+    const pending: CachedLookup = { startedAt, record };
+    cache.set(keyId, pending);
+    const isLatest = () => cache.peek(keyId) === pending;
     record.then(
-      (found) => isLatest() && answers.set(keyId, { began, record: found }),
-      () => isLatest() && answers.delete(keyId),
+      (found) => isLatest() && cache.set(keyId, { startedAt, record: found }),
+      () => isLatest() && cache.delete(keyId),
     );
     return record;
   };
 
   return ({ keyId, version }) => {
-    const known = answers.get(keyId);
-    if (known === undefined || !(performance.now() - known.began < ttl)) return look(keyId);
+    const cached = cache.get(keyId);
+    if (cached === undefined || !(performance.now() - cached.startedAt < ttl)) return lookUp(keyId);
     const isOlder = (found: KeyRecord | undefined) => found === undefined || found.version < version;
-    const { record } = known;
-    if (!isPromiseLike(record)) return isOlder(record) ? look(keyId) : record;
-    return record.then((found) => (isOlder(found) ? look(keyId) : found));
+    const { record } = cached;
+    if (!isPromiseLike(record)) return isOlder(record) ? lookUp(keyId) : record;
+    return record.then((found) => (isOlder(found) ? lookUp(keyId) : found));
   };
 }
 
-function recognised(answer: KeyRecord | null | undefined, keyId: string): KeyRecord | undefined {
-  if (answer === undefined || answer === null) return undefined;
-  if (!isReadableRecord(answer) || !Number.isSafeInteger(answer.version)) {
-    throw new StoreError(`${WHAT} answered something that is not a key record`);
+function checkRecord(found: KeyRecord | null | undefined, keyId: string): KeyRecord | undefined {
+  if (found === undefined || found === null) return undefined;
+  if (!isReadableRecord(found) || !Number.isSafeInteger(found.version)) {
+    throw new StoreError(`${STORE} returned something that is not a key record`);
   }
-  if (answer.id !== keyId) throw new StoreError(`${WHAT} answered the record of another id`);
-  return answer as KeyRecord;
+  if (found.id !== keyId) throw new StoreError(`${STORE} returned the record of another key`);
+  return found as KeyRecord;
 }
 
-/** Why the key of a token does not let it in, from where the request comes; `undefined` when it does. */
-export function judgeBinding(
-  { binding, subject }: Proof,
+/** Checks the key of a token, and the network of the request. Returns the reason to deny it, or `undefined`. */
+export function checkBinding(
+  { binding, subject }: VerifiedToken,
   key: KeyRecord | undefined,
   request: AuthRequest,
   { serves, clientIp }: Pick<VerifierBase<string>, "serves" | "clientIp">,

@@ -1,97 +1,141 @@
-import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey, type KeyInput } from "jose";
-import { describe } from "../internal/validate.js";
-import { StoreError, withStoreTimeout } from "../kit.js";
-import { type Algorithms, usesSecret } from "./algorithms.js";
-import type { TokenHeader } from "./header.js";
-import { remoteKeys } from "./remote-keys.js";
-import { readStaticKey, type StaticKey } from "./static-key.js";
+import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, type webcrypto } from "node:crypto";
+import type { CryptoKey, JWK } from "jose";
+import { type Algorithm, type Algorithms, SIGNING_ALGORITHMS, usesSecret } from "./algorithms.js";
 
-/** Where the keys come from: exactly one of the two. */
-export interface KeyOptions {
-  /** A JWKS (RFC 7517): its URL, the set itself, or a function of jose such as `createRemoteJWKSet` makes. */
-  readonly jwks?: string | URL | JSONWebKeySet | JWTVerifyGetKey;
-  /** One key. A string is a public key in PEM (SPKI), or the secret of HS*. */
-  readonly key?: StaticKey;
+/** A key that verifies tokens. A string is a public key in PEM (SPKI), or the UTF-8 secret of HS*. */
+export type StaticKey = CryptoKey | KeyObject | JWK | Uint8Array | string;
+
+/** A private key: RSA of at least 2048 bits, P-256, P-384, P-521 or Ed25519. A string is PEM (PKCS #8). */
+export type PrivateKey = KeyObject | CryptoKey | JWK | string;
+
+/** Creates an error that begins with the name of the option. No message may contain key material. */
+type Fail = (problem: string) => TypeError;
+
+const MIN_RSA_BITS = 2_048; // RFC 7518, sections 3.3 and 3.5
+const KEY_KINDS: ReadonlyMap<string, Algorithm["keyKind"]> = new Map([
+  ["rsa", "RSA"],
+  ["prime256v1", "P-256"],
+  ["secp384r1", "P-384"],
+  ["secp521r1", "P-521"],
+  ["ed25519", "Ed25519"],
+]);
+
+/**
+ * Imports a key that verifies tokens. It must fit all of the algorithms.
+ *
+ * @throws TypeError if the key is unreadable, private or too short, or does not fit an algorithm.
+ */
+export function importVerificationKey(
+  key: StaticKey,
+  algorithms: Algorithms,
+  fail: Fail,
+): KeyObject | CryptoKey {
+  const isSecret = usesSecret(algorithms);
+  if (!isSecret && typeof key === "string" && !/^\s*-----BEGIN PUBLIC KEY-----/.test(key)) {
+    throw fail('must be a public key in PEM, which begins with "-----BEGIN PUBLIC KEY-----"');
+  }
+  const object = importKey(key, isSecret ? "secret" : "public", fail);
+  // With a public key as the secret, anyone could sign.
+  if (isSecret && /-----BEGIN |^ssh-/.test(object.export().toString("latin1"))) {
+    throw fail("is the content of a key file; HS* needs a secret");
+  }
+  for (const [name, algorithm] of algorithms) {
+    const mismatch =
+      isJwk(key) && key.alg !== undefined && key.alg !== name
+        ? 'its "alg" names another algorithm'
+        : findMismatch(key, object, algorithm);
+    if (mismatch !== undefined) throw fail(`does not fit ${name}: ${mismatch}`);
+  }
+  checkRsaSize(object, fail);
+  return isCryptoKey(key) ? key : object;
 }
 
-/** The keys that may have signed a token. */
-export interface Candidates {
-  readonly keys: readonly KeyInput[];
-  /** As of when they are known to be keys of the issuer, in milliseconds of the monotonic clock. */
-  readonly since: number;
+/**
+ * Imports a key that signs tokens, and returns it with the algorithms that it fits; the first is the default.
+ *
+ * @throws TypeError if the key is unreadable, not private or too short, or fits no algorithm.
+ */
+export function importPrivateKey(
+  key: PrivateKey,
+  fail: Fail,
+): { readonly privateKey: KeyObject; readonly algorithms: readonly string[] } {
+  const privateKey = importKey(key, "private", fail);
+  checkRsaSize(privateKey, fail);
+  const algorithms = [...SIGNING_ALGORITHMS]
+    .filter(([, algorithm]) => findMismatch(key, privateKey, algorithm) === undefined)
+    .map(([name]) => name);
+  if (algorithms.length === 0) throw fail("must be an RSA, P-256, P-384, P-521 or Ed25519 key");
+  return { privateKey, algorithms };
 }
 
-/** Fails with a StoreError only. Without a key that fits, the list is empty. */
-export type KeySource = (header: TokenHeader, token: string) => Promise<Candidates>;
-
-const WHAT = "The JSON Web Key Set";
-// A little more than a remote set is given: its own error says more.
-const TIMEOUT_MS = 5_500;
-/** Without `kid`, every key of a set that fits may have signed; trying them has to end. */
-const MAX_CANDIDATES = 8;
-
-/** @throws TypeError for options that are missing or cannot work, naming the option. */
-export function readKeys(where: string, { jwks, key }: KeyOptions, algorithms: Algorithms): KeySource {
-  if ((jwks === undefined) === (key === undefined)) {
-    throw new TypeError(`${where}: exactly one of "jwks" and "key" must be given`);
-  }
-  if (key !== undefined) {
-    const keys = Object.freeze([readStaticKey(where, key, algorithms)]);
-    return async () => ({ keys, since: performance.now() });
-  }
-  if (usesSecret(algorithms)) {
-    throw new TypeError(`${where}: "jwks" holds public keys; give the secret of HS* as "key"`);
-  }
-  if (typeof jwks === "string" || jwks instanceof URL) {
-    const { getKey, knownSince } = remoteKeys(where, jwks);
-    return fromSet(getKey, knownSince);
-  }
-  const getKey = typeof jwks === "function" ? jwks : localKeys(where, jwks);
-  return fromSet(getKey, () => performance.now());
-}
-
-function localKeys(where: string, jwks: JSONWebKeySet | undefined): JWTVerifyGetKey {
-  const keys: unknown = (jwks as Partial<JSONWebKeySet> | null | undefined)?.keys;
-  if (!Array.isArray(keys) || keys.length === 0) {
-    throw new TypeError(
-      `${where}: "jwks" must be a URL, a set with keys or a function, got ${describe(jwks)}`,
-    );
-  }
-  if (keys.some((key) => key?.kty === "oct" || key?.d !== undefined)) {
-    throw new TypeError(`${where}: "jwks" must have public keys only`);
-  }
+function importKey(key: StaticKey, type: "secret" | "public" | "private", fail: Fail): KeyObject {
+  const given = typeOf(key);
+  if (given !== undefined && given !== type) throw fail(`is a ${given} key; pass a ${type} key`);
+  checkUsage(key, type === "private" ? "sign" : "verify", fail);
   try {
-    return createLocalJWKSet(jwks as JSONWebKeySet);
-  } catch {
-    throw new TypeError(`${where}: "jwks" is not a JSON Web Key Set`);
-  }
-}
-
-function fromSet(getKey: JWTVerifyGetKey, knownSince: () => number): KeySource {
-  const find = async (header: TokenHeader, token: string): Promise<readonly KeyInput[]> => {
-    const [encoded = "", payload = "", signature = ""] = token.split(".");
-    try {
-      return [await getKey(header, { protected: encoded, payload, signature })];
-    } catch (error) {
-      return await candidatesOf(error);
+    if (key instanceof KeyObject) return key;
+    if (isCryptoKey(key)) return KeyObject.from(key as webcrypto.CryptoKey);
+    if (type === "secret") {
+      return isJwk(key)
+        ? createSecretKey(key.k as string, "base64url")
+        : createSecretKey(key as string, "utf8");
     }
-  };
-  return async (header, token) => {
-    const since = knownSince(); // before they are asked for: a set may be replaced meanwhile
-    return { keys: await withStoreTimeout(find(header, token), TIMEOUT_MS, WHAT), since };
-  };
+    // Without `format`, node:crypto would accept an options object as the key, with a key of any type inside.
+    const input = isJwk(key)
+      ? ({ key, format: "jwk" } as const)
+      : { key: key as string, format: "pem" as const };
+    return type === "public" ? createPublicKey(input) : createPrivateKey(input);
+  } catch {
+    // Without the cause: an error of node:crypto may quote the key.
+    const format = type === "secret" ? "a string, bytes" : "PEM";
+    throw fail(`cannot be read as a ${type} key; pass ${format}, a JWK, a KeyObject or a CryptoKey`);
+  }
 }
 
-/** What jose throws when a set has no key that fits, or several; anything else is for the operator. */
-async function candidatesOf(error: unknown): Promise<readonly KeyInput[]> {
-  const { code } = (error ?? {}) as { code?: unknown };
-  if (code === "ERR_JWKS_NO_MATCHING_KEY") return [];
-  if (code !== "ERR_JWKS_MULTIPLE_MATCHING_KEYS") throw error;
-  const keys: KeyInput[] = [];
-  for await (const key of error as AsyncIterable<KeyInput>) {
-    keys.push(key);
-    if (keys.length === MAX_CANDIDATES) break;
+function typeOf(key: StaticKey): KeyObject["type"] | undefined {
+  if (key instanceof KeyObject) return key.type;
+  if (isCryptoKey(key)) return key.type as KeyObject["type"];
+  if (key instanceof Uint8Array) return "secret";
+  if (!isJwk(key)) return undefined;
+  if (key.kty === "oct") return "secret";
+  return key.d === undefined ? "public" : "private";
+}
+
+/** RFC 7517, sections 4.2 and 4.3, and the usages of WebCrypto: a key is used for its declared purpose only. */
+function checkUsage(key: StaticKey, usage: "sign" | "verify", fail: Fail): void {
+  if (isCryptoKey(key) && !key.usages.includes(usage)) throw fail(`lacks the usage "${usage}"`);
+  if (!isJwk(key)) return;
+  if (key.use !== undefined && key.use !== "sig") throw fail('must have the "use" "sig", or no "use"');
+  const operations: unknown = key.key_ops;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes(usage))) {
+    throw fail(`must have "${usage}" in its "key_ops", or no "key_ops"`);
   }
-  if (keys.length === 0) throw new StoreError(`${WHAT} has no key that can be used`, error);
-  return keys;
+}
+
+function checkRsaSize({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject, fail: Fail): void {
+  if (asymmetricKeyType !== "rsa" || (asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS) return;
+  throw fail(`must have at least ${MIN_RSA_BITS} bits`);
+}
+
+/** Says why a key cannot be used with an algorithm; `undefined` if it can. */
+function findMismatch(key: StaticKey, object: KeyObject, algorithm: Algorithm): string | undefined {
+  const { keyKind, name, hash, minBytes = 0 } = algorithm;
+  const { type, asymmetricKeyType, asymmetricKeyDetails, symmetricKeySize = 0 } = object;
+  const nodeName = asymmetricKeyDetails?.namedCurve ?? asymmetricKeyType ?? type;
+  const kind = KEY_KINDS.get(nodeName) ?? nodeName;
+  if (kind !== keyKind) return `its type is ${kind}`;
+  if (isCryptoKey(key)) {
+    const created = key.algorithm as { readonly name: string; readonly hash?: { readonly name: string } };
+    if (created.name !== name) return `it was created for ${created.name}`;
+    if (hash !== undefined && created.hash?.name !== hash) return `it was created for ${created.hash?.name}`;
+  }
+  return symmetricKeySize >= minBytes ? undefined : `the secret must have at least ${minBytes} bytes`;
+}
+
+function isCryptoKey(key: unknown): key is CryptoKey {
+  return (key as { [Symbol.toStringTag]?: unknown } | null | undefined)?.[Symbol.toStringTag] === "CryptoKey";
+}
+
+function isJwk(key: unknown): key is JWK {
+  return typeof (key as JWK | null | undefined)?.kty === "string" && !(key instanceof Uint8Array);
 }

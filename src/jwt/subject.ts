@@ -1,55 +1,61 @@
-import { StoreError } from "../kit.js";
+import { isNonEmptyString } from "../internal/validate.js";
+import { type AuthSubject, type KeyRecord, type Scopes, StoreError } from "../kit.js";
 import type { JwtClaims } from "./claims.js";
-import { own } from "./json.js";
+import { getOwn } from "./json.js";
 
-/** What a `principal` function says of a token. Absent members take the defaults. */
+/** The result of the `principal` callback. Missing members take the defaults. */
 export interface JwtSubject {
   /** The claim `sub` by default. */
   readonly id?: string | undefined;
-  /** The claim `sub` by default; of a token that is bound to a key: `owner_id`. */
+  /** The claim `sub` by default; for key-bound tokens the claim `owner_id`. */
   readonly ownerId?: string | undefined;
-  /** None by default; of a token that is bound to a key: the claim `environment`. */
+  /** None by default; for key-bound tokens the claim `environment`. */
   readonly environment?: string | undefined;
-  /** The claim `scope`, or `scp`: a text with spaces, or a list. */
+  /** By default the claim `scope`, or else `scp`: a string of names with spaces between them, or an array. */
   readonly scopes?: readonly string[] | undefined;
 }
 
-/** Who a token stands for. Made once for each token, and frozen. */
-export interface Subject {
+/** The subject of a token. Frozen and cached with the token. */
+export interface TokenSubject {
   readonly id: string;
   readonly ownerId: string;
   readonly environment: string | undefined;
   readonly scopes: readonly string[];
-  /** No key stands behind it, as far as the token alone can tell. */
   readonly isKey: false;
 }
 
-/** The key that a token was made of. */
-export interface Binding {
+/** The key that a token was issued for. */
+export interface KeyBinding {
   readonly keyId: string;
   readonly version: number;
   readonly ownerId: string;
 }
 
-/** Reads the claims that bind a token to a key; `undefined` when one is missing or is no such thing. */
-export function bindingOf(claims: JwtClaims): Binding | undefined {
-  const [keyId, version, ownerId] = ["key_id", "key_version", "owner_id"].map((name) => own(claims, name));
-  if (!isText(keyId) || !Number.isSafeInteger(version) || !isText(ownerId)) return undefined;
+/** Reads the claims that bind a token to a key. Returns `undefined` if one is missing or invalid. */
+export function readBinding(claims: JwtClaims): KeyBinding | undefined {
+  const [keyId, version, ownerId] = ["key_id", "key_version", "owner_id"].map((name) => getOwn(claims, name));
+  if (!isNonEmptyString(keyId) || !Number.isSafeInteger(version) || !isNonEmptyString(ownerId))
+    return undefined;
   return { keyId, version: version as number, ownerId };
 }
 
 /**
- * Who a token stands for, by its claims and what the host says of them; `undefined` when they do not tell.
+ * Creates the subject of a token from its claims and from the result of the `principal` callback. Returns `undefined` if
+ * the claims lack a value that the callback did not supply.
  *
- * @throws StoreError when the host says something that is no subject.
+ * @throws StoreError if the result of the callback is invalid.
  */
-export function subjectOf(claims: JwtClaims, isBound: boolean, said: JwtSubject): Subject | undefined {
-  const { id, ownerId, environment, scopes } = readSaid(said);
+export function createSubject(
+  claims: JwtClaims,
+  isBound: boolean,
+  overrides: JwtSubject,
+): TokenSubject | undefined {
+  const { id, ownerId, environment, scopes } = checkOverrides(overrides);
   const subject = {
-    id: id ?? own(claims, "sub"),
-    ownerId: ownerId ?? own(claims, isBound ? "owner_id" : "sub"),
-    environment: environment ?? (isBound ? (own(claims, "environment") ?? undefined) : undefined),
-    scopes: scopes ?? scopesOf(claims),
+    id: id ?? getOwn(claims, "sub"),
+    ownerId: ownerId ?? getOwn(claims, isBound ? "owner_id" : "sub"),
+    environment: environment ?? (isBound ? (getOwn(claims, "environment") ?? undefined) : undefined),
+    scopes: scopes ?? readScopes(claims),
     isKey: false as const,
   };
   return isSubject(subject)
@@ -57,41 +63,44 @@ export function subjectOf(claims: JwtClaims, isBound: boolean, said: JwtSubject)
     : undefined;
 }
 
-/** `scope` (RFC 8693, 4.2; RFC 9068, 2.2.3), or `scp` as others call it; a text with spaces, or a list of texts. */
-function scopesOf(claims: JwtClaims): readonly unknown[] | undefined {
-  const scope = own(claims, "scope") ?? own(claims, "scp");
+/** Restricts the subject of a key-bound token to the scopes that its key still grants. */
+export function restrictSubject(
+  subject: TokenSubject,
+  key: KeyRecord | undefined,
+  scopes: Scopes,
+): AuthSubject {
+  if (key === undefined) return subject;
+  const granted = subject.scopes.filter((name) => scopes.holds(key.scopes, name));
+  return { ...subject, scopes: granted, isKey: subject.id === key.id };
+}
+
+/** `scope` (RFC 8693, section 4.2; RFC 9068, section 2.2.3), or `scp` as other issuers name it. */
+function readScopes(claims: JwtClaims): readonly unknown[] | undefined {
+  const scope = getOwn(claims, "scope") ?? getOwn(claims, "scp");
   if (scope === undefined || scope === null) return [];
   if (typeof scope === "string") return scope.split(" ").filter((name) => name !== "");
   return Array.isArray(scope) ? scope : undefined;
 }
 
-function readSaid(said: JwtSubject): JwtSubject {
-  // A list without rows is how a database says nobody, and has no members but the defaults.
-  if (typeof said !== "object" || said === null || Array.isArray(said)) throw nonsense();
-  const { id, ownerId, environment, scopes } = said;
-  if (!isSubject({ id: id ?? "-", ownerId: ownerId ?? "-", environment, scopes: scopes ?? [] })) {
-    throw nonsense();
+function checkOverrides(overrides: JwtSubject): JwtSubject {
+  const { id, ownerId, environment, scopes } = overrides;
+  // An array may be an empty result set of a database; the defaults must not turn it into a subject.
+  const isObject = typeof overrides === "object" && !Array.isArray(overrides);
+  if (isObject && isSubject({ id: id ?? "-", ownerId: ownerId ?? "-", environment, scopes: scopes ?? [] })) {
+    return { id, ownerId, environment, scopes };
   }
-  return { id, ownerId, environment, scopes };
+  throw new StoreError("The principal callback returned something that is not a subject");
 }
 
 function isSubject<T extends { readonly [Member in keyof JwtSubject]-?: unknown }>(
   value: T,
-): value is T & Omit<Subject, "isKey"> {
+): value is T & Omit<TokenSubject, "isKey"> {
   const { id, ownerId, environment, scopes } = value;
   return (
-    isText(id) &&
-    isText(ownerId) &&
-    (environment === undefined || isText(environment)) &&
+    isNonEmptyString(id) &&
+    isNonEmptyString(ownerId) &&
+    (environment === undefined || isNonEmptyString(environment)) &&
     Array.isArray(scopes) &&
     scopes.every((name) => typeof name === "string")
   );
-}
-
-function nonsense(): StoreError {
-  return new StoreError("The principal function answered something that is not a subject");
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
 }

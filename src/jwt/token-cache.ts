@@ -1,29 +1,27 @@
 import { LRUCache } from "lru-cache";
 
-/** Remembers what was proven of tokens, by the whole SHA-256 of each. */
+/** Caches verified tokens by the SHA-256 of the whole token, signature included. */
 export interface TokenCache<T extends object> {
-  recall(digest: string): T | undefined;
-  /** `until`: milliseconds of the monotonic clock. */
-  remember(digest: string, proof: T, until: number): void;
+  get(digest: string): T | undefined;
+  /** `expiresAt` is in milliseconds of `performance.now()`. */
+  set(digest: string, token: T, expiresAt: number): void;
 }
 
-/**
- * The times are compared here and not by lru-cache, which may hold on to its reading of the clock until a timer
- * fires. A token is never taken for another one: the digest is that of all its bytes, signature included.
- */
+/** Creates a cache for at most `max` tokens; 0 disables it. */
 export function createTokenCache<T extends object>(max: number): TokenCache<T> {
-  if (max === 0) return { recall: () => undefined, remember: () => {} };
-  const proofs = new LRUCache<string, { readonly proof: T; readonly until: number }>({ max });
+  if (max === 0) return { get: () => undefined, set: () => {} };
+  const entries = new LRUCache<string, { readonly token: T; readonly expiresAt: number }>({ max });
   return {
-    recall(digest) {
-      const entry = proofs.get(digest);
+    get(digest) {
+      const entry = entries.get(digest);
       if (entry === undefined) return undefined;
-      if (performance.now() < entry.until) return entry.proof;
-      proofs.delete(digest);
+      // Not the TTL of lru-cache, which reads the clock at most once per timer.
+      if (performance.now() < entry.expiresAt) return entry.token;
+      entries.delete(digest);
       return undefined;
     },
-    remember(digest, proof, until) {
-      if (performance.now() < until) proofs.set(digest, { proof, until });
+    set(digest, token, expiresAt) {
+      if (performance.now() < expiresAt) entries.set(digest, { token, expiresAt });
     },
   };
 }

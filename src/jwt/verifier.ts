@@ -1,27 +1,27 @@
-import { isPromiseLike } from "../internal/awaitable.js";
+import { type Awaitable, mapAwaitable } from "../internal/awaitable.js";
 import {
-  type AuthRequest,
   type AuthResult,
+  createVerifierFrom,
+  type KeyRecord,
   meets,
-  type Requirement,
+  RequestPrincipal,
+  type VerificationContext,
   type Verifier,
-  type VerifyOptions,
 } from "../kit.js";
-import { judgeBinding } from "./bound-keys.js";
-import { judgeClaims } from "./claims.js";
+import { checkBinding } from "./bound-keys.js";
+import { checkClaims } from "./claims.js";
 import { type JwtVerifierOptions, prepareJwtVerifier } from "./options.js";
-import { holderOf, JwtPrincipal } from "./principal.js";
+import { restrictSubject } from "./subject.js";
+import type { VerifiedToken } from "./token-verification.js";
 
 /**
- * Makes a verifier of JWTs (RFC 7519) as access tokens (RFC 6750, RFC 9068), signed as in RFC 7515. Every guard
- * takes it.
+ * Creates a verifier of JWT access tokens (RFC 7519, RFC 6750, RFC 9068). Every guard accepts it.
  *
- * A token is accepted when one of the issuer's keys signed it with one of `algorithms`, `iss` and `aud` are the
- * expected ones, and it has an `exp` that is to come. Nothing in its header can choose a key or an algorithm that
- * is not allowed (RFC 8725). Everything else is the same 401, and what keeps a token from being judged is a
- * `StoreError`: answer 503.
+ * A token is valid if it is signed with one of `algorithms` by a key of the issuer, `iss` and `aud` match, and `exp` is
+ * in the future. Every other token is denied with the same 401. If a token cannot be verified, for example because the
+ * JWKS is unreachable, `verify` rejects with a `StoreError`, and guards respond with 503.
  *
- * @throws TypeError for options that are unknown, missing or cannot work, naming the option.
+ * @throws TypeError if an option is unknown, missing or invalid; the message names the option.
  *
  * @example
  * const verifier = createJwtVerifier({
@@ -34,48 +34,43 @@ import { holderOf, JwtPrincipal } from "./principal.js";
  * const auth = expressAuth(verifier);
  */
 export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>): Verifier<S> {
-  const { kit, rules, prove, findKey, isRevoked, notices } = prepareJwtVerifier(given);
-  const { scopes, credential, serves, limit, now, begin, allow, deny, fail } = kit;
+  const { base, rules, verifyToken, findKey, isRevoked, notices } = prepareJwtVerifier(given);
+  const { scopes, credential, serves, limit, now, allow, deny } = base;
 
-  async function verify(
-    request: AuthRequest,
-    required?: Requirement<S>,
-    options?: VerifyOptions<S>,
-  ): Promise<AuthResult<S>> {
-    scopes.assertRequirement(required);
-    const attempt = begin(request, required, options);
-    try {
-      const token = credential(request);
-      if (typeof token !== "string") return deny(attempt, token.fault);
-      const proving = prove(token);
-      const proof = isPromiseLike(proving) ? await proving : proving;
-      if (typeof proof === "string") return deny(attempt, proof);
+  return createVerifierFrom(base, (context) => {
+    const token = credential(context.request);
+    if (typeof token !== "string") return deny(context, token.fault);
+    return mapAwaitable(verifyToken(token), (verified) => {
+      if (typeof verified === "string") return deny(context, verified);
+      const key = verified.binding && findKey(verified.binding);
+      return mapAwaitable(key, (found) => authorize(context, verified, found));
+    });
+  });
 
-      const finding = proof.binding && findKey(proof.binding);
-      const key = isPromiseLike(finding) ? await finding : finding;
-      const holder = holderOf(proof, key, scopes);
-      attempt.subject = holder;
+  function authorize(
+    context: VerificationContext<S>,
+    verified: VerifiedToken,
+    key: KeyRecord | undefined,
+  ): Awaitable<AuthResult<S>> {
+    const { claims } = verified;
+    const subject = restrictSubject(verified.subject, key, scopes);
+    context.subject = subject;
+    const time = now();
+    if (!serves(verified.subject.environment)) return deny(context, "wrong_environment");
+    const reason =
+      checkClaims(claims, rules, time) ?? checkBinding(verified, key, context.request, base, time);
+    if (reason !== undefined) return deny(context, reason);
 
-      const time = now();
-      if (!serves(proof.subject.environment)) return deny(attempt, "wrong_environment");
-      const flaw = judgeClaims(proof.claims, rules, time) ?? judgeBinding(proof, key, request, kit, time);
-      if (flaw !== undefined) return deny(attempt, flaw);
-      const asking = isRevoked(proof.claims);
-      const revoked = isPromiseLike(asking) ? await asking : asking;
-      if (revoked) return deny(attempt, "token_revoked");
-      if (!meets(scopes, holder.scopes, required)) return deny(attempt, "insufficient_scope");
-
-      const limiting = limit(key ?? holder, request);
-      const limited = isPromiseLike(limiting) ? await limiting : limiting;
-      if (limited?.allowed === false) return deny(attempt, "rate_limited", limited);
-
-      const principal = new JwtPrincipal(holder, proof.claims, key, scopes, attempt.request, time);
-      return allow(attempt, principal, limited, key && notices(key, time));
-    } catch (error) {
-      fail(attempt, error);
-      throw error;
-    }
+    return mapAwaitable(isRevoked(claims), (revoked) => {
+      if (revoked) return deny(context, "token_revoked");
+      if (!meets(scopes, subject.scopes, context.route.requirement)) {
+        return deny(context, "insufficient_scope");
+      }
+      return mapAwaitable(limit(key ?? subject, context.request), (limited) => {
+        if (limited?.allowed === false) return deny(context, "rate_limited", limited);
+        const principal = new RequestPrincipal(subject, scopes, context, time, key, claims);
+        return allow(context, principal, limited, key && notices(key, time));
+      });
+    });
   }
-
-  return Object.freeze({ verify, assertRequirement: scopes.assertRequirement });
 }

@@ -1,173 +1,179 @@
-import { answerJson } from "../http/answer.js";
-import { fromFetch, type RequestHandler, requestIdOf } from "../http/handler.js";
+import { fetchRequestId, type RequestHandler, toAuthRequest } from "../http/handler.js";
+import { jsonResponse } from "../http/json-response.js";
 import { HttpProblem } from "../http/problem.js";
-import { warn } from "../internal/warn.js";
+import type { Awaitable } from "../internal/awaitable.js";
+import { warnOnce } from "../internal/warn.js";
 import {
   type AuthError,
+  type AuthRequest,
   createGuard,
   type GuardErrorContext,
   type GuardOptions,
   type GuardOutcome,
   type HttpDenial,
   type Principal,
-  type RouteGuard,
-  type Verifier,
+  type Requirement,
 } from "../kit.js";
+import { createProblem, type Problem, toProblem } from "./error-codes.js";
 import { isKey } from "./grants.js";
-import { readBody, readQuery } from "./input.js";
 import { createDocument } from "./openapi.js";
 import { createOperations } from "./operations.js";
-import { INPUT, type ManagementOptions, type PreparedOptions, prepareOptions } from "./options.js";
-import { type Presentation, preparePresenter } from "./presenter.js";
-import { type Problem, problem, problemOf } from "./problems.js";
+import { BODY_MEMBERS, type ManagementOptions, type PreparedOptions, prepareOptions } from "./options.js";
+import { type PreparedPresenter, preparePresenter } from "./presenter.js";
+import { readBody, readQuery } from "./request-input.js";
+import { createBodySchemas, createQuerySchemas, type SchemaOptions } from "./request-schemas.js";
 import { createRouter } from "./router.js";
 import type { Route } from "./routes.js";
-import { querySchemas, requestSchemas } from "./schemas.js";
 
 /**
- * Makes a fetch handler through which owners manage their keys over HTTP. Mount it with `expressHandler`,
- * `koaHandler`, `fastifyHandler` or `toNodeListener`, or call it where a framework speaks Fetch itself.
+ * Creates a fetch handler that manages keys over HTTP. Mount it with `expressHandler`, `koaHandler`, `honoHandler`,
+ * `fastifyHandler` or `toNodeListener`, or call it directly.
  *
- * @throws TypeError for options that are unknown, missing or cannot work, naming the option.
+ * @throws TypeError if an option is unknown, missing or invalid; the message names the option.
  *
  * @example
- * const api = createManagementApi({ manager, verifier: jwtVerifier, keyVerifier: verifier, basePath: "/admin" });
+ * const api = createManagementApi({ manager: keys, verifier: jwtVerifier, keyVerifier: verifier, basePath: "/admin" });
  * app.use("/admin", expressHandler(api));
  */
 export function createManagementApi<S extends string>(given: ManagementOptions<S>): RequestHandler {
   const options = prepareOptions(given);
-  const present = preparePresenter("createManagementApi", given.presenter);
-  const facts = schemaFacts(options, present);
-  const bodies = requestSchemas(facts);
-  const queries = querySchemas(facts);
-  const find = createRouter(options.routes, options.basePath, options.paths);
-  const run = createOperations(options, present);
-  const report = reporter(given.onError);
+  const presenter = preparePresenter("createManagementApi", given.presenter);
+  const { wireName } = presenter;
+  const schemaOptions = schemaOptionsOf(options, presenter);
+  const bodies = createBodySchemas(schemaOptions);
+  const queries = createQuerySchemas(schemaOptions);
+  const matchRoute = createRouter(options.routes, options.basePath, options.paths);
+  const operations = createOperations(options, presenter);
+  const report = errorReporter(given.onError);
   const authenticate = createAuthentication(options, report);
-  const document = createDocument(options, present, { bodies, queries });
+  const document = createDocument(options, presenter, { bodies, queries });
 
   return async (request, connection) => {
-    const requestId = requestIdOf(request, connection);
-    const arrived = fromFetch(request, connection, requestId);
-    const context = { requestId, method: arrived.method, path: arrived.path };
-    let kept: Readonly<Record<string, string>> = {};
+    const requestId = fetchRequestId(request, connection);
+    const authRequest = toAuthRequest(request, connection, requestId);
+    const context = { requestId, method: authRequest.method, path: authRequest.path };
+    let guardHeaders: Readonly<Record<string, string>> = {};
     try {
-      const { route, id } = find(request.method, arrived.path ?? "");
-      const outcome = await authenticate(route, arrived);
-      if (outcome?.pass === false) throw problemOfRefusal(outcome.denial);
-      kept = outcome?.headers ?? {};
+      const { route, id } = matchRoute(request.method, authRequest.path ?? "");
+      const outcome = await authenticate(route, authRequest);
+      if (outcome?.pass === false) throw denialProblem(outcome.denial);
+      guardHeaders = outcome?.headers ?? {};
       const principal = outcome?.principal;
-      const query = readQuery(request, queries[route.query ?? "none"], QUERY, present.spell);
-      if (route.name === "openapi") return answerJson(request, requestId, 200, document());
-      if (principal === undefined) throw new TypeError("A guard let a request pass without a principal");
-      requireKind(options, route, principal);
-      const names = route.body === undefined ? [] : BODY[route.body];
+      const query = readQuery(request, queries[route.query ?? "none"], QUERY_MEMBERS, wireName);
+      if (route.name === "openapi") return jsonResponse(request, requestId, 200, document());
+      if (principal === undefined) throw new TypeError("A guard allowed a request without a principal");
+      requireManagementCredential(options, route, principal);
       const body =
-        route.body === undefined ? {} : await readBody(request, bodies[route.body], names, present.spell);
-      const answer = await run[route.name]({ principal, id, query, body });
-      return answerJson(request, requestId, route.status, answer.body, { ...kept, ...answer.headers });
+        route.body === undefined
+          ? {}
+          : await readBody(request, bodies[route.body], MEMBERS_OF[route.body], wireName);
+      const result = await operations[route.name]({ principal, id, query, body });
+      const headers = { ...guardHeaders, ...result.headers };
+      return jsonResponse(request, requestId, route.status, result.body, headers);
     } catch (error) {
-      return answerProblem(error);
+      return errorResponse(error);
     }
 
-    function answerProblem(error: unknown): Response {
-      const { told, unexpected } = problemOf(error);
+    function errorResponse(error: unknown): Response {
+      const { problem, unexpected } = toProblem(error);
       if (unexpected) report(error, context);
-      const { status, code, message, details } = told;
-      const headers = { ...kept, ...told.headers };
-      const refused: Problem = { status, code, message, requestId, details };
+      const headers = { ...guardHeaders, ...problem.headers };
+      const presented = withRequestId(problem, requestId);
       try {
-        const answer = present.error(refused);
-        return answerJson(request, requestId, answer.status, answer.body, headers);
-      } catch (fault) {
-        report(fault, context);
+        const { status, body } = presenter.error(presented);
+        return jsonResponse(request, requestId, status, body, headers);
+      } catch (presenterError) {
+        report(presenterError, context);
       }
       try {
-        return answerJson(request, requestId, status, present.usualError(refused).body, headers);
-      } catch (fault) {
-        // A status or a header of the host's own that cannot be sent.
-        report(fault, context);
-        const { status, code, message, details } = problem("internal_error");
-        const body = present.usualError({ status, code, message, requestId, details }).body;
-        return answerJson(request, requestId, status, body);
+        const { status, body } = presenter.defaultError(presented);
+        return jsonResponse(request, requestId, status, body, headers);
+      } catch (responseError) {
+        // The host threw an HttpProblem with a status or header that cannot be sent.
+        report(responseError, context);
+        const { status, body } = presenter.defaultError(
+          withRequestId(createProblem("internal_error"), requestId),
+        );
+        return jsonResponse(request, requestId, status, body);
       }
     }
   };
 }
 
-const QUERY = ["status", "environment", "cursor", "limit", "reason"];
-const BODY: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
-  ...INPUT,
+const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason"];
+const MEMBERS_OF: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
+  ...BODY_MEMBERS,
   revoke: ["reason"],
   none: [],
 };
 
-function schemaFacts<S extends string>(options: PreparedOptions<S>, { spell }: Presentation) {
+function schemaOptionsOf<S extends string>(
+  options: PreparedOptions<S>,
+  { wireName }: PreparedPresenter,
+): SchemaOptions {
   const { manager, input, defaults, pageSize } = options;
-  return {
-    scopes: manager.scopes,
-    environments: manager.environments,
-    input,
-    spell,
-    scopesOptional: defaults !== undefined,
-    pageSize,
-  };
+  const { scopes, environments } = manager;
+  return { scopes, environments, input, wireName, scopesOptional: defaults !== undefined, pageSize };
 }
 
-/** The guards of the routes. */
+/** Creates the guards of the routes. */
 function createAuthentication<S extends string>(
   { verifier, keyVerifier, requires }: PreparedOptions<S>,
   onError: NonNullable<GuardOptions["onError"]>,
-): (route: Route, request: Parameters<RouteGuard<S>>[0]) => Promise<GuardOutcome<S> | undefined> {
-  // The members of the error as they are, to be worded like every other error.
+): (route: Route, request: AuthRequest) => Awaitable<GuardOutcome<S> | undefined> {
+  // The members of the error, which the presenter then formats like those of any other error.
   const errorBody = ({ code, message, details }: AuthError) => ({ code, message, details });
   const guard = createGuard(verifier, { onError, errorBody });
-  const needing = (required: typeof requires.read) => (required === undefined ? guard() : guard(required));
+  const guardFor = (required: Requirement<S> | undefined) =>
+    required === undefined ? guard() : guard(required);
   const guards = {
-    read: needing(requires.read),
-    write: needing(requires.write),
-    key: createGuard(keyVerifier as Verifier<S>, { onError, errorBody })(),
+    read: guardFor(requires.read),
+    write: guardFor(requires.write),
+    key: createGuard(keyVerifier, { onError, errorBody })(),
   };
-  return async ({ needs }, request) => (needs === "nothing" ? undefined : guards[needs](request));
+  return ({ needs }, request) => (needs === "nothing" ? undefined : guards[needs](request));
 }
 
-/** An API key manages keys only where a requirement says what it needs for that. */
-function requireKind<S extends string>(
+/** @throws HttpProblem 403 if the credential is an API key and no requirement allows keys to manage keys. */
+function requireManagementCredential<S extends string>(
   { requires }: PreparedOptions<S>,
   { needs }: Route,
   principal: Principal<S>,
 ): void {
   if ((needs !== "read" && needs !== "write") || !isKey(principal)) return;
-  // A verifier of the host's own that does not show the key leaves nothing to bound its children by.
-  if (requires[needs] === undefined || principal.key === undefined) throw problem("api_key_not_allowed");
+  // A custom verifier may omit the key of a principal. Then there is nothing to bound new keys by.
+  if (requires[needs] === undefined || principal.key === undefined)
+    throw createProblem("api_key_not_allowed");
 }
 
-/** A refusal of a guard as a problem: with its headers, and a body that is not written yet. */
-function problemOfRefusal({ status, headers, body }: HttpDenial): HttpProblem {
+/** Converts a guard's denial to a problem, so that the presenter formats its body. */
+function denialProblem({ status, headers, body }: HttpDenial): HttpProblem {
   const { code, message, details } = JSON.parse(body);
-  const kept = Object.entries(headers).filter(([name]) => !OWN_HEADERS.includes(name));
+  const kept = Object.entries(headers).filter(([name]) => !RESPONSE_HEADERS.includes(name));
   return new HttpProblem(status, code, message, { headers: Object.fromEntries(kept), details });
 }
 
-const OWN_HEADERS = ["cache-control", "content-length", "content-type", "x-request-id"];
+/** Set by `jsonResponse`. */
+const RESPONSE_HEADERS = ["cache-control", "content-length", "content-type", "x-request-id"];
 
-function reporter(onError: GuardOptions["onError"]): (error: unknown, context: GuardErrorContext) => void {
-  let warned = false;
+function withRequestId({ status, code, message, details }: HttpProblem, requestId: string): Problem {
+  return { status, code, message, requestId, details };
+}
+
+function errorReporter(
+  onError: GuardOptions["onError"],
+): (error: unknown, context: GuardErrorContext) => void {
+  const warn = warnOnce("KEYBEARER_MANAGEMENT_ERROR");
   return (error, context) => {
     if (onError === undefined) {
-      if (!warned) {
-        warn(
-          "KEYBEARER_MANAGEMENT_ERROR",
-          'A request to manage keys failed; answering 500 or 503. Pass "onError" to see every error.',
-        );
-      }
-      warned = true;
-      return;
+      return warn(
+        'A key management request failed with 500 or 503. Pass "onError" to createManagementApi to see every error.',
+      );
     }
     try {
       Promise.resolve(onError(error, context)).catch(() => {});
     } catch {
-      // The request is answered either way, and there is nobody left to tell.
+      // An exception of onError must not change the response.
     }
   };
 }

@@ -1,7 +1,7 @@
-import type { Fault } from "../http/problem.js";
+import type { InputIssue } from "../http/problem.js";
 import { type ApiKey, allowlistWithin, type Principal, type RateLimit } from "../kit.js";
 
-/** What a key would be allowed: of a new one, or of one that is changed, rotated or enabled. */
+/** What a key is allowed after it was created, changed, rotated or enabled. */
 export interface Grant {
   readonly scopes: readonly string[];
   readonly environment: string | null | undefined;
@@ -10,63 +10,62 @@ export interface Grant {
   readonly rateLimit: RateLimit | null | undefined;
 }
 
-/** Whether a principal may grant it, and if not, what is too much. Paths are in this package's spelling. */
-export type GrantVerdict =
+/** Whether a principal may make a grant, and if not, why. Paths have this package's names. */
+export type GrantDecision =
   | { readonly granted: true }
   | {
       readonly granted: false;
-      readonly because: "insufficient_scope";
+      readonly reason: "insufficient_scope";
       readonly requiredScopes: readonly string[];
       readonly grantedScopes: readonly string[];
       readonly missingScopes: readonly string[];
     }
-  | { readonly granted: false; readonly because: "exceeds_own_key"; readonly faults: readonly Fault[] };
+  | { readonly granted: false; readonly reason: "exceeds_own_key"; readonly issues: readonly InputIssue[] };
 
 /**
- * Whether a principal is an API key, or a token that was made of one: these never give away more than they have,
- * and manage keys only where a requirement says so. A verifier without a store does not show the key of a token,
- * but the claims name it.
+ * Whether a principal is an API key, or a token made from one. Keys manage keys only where a requirement allows it, and
+ * never grant more than they have. A verifier without a store does not provide a token's key, but its claims name it.
  */
 export function isKey({ type, key, claims = {} }: Principal): boolean {
   const isBound = Object.hasOwn(claims, "key_id") && Object.hasOwn(claims, "key_version");
   return type === "api_key" || key !== undefined || isBound;
 }
 
-/** The same principal with its key as it is now. Its scopes are what its verifier says. */
+/** Returns the principal with the current version of its key. Its scopes stay those that the verifier found. */
 export function withKey<S extends string>(principal: Principal<S>, key: ApiKey): Principal<S> {
   const { type, id, ownerId, environment, scopes, claims, requestId } = principal;
   const can = (scope: S) => principal.can(scope);
   return Object.freeze({ type, id, ownerId, environment, scopes, claims, requestId, key, can });
 }
 
-/** Whether a principal sees a key at all: one of its owner and, if it is bound to one, of its environment. */
-export function sees(principal: Principal, key: Pick<ApiKey, "ownerId" | "environment">): boolean {
+/** Whether a key is visible to a principal: same owner and, if the principal has an environment, the same one. */
+export function canSee(principal: Principal, key: Pick<ApiKey, "ownerId" | "environment">): boolean {
   const { ownerId, environment } = principal;
   return key.ownerId === ownerId && (environment === undefined || key.environment === environment);
 }
 
 /**
- * Judges a grant. Nobody grants scopes that they do not hold, directly or by implication, and a key is bounded by
- * the allowlist, the expiry and the rate limit of the key that makes it.
+ * Checks a grant. A principal can grant only scopes that it holds, directly or by implication. A key made by a key is
+ * bounded by the allowlist, expiry and rate limit of the latter.
  */
-export function judgeGrant(principal: Principal, grant: Grant): GrantVerdict {
+export function checkGrant(principal: Principal, grant: Grant): GrantDecision {
   const required = [...new Set(grant.scopes)];
-  const missing = required.filter((scope) => !holds(principal, scope));
+  const missing = required.filter((scope) => !holdsScope(principal, scope));
   if (missing.length > 0) {
     return {
       granted: false,
-      because: "insufficient_scope",
+      reason: "insufficient_scope",
       requiredScopes: required,
       grantedScopes: principal.scopes,
       missingScopes: missing,
     };
   }
-  const faults = excess(principal, grant);
-  return faults.length === 0 ? { granted: true } : { granted: false, because: "exceeds_own_key", faults };
+  const issues = exceededBounds(principal, grant);
+  return issues.length === 0 ? { granted: true } : { granted: false, reason: "exceeds_own_key", issues };
 }
 
-/** What a new key takes over from the one that makes it, when nobody says otherwise. */
-export function inherited({ environment, key }: Principal): Partial<Omit<Grant, "scopes">> {
+/** The members that a new key inherits from the key that creates it, unless they are set. */
+export function inheritedMembers({ environment, key }: Principal): Partial<Omit<Grant, "scopes">> {
   return {
     ...(environment !== undefined && { environment }),
     ...(key?.ipAllowlist && { ipAllowlist: key.ipAllowlist }),
@@ -75,37 +74,39 @@ export function inherited({ environment, key }: Principal): Partial<Omit<Grant, 
   };
 }
 
-/** A scope that is no longer defined is held by nobody, but a key may keep the one that it has. */
-function holds(principal: Principal, scope: string): boolean {
+/** An API key may pass on a scope of its own that is no longer defined, so that it can still be rotated. */
+function holdsScope(principal: Principal, scope: string): boolean {
   if (principal.can(scope)) return true;
   return principal.type === "api_key" && principal.key?.scopes.includes(scope) === true;
 }
 
-function excess(principal: Principal, grant: Grant): Fault[] {
+function exceededBounds(principal: Principal, grant: Grant): InputIssue[] {
   const { environment, key } = principal;
-  const faults: Fault[] = [];
-  const add = (path: keyof Grant, message: string) => faults.push({ path, message });
+  const issues: InputIssue[] = [];
+  const add = (path: keyof Grant, message: string) => issues.push({ path, message });
   if (environment !== undefined && grant.environment !== environment) {
     add("environment", "must be the environment of your own credential");
   }
-  if (key === undefined) return faults;
+  if (key === undefined) return issues;
   if (!allowlistWithin(grant.ipAllowlist, key.ipAllowlist)) {
-    add("ipAllowlist", "must let nothing through that the allowlist of your own key does not");
+    add("ipAllowlist", "must be within the allowlist of your own key");
   }
-  if (!endsWithin(grant.expiresAt, key.expiresAt)) add("expiresAt", "must not be after that of your own key");
+  if (!expiresWithin(grant.expiresAt, key.expiresAt)) {
+    add("expiresAt", "must not be later than the expiry of your own key");
+  }
   if (!limitedWithin(grant.rateLimit, key.rateLimit)) {
-    add("rateLimit", "must allow no more than that of your own key");
+    add("rateLimit", "must not exceed the rate limit of your own key");
   }
-  return faults;
+  return issues;
 }
 
-function endsWithin(child: Grant["expiresAt"], own: Date | null): boolean {
+function expiresWithin(child: Grant["expiresAt"], own: Date | null): boolean {
   if (own === null) return true;
   if (child === null || child === undefined) return false;
-  return !(new Date(child).getTime() > own.getTime()); // what is no date is refused by the manager
+  return !(new Date(child).getTime() > own.getTime()); // the manager rejects an invalid date
 }
 
-/** No more at once, and no more in the long run. */
+/** Neither the burst nor the average rate may be higher. */
 function limitedWithin(child: Grant["rateLimit"], own: RateLimit | null): boolean {
   if (own === null) return true;
   if (!child || child.limit > own.limit) return false;

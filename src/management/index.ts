@@ -1,7 +1,7 @@
 export type { ConnectionInfo, RequestHandler } from "../http/handler.js";
-export { type Fault, HttpProblem } from "../http/problem.js";
+export { HttpProblem, type InputIssue } from "../http/problem.js";
 export { createManagementApi } from "./api.js";
-export type { Naming } from "./naming.js";
+export type { Problem, ProblemCode } from "./error-codes.js";
 export type {
   CreateDefaults,
   CreateMember,
@@ -9,6 +9,6 @@ export type {
   RotateMember,
   UpdateMember,
 } from "./options.js";
-export type { ErrorAnswer, PresentedName, Presenter, UsualBody } from "./presenter.js";
-export type { Problem, ProblemCode } from "./problems.js";
+export type { DefaultBody, ErrorResponse, Presenter, PresenterFunction } from "./presenter.js";
 export type { RouteName, RoutePaths } from "./routes.js";
+export type { Naming } from "./wire-names.js";

@@ -1,17 +1,17 @@
 import type * as z from "zod";
 import { type Requirement, requiredScopes } from "../kit.js";
+import { createProblem, PROBLEMS, type ProblemCode } from "./error-codes.js";
 import { jsonSchema } from "./json-schema.js";
 import type { PreparedOptions } from "./options.js";
-import type { Presentation, PresentedName } from "./presenter.js";
-import { PROBLEMS, type ProblemCode, problem } from "./problems.js";
-import { pathOfRoute } from "./router.js";
+import type { PreparedPresenter, PresenterFunction } from "./presenter.js";
+import type { BodySchemas, QuerySchemas } from "./request-schemas.js";
+import { routePath } from "./router.js";
 import { ROUTES, type Route, type RouteName } from "./routes.js";
-import type { QuerySchemas, RequestSchemas } from "./schemas.js";
 
 type Json = Record<string, unknown>;
 
-/** What every route that is not open to everybody can answer, whatever it does. */
-const AUTHENTICATED: readonly ProblemCode[] = [
+/** Error codes of every route that needs a credential. */
+const AUTHENTICATED_CODES: readonly ProblemCode[] = [
   "invalid_query",
   "missing_credential",
   "malformed_credential",
@@ -22,11 +22,11 @@ const AUTHENTICATED: readonly ProblemCode[] = [
   "internal_error",
   "unavailable",
 ];
-const OPEN: readonly ProblemCode[] = ["invalid_query", "internal_error"];
-const WITH_BODY: readonly ProblemCode[] = ["invalid_body", "body_too_large", "unsupported_media_type"];
+const PUBLIC_CODES: readonly ProblemCode[] = ["invalid_query", "internal_error"];
+const BODY_CODES: readonly ProblemCode[] = ["invalid_body", "body_too_large", "unsupported_media_type"];
 
-/** Whose words the answer of a route is in. */
-const PRESENTED: Readonly<Record<Exclude<RouteName, "openapi">, PresentedName>> = {
+/** The presenter function that formats the response of a route. */
+const PRESENTER_FUNCTIONS: Readonly<Record<Exclude<RouteName, "openapi">, PresenterFunction>> = {
   list: "list",
   create: "created",
   get: "updated",
@@ -39,8 +39,8 @@ const PRESENTED: Readonly<Record<Exclude<RouteName, "openapi">, PresentedName>> 
   me: "me",
 };
 
-/** Components are named after what they are, so that generated clients read well. */
-const SCHEMA_NAMES: Readonly<Record<PresentedName | keyof RequestSchemas, string>> = {
+/** Names of the components. Generated clients use them as type names. */
+const SCHEMA_NAMES: Readonly<Record<PresenterFunction | keyof BodySchemas, string>> = {
   key: "ApiKey",
   me: "Me",
   created: "IssuedApiKey",
@@ -58,47 +58,46 @@ const SCHEMA_NAMES: Readonly<Record<PresentedName | keyof RequestSchemas, string
 };
 
 /**
- * Makes the OpenAPI 3.1 document from the route table and the schemas that serve requests. It is made when it is
- * first asked for, and the same from then on.
+ * Creates the OpenAPI 3.1 document from the route table and the schemas that validate requests. It is built on the
+ * first call and cached.
  */
 export function createDocument<S extends string>(
   options: PreparedOptions<S>,
-  present: Presentation,
-  { bodies, queries }: { bodies: RequestSchemas; queries: QuerySchemas },
+  presenter: PreparedPresenter,
+  { bodies, queries }: { bodies: BodySchemas; queries: QuerySchemas },
 ): () => object {
-  let made: object | undefined;
+  let document: object | undefined;
   return () => {
-    made ??= build(options, present, bodies, queries);
-    return made;
+    document ??= buildDocument(options, presenter, bodies, queries);
+    return document;
   };
 }
 
-function build<S extends string>(
+function buildDocument<S extends string>(
   options: PreparedOptions<S>,
-  present: Presentation,
-  bodies: RequestSchemas,
+  presenter: PreparedPresenter,
+  bodies: BodySchemas,
   queries: QuerySchemas,
 ): object {
   const { basePath, paths, routes, requires, info } = options;
   const schemas: Record<string, Json> = {};
-  const refer = (name: string, schema: z.ZodType | undefined): Json => {
+  const reference = (name: string, schema: z.ZodType | undefined): Json => {
     schemas[name] ??= schema === undefined ? { type: "object" } : jsonSchema(schema, name);
     return { $ref: `#/components/schemas/${name}` };
   };
-  const served = ROUTES.filter(({ name }) => routes.has(name));
-  const items: Record<string, Json> = {};
-  for (const route of served) {
-    const path = pathOfRoute(route, basePath, paths);
-    items[path] ??= {};
-    items[path][route.method.toLowerCase()] = {
+  const pathItems: Record<string, Json> = {};
+  for (const route of ROUTES.filter(({ name }) => routes.has(name))) {
+    const path = routePath(route, basePath, paths);
+    pathItems[path] ??= {};
+    pathItems[path][route.method.toLowerCase()] = {
       operationId: OPERATION_IDS[route.name],
       summary: route.summary,
       ...security(route, requires),
       parameters: [...pathParameters(route), ...queryParameters(queries[route.query ?? "none"])],
-      ...requestBody(route, bodies, refer),
+      ...requestBody(route, bodies, reference),
       responses: {
-        [route.status]: success(route, present, refer),
-        ...errors(route, requires, present, refer),
+        [route.status]: success(route, presenter, reference),
+        ...errors(route, requires, presenter, reference),
       },
     };
   }
@@ -109,7 +108,7 @@ function build<S extends string>(
       version: info.version ?? "1.0.0",
       ...(info.description !== undefined && { description: info.description }),
     },
-    paths: items,
+    paths: pathItems,
     components: {
       schemas,
       securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
@@ -158,22 +157,23 @@ function queryParameters(query: z.ZodObject): Json[] {
 
 function requestBody(
   { body }: Route,
-  bodies: RequestSchemas,
-  refer: (name: string, schema: z.ZodType) => Json,
+  bodies: BodySchemas,
+  reference: (name: string, schema: z.ZodType) => Json,
 ): Json {
   if (body === undefined) return {};
-  const schema = refer(SCHEMA_NAMES[body], bodies[body]);
+  const schema = reference(SCHEMA_NAMES[body], bodies[body]);
   const required = !bodies[body].safeParse({}).success;
   return { requestBody: { required, content: { "application/json": { schema } } } };
 }
 
 function success(
   route: Route,
-  present: Presentation,
-  refer: (name: string, schema: z.ZodType | undefined) => Json,
+  presenter: PreparedPresenter,
+  reference: (name: string, schema: z.ZodType | undefined) => Json,
 ): Json {
-  const name = route.name === "openapi" ? undefined : PRESENTED[route.name];
-  const schema = name === undefined ? { type: "object" } : refer(SCHEMA_NAMES[name], present.schemaOf(name));
+  const name = route.name === "openapi" ? undefined : PRESENTER_FUNCTIONS[route.name];
+  const schema =
+    name === undefined ? { type: "object" } : reference(SCHEMA_NAMES[name], presenter.schemaOf(name));
   const location = { Location: { description: "The path of the key", schema: { type: "string" } } };
   return {
     description: route.status === 201 ? "Created" : "OK",
@@ -183,41 +183,41 @@ function success(
 }
 
 const REQUEST_ID = {
-  "X-Request-Id": { description: "Names this request in logs", schema: { type: "string" } },
+  "X-Request-Id": { description: "The id of this request in logs", schema: { type: "string" } },
 };
 
-/** Every status that can occur, found by wording a problem of each code as a request would. */
+/** The error responses of a route. The presenter formats an example of each code, which gives its status and body. */
 function errors(
   route: Route,
   requires: { read?: Requirement; write?: Requirement },
-  present: Presentation,
-  refer: (name: string, schema: z.ZodType | undefined) => Json,
+  presenter: PreparedPresenter,
+  reference: (name: string, schema: z.ZodType | undefined) => Json,
 ): Json {
-  const codes = new Set(route.needs === "nothing" ? OPEN : AUTHENTICATED);
+  const codes = new Set(route.needs === "nothing" ? PUBLIC_CODES : AUTHENTICATED_CODES);
   if (route.needs === "read" || route.needs === "write") {
     codes.add(requires[route.needs] === undefined ? "api_key_not_allowed" : "insufficient_scope");
   }
-  for (const code of route.body === undefined ? [] : WITH_BODY) codes.add(code);
+  for (const code of route.body === undefined ? [] : BODY_CODES) codes.add(code);
   for (const code of route.problems) codes.add(code);
 
   const byStatus: Record<string, Json> = {};
   for (const code of codes) {
-    const { status, message, details } = problem(code, EXAMPLE_DETAILS[code]);
-    const answer = present.error({ status, code, message, requestId: EXAMPLE_ID, details });
-    const response = byStatus[answer.status] ?? errorResponse(refer, present);
-    byStatus[answer.status] = response;
+    const { status, message, details } = createProblem(code, EXAMPLE_DETAILS[code]);
+    const error = presenter.error({ status, code, message, requestId: EXAMPLE_ID, details });
+    const response = byStatus[error.status] ?? errorResponse(reference, presenter);
+    byStatus[error.status] = response;
     const { examples } = (response.content as { "application/json": { examples: Json } })["application/json"];
-    examples[code] = { value: answer.body };
+    examples[code] = { value: error.body };
     response.description = `${response.description}${response.description === "" ? "" : " "}${PROBLEMS[code][1]}`;
   }
   return byStatus;
 }
 
 function errorResponse(
-  refer: (name: string, schema: z.ZodType | undefined) => Json,
-  present: Presentation,
+  reference: (name: string, schema: z.ZodType | undefined) => Json,
+  presenter: PreparedPresenter,
 ): Json {
-  const schema = refer(SCHEMA_NAMES.error, present.schemaOf("error"));
+  const schema = reference(SCHEMA_NAMES.error, presenter.schemaOf("error"));
   return {
     description: "",
     headers: REQUEST_ID,
@@ -227,6 +227,6 @@ function errorResponse(
 
 const EXAMPLE_ID = "3f0c2a9e-6f0b-4a52-9d0c-9b8f5a1f7f33";
 const EXAMPLE_DETAILS: Readonly<Partial<Record<ProblemCode, Json>>> = {
-  invalid_body: { errors: [{ path: "name", message: "must be a text" }] },
+  invalid_body: { errors: [{ path: "name", message: "must be a string" }] },
   invalid_query: { errors: [{ path: "limit", message: "must be at least 1" }] },
 };

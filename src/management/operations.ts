@@ -10,103 +10,105 @@ import {
   type UpdateKey,
   withStoreTimeout,
 } from "../kit.js";
-import { type Grant, inherited, judgeGrant, sees, withKey } from "./grants.js";
-import { asInput, type Members } from "./input.js";
-import { speltPath } from "./naming.js";
-import { INPUT, type PreparedOptions } from "./options.js";
-import type { Presentation } from "./presenter.js";
-import { faulty, problem } from "./problems.js";
+import { createProblem, invalidInput } from "./error-codes.js";
+import { canSee, checkGrant, type Grant, inheritedMembers, withKey } from "./grants.js";
+import { BODY_MEMBERS, type PreparedOptions } from "./options.js";
+import type { PreparedPresenter } from "./presenter.js";
+import { type Members, withInputErrors } from "./request-input.js";
 import type { RouteName } from "./routes.js";
+import { toWirePath } from "./wire-names.js";
 
-/** A request that is authenticated and read. */
-export interface Call<S extends string> {
+/** An authenticated request with validated input. */
+export interface OperationInput<S extends string> {
   readonly principal: Principal<S>;
-  /** The id in the path; `undefined` where it is none that a key can have. */
+  /** The id in the path; `undefined` if it cannot be a key id. */
   readonly id: string | undefined;
   readonly query: Members;
   readonly body: Members;
 }
 
-/** What a request is answered with. */
-export interface Answer {
+/** The result of an operation. The status is that of the route. */
+export interface OperationResult {
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What a route does. */
-export type Operation<S extends string> = (call: Call<S>) => Promise<Answer>;
+/** The implementation of a route. */
+export type Operation<S extends string> = (input: OperationInput<S>) => Promise<OperationResult>;
 
 /** RFC 6750, 3: a 401 has a challenge. */
-const INVALID = { headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' } };
+const INVALID_TOKEN = { headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' } };
 
-/** Makes what the routes do, but the document. */
+/** Creates the operations of all routes but `openapi`. */
 export function createOperations<S extends string>(
   options: PreparedOptions<S>,
-  present: Presentation,
+  presenter: PreparedPresenter,
 ): Readonly<Record<Exclude<RouteName, "openapi">, Operation<S>>> {
-  const { manager, defaults, input, pageSize, overlap: usualOverlap } = options;
-  const { spell } = present;
-  const actorOf = ({ principal }: Call<S>) => checkedActor(options.actor(principal));
+  const { manager, defaults, input, pageSize, overlap: defaultOverlap } = options;
+  const { wireName } = presenter;
+  const actorOf = ({ principal }: OperationInput<S>) => checkActor(options.actor(principal));
 
-  /** The key of a path. That of somebody else is none. */
-  const find = async ({ principal, id }: Call<S>): Promise<ApiKey> => {
+  /** Returns the key of a path. A key of another owner is not found. */
+  const findKey = async ({ principal, id }: OperationInput<S>): Promise<ApiKey> => {
     const key = id === undefined ? undefined : await manager.get(id);
-    if (key === undefined || !sees(principal, key)) throw new KeyNotFoundError();
+    if (key === undefined || !canSee(principal, key)) throw new KeyNotFoundError();
     return key;
   };
 
   /**
-   * The principal as its verifier knows it, and as the manager does. A verifier may remember a key, or that of a
-   * token, for a while after it was changed; what a key brings about is there for longer.
+   * Returns the principal, and the principal with the current version of its key. The verifier may have used a cached
+   * version. A grant lasts longer than the cache, so both versions must allow it.
    */
-  const asOfNow = async ({ principal }: Call<S>): Promise<readonly Principal<S>[]> => {
+  const currentPrincipals = async ({ principal }: OperationInput<S>): Promise<readonly Principal<S>[]> => {
     const { key } = principal;
-    const latest = key && (await manager.get(key.id));
-    // A manager that shows keys under ids of its own does not know this one: its verifier has judged it.
-    if (latest === undefined) return [principal];
-    if (latest.status !== "active" && latest.status !== "retiring") throw problem("invalid_key", {}, INVALID);
-    return [principal, withKey(principal, latest)];
+    const current = key && (await manager.get(key.id));
+    // If the ids of the manager differ from those of the verifier, only the version of the verifier is known.
+    if (current === undefined) return [principal];
+    if (current.status !== "active" && current.status !== "retiring") {
+      throw createProblem("invalid_key", {}, INVALID_TOKEN);
+    }
+    return [principal, withKey(principal, current)];
   };
 
-  /**
-   * Finds the key and judges what the principal would bring about; what comes of it is judged once more, by the
-   * manager, on the version that it changes.
-   */
-  const findGrantable = async (call: Call<S>, change: Partial<Grant> = {}) => {
-    const { principal } = call;
-    const principals = await asOfNow(call);
+  /** Finds a key and checks the grant. The manager calls `check` again on the version that it changes. */
+  const findGrantable = async (operation: OperationInput<S>, change: Partial<Grant> = {}) => {
+    const { principal } = operation;
+    const principals = await currentPrincipals(operation);
     const check = (key: ApiKey): void => {
-      if (!sees(principal, key)) throw new KeyNotFoundError();
+      if (!canSee(principal, key)) throw new KeyNotFoundError();
       requireGrant(principals, { ...key, ...change });
     };
-    const key = await find(call);
+    const key = await findKey(operation);
     check(key);
-    return { id: key.id, check, actor: actorOf(call) };
+    return { id: key.id, check, actor: actorOf(operation) };
   };
 
   const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
     for (const principal of principals) {
-      const refusal = refusalOf(principal, grant);
-      if (refusal !== undefined) throw refusal;
+      const problem = grantProblem(principal, grant);
+      if (problem !== undefined) throw problem;
     }
   };
 
-  const refusalOf = (principal: Principal<S>, grant: Grant): HttpProblem | undefined => {
-    const verdict = judgeGrant(principal as Principal, grant);
-    if (verdict.granted) return undefined;
-    if (verdict.because === "exceeds_own_key") {
-      const errors = verdict.faults.map(({ path, message }) => ({ path: speltPath(path, spell), message }));
-      return problem("exceeds_own_key", { errors });
+  const grantProblem = (principal: Principal<S>, grant: Grant): HttpProblem | undefined => {
+    const decision = checkGrant(principal as Principal, grant);
+    if (decision.granted) return undefined;
+    if (decision.reason === "exceeds_own_key") {
+      const errors = decision.issues.map(({ path, message }) => ({
+        path: toWirePath(path, wireName),
+        message,
+      }));
+      return createProblem("exceeds_own_key", { errors });
     }
-    const { requiredScopes, grantedScopes, missingScopes } = verdict;
-    return problem(
+    const { requiredScopes, grantedScopes, missingScopes } = decision;
+    return createProblem(
       "insufficient_scope",
       { requiredScopes, grantedScopes, missingScopes },
-      { message: "Nobody can grant scopes that they do not hold." },
+      { message: "You can only grant scopes that you hold." },
     );
   };
 
-  const located = (key: ApiKey) => ({
+  const locationOf = (key: ApiKey) => ({
     Location: `${options.basePath}${options.paths.keys}/${encodeURIComponent(key.id)}`,
   });
 
@@ -114,9 +116,10 @@ export function createOperations<S extends string>(
     async list({ principal, query }) {
       const { ownerId, environment } = principal;
       if (environment !== undefined && query.environment !== undefined && query.environment !== environment) {
-        return { body: present.list({ items: [] }) };
+        return { body: presenter.list({ items: [] }) };
       }
-      const page = await asInput("query", ["status", "environment", "cursor", "limit"], spell, () =>
+      const names = ["status", "environment", "cursor", "limit"];
+      const page = await withInputErrors("query", names, wireName, () =>
         manager.list({
           limit: pageSize,
           ...query,
@@ -124,107 +127,110 @@ export function createOperations<S extends string>(
           ...(environment !== undefined && { environment }),
         }),
       );
-      return { body: present.list(page) };
+      return { body: presenter.list(page) };
     },
 
-    async create(call) {
-      const { principal, body } = call;
-      const said = defaults ? await answerOf(() => defaults(principal)) : {};
-      const given = checkOptions("defaults", said, INPUT.create);
-      const principals = await asOfNow(call); // behind the defaults, which take their time
-      const members = { ...inherited(principal as Principal), ...given, ...body };
+    async create(operation) {
+      const { principal, body } = operation;
+      const defaultMembers = defaults ? await callDefaults(() => defaults(principal)) : {};
+      const given = checkOptions("defaults", defaultMembers, BODY_MEMBERS.create);
+      const principals = await currentPrincipals(operation); // after `defaults`, which may take long
+      const members = { ...inheritedMembers(principal as Principal), ...given, ...body };
       const key = { ...members, ownerId: principal.ownerId } as CreateKey<S>;
-      requireGrant(principals, grantOf(key));
-      // What the host set wrongly is no error of the client.
+      requireGrant(principals, toGrant(key));
+      // An invalid default is an error of the host, not of the client.
       const names = input.create.filter((name) => !(name in given) || name in body);
-      const issued = await asInput("body", names, spell, () => manager.create(key, actorOf(call)));
-      return { body: present.created(issued), headers: located(issued.key) };
+      const issued = await withInputErrors("body", names, wireName, () =>
+        manager.create(key, actorOf(operation)),
+      );
+      return { body: presenter.created(issued), headers: locationOf(issued.key) };
     },
 
-    async get(call) {
-      return { body: present.updated(await find(call)) };
+    async get(operation) {
+      return { body: presenter.updated(await findKey(operation)) };
     },
 
-    async update(call) {
-      const body = call.body as UpdateKey;
-      const { id, check, actor } = await findGrantable(call, body);
-      const key = await asInput("body", input.update, spell, () =>
+    async update(operation) {
+      const body = operation.body as UpdateKey;
+      const { id, check, actor } = await findGrantable(operation, body);
+      const key = await withInputErrors("body", input.update, wireName, () =>
         manager.update(id, body, { check, actor }),
       );
-      return { body: present.updated(key) };
+      return { body: presenter.updated(key) };
     },
 
-    async revoke(call) {
-      const where = "reason" in call.query ? "query" : "body";
-      if (where === "query" && "reason" in call.body) {
-        throw faulty(where, [{ path: spell("reason"), message: "is in the body too" }]);
+    async revoke(operation) {
+      const source = "reason" in operation.query ? "query" : "body";
+      if (source === "query" && "reason" in operation.body) {
+        throw invalidInput(source, [
+          { path: wireName("reason"), message: "must not be in the body as well" },
+        ]);
       }
-      await asOfNow(call);
-      const { id } = await find(call);
-      const given = { ...call.query, ...call.body } as { reason?: string };
-      const key = await asInput(where, ["reason"], spell, () =>
-        manager.revoke(id, { ...given, actor: actorOf(call) }),
+      await currentPrincipals(operation);
+      const { id } = await findKey(operation);
+      const { reason } = { ...operation.query, ...operation.body } as { reason?: string };
+      const key = await withInputErrors(source, ["reason"], wireName, () =>
+        manager.revoke(id, { ...(reason !== undefined && { reason }), actor: actorOf(operation) }),
       );
-      return { body: present.revoked(key) };
+      return { body: presenter.revoked(key) };
     },
 
-    async rotate(call) {
-      const { overlap = usualOverlap, environment } = call.body as {
+    async rotate(operation) {
+      const { overlap = defaultOverlap, environment } = operation.body as {
         overlap?: Duration;
         environment?: string;
       };
-      const options = { overlap, ...(environment !== undefined && { environment }) };
-      const { id, check, actor } = await findGrantable(call);
-      const issued = await asInput("body", input.rotate, spell, () =>
-        manager.rotate(id, { ...options, check, actor }),
+      const { id, check, actor } = await findGrantable(operation);
+      const issued = await withInputErrors("body", input.rotate, wireName, () =>
+        manager.rotate(id, { overlap, ...(environment !== undefined && { environment }), check, actor }),
       );
-      return { body: present.rotated(issued), headers: located(issued.key) };
+      return { body: presenter.rotated(issued), headers: locationOf(issued.key) };
     },
 
-    async disable(call) {
-      await asOfNow(call);
-      const { id } = await find(call);
-      return { body: present.updated(await manager.disable(id, { actor: actorOf(call) })) };
+    async disable(operation) {
+      await currentPrincipals(operation);
+      const { id } = await findKey(operation);
+      return { body: presenter.updated(await manager.disable(id, { actor: actorOf(operation) })) };
     },
 
-    async enable(call) {
-      const { id, check, actor } = await findGrantable(call);
-      return { body: present.updated(await manager.enable(id, { check, actor })) };
+    async enable(operation) {
+      const { id, check, actor } = await findGrantable(operation);
+      return { body: presenter.updated(await manager.enable(id, { check, actor })) };
     },
 
-    async audit(call) {
-      const { id, ownerId } = await find(call);
-      const page = await asInput("query", ["cursor", "limit"], spell, () =>
-        manager.auditTrail({ limit: pageSize, ...call.query, keyId: id, ownerId }),
+    async audit(operation) {
+      const { id, ownerId } = await findKey(operation);
+      const page = await withInputErrors("query", ["cursor", "limit"], wireName, () =>
+        manager.auditTrail({ limit: pageSize, ...operation.query, keyId: id, ownerId }),
       );
-      return { body: present.audit(page) };
+      return { body: presenter.audit(page) };
     },
 
     async me({ principal: { key } }) {
-      if (key === undefined) throw problem("not_an_api_key");
-      return { body: present.me(key) };
+      if (key === undefined) throw createProblem("not_an_api_key");
+      return { body: presenter.me(key) };
     },
   };
 }
 
-// As long as a manager waits for its store.
-const DEFAULTS_MS = 10_000;
+// The store timeout of a manager.
+const DEFAULTS_TIMEOUT_MS = 10_000;
 
-/** Waits for the host's own defaults, but not for ever. What they fail with, to refuse as a rule, stays what it is. */
-async function answerOf<T>(defaults: () => Awaitable<T>): Promise<T> {
+/** Calls `defaults` with a time limit. What it throws is rethrown unchanged, because it may be an `HttpProblem`. */
+async function callDefaults<T>(defaults: () => Awaitable<T>): Promise<T> {
   const outcome = Promise.allSettled([defaults()]);
-  const [settled] = await withStoreTimeout(outcome, DEFAULTS_MS, 'The function "defaults"');
+  const [settled] = await withStoreTimeout(outcome, DEFAULTS_TIMEOUT_MS, 'The function "defaults"');
   if (settled.status === "rejected") throw settled.reason;
   return settled.value as T;
 }
 
-function grantOf({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {
+function toGrant({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {
   return { scopes, environment, ipAllowlist, expiresAt, rateLimit };
 }
 
-/** What is no text would be written down as nobody. */
-function checkedActor(actor: unknown): string {
+/** An actor of another type would be missing from the audit trail. */
+function checkActor(actor: unknown): string {
   rejectPromise('createManagementApi: "actor"', actor);
   if (typeof actor === "string") return actor;
-  throw new TypeError(`createManagementApi: "actor" must answer a text, got ${describe(actor)}`);
+  throw new TypeError(`createManagementApi: "actor" must return a string; received ${describe(actor)}`);
 }

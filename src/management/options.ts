@@ -1,6 +1,12 @@
 import type { Awaitable } from "../internal/awaitable.js";
-import { type Duration, parseDuration } from "../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../internal/validate.js";
+import { type Duration, readDuration } from "../internal/duration.js";
+import {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  readInteger,
+  rejectUndefined,
+} from "../internal/validate.js";
 import type {
   CreateKey,
   GuardErrorContext,
@@ -13,58 +19,63 @@ import type {
 import type { Presenter } from "./presenter.js";
 import { ROUTES, type RouteName, type RoutePaths } from "./routes.js";
 
-/** A member that the body of a new key may have. The owner is none of them: it is that of the principal. */
+/** A member of the body of `create`. The owner is always that of the principal. */
 export type CreateMember = Exclude<keyof CreateKey, "ownerId">;
 
-/** A member that the body of a change may have. */
+/** A member of the body of `update`. */
 export type UpdateMember = keyof UpdateKey;
 
-/** A member that the body of a rotation may have. */
+/** A member of the body of `rotate`. */
 export type RotateMember = "overlap" | "environment";
 
-/** Members of a new key. */
+/** Default members of a new key. */
 export type CreateDefaults<S extends string = string> = Partial<Pick<CreateKey<S>, CreateMember>>;
 
 /** Options of {@link createManagementApi}. */
 export interface ManagementOptions<S extends string = string> {
+  /** Creates and changes the keys. */
   readonly manager: KeyManager<S>;
-  /** Who may manage keys: the people behind a JWT, keys with a scope that says so, or both. */
+  /** Verifies requests: of users with a JWT, of API keys, or both with `anyVerifier`. */
   readonly verifier: Verifier<NoInfer<S>>;
-  /** Who is shown at `GET /me`; `verifier` by default. */
+  /** Verifies requests for `GET /me`; `verifier` by default. */
   readonly keyVerifier?: Verifier<NoInfer<S>>;
   /**
-   * What a principal needs to read and to change keys. Without a requirement an API key, or a token that was
-   * made of one, is refused; any other principal is let through.
+   * The scopes needed to read and to change keys. Without a requirement, API keys and tokens made from them are denied,
+   * and any other valid credential is allowed.
    */
   readonly requires?: { readonly read?: Requirement<NoInfer<S>>; readonly write?: Requirement<NoInfer<S>> };
-  /** What the paths begin with, as the client sees them: `""`, or such as `"/api/v2"`. */
+  /** The beginning of every path as clients see it, such as `"/api/v2"`; `""` by default. */
   readonly basePath?: string;
-  /** Where the routes are, behind the base path. */
+  /** The paths of the routes, below `basePath`. */
   readonly paths?: RoutePaths;
-  /** Which routes are served; all by default. */
+  /** The routes to serve; all by default. */
   readonly routes?: readonly RouteName[];
-  /** Which members bodies may have; all by default. */
+  /** The members that bodies may have; all by default. */
   readonly input?: {
     readonly create?: readonly CreateMember[];
     readonly update?: readonly UpdateMember[];
     readonly rotate?: readonly RotateMember[];
   };
   /**
-   * Members of a new key that the body leaves out. They are granted like the others: nobody gets a key that can
-   * do more than its maker. Throw an {@link HttpProblem} to refuse. Without an answer after 10 seconds it is a 503.
+   * Returns the members of a new key that the body does not set. They are checked like those of the body: the principal
+   * must be allowed to grant them. Throw an {@link HttpProblem} to deny the request. After 10 seconds the response is a
+   * 503.
    */
   readonly defaults?: (principal: Principal<S>) => Awaitable<CreateDefaults<NoInfer<S>>>;
-  /** How it looks on the wire. */
+  /** Formats responses. */
   readonly presenter?: Presenter;
-  /** Who did it, for the audit trail: the id of the principal by default. */
+  /** Returns the actor for the audit trail; by default the id of the principal. */
   readonly actor?: (principal: Principal<S>) => string;
-  /** How long a rotated key works on when the body does not say; `"0s"` by default. */
+  /** How long a rotated key still works if the body does not say; `"0s"` by default. */
   readonly overlap?: Duration;
-  /** How many items a page has when the query does not say: 1 to 1000, 50 by default. */
+  /** The number of items on a page if the query does not say: 1 to 1000; 50 by default. */
   readonly pageSize?: number;
-  /** Told what was answered with 503 or 500. Without it, the first such error is a process warning. */
+  /**
+   * Called with every error whose response is a 500 or 503. By default, the first one is a process warning,
+   * `KEYBEARER_MANAGEMENT_ERROR`.
+   */
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
-  /** What the OpenAPI document says of the service. */
+  /** The `info` of the OpenAPI document. */
   readonly info?: { readonly title?: string; readonly version?: string; readonly description?: string };
 }
 
@@ -86,10 +97,21 @@ const OPTIONS: readonly (keyof ManagementOptions)[] = [
   "onError",
   "info",
 ];
-const MANAGER = ["create", "get", "list", "update", "disable", "enable", "revoke", "rotate", "auditTrail"];
+const MANAGER_METHODS = [
+  "create",
+  "get",
+  "list",
+  "update",
+  "disable",
+  "enable",
+  "revoke",
+  "rotate",
+  "auditTrail",
+];
+const VERIFIER_METHODS = ["verify", "assertRequirement"];
 
 /** Every member that a body may have. */
-export const INPUT: {
+export const BODY_MEMBERS: {
   readonly create: readonly CreateMember[];
   readonly update: readonly UpdateMember[];
   readonly rotate: readonly RotateMember[];
@@ -99,7 +121,7 @@ export const INPUT: {
   rotate: ["overlap", "environment"],
 };
 
-/** The options, checked, and with what they leave out. */
+/** Validated options with all defaults. */
 export interface PreparedOptions<S extends string>
   extends Omit<ManagementOptions<S>, "presenter" | "onError" | "routes" | "input" | "paths"> {
   readonly keyVerifier: Verifier<S>;
@@ -107,66 +129,53 @@ export interface PreparedOptions<S extends string>
   readonly basePath: string;
   readonly paths: Required<RoutePaths>;
   readonly routes: ReadonlySet<RouteName>;
-  readonly input: typeof INPUT;
+  readonly input: typeof BODY_MEMBERS;
   readonly actor: (principal: Principal<S>) => string;
   readonly overlap: Duration;
   readonly pageSize: number;
   readonly info: NonNullable<ManagementOptions<S>["info"]>;
 }
 
-/** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
+/** @throws TypeError if an option is unknown, missing or invalid; the message names the option. */
 export function prepareOptions<S extends string>(given: ManagementOptions<S>): PreparedOptions<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
     rejectUndefined(WHERE, options, name);
   }
-  const { basePath = "", overlap = "0s", pageSize = 50 } = options;
-  checkMethods(WHERE, "manager", options.manager, MANAGER);
-  checkMethods(WHERE, "manager.scopes", options.manager.scopes, ["get", "isGrantable", "holds"]);
-  checkMethods(WHERE, "verifier", options.verifier, ["verify", "assertRequirement"]);
-  checkMethods(WHERE, "keyVerifier", options.keyVerifier ?? options.verifier, [
-    "verify",
-    "assertRequirement",
-  ]);
+  const { manager, verifier, keyVerifier = verifier, basePath = "", overlap = "0s", pageSize = 50 } = options;
+  checkMethods(WHERE, "manager", manager, MANAGER_METHODS);
+  checkMethods(WHERE, "manager.scopes", manager.scopes, ["get", "isGrantable", "holds"]);
+  checkMethods(WHERE, "verifier", verifier, VERIFIER_METHODS);
+  checkMethods(WHERE, "keyVerifier", keyVerifier, VERIFIER_METHODS);
   for (const name of ["defaults", "actor", "onError"] as const) checkFunction(WHERE, name, options[name]);
   const requires = checkOptions(`${WHERE}: "requires"`, options.requires ?? {}, ["read", "write"]);
   for (const name of ["read", "write"] as const) rejectUndefined(`${WHERE}: "requires"`, requires, name);
-  if (parseDuration(overlap) === undefined) {
-    throw new TypeError(`${WHERE}: "overlap" must be a duration such as "24h"`);
-  }
-  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 1_000) {
-    throw new TypeError(`${WHERE}: "pageSize" must be a whole number from 1 to 1000`);
-  }
+  readDuration(WHERE, "overlap", overlap, { min: "0s", max: "36500d" });
+  const routeNames = ROUTES.map(({ name }) => name);
   return {
     ...options,
-    keyVerifier: options.keyVerifier ?? options.verifier,
+    keyVerifier,
     requires,
-    basePath: readPath("basePath", basePath, true),
+    basePath: basePath === "" ? "" : readPath("basePath", basePath),
     paths: readPaths(options.paths),
-    routes: new Set(
-      readNames(
-        "routes",
-        options.routes,
-        ROUTES.map(({ name }) => name),
-      ),
-    ),
+    routes: new Set(readNames("routes", options.routes, routeNames)),
     input: readInput(options.input),
     actor: options.actor ?? (({ id }) => id),
     overlap,
-    pageSize,
+    pageSize: readInteger(WHERE, "pageSize", pageSize, 1, 1_000),
     info: checkOptions(`${WHERE}: "info"`, options.info ?? {}, ["title", "version", "description"]),
   };
 }
 
-function readInput(given: ManagementOptions["input"]): typeof INPUT {
-  const input = checkOptions(`${WHERE}: "input"`, given ?? {}, Object.keys(INPUT));
+function readInput(given: ManagementOptions["input"]): typeof BODY_MEMBERS {
+  const input = checkOptions(`${WHERE}: "input"`, given ?? {}, Object.keys(BODY_MEMBERS));
   for (const name of Object.keys(input) as (keyof typeof input)[]) {
     rejectUndefined(`${WHERE}: "input"`, input, name);
   }
   return {
-    create: readNames("input.create", input.create, INPUT.create, true),
-    update: readNames("input.update", input.update, INPUT.update, true),
-    rotate: readNames("input.rotate", input.rotate, INPUT.rotate, true),
+    create: readNames("input.create", input.create, BODY_MEMBERS.create, true),
+    update: readNames("input.update", input.update, BODY_MEMBERS.update, true),
+    rotate: readNames("input.rotate", input.rotate, BODY_MEMBERS.rotate, true),
   };
 }
 
@@ -177,33 +186,32 @@ function readNames<T extends string>(
   mayBeEmpty = false,
 ): readonly T[] {
   const names = given ?? known;
-  if (!Array.isArray(names)) throw new TypeError(`${WHERE}: "${option}" must be a list`);
+  if (!Array.isArray(names)) throw new TypeError(`${WHERE}: "${option}" must be an array`);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined || (names.length === 0 && !mayBeEmpty)) {
-    throw new TypeError(
-      `${WHERE}: "${option}" ${names.length === 0 ? "is empty" : `names ${JSON.stringify(unknown)}`}; known are ${known.join(", ")}`,
-    );
+    const problem = names.length === 0 ? "is empty" : `contains ${JSON.stringify(unknown)}`;
+    throw new TypeError(`${WHERE}: "${option}" ${problem}; known names are ${known.join(", ")}`);
   }
   return [...names];
 }
 
 function readPaths(given: RoutePaths | undefined): Required<RoutePaths> {
-  const usual = { keys: "/api-keys", me: "/me", openapi: "/openapi.json" };
-  const paths = checkOptions(`${WHERE}: "paths"`, given ?? {}, Object.keys(usual));
-  const read = (name: keyof RoutePaths) => readPath(`paths.${name}`, paths[name] ?? usual[name]);
-  const all = { keys: read("keys"), me: read("me"), openapi: read("openapi") };
-  const apart = new Set(Object.values(all)).size === 3;
-  if (!apart || all.me.startsWith(`${all.keys}/`) || all.openapi.startsWith(`${all.keys}/`)) {
-    throw new TypeError(`${WHERE}: "paths" must lead to different places, and none to below the keys`);
+  const defaults = { keys: "/api-keys", me: "/me", openapi: "/openapi.json" };
+  const paths = checkOptions(`${WHERE}: "paths"`, given ?? {}, Object.keys(defaults));
+  const read = (name: keyof RoutePaths) => readPath(`paths.${name}`, paths[name] ?? defaults[name]);
+  const result = { keys: read("keys"), me: read("me"), openapi: read("openapi") };
+  const areDistinct = new Set(Object.values(result)).size === 3;
+  const isBelowKeys = [result.me, result.openapi].some((path) => path.startsWith(`${result.keys}/`));
+  if (!areDistinct || isBelowKeys) {
+    throw new TypeError(`${WHERE}: "paths" must be distinct, and none may be below "paths.keys"`);
   }
-  return all;
+  return result;
 }
 
-/** Characters that no URL rewrites, so that a path is compared as it came. */
-function readPath(option: string, path: unknown, mayBeEmpty = false): string {
-  const isPath = typeof path === "string" && /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/.test(path);
-  if (isPath && (mayBeEmpty || path !== "")) return path;
+/** Allows only characters that no URL parser rewrites, because paths are compared as received. */
+function readPath(option: string, path: unknown): string {
+  if (typeof path === "string" && /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/.test(path)) return path;
   throw new TypeError(
-    `${WHERE}: "${option}" must begin with "/" and not end with it, and be of letters, digits and ._~-`,
+    `${WHERE}: "${option}" must begin with "/", not end with "/", and consist of letters, digits and ._~-`,
   );
 }

@@ -1,23 +1,24 @@
 import type * as z from "zod";
 import { rejectPromise } from "../internal/awaitable.js";
-import { checkFunction, checkOptions } from "../internal/validate.js";
+import { checkFunction, checkOptions, describe } from "../internal/validate.js";
 import type { ApiKey, AuditEntry, IssuedKey, Page } from "../kit.js";
-import { type Naming, type Spell, speller, spelt } from "./naming.js";
-import { PROBLEMS, type Problem } from "./problems.js";
-import { auditView, errorSchema, issuedSchema, keyView, meView, pageSchema, viewSchemas } from "./views.js";
+import { PROBLEMS, type Problem } from "./error-codes.js";
+import { errorSchema, issuedSchema, pageSchema, resourceSchemas } from "./response-schemas.js";
+import { serializeAuditEntry, serializeKey, serializeMe } from "./serializers.js";
+import { createWireNames, type Naming, renameMembers, type ToWireName } from "./wire-names.js";
 
-/** The members of a body, as they would be sent without a presenter. */
-export type UsualBody = Readonly<Record<string, unknown>>;
+/** The body that is sent without a presenter function. */
+export type DefaultBody = Readonly<Record<string, unknown>>;
 
-/** What an error is answered with. */
-export interface ErrorAnswer {
-  /** 400 to 599; that of the problem by default. */
+/** The response to an error. */
+export interface ErrorResponse {
+  /** From 400 to 599; by default that of the problem. */
   readonly status?: number;
   readonly body: object;
 }
 
-/** What a presenter words. */
-export type PresentedName =
+/** The presenter's functions. */
+export type PresenterFunction =
   | "key"
   | "me"
   | "created"
@@ -29,8 +30,8 @@ export type PresentedName =
   | "error";
 
 /**
- * The wire style. Every member may be left out. Each function is given what happened, and the body that would be
- * sent without it, in the naming of this presenter.
+ * Formats responses. Every member is optional. A function receives the result of the operation and the default body,
+ * with the names of `naming`, and returns the body to send.
  *
  * @example
  * const presenter: Presenter = {
@@ -40,28 +41,28 @@ export type PresentedName =
  * };
  */
 export interface Presenter {
-  /** Of members in bodies, of query parameters, and in the paths of errors; `"camelCase"` by default. */
+  /** The names of members in bodies, of query parameters, and in the paths of errors; `"camelCase"` by default. */
   readonly naming?: Naming;
-  /** A key, wherever one is shown but at `/me`. */
-  readonly key?: (key: ApiKey, usual: UsualBody) => object;
+  /** A key, in every response but that of `GET /me`. */
+  readonly key?: (key: ApiKey, defaultBody: DefaultBody) => object;
   /** The body of `GET /me`. */
-  readonly me?: (key: ApiKey, usual: UsualBody) => object;
+  readonly me?: (key: ApiKey, defaultBody: DefaultBody) => object;
   /** The body of a creation, with the secret; `{ secret, key }` by default. */
-  readonly created?: (issued: IssuedKey, usual: UsualBody) => object;
-  /** The body of a rotation; as of a creation by default. */
-  readonly rotated?: (issued: IssuedKey, usual: UsualBody) => object;
+  readonly created?: (issued: IssuedKey, defaultBody: DefaultBody) => object;
+  /** The body of a rotation; by default that of a creation. */
+  readonly rotated?: (issued: IssuedKey, defaultBody: DefaultBody) => object;
   /** The body of a list; `{ items, nextCursor }` by default. */
-  readonly list?: (page: Page<ApiKey>, usual: UsualBody) => object;
+  readonly list?: (page: Page<ApiKey>, defaultBody: DefaultBody) => object;
   /** The body of an audit trail; `{ items, nextCursor }` by default. */
-  readonly audit?: (page: Page<AuditEntry>, usual: UsualBody) => object;
-  /** The body of one key: that of get, update, disable and enable; the key by default. */
-  readonly updated?: (key: ApiKey, usual: UsualBody) => object;
+  readonly audit?: (page: Page<AuditEntry>, defaultBody: DefaultBody) => object;
+  /** The body of get, update, disable and enable; the key by default. */
+  readonly updated?: (key: ApiKey, defaultBody: DefaultBody) => object;
   /** The body of a revocation; the key by default. */
-  readonly revoked?: (key: ApiKey, usual: UsualBody) => object;
-  /** Every error, those of verifiers too. Headers stay. When it fails, the usual body is sent. */
-  readonly error?: (problem: Problem, usual: UsualBody) => ErrorAnswer;
-  /** What the functions answer, for the OpenAPI document. Without one it says: an object. */
-  readonly schemas?: Readonly<Partial<Record<PresentedName, z.ZodType>>>;
+  readonly revoked?: (key: ApiKey, defaultBody: DefaultBody) => object;
+  /** Every error, including those of verifiers. Headers stay. If it throws, the default body is sent. */
+  readonly error?: (problem: Problem, defaultBody: DefaultBody) => ErrorResponse;
+  /** Schemas of the results, for the OpenAPI document; `{ type: "object" }` by default. */
+  readonly schemas?: Readonly<Partial<Record<PresenterFunction, z.ZodType>>>;
 }
 
 const FUNCTIONS = [
@@ -74,11 +75,11 @@ const FUNCTIONS = [
   "updated",
   "revoked",
   "error",
-] as const satisfies readonly PresentedName[];
+] as const satisfies readonly PresenterFunction[];
 
-/** A presenter with everything in it. */
-export interface Presentation {
-  readonly spell: Spell;
+/** A presenter with all defaults. */
+export interface PreparedPresenter {
+  readonly wireName: ToWireName;
   readonly me: (key: ApiKey) => object;
   readonly created: (issued: IssuedKey) => object;
   readonly rotated: (issued: IssuedKey) => object;
@@ -86,73 +87,75 @@ export interface Presentation {
   readonly audit: (page: Page<AuditEntry>) => object;
   readonly updated: (key: ApiKey) => object;
   readonly revoked: (key: ApiKey) => object;
-  /** @throws whatever the host's function throws. */
-  readonly error: (problem: Problem) => Required<ErrorAnswer>;
-  /** Without the host's function. */
-  readonly usualError: (problem: Problem) => Required<ErrorAnswer>;
-  /** What each answers; `undefined` when nobody has said. */
-  readonly schemaOf: (name: PresentedName) => z.ZodType | undefined;
+  /** @throws what the host's function throws. */
+  readonly error: (problem: Problem) => Required<ErrorResponse>;
+  /** Does not call the host's function. */
+  readonly defaultError: (problem: Problem) => Required<ErrorResponse>;
+  /** `undefined` if the host formats the body and has no schema for it. */
+  readonly schemaOf: (name: PresenterFunction) => z.ZodType | undefined;
 }
 
-/** @throws TypeError for members that are unknown or no functions. */
-export function preparePresenter(where: string, given: Presenter = {}): Presentation {
+/** @throws TypeError if a member is unknown or invalid. */
+export function preparePresenter(where: string, given: Presenter = {}): PreparedPresenter {
   const presenter = checkOptions(`${where}: "presenter"`, given, ["naming", "schemas", ...FUNCTIONS]);
   for (const name of FUNCTIONS) checkFunction(`${where}: "presenter"`, name, presenter[name]);
   checkSchemas(where, presenter.schemas);
-  const spell = speller(where, presenter.naming);
+  const wireName = createWireNames(where, presenter.naming);
 
-  const key = worded("key", presenter.key, (one: ApiKey) => keyView(one, spell));
-  const issued = ({ secret, key: one }: IssuedKey) => spelt({ secret, key: key(one) }, spell);
-  const created = worded("created", presenter.created, issued);
-  const pageOf = <T>({ items, nextCursor }: Page<T>, show: (item: T) => object) =>
-    spelt({ items: items.map(show), ...(nextCursor !== undefined && { nextCursor }) }, spell);
-  const usualError = ({ status, code, message, requestId, details }: Problem) => {
+  const key = withDefault("key", presenter.key, (apiKey: ApiKey) => serializeKey(apiKey, wireName));
+  const issued = (issuedKey: IssuedKey) =>
+    renameMembers({ secret: issuedKey.secret, key: key(issuedKey.key) }, wireName);
+  const created = withDefault("created", presenter.created, issued);
+  const page = <T>({ items, nextCursor }: Page<T>, serialize: (item: T) => object) =>
+    renameMembers({ items: items.map(serialize), ...(nextCursor !== undefined && { nextCursor }) }, wireName);
+  const defaultError = ({ status, code, message, requestId, details }: Problem) => {
     const errors = Array.isArray(details.errors)
-      ? { errors: details.errors.map((fault) => spelt(fault, spell)) }
+      ? { errors: details.errors.map((issue) => renameMembers(issue, wireName)) }
       : {};
     const members = { message, code, requestId };
-    return { status, body: spelt({ ...members, ...details, ...errors, ...members }, spell) }; // details replace nothing
+    // `members` again at the end, so that details cannot replace them.
+    return { status, body: renameMembers({ ...members, ...details, ...errors, ...members }, wireName) };
   };
 
   return {
-    spell,
-    me: worded("me", presenter.me, (one: ApiKey) => meView(one, spell)),
+    wireName,
+    me: withDefault("me", presenter.me, (apiKey: ApiKey) => serializeMe(apiKey, wireName)),
     created,
-    rotated: presenter.rotated ? worded("rotated", presenter.rotated, issued) : created,
-    list: worded("list", presenter.list, (page: Page<ApiKey>) => pageOf(page, key)),
-    audit: worded("audit", presenter.audit, (page: Page<AuditEntry>) =>
-      pageOf(page, (entry) => auditView(entry, spell)),
+    rotated: presenter.rotated ? withDefault("rotated", presenter.rotated, issued) : created,
+    list: withDefault("list", presenter.list, (keys: Page<ApiKey>) => page(keys, key)),
+    audit: withDefault("audit", presenter.audit, (entries: Page<AuditEntry>) =>
+      page(entries, (entry) => serializeAuditEntry(entry, wireName)),
     ),
-    updated: worded("updated", presenter.updated, key),
-    revoked: worded("revoked", presenter.revoked, key),
-    usualError,
+    updated: withDefault("updated", presenter.updated, key),
+    revoked: withDefault("revoked", presenter.revoked, key),
+    defaultError,
     error: (problem) => {
-      const usual = usualError(problem);
-      if (presenter.error === undefined) return usual;
-      const answer = presenter.error(problem, usual.body);
-      rejectPromise(`${where}: presenter.error`, answer);
-      const { status = problem.status, body } = answer ?? {};
+      const response = defaultError(problem);
+      if (presenter.error === undefined) return response;
+      const result = presenter.error(problem, response.body);
+      rejectPromise(`${where}: presenter.error`, result);
+      const { status = problem.status, body } = result ?? {};
       if (!Number.isInteger(status) || status < 400 || status > 599) {
-        throw new TypeError(`${where}: "status" of presenter.error must be from 400 to 599`);
+        throw new TypeError(`${where}: "status" of presenter.error must be an integer from 400 to 599`);
       }
-      return { status, body: checkedBody("error", body) };
+      return { status, body: checkBody("error", body) };
     },
-    schemaOf: schemasOf(presenter, spell),
+    schemaOf: responseSchemas(presenter, wireName),
   };
 
-  function worded<T>(
-    name: PresentedName,
-    words: ((value: T, usual: UsualBody) => object) | undefined,
-    usual: (value: T) => object,
+  function withDefault<T>(
+    name: PresenterFunction,
+    format: ((value: T, defaultBody: DefaultBody) => object) | undefined,
+    serialize: (value: T) => object,
   ): (value: T) => object {
-    if (words === undefined) return usual;
-    return (value) => checkedBody(name, words(value, usual(value) as UsualBody));
+    if (format === undefined) return serialize;
+    return (value) => checkBody(name, format(value, serialize(value) as DefaultBody));
   }
 
-  function checkedBody(name: PresentedName, body: unknown): object {
+  function checkBody(name: PresenterFunction, body: unknown): object {
     rejectPromise(`${where}: presenter.${name}`, body);
     if (typeof body === "object" && body !== null) return body;
-    throw new TypeError(`${where}: presenter.${name} must answer an object`);
+    throw new TypeError(`${where}: presenter.${name} must return an object; received ${describe(body)}`);
   }
 }
 
@@ -164,24 +167,23 @@ function checkSchemas(where: string, schemas: Presenter["schemas"] = {}): void {
   }
 }
 
-/** The host's schema; else that of the usual body, unless the host words it. */
-function schemasOf(presenter: Presenter, spell: Spell): Presentation["schemaOf"] {
-  const views = viewSchemas(spell);
-  const schemaOf = (name: PresentedName): z.ZodType | undefined => {
+/** Returns the host's schema of a body, or the default one if the host does not format that body. */
+function responseSchemas(presenter: Presenter, wireName: ToWireName): PreparedPresenter["schemaOf"] {
+  const resources = resourceSchemas(wireName);
+  const schemaOf = (name: PresenterFunction): z.ZodType | undefined => {
     const own = presenter.schemas?.[name];
     if (own !== undefined) return own;
-    return presenter[name] === undefined ? usual(name) : undefined;
+    return presenter[name] === undefined ? defaultSchema(name) : undefined;
   };
-  const usual = (name: PresentedName): z.ZodType | undefined => {
-    const key = name === "key" ? views.key : name === "me" ? views.me : undefined;
-    if (key !== undefined) return key;
+  const defaultSchema = (name: PresenterFunction): z.ZodType | undefined => {
+    if (name === "key" || name === "me") return resources[name];
     if (name === "rotated") return schemaOf("created");
-    if (name === "audit") return pageSchema(views.entry, spell);
-    if (name === "error") return errorSchema(Object.keys(PROBLEMS), spell);
-    const shown = schemaOf("key");
-    if (shown === undefined) return undefined;
-    if (name === "list") return pageSchema(shown, spell);
-    return name === "created" ? issuedSchema(shown, spell) : shown;
+    if (name === "audit") return pageSchema(resources.auditEntry, wireName);
+    if (name === "error") return errorSchema(Object.keys(PROBLEMS), wireName);
+    const key = schemaOf("key");
+    if (key === undefined) return undefined;
+    if (name === "list") return pageSchema(key, wireName);
+    return name === "created" ? issuedSchema(key, wireName) : key;
   };
   return schemaOf;
 }

@@ -1,58 +1,58 @@
-import { problem } from "./problems.js";
+import { createProblem } from "./error-codes.js";
 import { ROUTES, type Route, type RouteName, type RoutePaths } from "./routes.js";
 
-/** The route of a request, and the id in its path. */
-export interface Found {
+/** The route of a request, and the key id in its path. */
+export interface RouteMatch {
   readonly route: Route;
-  /** `undefined` on routes without one, and for what cannot be an id of a key. */
+  /** `undefined` on routes without an id, and if the segment cannot be a key id. */
   readonly id: string | undefined;
 }
 
-/**
- * Makes the lookup of routes. Paths are compared as they came, letter by letter: `/api-keys/` is no route.
- */
+/** Creates the router. Paths are compared exactly: `/api-keys/` is not a route. */
 export function createRouter(
   served: ReadonlySet<RouteName>,
   basePath: string,
   paths: Required<RoutePaths>,
-): (method: string, path: string) => Found {
+): (method: string, path: string) => RouteMatch {
   const routes = ROUTES.filter(({ name }) => served.has(name)).map((route) => ({
     route,
-    steps: `${basePath}${paths[route.at]}${route.item === undefined ? "" : `/${route.item}`}`.split("/"),
+    template: routePath(route, basePath, paths).split("/"),
   }));
 
   return (method, path) => {
-    const sent = path.split("/");
-    const here = routes.filter(({ steps }) => leadTo(steps, sent));
-    const wanted = method === "HEAD" ? "GET" : method;
-    const found = here.find(({ route }) => route.method === wanted);
-    if (found !== undefined) {
-      const at = found.steps.indexOf("{id}");
-      return { route: found.route, id: at < 0 ? undefined : readId(sent[at] as string) };
+    const segments = path.split("/");
+    const candidates = routes.filter(({ template }) => matches(template, segments));
+    const routeMethod = method === "HEAD" ? "GET" : method;
+    const match = candidates.find(({ route }) => route.method === routeMethod);
+    if (match !== undefined) {
+      const index = match.template.indexOf("{id}");
+      return { route: match.route, id: index < 0 ? undefined : readId(segments[index] as string) };
     }
-    if (here.length === 0) throw problem("not_found", {}, { message: "There is nothing at this path." });
-    const methods = here.map(({ route }) => route.method);
+    if (candidates.length === 0) {
+      throw createProblem("not_found", {}, { message: "There is nothing at this path." });
+    }
+    const methods = candidates.map(({ route }) => route.method);
     const allowed = methods.flatMap((name) => (name === "GET" ? ["GET", "HEAD"] : [name])).join(", ");
-    throw problem("method_not_allowed", {}, { headers: { Allow: allowed } });
+    throw createProblem("method_not_allowed", {}, { headers: { Allow: allowed } });
   };
 }
 
-/** The path of a route, as documents have it. */
-export function pathOfRoute(route: Route, basePath: string, paths: Required<RoutePaths>): string {
+/** Returns the path template of a route, such as `/api-keys/{id}`. */
+export function routePath(route: Route, basePath: string, paths: Required<RoutePaths>): string {
   return `${basePath}${paths[route.at]}${route.item === undefined ? "" : `/${route.item}`}`;
 }
 
-function leadTo(steps: readonly string[], sent: readonly string[]): boolean {
+function matches(template: readonly string[], segments: readonly string[]): boolean {
   return (
-    steps.length === sent.length &&
-    steps.every((step, index) => (step === "{id}" ? sent[index] !== "" : step === sent[index]))
+    template.length === segments.length &&
+    template.every((part, index) => (part === "{id}" ? segments[index] !== "" : part === segments[index]))
   );
 }
 
-/** An id as a manager lets a host choose it; anything else finds no key, and must not reach a database. */
-function readId(text: string): string | undefined {
+/** Decodes an id. Returns `undefined` for a string that no key can have as its id, so that it reaches no database. */
+function readId(segment: string): string | undefined {
   try {
-    const id = decodeURIComponent(text);
+    const id = decodeURIComponent(segment);
     return id.length <= 255 && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(id) ? id : undefined;
   } catch {
     return undefined;

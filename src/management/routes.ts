@@ -1,4 +1,4 @@
-import type { ProblemCode } from "./problems.js";
+import type { ProblemCode } from "./error-codes.js";
 
 /** The routes of the management API. */
 export type RouteName =
@@ -14,7 +14,7 @@ export type RouteName =
   | "me"
   | "openapi";
 
-/** Where the routes are, under the base path. */
+/** Paths of the routes, below the base path. */
 export interface RoutePaths {
   /** `/api-keys` by default. */
   readonly keys?: string;
@@ -24,29 +24,26 @@ export interface RoutePaths {
   readonly openapi?: string;
 }
 
-/** One route: what serves a request, and what the document says of it, come from here. */
+/** One route. The router, the handler and the OpenAPI document use the same entry. */
 export interface Route {
   readonly name: RouteName;
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly at: keyof RoutePaths;
-  /** What comes behind the path of the keys: nothing, an id, or an id and a word. */
+  /** The rest of the path: absent, an id, or an id and an action. */
   readonly item?: "{id}" | `{id}/${string}`;
-  /** What a principal needs: the requirement of reading or writing, any key of its own, or nothing. */
+  /** What a request needs: the `read` or `write` requirement, any valid API key, or nothing. */
   readonly needs: "read" | "write" | "key" | "nothing";
-  /** Which query it takes. */
   readonly query?: "list" | "audit" | "revoke";
-  /** Which body it takes. */
   readonly body?: "create" | "update" | "rotate" | "revoke" | "none";
   readonly status: 200 | 201;
   readonly summary: string;
-  /** Codes of problems beside those that every route has. */
+  /** Error codes, in addition to those that every route has. */
   readonly problems: readonly ProblemCode[];
 }
 
 const CHANGE = ["not_found", "key_state", "key_conflict"] as const;
 const GRANT = ["insufficient_scope", "exceeds_own_key"] as const;
 
-/** Every route there is. */
 export const ROUTES: readonly Route[] = [
   {
     name: "list",
@@ -65,7 +62,7 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "create",
     status: 201,
-    summary: "Creates a key; its secret is in this answer and never again",
+    summary: "Creates a key. The secret is in this response only",
     problems: GRANT,
   },
   {
@@ -75,7 +72,7 @@ export const ROUTES: readonly Route[] = [
     item: "{id}",
     needs: "read",
     status: 200,
-    summary: "Shows a key",
+    summary: "Returns a key",
     problems: ["not_found"],
   },
   {
@@ -86,7 +83,7 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "update",
     status: 200,
-    summary: "Changes a key; members that are absent stay, null takes away",
+    summary: "Changes a key. Absent members stay, null removes a member",
     problems: [...CHANGE, ...GRANT],
   },
   {
@@ -98,7 +95,7 @@ export const ROUTES: readonly Route[] = [
     query: "revoke",
     body: "revoke",
     status: 200,
-    summary: "Revokes a key for good; of several revocations the first one counts",
+    summary: "Revokes a key permanently. A second revocation changes nothing",
     problems: CHANGE,
   },
   {
@@ -109,7 +106,7 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "rotate",
     status: 201,
-    summary: "Issues a successor; its secret is in this answer and never again",
+    summary: "Issues a successor. The secret is in this response only",
     problems: [...CHANGE, ...GRANT],
   },
   {
@@ -120,7 +117,7 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "none",
     status: 200,
-    summary: "Stops a key until it is enabled again",
+    summary: "Disables a key until it is enabled again",
     problems: CHANGE,
   },
   {
@@ -131,7 +128,7 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "none",
     status: 200,
-    summary: "Lets a disabled key work again",
+    summary: "Enables a disabled key",
     problems: [...CHANGE, ...GRANT],
   },
   {
@@ -142,7 +139,7 @@ export const ROUTES: readonly Route[] = [
     needs: "read",
     query: "audit",
     status: 200,
-    summary: "Lists what happened to a key, newest first",
+    summary: "Lists the audit trail of a key, newest first",
     problems: ["not_found"],
   },
   {
@@ -151,7 +148,7 @@ export const ROUTES: readonly Route[] = [
     at: "me",
     needs: "key",
     status: 200,
-    summary: "Shows the key that the request is made with",
+    summary: "Returns the key that makes the request",
     problems: ["not_an_api_key"],
   },
   {
@@ -160,7 +157,7 @@ export const ROUTES: readonly Route[] = [
     at: "openapi",
     needs: "nothing",
     status: 200,
-    summary: "This document",
+    summary: "Returns this document",
     problems: [],
   },
 ];

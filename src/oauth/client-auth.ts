@@ -1,103 +1,114 @@
 import type { HttpProblem } from "../http/problem.js";
 import { type AuthError, type AuthRequest, credentialSource, extractCredential } from "../kit.js";
-import type { Authenticated, Exchange } from "./exchange.js";
-import type { OAuthForm } from "./form.js";
-import { oauthProblem } from "./responses.js";
+import { type OAuthForm, oauthProblem } from "./endpoint.js";
+import type { AuthenticatedKey, Exchange } from "./exchange.js";
 
-/** How a key came: as the service's own requests bring it, by HTTP Basic, in the form, or to be exchanged. */
-type Way = "direct" | "basic" | "form" | "subject";
+/** How the key was sent: as in requests to the service, by HTTP Basic, in the form, or as the subject token. */
+type AuthMethod = "direct" | "basic" | "form" | "subject";
 
-interface Presented {
-  readonly way: Way;
-  /** The request as the verifier of keys is to see it. */
+interface ClientCredential {
+  readonly method: AuthMethod;
+  /** The request for the verifier of API keys. */
   readonly request: AuthRequest;
-  /** Every id that the client says it has. */
+  /** Every client id that was sent. */
   readonly clientIds: readonly string[];
 }
 
-/** Authenticates the client of a request; the client of a key is the key. */
+/** Authenticates the client of a request. A client is an API key. */
 export type ClientAuth<S extends string> = (
-  arrived: AuthRequest,
+  original: AuthRequest,
   form: OAuthForm,
-  options?: { readonly takesSubject?: boolean },
+  options?: { readonly allowSubjectToken?: boolean },
 ) => Promise<Client<S>>;
 
-/** A client that is who it says. */
-export interface Client<S extends string> extends Authenticated<S> {
-  /** The problem that a later refusal of its key is answered with. */
-  readonly refusal: (error: AuthError) => HttpProblem;
+/** An authenticated client. */
+export interface Client<S extends string> extends AuthenticatedKey<S> {
+  /** Converts an error of its key to the problem that fits how the key was sent. */
+  readonly toProblem: (error: AuthError) => HttpProblem;
 }
 
 const BASIC = credentialSource({ scheme: "Basic" });
-const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, 2.1
+const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, section 2.1
 
 /**
- * Makes the authentication that the endpoints share: a key as Bearer, by HTTP Basic or in the form (RFC 6749,
- * 2.3.1), or, where one is taken, as `subject_token` (RFC 8693). Exactly one of them; the verifier of keys decides
- * over each.
+ * Creates the client authentication of the endpoints. A key is sent as Bearer, by HTTP Basic or in the form (RFC 6749,
+ * section 2.3.1), or, where allowed, as `subject_token` (RFC 8693); exactly one of them. The verifier of API keys
+ * decides.
  */
 export function createClientAuth<S extends string>(exchange: Exchange<S>, realm: string): ClientAuth<S> {
-  return async (arrived, form, { takesSubject = false } = {}) => {
-    const { way, request, clientIds } = readCredential(arrived, form, takesSubject);
-    const refusal = (error: AuthError) => toProblem(error, way, realm);
+  return async (original, form, { allowSubjectToken = false } = {}) => {
+    const { method, request, clientIds } = readCredential(original, form, allowSubjectToken);
+    const toClientProblem = (error: AuthError) => toProblem(error, method, realm);
     const result = await exchange.authenticate(request);
-    if (!("principal" in result)) throw refusal(result);
+    if (!("principal" in result)) throw toClientProblem(result);
     const { id } = result.principal;
     if (clientIds.some((clientId) => clientId !== id)) {
-      throw oauthProblem("invalid_client", "The client_id is not that of the API key.", {
+      throw oauthProblem("invalid_client", "The client_id does not match the API key.", {
         status: 401,
-        headers: challenge(way, realm),
+        headers: challenge(method, realm),
       });
     }
-    return { ...result, refusal };
+    return { ...result, toProblem: toClientProblem };
   };
 }
 
-/** @throws HttpProblem for more than one credential. */
-function readCredential(arrived: AuthRequest, form: OAuthForm, takesSubject: boolean): Presented {
-  const lines = authorizationLines(arrived);
-  const subject = takesSubject ? form.get("subject_token") : undefined;
-  const ways = [lines > 0, form.has("client_secret"), subject !== undefined, form.has("client_assertion")];
-  // RFC 6749, 2.3: one method in a request. A header section that was cut may have held another.
-  const isSecond = arrived.headersTruncated === true && lines === 0;
-  if (lines > 1 || isSecond || ways.filter(Boolean).length > 1) {
+/** @throws HttpProblem if there is more than one credential. */
+function readCredential(
+  original: AuthRequest,
+  form: OAuthForm,
+  allowSubjectToken: boolean,
+): ClientCredential {
+  const headerCount = countAuthorizationHeaders(original);
+  const clientId = form.get("client_id");
+  const clientIds = clientId === undefined ? [] : [clientId];
+  const secret = form.get("client_secret");
+  const subject = allowSubjectToken ? form.get("subject_token") : undefined;
+  const sent = [
+    headerCount > 0,
+    secret !== undefined,
+    subject !== undefined,
+    form.has("client_assertion"),
+  ].filter(Boolean).length;
+  // RFC 6749, section 2.3: one method per request. A truncated header section may have contained another credential.
+  const mayHaveHeader = original.headersTruncated === true && headerCount === 0;
+  if (headerCount > 1 || mayHaveHeader || sent > 1) {
     throw oauthProblem("invalid_request", "Send one credential only.");
   }
-  const clientId = form.get("client_id");
-  const named = clientId === undefined ? [] : [clientId];
-  const secret = form.get("client_secret");
   if (secret !== undefined) {
     if (clientId === undefined) throw oauthProblem("invalid_request", "client_id is missing.");
-    return { way: "form", request: withSecret(arrived, secret), clientIds: named };
+    return { method: "form", request: withBearer(original, secret), clientIds };
   }
   if (subject !== undefined) {
-    return { way: "subject", request: withSecret(arrived, subject), clientIds: named };
+    return { method: "subject", request: withBearer(original, subject), clientIds };
   }
-  if (/^[ \t]*basic(?: |$)/i.test(headerOf(arrived) ?? "")) {
-    const encoded = extractCredential(arrived, BASIC);
+  if (/^[ \t]*basic(?: |$)/i.test(authorizationOf(original) ?? "")) {
+    const encoded = extractCredential(original, BASIC);
     const [id, password = ""] = (typeof encoded === "string" ? decodeBasic(encoded) : undefined) ?? [];
-    const clientIds = id === undefined ? named : [...named, id];
-    return { way: "basic", request: withSecret(arrived, password), clientIds };
+    return {
+      method: "basic",
+      request: withBearer(original, password),
+      clientIds: id === undefined ? clientIds : [...clientIds, id],
+    };
   }
-  return { way: "direct", request: arrived, clientIds: named };
+  return { method: "direct", request: original, clientIds };
 }
 
-function headerOf({ headers }: AuthRequest): string | undefined {
+function authorizationOf({ headers }: AuthRequest): string | undefined {
   return (headers as Headers).get("authorization") ?? undefined;
 }
 
-function authorizationLines(request: AuthRequest): number {
+function countAuthorizationHeaders(request: AuthRequest): number {
   const { rawHeaders } = request;
-  if (rawHeaders === undefined) return headerOf(request) === undefined ? 0 : 1;
+  if (rawHeaders === undefined) return authorizationOf(request) === undefined ? 0 : 1;
   return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "authorization").length;
 }
 
 /**
- * The same request with a key as Bearer, for the verifier of keys: it counts and judges one that came otherwise
- * like any other. What no Bearer can be reaches it as none, and is refused there.
+ * Returns the same request with the key as Bearer, so that the verifier of API keys checks and counts it like any other.
+ * A key that cannot be sent as Bearer becomes an empty one, which the verifier denies.
  */
-function withSecret(arrived: AuthRequest, secret: string): AuthRequest {
-  const { headers, remoteAddress, method, path, requestId } = arrived;
+function withBearer(original: AuthRequest, secret: string): AuthRequest {
+  const { headers, remoteAddress, method, path, requestId } = original;
   const authorization = B64TOKEN.test(secret) ? `Bearer ${secret}` : "Bearer";
   const lookup = headers as Headers;
   return {
@@ -110,8 +121,8 @@ function withSecret(arrived: AuthRequest, secret: string): AuthRequest {
 }
 
 /**
- * RFC 7617, and RFC 6749, 2.3.1: each half is encoded like a form. `undefined` for anything that is not the one
- * way to write two texts.
+ * Decodes the credentials of HTTP Basic (RFC 7617), both form-encoded (RFC 6749, section 2.3.1). Returns `undefined` if
+ * the value is malformed or not the canonical encoding.
  */
 function decodeBasic(encoded: string): readonly [id: string, secret: string] | undefined {
   const bytes = Buffer.from(encoded, "base64");
@@ -129,28 +140,28 @@ function decodeBasic(encoded: string): readonly [id: string, secret: string] | u
   }
 }
 
-/** RFC 6749, 5.2: a challenge of the scheme that the client used. Without one it is told of Basic. */
-function challenge(way: Way, realm: string): Readonly<Record<string, string>> {
+/** RFC 6749, section 5.2: a challenge for the scheme that the client used; Basic if it used none. */
+function challenge(method: AuthMethod, realm: string): Readonly<Record<string, string>> {
   return {
     "WWW-Authenticate":
-      way === "direct" ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`,
+      method === "direct" ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`,
   };
 }
 
-function toProblem(error: AuthError, way: Way, realm: string): HttpProblem {
+function toProblem(error: AuthError, method: AuthMethod, realm: string): HttpProblem {
   const { status, code, headers } = error;
-  const isUnreadable = code === "malformed_credential" && way !== "direct";
-  const message = isUnreadable ? "The credential cannot be read." : error.message;
-  // RFC 6749 has no code of the token endpoint for these two; RFC 9110 has the status.
+  const isMalformed = code === "malformed_credential" && method !== "direct";
+  const message = isMalformed ? "The credential cannot be read." : error.message;
+  // RFC 6749 has no error code of the token endpoint for these; RFC 9110 has the status.
   if (status === 429 || status === 503) {
     return oauthProblem("temporarily_unavailable", message, { status, code, headers });
   }
-  // RFC 8693, 2.2.2: a subject token that is invalid or unacceptable for any reason is an invalid request.
-  if (way === "subject") return oauthProblem("invalid_request", message, { code });
+  // RFC 8693, section 2.2.2: an invalid or unacceptable subject token is an invalid request.
+  if (method === "subject") return oauthProblem("invalid_request", message, { code });
   if (status === 401) {
-    const challenged = way === "direct" ? headers : challenge(way, realm);
+    const challenged = method === "direct" ? headers : challenge(method, realm);
     return oauthProblem("invalid_client", message, { status, code, headers: challenged });
   }
-  // RFC 6749, 5.2: 400 for everything else. The client is known, and may not do this from where it is.
+  // RFC 6749, section 5.2: 400 for everything else, such as a network that is not allowed.
   return oauthProblem("unauthorized_client", message, { code });
 }

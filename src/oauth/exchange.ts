@@ -1,31 +1,31 @@
 import { SignJWT } from "jose";
-import { ask, inThreads } from "../jwt/ask.js";
-import { createBoundKeys } from "../jwt/bound-keys.js";
-import { MAX_CHARACTERS } from "../jwt/header.js";
+import { createBoundKeyLookup } from "../jwt/bound-keys.js";
+import { boundedCall, withCryptoTimeout } from "../jwt/bounded-call.js";
+import { MAX_TOKEN_LENGTH } from "../jwt/header.js";
 import { AuthError, type AuthRequest, checkKey, type Principal, type Scopes } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
 
-/** What to exchange. */
+/** A request for a token. */
 export interface ExchangeRequest<S extends string = string> {
-  /** The request that comes with the key. */
+  /** The request that carries the API key. */
   readonly request: AuthRequest;
-  /** The scopes of the token: names, or a text of names with single spaces. All that the key holds by default. */
+  /** The requested scopes: an array, or a string of names with single spaces. All scopes of the key by default. */
   readonly scope?: string | readonly S[];
-  /** Some of the service's audiences; all of them by default. */
+  /** Some of the audiences of the service; all of them by default. */
   readonly audience?: readonly string[];
 }
 
-/** A token, or why there is none: `insufficient_scope` when the key does not hold all that was asked for. */
+/** A token, or the error; `insufficient_scope` if the key does not hold every requested scope. */
 export type ExchangeResult<S extends string = string> =
   | IssuedToken<S>
   | { readonly ok: false; readonly error: AuthError };
 
-/** A token for a key. */
+/** A token that was issued for a key. */
 export interface IssuedToken<S extends string = string> {
   readonly ok: true;
-  /** The JWT; whoever has it is taken for the key until it is over. Not to be logged. */
+  /** The JWT. A bearer credential: do not log it. */
   readonly accessToken: string;
-  /** Seconds. */
+  /** The lifetime in seconds. */
   readonly expiresIn: number;
   readonly expiresAt: Date;
   readonly scopes: readonly S[];
@@ -33,48 +33,57 @@ export interface IssuedToken<S extends string = string> {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A key that a verifier has let through. */
-export interface Authenticated<S extends string> {
+/** A verified API key. */
+export interface AuthenticatedKey<S extends string> {
   readonly principal: Principal<S>;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Makes tokens of keys. */
+/** Issues tokens for keys. */
 export interface Exchange<S extends string> {
-  /** Authenticates the key of a request. Tokens are refused: a token must not prolong itself. */
-  authenticate(request: AuthRequest): Promise<Authenticated<S> | AuthError>;
+  /** Verifies the API key of a request. Rejects tokens, so that a token cannot be exchanged for a newer one. */
+  authenticate(request: AuthRequest): Promise<AuthenticatedKey<S> | AuthError>;
   issue(
-    key: Authenticated<S>,
+    key: AuthenticatedKey<S>,
     scope: string | readonly string[] | undefined,
     audience: readonly string[],
   ): Promise<ExchangeResult<S>>;
 }
 
-/** RFC 6749, 3.3 */
+/** RFC 6749, section 3.3 */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
-// A verifier of ours has limits of its own, which may be longer than those of the token service; one of the host's may
-// have none.
-const VERIFIER_MS = 5_000;
+// A verifier of this package has its own timeouts; a custom one may have none.
+const MIN_VERIFIER_TIMEOUT_MS = 5_000;
 
 export function createExchange<S extends string>(prepared: PreparedTokenService<S>): Exchange<S> {
-  const { options, ttlSeconds, keys, kit, realm } = prepared;
+  const { options, ttlSeconds, keys, base, realm } = prepared;
   const { verifier, store, issuer } = options;
-  const { scopes, now } = kit;
-  // As it is now; the verifier's own record may be of a cache.
-  const findKey = createBoundKeys(store, 0, kit.timeoutMs);
-  const verifierMs = Math.max(VERIFIER_MS, kit.timeoutMs);
+  const { scopes, now } = base;
+  // Uncached: the record of the verifier may come from a cache.
+  const findKey = createBoundKeyLookup(store, 0, base.timeoutMs);
+  const verifierTimeoutMs = Math.max(MIN_VERIFIER_TIMEOUT_MS, base.timeoutMs);
 
   const invalidKey = new AuthError("invalid_key", "The API key is not valid.", {
     "WWW-Authenticate": `Bearer realm="${realm}", error="invalid_token"`,
   });
-  const lacking = new AuthError("insufficient_scope", "The API key does not hold every requested scope.");
-  const tooMany = new AuthError("insufficient_scope", "A token cannot hold so many scopes; ask for some.");
-  const refuse = (error: AuthError): ExchangeResult<S> => ({ ok: false, error });
+  const missingScope = new AuthError(
+    "insufficient_scope",
+    "The API key does not hold every requested scope.",
+  );
+  const tooManyScopes = new AuthError(
+    "insufficient_scope",
+    "A token cannot hold so many scopes; ask for some.",
+  );
+  const deny = (error: AuthError): ExchangeResult<S> => ({ ok: false, error });
 
   return {
     async authenticate(request) {
-      const result = await ask(() => verifier.verify(request), verifierMs, "The verifier of keys");
+      const result = await boundedCall(
+        () => verifier.verify(request),
+        verifierTimeoutMs,
+        "The verifier of API keys",
+      );
       if (!result.ok) return result.error;
       const { principal, headers } = result;
       return principal.type === "api_key" ? { principal, headers } : invalidKey;
@@ -84,18 +93,18 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
       const { id, ownerId, environment } = principal;
       const record = await findKey({ keyId: id, ownerId, version: 0 });
       const time = now();
-      if (record?.ownerId !== ownerId) return refuse(invalidKey);
-      if (checkKey(record, { environment }, () => false, time) !== undefined) return refuse(invalidKey);
-      const granted = narrow(scopes, record.scopes, scope);
-      if (granted === undefined) return refuse(lacking);
+      if (record?.ownerId !== ownerId) return deny(invalidKey);
+      if (checkKey(record, { environment }, () => false, time) !== undefined) return deny(invalidKey);
+      const granted = selectScopes(scopes, record.scopes, scope);
+      if (granted === undefined) return deny(missingScope);
 
       const iat = Math.floor(time / 1_000);
-      const end = record.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-      const exp = Math.min(iat + ttlSeconds, Math.floor(end / 1_000));
-      if (!(exp > iat)) return refuse(invalidKey); // the key has less than a second to live
+      const keyExpiry = record.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+      const exp = Math.min(iat + ttlSeconds, Math.floor(keyExpiry / 1_000));
+      if (!(exp > iat)) return deny(invalidKey); // the key expires in less than a second
 
       const { alg, kid, privateKey } = keys.signer();
-      // No nbf: services whose clock is a moment behind would refuse what was issued just now.
+      // No `nbf`: a service with a clock that is slightly behind would reject a new token.
       const token = new SignJWT({
         iss: issuer,
         aud: audience.length === 1 ? (audience[0] as string) : [...audience],
@@ -109,9 +118,9 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
         iat,
         exp,
         jti: crypto.randomUUID(),
-      }).setProtectedHeader({ alg, kid, typ: "at+jwt" }); // RFC 9068, 2.1
-      const accessToken = await inThreads(token.sign(privateKey), "The signing of a token");
-      if (accessToken.length > MAX_CHARACTERS) return refuse(tooMany);
+      }).setProtectedHeader({ alg, kid, typ: "at+jwt" }); // RFC 9068, section 2.1
+      const accessToken = await withCryptoTimeout(token.sign(privateKey), "The signing of a token");
+      if (accessToken.length > MAX_TOKEN_LENGTH) return deny(tooManyScopes);
       return {
         ok: true,
         accessToken,
@@ -125,17 +134,17 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
 }
 
 /**
- * The scopes of a token: those asked for, if the key holds every one, itself or by implication; without a
- * request those it was granted, as far as they are in force. `undefined` for anything that it does not hold.
+ * Selects the scopes of a token: the requested ones, or by default every scope that was granted to the key and is still
+ * defined. Returns `undefined` if the key does not hold every requested scope, directly or by implication.
  */
-function narrow<S extends string>(
+function selectScopes<S extends string>(
   scopes: Scopes<S>,
   held: readonly string[],
-  scope: string | readonly string[] | undefined,
+  requested: string | readonly string[] | undefined,
 ): readonly S[] | undefined {
   const holds = (name: string): name is S => scopes.holds(held, name);
-  if (scope === undefined) return [...new Set(held)].filter(holds);
-  if (typeof scope === "string" && !SCOPE.test(scope)) return undefined;
-  const names = [...new Set(typeof scope === "string" ? scope.split(" ") : scope)];
+  if (requested === undefined) return [...new Set(held)].filter(holds);
+  if (typeof requested === "string" && !SCOPE.test(requested)) return undefined;
+  const names = [...new Set(typeof requested === "string" ? requested.split(" ") : requested)];
   return names.length > 0 && names.every(holds) ? (names as readonly S[]) : undefined;
 }

@@ -1,7 +1,7 @@
 import type { Scopes } from "../kit.js";
 import { GRANT_TYPES } from "./token-endpoint.js";
 
-/** Where the endpoints are, below `basePath`. */
+/** The paths of the endpoints, below `basePath`. */
 export const PATHS = {
   token: "/token",
   keys: "/.well-known/jwks.json",
@@ -11,16 +11,16 @@ export const PATHS = {
 } as const;
 
 /**
- * The metadata of a token service (RFC 8414); `undefined` when its issuer is no URL that endpoints could be
- * found under (section 2: no query, no fragment).
+ * Creates the metadata of a token service (RFC 8414). Returns `undefined` if the issuer is not an HTTP URL without query
+ * and fragment (section 2).
  */
-export function metadataOf(issuer: string, basePath: string, scopes: Scopes): object | undefined {
+export function createMetadata(issuer: string, basePath: string, scopes: Scopes): object | undefined {
   if (!URL.canParse(issuer)) return undefined;
   const { protocol, search, hash } = new URL(issuer);
   if (!/^https?:$/.test(protocol) || search !== "" || hash !== "") return undefined;
   const trimmed = issuer.replace(/\/$/, "");
   const base = trimmed.endsWith(basePath) ? trimmed : trimmed + basePath;
-  const secrets = ["client_secret_basic", "client_secret_post"];
+  const authMethods = ["client_secret_basic", "client_secret_post"];
   return {
     issuer,
     token_endpoint: base + PATHS.token,
@@ -29,9 +29,9 @@ export function metadataOf(issuer: string, basePath: string, scopes: Scopes): ob
     revocation_endpoint: base + PATHS.revoke,
     response_types_supported: [],
     grant_types_supported: GRANT_TYPES,
-    token_endpoint_auth_methods_supported: secrets,
-    introspection_endpoint_auth_methods_supported: [...secrets, "Bearer"],
-    revocation_endpoint_auth_methods_supported: secrets,
+    token_endpoint_auth_methods_supported: authMethods,
+    introspection_endpoint_auth_methods_supported: [...authMethods, "Bearer"],
+    revocation_endpoint_auth_methods_supported: authMethods,
     scopes_supported: scopes.names.filter((name) => scopes.isGrantable(name)),
   };
 }

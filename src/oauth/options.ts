@@ -1,7 +1,13 @@
 import type { Awaitable } from "../internal/awaitable.js";
-import { type Duration, parseDuration } from "../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../internal/validate.js";
-import { warn } from "../internal/warn.js";
+import { type Duration, readDuration } from "../internal/duration.js";
+import {
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  isNonEmptyString,
+  rejectUndefined,
+} from "../internal/validate.js";
+import { warnOnce } from "../internal/warn.js";
 import {
   COMMON_VERIFIER_OPTIONS,
   type CommonVerifierOptions,
@@ -13,45 +19,49 @@ import {
   type Verifier,
   type VerifierBase,
 } from "../kit.js";
+import { createKeySet, type KeySet } from "./key-set.js";
 import { memoryRevocationList, type RevocationList } from "./revocation-list.js";
 import type { SigningKey } from "./signing-key.js";
-import { createSigningKeys, type SigningKeys } from "./signing-keys.js";
 
 /**
- * Options of {@link createTokenService}. Those that every verifier has are for the verifier of its tokens; keys
- * are judged by the one in `verifier`.
+ * Options of {@link createTokenService}. The common verifier options apply to the verifier of its tokens; API keys are
+ * verified by `verifier`.
  */
 export interface TokenServiceOptions<S extends string = string> extends CommonVerifierOptions<S> {
-  /** Who issues: the `iss` of the tokens. With the URL of this service its metadata (RFC 8414) is served too. */
+  /** The `iss` of the tokens. If it is the URL of this service, metadata (RFC 8414) is served too. */
   readonly issuer: string;
-  /** Whom the tokens are for: the `aud` of the tokens. A client may ask for some of a list (RFC 8693, 2.1). */
+  /** The `aud` of the tokens. A client may request some of several audiences (RFC 8693, section 2.1). */
   readonly audience: string | readonly string[];
-  /** The first of a list signs; all are published, and their tokens accepted. At most 16. */
+  /** The keys, at most 16. The first one signs; all are published, and their tokens accepted. */
   readonly signingKey: SigningKey | readonly SigningKey[];
-  /** How long a token lives, unless its key expires before: whole seconds, `"24h"` at most. */
+  /** The lifetime of a token, unless its key expires before: whole seconds, at most `"24h"`. */
   readonly ttl: Duration;
   /**
-   * The verifier of the keys that are exchanged: its environment, allowlists, limits and observers apply, and its
-   * `storeTimeoutMs`. One that has not answered after 5 seconds, or the `storeTimeoutMs` of the token service when
-   * that is longer, is a 503.
+   * The verifier of the API keys that are exchanged. Its environment, allowlists, limits, observers and `storeTimeout`
+   * apply. If it takes longer than 5 seconds, or than `storeTimeout` of the token service if that is longer, the request
+   * fails with 503.
    */
   readonly verifier: Verifier<S>;
-  /** Where the key of a token is read again. It must know of every change: no replica that lags. */
+  /** The store of the keys. It must return the current record: not a replica that lags behind. */
   readonly store: Pick<ManagedKeyStore, "findById">;
-  /** What stands before the paths of `handler`, such as `"/oauth"`; nothing by default. */
+  /** The prefix of the paths of `handler`, such as `"/oauth"`; empty by default. */
   readonly basePath?: string;
-  /** How old what is known of the key of a token may be: `"5s"` by default; `"0s"` asks the store each time. */
+  /** How long the key of a token is cached: `"5s"` by default, at most `"1m"`; `"0s"` disables the cache. */
   readonly keyTtl?: Duration;
-  /** How many verified tokens are remembered: 10,000 by default; 0 for none. */
+  /** The maximum number of cached tokens: 10,000 by default; 0 disables the cache. */
   readonly cacheMax?: number;
-  /** Where revoked tokens are remembered; in this process by default, 100,000 at most. */
+  /** The list of revoked tokens; by default in memory, with at most 100,000 tokens. */
   readonly revocations?: RevocationList;
-  /** Which keys may introspect the tokens of every owner; by default none may. */
+  /** The scopes with which a key may introspect the tokens of every owner; none by default. */
   readonly introspect?: Requirement<S>;
-  /** Told what was answered with 503. Without it, the first is a process warning, `KEYBEARER_UNAVAILABLE`. */
+  /**
+   * Called with every error that results in a 503. By default the first one is a process warning,
+   * `KEYBEARER_UNAVAILABLE`.
+   */
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
 }
 
+const WHERE = "createTokenService";
 const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "issuer",
   "audience",
@@ -68,92 +78,80 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   ...COMMON_VERIFIER_OPTIONS,
 ];
 
-/** The options of a token service, checked: what its parts work with. */
+/** The checked options of a token service. */
 export interface PreparedTokenService<S extends string> {
   readonly options: TokenServiceOptions<S>;
   readonly audiences: readonly string[];
   readonly ttlSeconds: number;
   readonly basePath: string;
   readonly realm: string;
-  readonly kit: VerifierBase<S>;
-  readonly keys: SigningKeys;
+  readonly base: VerifierBase<S>;
+  readonly keys: KeySet;
   readonly revocations: RevocationList;
   readonly introspect: Requirement<S> | undefined;
-  /** Tells the host of an error. Never throws. */
+  /** Calls `onError`. Never throws. */
   readonly report: (error: unknown, context: GuardErrorContext) => void;
 }
 
-const DAY = 86_400_000;
-
-/** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
+/** @throws TypeError if an option is unknown, missing or invalid. */
 export function prepareTokenService<S extends string>(
   given: TokenServiceOptions<S>,
 ): PreparedTokenService<S> {
-  const where = "createTokenService";
-  const options = checkOptions(where, given, OPTIONS);
+  const options = checkOptions(WHERE, given, OPTIONS);
   const { issuer, verifier, store, basePath = "", introspect } = options;
   for (const name of ["environment", "introspect", "revocations", "keyTtl"] as const) {
-    rejectUndefined(where, options, name);
+    rejectUndefined(WHERE, options, name);
   }
-  if (!isText(issuer)) throw new TypeError(`${where}: "issuer" must be a text`);
-  const audiences: readonly string[] = Array.isArray(options.audience)
-    ? [...options.audience]
-    : [options.audience];
-  if (audiences.length === 0 || !audiences.every(isText)) {
-    throw new TypeError(`${where}: "audience" must be a text or a list of texts`);
-  }
-  const ttl = parseDuration(options.ttl) ?? 0;
-  if (ttl === 0 || ttl % 1_000 !== 0 || ttl > DAY) {
-    throw new TypeError(`${where}: "ttl" must be a duration of whole seconds, such as "15m"; at most "24h"`);
-  }
+  if (!isNonEmptyString(issuer)) throw new TypeError(`${WHERE}: "issuer" must be a non-empty string`);
+  const audiences = readAudiences(options.audience);
+  const ttlMs = readDuration(WHERE, "ttl", options.ttl, { min: "1s", max: "24h" });
+  if (ttlMs % 1_000 !== 0) throw new TypeError(`${WHERE}: "ttl" must be in whole seconds, such as "90s"`);
   if (typeof basePath !== "string" || !/^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)*$/.test(basePath)) {
-    throw new TypeError(
-      `${where}: "basePath" must be empty, or a path such as "/oauth" without "/" at its end`,
-    );
+    throw new TypeError(`${WHERE}: "basePath" must be empty, or a path such as "/oauth" without a final "/"`);
   }
-  checkMethods(where, "verifier", verifier, ["verify", "assertRequirement"]);
-  checkMethods(where, "store", store, ["findById"]);
-  checkFunction(where, "onError", options.onError);
-  const kit = createVerifierBase(options, { where, noun: "token" });
-  kit.scopes.assertRequirement(introspect);
-  const { revocations = memoryRevocationList(kit.now) } = options;
-  checkMethods(where, "revocations", revocations, ["add", "has"]);
+  checkMethods(WHERE, "verifier", verifier, ["verify", "assertRequirement"]);
+  checkMethods(WHERE, "store", store, ["findById"]);
+  checkFunction(WHERE, "onError", options.onError);
+  const base = createVerifierBase(options, { where: WHERE, noun: "token", type: "jwt" });
+  base.scopes.assertRequirement(introspect);
+  const { revocations = memoryRevocationList(base.now) } = options;
+  checkMethods(WHERE, "revocations", revocations, ["add", "has"]);
   return {
     options,
-    audiences: Object.freeze(audiences),
-    ttlSeconds: ttl / 1_000,
+    audiences,
+    ttlSeconds: ttlMs / 1_000,
     basePath,
     realm: options.realm ?? "api",
-    kit,
-    keys: createSigningKeys(where, options.signingKey, kit.now),
+    base,
+    keys: createKeySet(WHERE, options.signingKey, base.now),
     revocations,
-    introspect: structuredClone(introspect), // which later changes to the caller's list do not reach
-    report: reporter(options.onError ?? warnOnce()),
+    introspect: structuredClone(introspect), // the caller may change the array later
+    report: createReport(options.onError ?? warnOfFirstError()),
   };
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
+function readAudiences(audience: string | readonly string[]): readonly string[] {
+  const audiences: readonly unknown[] = Array.isArray(audience) ? [...audience] : [audience];
+  if (audiences.length > 0 && audiences.every(isNonEmptyString)) return Object.freeze(audiences);
+  throw new TypeError(`${WHERE}: "audience" must be a non-empty string, or an array of such strings`);
 }
 
-type Report = (error: unknown, context: GuardErrorContext) => Awaitable<unknown>;
+type OnError = (error: unknown, context: GuardErrorContext) => Awaitable<unknown>;
 
-function reporter(report: Report): PreparedTokenService<string>["report"] {
+function createReport(onError: OnError): PreparedTokenService<string>["report"] {
   return (error, context) => {
     try {
-      Promise.resolve(report(error, context)).catch(() => {});
+      Promise.resolve(onError(error, context)).catch(() => {});
     } catch {
-      // The request is answered with 503 either way, and there is nobody left to tell.
+      // The response is 503 in either case.
     }
   };
 }
 
-function warnOnce(): Report {
-  let warned = false;
+function warnOfFirstError(): OnError {
+  const warn = warnOnce("KEYBEARER_UNAVAILABLE");
   return (error) => {
-    if (warned) return;
-    warned = true;
     const message = error instanceof StoreError ? error.message : "Tokens cannot be issued";
-    warn("KEYBEARER_UNAVAILABLE", `${message}; answering 503. Pass "onError" to see every error.`);
+    warn(`${message}; responding with 503. Pass "onError" to see every error.`);
   };
 }

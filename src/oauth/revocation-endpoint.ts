@@ -1,43 +1,44 @@
-import { ask } from "../jwt/ask.js";
+import { boundedCall } from "../jwt/bounded-call.js";
+import { COMPACT_JWS } from "../jwt/header.js";
 import type { Verifier } from "../kit.js";
 import type { ClientAuth } from "./client-auth.js";
-import { readOAuthForm } from "./form.js";
+import { oauthProblem, oauthResponse, readOAuthForm, type ServeOAuth } from "./endpoint.js";
 import type { PreparedTokenService } from "./options.js";
-import { answerPrivately, type OAuthContext, oauthProblem } from "./responses.js";
-import { COMPACT } from "./token-verifiers.js";
-
-const WHAT = "The list of revocations";
 
 /**
- * Serves revocation (RFC 7009): a key revokes its own tokens. A token that is over, or none of this service, is
- * answered like one that was revoked (2.2). What is no JWT is refused: a client that sends its key here must not
- * believe that the key is revoked.
+ * Serves revocation (RFC 7009): a key revokes its own tokens. The response is 200 also for an expired or foreign token
+ * (section 2.2). A value that is not a JWT is rejected, so that a client that sends its API key does not believe that
+ * the key is revoked.
  */
 export function serveRevocation<S extends string>(
-  { revocations, kit }: PreparedTokenService<S>,
-  genuine: Verifier<S>,
+  { revocations, base }: PreparedTokenService<S>,
+  verifier: Verifier<S>,
   authenticate: ClientAuth<S>,
-): (request: Request, context: OAuthContext) => Promise<Response> {
-  return async (request, { requestId, arrived }) => {
+): ServeOAuth {
+  return async (request, { requestId, authRequest }) => {
     const form = await readOAuthForm(request);
-    const { principal: caller, headers } = await authenticate(arrived, form);
+    const { principal: caller, headers } = await authenticate(authRequest, form);
     const token = form.get("token");
     if (token === undefined) throw oauthProblem("invalid_request", "token is missing.");
-    if (!COMPACT.test(token)) {
+    if (!COMPACT_JWS.test(token)) {
       throw oauthProblem(
         "unsupported_token_type",
-        "Only tokens of this service are revoked here, no API keys.",
+        "This endpoint revokes tokens of this service, not API keys.",
       );
     }
-    const result = await genuine.verify({ headers: { authorization: `Bearer ${token}` } });
+    const result = await verifier.verify({ headers: { authorization: `Bearer ${token}` } });
     if (result.ok) {
       const { key_id, jti, exp } = result.principal.claims ?? {};
       if (key_id !== caller.id) {
-        // RFC 7009, 2.1: the client is told when the token was issued to another.
-        throw oauthProblem("unauthorized_client", "The token was issued for another API key.");
+        // RFC 7009, section 2.1: an error if the token was not issued to the client.
+        throw oauthProblem("unauthorized_client", "The token was issued to another API key.");
       }
-      await ask(() => revocations.add(String(jti), new Date(Number(exp) * 1_000)), kit.timeoutMs, WHAT);
+      await boundedCall(
+        () => revocations.add(String(jti), new Date(Number(exp) * 1_000)),
+        base.timeoutMs,
+        "The revocation list",
+      );
     }
-    return answerPrivately(request, requestId, 200, {}, headers);
+    return oauthResponse(request, requestId, 200, {}, headers);
   };
 }

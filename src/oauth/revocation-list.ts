@@ -2,66 +2,66 @@ import type { Awaitable } from "../internal/awaitable.js";
 import { StoreError } from "../kit.js";
 
 /**
- * Where revoked tokens are remembered. The one by default is of this process alone; with several, put a table or
- * a Redis behind these two methods. Throw (or reject) when it cannot be done; it is answered with 503.
+ * The list of revoked tokens. The default list is in memory; with several processes, implement this interface over a
+ * table or Redis. If a method throws or rejects, the request fails with 503.
  *
  * @example
- * const revocations: Revocations = {
+ * const revocations: RevocationList = {
  *   add: (jti, until) =>
  *     redis.set(`revoked:${jti}`, "1", { expiration: { type: "PXAT", value: until.getTime() } }),
  *   has: async (jti) => (await redis.exists(`revoked:${jti}`)) === 1,
  * };
  */
 export interface RevocationList {
-  /** Remembers that a token is revoked, until it is over anyway. */
+  /** Adds a token. The entry may be deleted at `until`, when the token expires. */
   add(jti: string, until: Date): Awaitable<unknown>;
-  /** Whether a token is revoked. Asked at every request with a token. */
+  /** Returns whether a token is revoked. Called for every request with a token. */
   has(jti: string): Awaitable<boolean>;
 }
 
-/** The most revocations that are remembered in memory. */
+/** The maximum length of the list in memory. */
 export const MAX_REVOCATIONS = 100_000;
 
-const SWEEP_MS = 60_000;
-const SWEEP_WHEN_FULL_MS = 1_000;
+const SWEEP_INTERVAL_MS = 60_000;
+const SWEEP_INTERVAL_WHEN_FULL_MS = 1_000;
 
-/** When a token is over. */
-interface End {
+interface Expiry {
   /** By the clock of the service, in milliseconds since 1970. */
   readonly until: number;
-  /** By the monotonic clock, in milliseconds of `performance.now()`. */
+  /** In milliseconds of `performance.now()`. */
   readonly deadline: number;
 }
 
 /**
- * Remembers revocations in memory, each until its token is over. It holds so many and no more: when it is full
- * it fails, because one that is forgotten would let its token in again.
+ * Creates a list in memory. Entries are deleted when their token has expired. When the list is full, `add` throws,
+ * because evicting an entry would make a revoked token valid again.
  *
- * A token is over when it is by the clock of the service and as much time has really passed: a clock that is set
- * forward and back again would else bring a revoked token back.
+ * An entry is deleted only when both the clock of the service and the monotonic clock say so: the first can be set
+ * forward and back again.
  */
-export function memoryRevocationList(now: () => number, most: number = MAX_REVOCATIONS): RevocationList {
-  const revoked = new Map<string, End>();
+export function memoryRevocationList(now: () => number, max: number = MAX_REVOCATIONS): RevocationList {
+  const revoked = new Map<string, Expiry>();
   let sweptAt = performance.now();
 
   const sweep = (): void => {
-    const passed = performance.now();
-    const rest = revoked.size >= most ? SWEEP_WHEN_FULL_MS : SWEEP_MS;
-    if (passed - sweptAt < rest) return;
-    sweptAt = passed;
+    const elapsed = performance.now();
+    const interval = revoked.size >= max ? SWEEP_INTERVAL_WHEN_FULL_MS : SWEEP_INTERVAL_MS;
+    if (elapsed - sweptAt < interval) return;
+    sweptAt = elapsed;
     const time = now();
-    for (const [jti, { until, deadline }] of revoked)
-      if (time >= until && passed >= deadline) revoked.delete(jti);
+    for (const [jti, { until, deadline }] of revoked) {
+      if (time >= until && elapsed >= deadline) revoked.delete(jti);
+    }
   };
 
   return {
     add(jti, until) {
       sweep();
-      if (revoked.size >= most && !revoked.has(jti)) {
-        throw new StoreError("There is no room for another revocation");
+      if (revoked.size >= max && !revoked.has(jti)) {
+        throw new StoreError(`The revocation list is full (${max} tokens)`);
       }
-      const end = until.getTime();
-      revoked.set(jti, { until: end, deadline: performance.now() + (end - now()) });
+      const expiresAt = until.getTime();
+      revoked.set(jti, { until: expiresAt, deadline: performance.now() + (expiresAt - now()) });
     },
     has: (jti) => revoked.has(jti),
   };

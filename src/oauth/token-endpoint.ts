@@ -1,42 +1,38 @@
-import type { AuthError } from "../kit.js";
+import type { HttpProblem } from "../http/problem.js";
 import type { Client, ClientAuth } from "./client-auth.js";
+import { type OAuthForm, oauthProblem, oauthResponse, readOAuthForm, type ServeOAuth } from "./endpoint.js";
 import type { Exchange, IssuedToken } from "./exchange.js";
-import { type OAuthForm, readOAuthForm } from "./form.js";
 import type { PreparedTokenService } from "./options.js";
-import { answerPrivately, type OAuthContext, oauthProblem } from "./responses.js";
 
 const CLIENT_CREDENTIALS = "client_credentials";
 const TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-/** What `grant_type` may be. */
+/** The supported values of `grant_type`. */
 export const GRANT_TYPES: readonly string[] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
 
-// RFC 8693, 3
+// RFC 8693, section 3
 const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const JWT = "urn:ietf:params:oauth:token-type:jwt";
 
-/**
- * Serves the token endpoint: client credentials (RFC 6749, 4.4), and token exchange (RFC 8693) with the key as
- * subject token.
- */
+/** Serves client credentials (RFC 6749, section 4.4), and token exchange (RFC 8693) with a key as the subject token. */
 export function serveToken<S extends string>(
   { audiences }: PreparedTokenService<S>,
   exchange: Exchange<S>,
   authenticate: ClientAuth<S>,
-): (request: Request, context: OAuthContext) => Promise<Response> {
-  return async (request, { requestId, arrived }) => {
+): ServeOAuth {
+  return async (request, { requestId, authRequest }) => {
     const form = await readOAuthForm(request);
-    const issuedType = readGrant(form);
+    const requestedType = readGrant(form);
     const audience = readAudience(form, audiences);
-    const client = await authenticate(arrived, form, { takesSubject: issuedType !== undefined });
+    const client = await authenticate(authRequest, form, { allowSubjectToken: requestedType !== undefined });
     const issued = await exchange.issue(client, form.get("scope"), audience);
-    if (!issued.ok) throw refusalOf(issued.error, client);
-    return answerPrivately(request, requestId, 200, bodyOf(issued, issuedType), issued.headers);
+    if (!issued.ok) throw toProblem(issued.error, client);
+    return oauthResponse(request, requestId, 200, toBody(issued, requestedType), issued.headers);
   };
 }
 
-/** RFC 6749, 5.1; RFC 8693, 2.2.1 */
-function bodyOf(issued: IssuedToken, issuedType: string | undefined): object {
+/** RFC 6749, section 5.1; RFC 8693, section 2.2.1 */
+function toBody(issued: IssuedToken, issuedType: string | undefined): object {
   return {
     access_token: issued.accessToken,
     ...(issuedType === undefined ? {} : { issued_token_type: issuedType }),
@@ -46,14 +42,16 @@ function bodyOf(issued: IssuedToken, issuedType: string | undefined): object {
   };
 }
 
-function refusalOf(error: AuthError, { refusal }: Client<string>) {
-  return error.code === "insufficient_scope" ? oauthProblem("invalid_scope", error.message) : refusal(error);
+function toProblem(error: Parameters<Client<string>["toProblem"]>[0], client: Client<string>): HttpProblem {
+  return error.code === "insufficient_scope"
+    ? oauthProblem("invalid_scope", error.message)
+    : client.toProblem(error);
 }
 
 /**
- * The type of token that a token exchange asks for; `undefined` for client credentials.
+ * Returns the token type that a token exchange requests; `undefined` for client credentials.
  *
- * @throws HttpProblem for another grant, and for parameters that it does not have.
+ * @throws HttpProblem if the grant type is missing or unsupported, or its parameters are invalid.
  */
 function readGrant(form: OAuthForm): string | undefined {
   const grant = form.get("grant_type");
@@ -63,7 +61,7 @@ function readGrant(form: OAuthForm): string | undefined {
   }
   if (grant === CLIENT_CREDENTIALS) {
     if (form.has("subject_token")) {
-      throw oauthProblem("invalid_request", "subject_token belongs to another grant_type.");
+      throw oauthProblem("invalid_request", "subject_token is not allowed with this grant_type.");
     }
     return undefined;
   }
@@ -75,23 +73,27 @@ function readGrant(form: OAuthForm): string | undefined {
   if (form.has("actor_token") || form.has("actor_token_type")) {
     throw oauthProblem("invalid_request", "actor_token is not supported.");
   }
-  const requested = form.get("requested_token_type") ?? ACCESS_TOKEN;
-  if (requested !== ACCESS_TOKEN && requested !== JWT) {
+  const requestedType = form.get("requested_token_type") ?? ACCESS_TOKEN;
+  if (requestedType !== ACCESS_TOKEN && requestedType !== JWT) {
     throw oauthProblem("invalid_request", `requested_token_type must be ${ACCESS_TOKEN} or ${JWT}.`);
   }
-  return requested;
+  return requestedType;
 }
 
-function missing(name: string) {
+function missing(name: string): HttpProblem {
   return oauthProblem("invalid_request", `${name} is missing.`);
 }
 
-/** RFC 8693, 2.2.2, and RFC 8707, 2: whom a token is for, by name or by address, must be one that it may be for. */
+/**
+ * Returns the requested audiences (RFC 8693, section 2.1); every audience by default.
+ *
+ * @throws HttpProblem if one is not an audience of the service (RFC 8693, section 2.2.2; RFC 8707, section 2).
+ */
 function readAudience(form: OAuthForm, audiences: readonly string[]): readonly string[] {
-  const asked = new Set([...form.all("audience"), ...form.all("resource")]);
-  if (asked.size === 0) return audiences;
-  const allowed = audiences.filter((audience) => asked.has(audience));
-  if (allowed.length < asked.size) {
+  const requested = new Set([...form.all("audience"), ...form.all("resource")]);
+  if (requested.size === 0) return audiences;
+  const allowed = audiences.filter((audience) => requested.has(audience));
+  if (allowed.length < requested.size) {
     throw oauthProblem("invalid_target", "Tokens are not issued for this audience or resource.");
   }
   return allowed;

@@ -1,55 +1,55 @@
 import type { JSONWebKeySet } from "jose";
-import { answerJson } from "../http/answer.js";
-import { type ConnectionInfo, type RequestHandler, requestIdOf } from "../http/handler.js";
+import { type ConnectionInfo, fetchRequestId, type RequestHandler } from "../http/handler.js";
+import { jsonResponse } from "../http/json-response.js";
 import { HttpProblem } from "../http/problem.js";
-import { type Duration, parseDuration } from "../internal/duration.js";
+import { type Duration, readDuration } from "../internal/duration.js";
 import { checkOptions } from "../internal/validate.js";
 import type { Verifier } from "../kit.js";
 import { createClientAuth } from "./client-auth.js";
+import { oauthEndpoint, problemResponse } from "./endpoint.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
-import { serveIntrospection } from "./introspection.js";
-import { metadataOf, PATHS } from "./metadata.js";
+import { serveIntrospection } from "./introspection-endpoint.js";
+import { createMetadata, PATHS } from "./metadata.js";
 import { prepareTokenService, type TokenServiceOptions } from "./options.js";
-import { answerProblem, oauthEndpoint } from "./responses.js";
 import { serveRevocation } from "./revocation-endpoint.js";
 import type { SigningKey } from "./signing-key.js";
 import { serveToken } from "./token-endpoint.js";
 import { createTokenVerifiers } from "./token-verifiers.js";
 
-/** Turns API keys into short-lived JWTs, and verifies these; made by {@link createTokenService}. */
+/** Exchanges API keys for short-lived JWTs, and verifies them. Created by {@link createTokenService}. */
 export interface TokenService<S extends string = string> {
   /**
-   * Exchanges the key of a request for a token.
+   * Exchanges the API key of a request for a token.
    *
-   * @throws StoreError when the key cannot be judged: answer 503.
-   * @throws TypeError for an `audience` that the service has not.
+   * @throws StoreError if the key cannot be verified; respond with 503.
+   * @throws TypeError if `audience` is empty, or not an audience of the service.
    *
    * @example
    * const result = await tokens.exchange({ request: { headers: request.headers }, scope: "vehicles:read" });
    * if (result.ok) console.log(result.expiresIn, result.scopes);
    */
   exchange(request: ExchangeRequest<S>): Promise<ExchangeResult<S>>;
-  /** Verifies the tokens of this service; for any guard, and for `anyVerifier`. */
+  /** Verifies the tokens of this service. Accepted by every guard and by `anyVerifier`. */
   readonly verifier: Verifier<S>;
-  /** The public keys, as they are published. */
+  /** Returns a copy of the published public keys. */
   jwks(): JSONWebKeySet;
   /**
-   * Signs with another key from now on. The former stays published, and its tokens accepted, until the last of
-   * them is over; with an `overlap` of `"0s"`, for a key that has leaked, it and they are out at once.
+   * Signs with another key. The previous key stays published, and its tokens accepted, for `overlap`: the `ttl` of tokens
+   * by default, at most that. After a leak, pass `"0s"`: the key and its tokens are rejected at once.
    *
-   * Other services that verify tokens may know the published keys from before. So list the next key behind the
-   * one that signs some time ahead; rotating to a key that is published already is what this is for.
+   * Other services may have cached the published keys. Publish the next key before it signs: add it to `signingKey`, and
+   * rotate to it later.
    *
-   * @throws TypeError for a key that cannot work, that signs already, or whose `kid` another key has.
-   * @throws RangeError when 16 keys are published.
+   * @throws TypeError if the key is invalid, already signs, or its `kid` belongs to another key.
+   * @throws RangeError if 16 keys are published.
    *
    * @example
    * tokens.rotateSigningKey({ key: await readFile("next.pem", "utf8"), kid: "2030-02" });
    */
   rotateSigningKey(key: SigningKey, options?: { readonly overlap?: Duration }): void;
-  /** Serves everything below, under `basePath`; other paths are 404. */
+  /** Serves all endpoints below `basePath`; any other path is a 404. */
   readonly handler: RequestHandler;
-  /** `POST /token`: RFC 6749, 4.4, and RFC 8693. */
+  /** `POST /token`: RFC 6749, section 4.4, and RFC 8693. */
   readonly token: RequestHandler;
   /** `GET /.well-known/jwks.json`: RFC 7517. */
   readonly keys: RequestHandler;
@@ -57,22 +57,20 @@ export interface TokenService<S extends string = string> {
   readonly introspect: RequestHandler;
   /** `POST /revoke`: RFC 7009. */
   readonly revoke: RequestHandler;
-  /** `GET /.well-known/oauth-authorization-server`: RFC 8414; 404 when `issuer` is no URL. */
+  /** `GET /.well-known/oauth-authorization-server`: RFC 8414; a 404 if `issuer` is not a URL. */
   readonly metadata: RequestHandler;
 }
 
-/** How long others may keep what is published, in seconds. */
-const MAX_AGE = { "Cache-Control": "public, max-age=300" };
+const CACHEABLE = { "Cache-Control": "public, max-age=300" };
 
 /**
- * Makes a token service: an API key goes in, a JWT comes out that services can verify without a lookup.
+ * Creates a token service, which exchanges API keys for JWTs.
  *
- * A token never has more than its key: its scopes are some of the key's, it ends with the key at the latest, and
- * for the `verifier` of the service it ends when the key is revoked, disabled or changed, within `keyTtl`. The
- * key's allowlist and rate limit hold for its tokens too. Others, who have but the published keys, accept a token
- * until its `exp`: keep the `ttl` short.
+ * A token never exceeds its key: it has some of the key's scopes, expires with the key at the latest, and the key's
+ * allowlist and rate limit apply to it. The `verifier` of the service denies it within `keyTtl` after the key is revoked,
+ * disabled or changed. A service that has only the published keys accepts a token until its `exp`, so keep `ttl` short.
  *
- * @throws TypeError for options that are unknown, missing or cannot work, naming the option.
+ * @throws TypeError if an option is unknown, missing or invalid.
  *
  * @example
  * const tokens = createTokenService({
@@ -83,22 +81,22 @@ const MAX_AGE = { "Cache-Control": "public, max-age=300" };
  */
 export function createTokenService<S extends string>(options: TokenServiceOptions<S>): TokenService<S> {
   const prepared = prepareTokenService(options);
-  const { audiences, ttlSeconds, keys, kit, basePath, realm, report } = prepared;
+  const { audiences, ttlSeconds, keys, base, basePath, realm, report } = prepared;
   const exchange = createExchange(prepared);
   const clientAuth = createClientAuth(exchange, realm);
-  const verifiers = createTokenVerifiers(prepared);
-  const metadata = metadataOf(prepared.options.issuer, basePath, kit.scopes);
+  const { forRequests, forIntrospection, forRevocation } = createTokenVerifiers(prepared);
+  const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes);
 
   const endpoints = {
     token: oauthEndpoint("POST", report, serveToken(prepared, exchange, clientAuth)),
-    introspect: oauthEndpoint("POST", report, serveIntrospection(prepared, verifiers.anywhere, clientAuth)),
-    revoke: oauthEndpoint("POST", report, serveRevocation(prepared, verifiers.genuine, clientAuth)),
+    introspect: oauthEndpoint("POST", report, serveIntrospection(prepared, forIntrospection, clientAuth)),
+    revoke: oauthEndpoint("POST", report, serveRevocation(prepared, forRevocation, clientAuth)),
     keys: oauthEndpoint("GET", report, (request, { requestId }) =>
-      answerJson(request, requestId, 200, keys.published(), MAX_AGE),
+      jsonResponse(request, requestId, 200, keys.published(), CACHEABLE),
     ),
     metadata: oauthEndpoint("GET", report, (request, { requestId }) => {
       if (metadata === undefined) throw notFound();
-      return answerJson(request, requestId, 200, metadata, MAX_AGE);
+      return jsonResponse(request, requestId, 200, metadata, CACHEABLE);
     }),
   };
   const routes = new Map(
@@ -110,29 +108,27 @@ export function createTokenService<S extends string>(options: TokenServiceOption
 
   return Object.freeze({
     async exchange({ request, scope, audience = audiences }: ExchangeRequest<S>) {
-      if (audience.length === 0 || !audience.every((each) => audiences.includes(each))) {
-        throw new TypeError('exchange: "audience" must name some of the audiences of the service');
+      if (audience.length === 0 || !audience.every((name) => audiences.includes(name))) {
+        throw new TypeError('exchange: "audience" must contain audiences of the token service only');
       }
       const result = await exchange.authenticate(request);
       return "principal" in result
         ? exchange.issue(result, scope, audience)
         : { ok: false as const, error: result };
     },
-    verifier: verifiers.bound,
+    verifier: forRequests,
     jwks: keys.published,
     rotateSigningKey(key: SigningKey, given: { readonly overlap?: Duration } = {}) {
-      const { overlap } = checkOptions("rotateSigningKey", given, ["overlap"]);
-      const overlapMs = overlap === undefined ? ttlSeconds * 1_000 : parseDuration(overlap);
-      if (overlapMs === undefined || overlapMs > ttlSeconds * 1_000) {
-        throw new TypeError('rotateSigningKey: "overlap" must be a duration, at most the ttl of tokens');
-      }
-      keys.rotate(key, overlapMs);
+      const where = "rotateSigningKey";
+      const max: Duration = `${ttlSeconds}s`;
+      const { overlap = max } = checkOptions(where, given, ["overlap"]);
+      keys.rotate(key, readDuration(where, "overlap", overlap, { min: "0s", max }));
     },
     ...endpoints,
     async handler(request: Request, connection?: ConnectionInfo) {
       const route = routes.get(new URL(request.url).pathname);
       if (route !== undefined) return route(request, connection);
-      return answerProblem(request, requestIdOf(request, connection), notFound());
+      return problemResponse(request, fetchRequestId(request, connection), notFound());
     },
   });
 }

@@ -1,96 +1,99 @@
 import { errors, type JWTVerifyGetKey } from "jose";
+import { SIGNING_ALGORITHMS } from "../jwt/algorithms.js";
+import type { BoundKeyStore } from "../jwt/bound-keys.js";
 import type { JwtClaims } from "../jwt/claims.js";
 import type { JwtVerifierOptions } from "../jwt/options.js";
 import { createJwtVerifier } from "../jwt/verifier.js";
 import {
   COMMON_VERIFIER_OPTIONS,
   type CommonVerifierOptions,
-  type ManagedKeyStore,
+  type Decide,
+  decisionOf,
+  toVerifier,
   type Verifier,
 } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
-import { SIGNING_ALGORITHMS } from "./signing-key.js";
-
-/** A JWS in its compact form (RFC 7515, 3.1). */
-export const COMPACT: RegExp = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
-  /** For guards: everything that holds for the key of a token holds for the token. */
-  readonly bound: Verifier<S>;
+  /** For guards. The restrictions of the key apply to its tokens. */
+  readonly forRequests: Verifier<S>;
   /**
-   * For introspection: whether a token works, for somebody. It asks the store each time, tells no observer, and
-   * counts for no limit; the allowlist of a key is about who uses its token, not about who asks what it is.
+   * For introspection. Looks up the key every time, has no observers and no rate limit, and ignores the allowlist of the
+   * key, which restricts who uses the token and not who introspects it.
    */
-  readonly anywhere: Verifier<S>;
-  /** For revocation: whether a token is one of this service and not over, revoked or not. */
-  readonly genuine: Verifier<S>;
+  readonly forIntrospection: Verifier<S>;
+  /** For revocation. Accepts every unexpired token of this service, revoked or not. */
+  readonly forRevocation: Verifier<S>;
 }
 
 export function createTokenVerifiers<S extends string>(prepared: PreparedTokenService<S>): TokenVerifiers<S> {
-  const { options, audiences, keys, kit, revocations } = prepared;
+  const { options, audiences, keys, base, revocations } = prepared;
   const { store, keyTtl, cacheMax } = options;
 
-  const keyOf: JWTVerifyGetKey = ({ kid, alg }) => {
+  const getKey: JWTVerifyGetKey = ({ kid, alg }) => {
     const key = keys.find(kid, alg);
     if (key === undefined) throw new errors.JWKSNoMatchingKey();
     return key;
   };
-  const genuine: JwtVerifierOptions<S> = {
+  const common: JwtVerifierOptions<S> = {
     issuer: options.issuer,
     audience: audiences,
-    algorithms: SIGNING_ALGORITHMS, // of which one counts: a key is found by its own algorithm only
-    jwks: keyOf,
+    algorithms: [...SIGNING_ALGORITHMS.keys()], // getKey finds a key only by its own algorithm
+    jwks: getKey,
     typ: "at+jwt",
-    scopes: kit.scopes,
-    clock: () => new Date(kit.now()),
-    storeTimeout: `${kit.timeoutMs}ms`,
+    scopes: base.scopes,
+    clock: () => new Date(base.now()),
+    storeTimeout: `${base.timeoutMs}ms`,
   };
-  // A token without an id cannot be revoked, so this service issued none.
+  // This service issues no token without a `jti`, because it could not be revoked.
   const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
 
-  const createBound = () =>
-    createJwtVerifier<S>({
-      ...commonOptions(options),
-      ...genuine,
-      keyStore: store,
-      isRevoked,
-      ...(keyTtl === undefined ? {} : { keyTtl }),
-      ...(cacheMax === undefined ? {} : { cacheMax }),
-    });
-  let [bound, revision] = [createBound(), keys.revision()];
-  // Tokens of a key that is out must be out, with what was verified of them before.
-  const current = (): Verifier<S> => {
+  const create = (): Decide<S> =>
+    decisionOf(
+      createJwtVerifier<S>({
+        ...pickCommonOptions(options),
+        ...common,
+        keyStore: store,
+        isRevoked,
+        ...(keyTtl === undefined ? {} : { keyTtl }),
+        ...(cacheMax === undefined ? {} : { cacheMax }),
+      }),
+    );
+  let [decide, revision] = [create(), keys.revision()];
+  // A new verifier drops the cached tokens of a removed key.
+  const current = (): Decide<S> => {
     const latest = keys.revision();
-    if (latest !== revision) [bound, revision] = [createBound(), latest];
-    return bound;
+    if (latest !== revision) [decide, revision] = [create(), latest];
+    return decide;
   };
 
   return {
-    bound: Object.freeze({
-      verify: async (...args: Parameters<Verifier<S>["verify"]>) => current().verify(...args),
-      assertRequirement: kit.scopes.assertRequirement,
+    forRequests: toVerifier({
+      decide: (context) => current()(context),
+      assertRequirement: base.scopes.assertRequirement,
+      credentials: base.credentials,
     }),
-    anywhere: createJwtVerifier<S>({
-      ...genuine,
+    forIntrospection: createJwtVerifier<S>({
+      ...common,
       ...(options.environment === undefined ? {} : { environment: options.environment }),
-      keyStore: withoutNetworks(store),
+      keyStore: withoutAllowlist(store),
       keyTtl: "0s",
       isRevoked,
       cacheMax: 0,
     }),
-    genuine: createJwtVerifier<S>({ ...genuine, cacheMax: 0 }),
+    forRevocation: createJwtVerifier<S>({ ...common, cacheMax: 0 }),
   };
 }
 
-function commonOptions<S extends string>(options: CommonVerifierOptions<S>): CommonVerifierOptions<S> {
+function pickCommonOptions<S extends string>(options: CommonVerifierOptions<S>): CommonVerifierOptions<S> {
   const given = COMMON_VERIFIER_OPTIONS.filter((name) => Object.hasOwn(options, name));
   return Object.fromEntries(
     given.map((name) => [name, options[name]]),
   ) as unknown as CommonVerifierOptions<S>;
 }
 
-function withoutNetworks(store: Pick<ManagedKeyStore, "findById">): Pick<ManagedKeyStore, "findById"> {
+function withoutAllowlist(store: BoundKeyStore): BoundKeyStore {
   return {
     async findById(id) {
       const record = await store.findById(id);

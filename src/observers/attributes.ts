@@ -1,3 +1,4 @@
+import { describe } from "../internal/validate.js";
 import {
   type AllowedEvent,
   AUTH_ERROR_STATUS,
@@ -7,59 +8,66 @@ import {
   type KeyEvent,
 } from "../kit.js";
 
-/** Options of the observers that feed OpenTelemetry. */
+/** Options of the observers for OpenTelemetry. */
 export interface AttributeOptions {
-  /** A name for the store behind the verifier, such as `postgres`, where one process has several. */
+  /**
+   * The value of the attribute `keybearer.store`, such as `postgres`, where one process has several stores. By default
+   * there is no such attribute.
+   */
   readonly store?: string;
   /**
-   * The environments of the service, such as `format.environments`. An attribute tells them apart, and calls every
-   * other one `_OTHER`; without this option there is none.
+   * The environments of the service, such as `format.environments`: the values of the attribute
+   * `keybearer.environment`; any other environment becomes `_OTHER`. By default there is no such attribute.
    */
   readonly environments?: readonly string[] | undefined;
 }
 
-/** The events of a decision. */
+/** The event of a verified request. */
 export type DecisionEvent = AllowedEvent | DeniedEvent | FailedEvent;
 
-/** Attributes of OpenTelemetry, of the kind that has a text. */
-export type Labels = Record<string, string>;
+/** OpenTelemetry attributes with string values. */
+export type Attributes = Record<string, string>;
 
-/** What a value outside the known ones is called, as in OpenTelemetry's own conventions. */
+/** The value for anything unknown, as in the semantic conventions of OpenTelemetry. */
 const OTHER = "_OTHER";
 
-/** Takes known values as they are, and no others: the number of series stays bounded, whoever chooses the value. */
-export function among(known: readonly string[]): (value: unknown) => string {
+/** Returns known values unchanged and `_OTHER` for any other, so that the number of time series stays bounded. */
+export function oneOf(known: readonly string[]): (value: unknown) => string {
   const values = new Set<unknown>(known);
   return (value) => (values.has(value) ? (value as string) : OTHER);
 }
 
-export const reasonOf: (value: unknown) => string = among(DENIAL_REASONS);
-const codeOf = among(Object.keys(AUTH_ERROR_STATUS));
+export const reasonOf: (value: unknown) => string = oneOf(DENIAL_REASONS);
+const codeOf = oneOf(Object.keys(AUTH_ERROR_STATUS));
 
 export function isDecision(event: KeyEvent): event is DecisionEvent {
   return event.type === "auth.allowed" || event.type === "auth.denied" || event.type === "auth.failed";
 }
 
-/** How one observer names things. */
-export interface Labelling {
-  /** What every measurement has. */
-  readonly common: Readonly<Labels>;
-  /** Where a decision was made. */
-  readonly placeOf: (event: DecisionEvent) => Labels;
-  /** Where it was made, and how it came out. */
-  readonly outcomeOf: (event: DecisionEvent) => Labels;
+/** Functions that create the attributes of one observer. */
+export interface AttributeBuilder {
+  /** The attributes of every measurement. */
+  readonly common: Readonly<Attributes>;
+  /** The store and the environment of a decision. */
+  readonly placeOf: (event: DecisionEvent) => Attributes;
+  /** The store, the environment and the outcome of a decision. */
+  readonly outcomeOf: (event: DecisionEvent) => Attributes;
 }
 
-/** @throws TypeError for names that are none. */
-export function readLabels(where: string, { store, environments }: AttributeOptions): Labelling {
-  if (store !== undefined && !isName(store))
-    throw new TypeError(`${where}: "store" must be a name of 1 to 64 printable characters`);
-  if (environments !== undefined && !(Array.isArray(environments) && environments.every(isName)))
-    throw new TypeError(`${where}: "environments" must be a list of names`);
-  const environmentOf = environments && among(environments);
-  const common: Readonly<Labels> = Object.freeze(store === undefined ? {} : { "keybearer.store": store });
+/** @throws TypeError if an option is invalid. */
+export function createAttributes(where: string, { store, environments }: AttributeOptions): AttributeBuilder {
+  if (store !== undefined && !isName(store)) {
+    throw new TypeError(`${where}: "store" must be a string of 1 to 64 printable ASCII characters`);
+  }
+  if (environments !== undefined && !(Array.isArray(environments) && environments.every(isName))) {
+    throw new TypeError(
+      `${where}: "environments" must be an array of environment names; received ${describe(environments)}`,
+    );
+  }
+  const environmentOf = environments && oneOf(environments);
+  const common: Readonly<Attributes> = Object.freeze(store === undefined ? {} : { "keybearer.store": store });
 
-  const placeOf = ({ environment }: DecisionEvent): Labels =>
+  const placeOf = ({ environment }: DecisionEvent): Attributes =>
     environment === undefined || environmentOf === undefined
       ? { ...common }
       : { ...common, "keybearer.environment": environmentOf(environment) };
@@ -68,12 +76,12 @@ export function readLabels(where: string, { store, environments }: AttributeOpti
     common,
     placeOf,
     outcomeOf(event) {
-      const labels = placeOf(event);
+      const attributes = placeOf(event);
       if (event.type === "auth.denied") {
-        labels["keybearer.outcome"] = codeOf(event.code);
-        labels["keybearer.reason"] = reasonOf(event.reason);
-      } else labels["keybearer.outcome"] = event.type === "auth.allowed" ? "allowed" : "unavailable";
-      return labels;
+        attributes["keybearer.outcome"] = codeOf(event.code);
+        attributes["keybearer.reason"] = reasonOf(event.reason);
+      } else attributes["keybearer.outcome"] = event.type === "auth.allowed" ? "allowed" : "unavailable";
+      return attributes;
     },
   };
 }

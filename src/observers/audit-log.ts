@@ -1,5 +1,5 @@
-import { type Duration, readDuration } from "../internal/duration.js";
-import { checkOptions } from "../internal/validate.js";
+import type { Duration } from "../internal/duration.js";
+import { checkBoolean, checkMethods, checkOptions, readInteger } from "../internal/validate.js";
 import {
   type AllowedEvent,
   type AuditEntry,
@@ -9,62 +9,52 @@ import {
   type ManagedKeyStore,
   type Observer,
 } from "../kit.js";
-import { readWriteBehind, type WriteBehindOptions } from "./options.js";
+import {
+  readWriteBehind,
+  WRITE_BEHIND_OPTIONS,
+  type WriteBehindObserver,
+  type WriteBehindOptions,
+} from "./options.js";
 import { writeBehind } from "./write-behind.js";
 
 /** Options of {@link auditLog}. */
 export interface AuditLogOptions extends WriteBehindOptions {
-  /** How long an entry waits for others to be written with: 1,000 ms by default. */
+  /** How long an entry waits for others of the same batch; `"1s"` by default. */
   readonly interval?: Duration;
-  /** How many entries may wait for the store: 10,000 by default. */
+  /** The maximum number of pending entries; 10,000 by default. */
   readonly max?: number;
   /**
-   * Record refused requests too, when their key is known; their entries have a `code` and a `reason`. Off by
-   * default: a client that is refused can make as many entries as it makes requests.
+   * Whether to record denied requests of known keys too, with `code` and `reason`. `false` by default: every denied
+   * request of a client is then an entry.
    */
   readonly denied?: boolean;
 }
 
-/** Records requests in the audit trail; made by {@link auditLog}. */
-export interface AuditLog {
-  /** For the `observers` of a verifier. */
-  readonly observer: Observer;
-  /** Writes what is still unwritten. Rejects when the store fails, and keeps it for the next time. */
-  flush(): Promise<void>;
-  /**
-   * Takes no more requests in, and writes what is unwritten; for the end of the service. Tries again while the
-   * store fails, for `closeTimeout` at most. Then it rejects, and can be called again.
-   */
-  close(): Promise<void>;
-}
+/** Records requests in the audit trail; created by {@link auditLog}. */
+export type AuditLog = WriteBehindObserver;
 
-const MAX_ENTRIES = 1_000_000;
-const BATCH = 500;
-const MAX_OF_A_PATH = 1_024;
-const MAX_OF_OTHERS = 128;
-const MAX_OF_AN_ID = 255;
+const BATCH_SIZE = 500;
+const MAX_PATH_LENGTH = 1_024;
+const MAX_DETAIL_LENGTH = 128;
+const MAX_ID_LENGTH = 255;
 
 /**
- * Records each request that passed a route with a scope marked `audit: true`: an entry of the action `used` in
- * the audit trail of its key, with method, path, client address, required scopes, environment and request id.
- * Behind the requests, in batches of at most 500.
+ * Records every allowed request of a route with a scope marked `audit: true`, as an entry with the action `used` in the
+ * audit trail of the key: method, path, client address, required scopes, environment and request id. Writes in the
+ * background, in batches of at most 500.
  *
- * When the store fails, entries wait, and are tried again after one second at first, and up to a minute, under
- * the ids that they have: none is written twice. At most `max` wait, beside the batch that is under way, because
- * memory is bounded; then **further ones are dropped**, and `onError` is told when that begins and how many they
- * were. An entry that the store refuses alone ten times, while it takes others, is dropped too. What must
- * not be lost under any circumstances has to be written before the request is answered.
+ * If the store fails, entries are retried with exponential back-off from one second up to a minute, under the same ids,
+ * so that none is written twice. At most `max` entries are pending, plus one batch in progress. **Further entries are
+ * dropped**, and `onError` is called when that begins and with the total. An entry that the store rejects alone ten
+ * times, while it accepts others, is dropped too. Write what must never be lost before the response is sent.
  *
- * The entry of a request that a rule on trial would have refused has `wouldDeny`.
+ * The entry of a request that a report-only rule would have denied has `wouldDeny`. A request with a token that was not
+ * made from a key is recorded under `jwt:` and its subject. Paths are cut at 1,024 characters; control characters and
+ * lone surrogates, which databases reject, become U+FFFD.
  *
- * A request with a token that no key stands behind is recorded under `jwt:` and its subject.
+ * No timer keeps the process alive. Close it after the server and before the store's client.
  *
- * Paths are cut at 1,024 characters. Characters that databases refuse, NUL and halves of surrogate pairs, and
- * other control characters become U+FFFD.
- *
- * No timer keeps the process running. Close it after the server, and before the store's client.
- *
- * @throws TypeError for a store without `appendAudit`, and for options that are unknown or cannot work.
+ * @throws TypeError if the store has no `appendAudit`, or an option is unknown or invalid.
  *
  * @example
  * const audit = auditLog(store, { onError: (error, { pending, dropped }) => log.error({ error, pending, dropped }) });
@@ -75,31 +65,27 @@ export function auditLog(
   store: Pick<ManagedKeyStore, "appendAudit">,
   options: AuditLogOptions = {},
 ): AuditLog {
-  const known = ["interval", "max", "onError", "denied", "storeTimeout", "closeTimeout"];
-  const checked = checkOptions("auditLog", options, known);
-  const settings = readWriteBehind("auditLog", checked);
-  const intervalMs = readDuration("auditLog", "interval", checked.interval ?? "1s");
-  const { max = 10_000, denied = false } = checked;
-  if (!(Number.isInteger(max) && max > 0 && max <= MAX_ENTRIES))
-    throw new TypeError(`auditLog: "max" must be a whole number from 1 to ${MAX_ENTRIES}`);
-  if (typeof denied !== "boolean") throw new TypeError('auditLog: "denied" must be true or false');
-  if (typeof store?.appendAudit !== "function")
-    throw new TypeError("auditLog: the store must have a method appendAudit()");
+  const where = "auditLog";
+  const checked = checkOptions(where, options, [...WRITE_BEHIND_OPTIONS, "max", "denied"]);
+  const { denied = false } = checked;
+  checkBoolean(where, "denied", denied);
+  checkMethods(where, "store", store, ["appendAudit"]);
+  const settings = readWriteBehind(where, checked, "1s");
 
-  const { admits, add, flush, close } = writeBehind<AuditEntry>({
+  const { checkRoom, add, flush, close } = writeBehind<AuditEntry>({
     ...settings,
-    name: "auditLog",
-    delayMs: intervalMs,
-    max,
-    batchSize: BATCH,
+    name: where,
+    delayMs: settings.intervalMs,
+    max: readInteger(where, "max", checked.max ?? 10_000, 1, 1_000_000),
+    batchSize: BATCH_SIZE,
     merge: (entry) => entry,
     write: (entries) => store.appendAudit?.([...entries.values()]),
   });
 
   const observer: Observer = (event) => {
     if (event.type !== "auth.allowed" && !(denied && event.type === "auth.denied")) return;
-    if (!event.audit || !isOfKnownKey(event) || !admits()) return;
-    const entry = entryOf(event);
+    if (!event.audit || !hasKey(event) || !checkRoom()) return;
+    const entry = toEntry(event);
     add(entry.id, entry);
   };
 
@@ -108,34 +94,34 @@ export function auditLog(
 
 type KeyedEvent = AllowedEvent | (DeniedEvent & KeyIdentity);
 
-function isOfKnownKey(event: AllowedEvent | DeniedEvent): event is KeyedEvent {
+function hasKey(event: AllowedEvent | DeniedEvent): event is KeyedEvent {
   return event.keyId !== undefined && event.ownerId !== undefined;
 }
 
-function entryOf(event: KeyedEvent): AuditEntry {
-  // With a broken clock, an entry of about the right time is worth more than none.
+function toEntry(event: KeyedEvent): AuditEntry {
+  // If the verifier's clock is broken, the system time is more useful than no entry.
   const at = Number.isNaN(event.at.getTime()) ? new Date() : new Date(event.at);
   const details = {
-    requestId: printable(event.requestId),
-    method: printable(event.method),
-    path: printable(event.path, MAX_OF_A_PATH),
-    clientIp: printable(event.clientIp),
+    requestId: sanitize(event.requestId),
+    method: sanitize(event.method),
+    path: sanitize(event.path, MAX_PATH_LENGTH),
+    clientIp: sanitize(event.clientIp),
     requiredScopes: [...event.requiredScopes],
-    environment: printable(event.environment),
+    environment: sanitize(event.environment),
     ...(event.type === "auth.denied" ? { code: event.code, reason: event.reason } : {}),
     ...(event.type === "auth.allowed" && event.wouldDeny?.length ? { wouldDeny: [...event.wouldDeny] } : {}),
   };
-  const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
-  // The subject of a token must not be able to write into the trail of the key whose id it has chosen.
-  const id = event.isKey === false ? `jwt:${event.keyId}`.slice(0, MAX_OF_AN_ID) : event.keyId;
-  return createAuditEntry("used", { id, ownerId: event.ownerId }, at, null, given);
+  const known = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
+  // A token's subject may equal the id of a key. The prefix keeps it out of that key's trail.
+  const id = event.isKey === false ? `jwt:${event.keyId}`.slice(0, MAX_ID_LENGTH) : event.keyId;
+  return createAuditEntry("used", { id, ownerId: event.ownerId }, at, null, known);
 }
 
 /**
- * Bounds a text that a client may have chosen, and makes it one that every database takes. The copy is needed:
- * a slice keeps all of the text that it was cut from in memory.
+ * Truncates a string that a client may have chosen, and replaces characters that databases reject. It is copied, because
+ * a slice keeps the whole original string in memory.
  */
-function printable(text: string | undefined, most: number = MAX_OF_OTHERS): string | undefined {
-  if (typeof text !== "string") return undefined;
-  return structuredClone(text.slice(0, most)).replace(/[\p{Cc}\p{Cs}]/gu, "\ufffd");
+function sanitize(value: string | undefined, maxLength: number = MAX_DETAIL_LENGTH): string | undefined {
+  if (typeof value !== "string") return undefined;
+  return structuredClone(value.slice(0, maxLength)).replace(/[\p{Cc}\p{Cs}]/gu, "\ufffd");
 }

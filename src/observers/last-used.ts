@@ -1,47 +1,41 @@
-import { LRUCache } from "lru-cache";
-import { type Duration, readDuration } from "../internal/duration.js";
-import { checkOptions } from "../internal/validate.js";
+import type { Duration } from "../internal/duration.js";
+import { checkMethods, checkOptions } from "../internal/validate.js";
 import type { ManagedKeyStore, Observer } from "../kit.js";
-import { readWriteBehind, type WriteBehindOptions } from "./options.js";
+import {
+  readWriteBehind,
+  WRITE_BEHIND_OPTIONS,
+  type WriteBehindObserver,
+  type WriteBehindOptions,
+} from "./options.js";
 import { writeBehind } from "./write-behind.js";
 
 /** Options of {@link lastUsed}. */
 export interface LastUsedOptions extends WriteBehindOptions {
   /**
-   * For how long a key that was written down is not written again: 60,000 ms by default. `lastUsedAt` may lag by
-   * this, and by the five seconds that uses wait for each other.
+   * The shortest time between two writes for one key; `"1m"` by default. `lastUsedAt` may lag by this, plus the up to
+   * five seconds in which uses are batched.
    */
   readonly interval?: Duration;
 }
 
-/** Keeps `lastUsedAt` up to date; made by {@link lastUsed}. */
-export interface LastUsed {
-  /** For the `observers` of a verifier. */
-  readonly observer: Observer;
-  /** Writes down what is still unwritten. Rejects when the store fails, and keeps it for the next time. */
-  flush(): Promise<void>;
-  /**
-   * Takes no more uses in, and writes down what is unwritten; for the end of the service. Tries again while the
-   * store fails, for `closeTimeout` at most. Then it rejects, and can be called again.
-   */
-  close(): Promise<void>;
-}
+/** Keeps `lastUsedAt` up to date; created by {@link lastUsed}. */
+export type LastUsed = WriteBehindObserver;
 
 const MAX_KEYS = 10_000;
 const MAX_DELAY_MS = 5_000;
 
 /**
- * Writes down when each key was last used: behind the requests, for all keys together. A use is written within
- * five seconds when its key was not written for `interval`, else when that is over. It goes through `touch`,
- * which only moves `lastUsedAt` forward, so it cannot undo a change of state.
+ * Updates `lastUsedAt` in the background, in batches of many keys. A use is written within five seconds if its key was
+ * not written within `interval`, otherwise when `interval` has passed. It uses `touch`, which only moves `lastUsedAt`
+ * forward, so it cannot undo a change of state.
  *
- * When the store fails, uses wait, and are tried again after one second at first, and up to a minute. At most
- * 10,000 keys wait, beside as many under way; then uses of further keys are dropped, which `onError` is told.
- * Of more keys than these within one interval, some are written more often.
+ * If the store fails, uses are retried with exponential back-off from one second up to a minute. At most 10,000 keys are
+ * pending, plus as many in progress; then uses of further keys are dropped, and `onError` is called. With more keys than
+ * that per interval, some are written more often.
  *
- * No timer keeps the process running. Close it after the server, and before the store's client.
+ * No timer keeps the process alive. Close it after the server and before the store's client.
  *
- * @throws TypeError for a store without `touch`, and for options that are unknown or cannot work.
+ * @throws TypeError if the store has no `touch`, or an option is unknown or invalid.
  *
  * @example
  * const usage = lastUsed(store, { onError: (error, { pending, dropped }) => log.error({ error, pending, dropped }) });
@@ -49,32 +43,37 @@ const MAX_DELAY_MS = 5_000;
  * process.once("SIGTERM", () => server.close(() => usage.close()));
  */
 export function lastUsed(store: Pick<ManagedKeyStore, "touch">, options: LastUsedOptions = {}): LastUsed {
-  const known = ["interval", "onError", "storeTimeout", "closeTimeout"];
-  const checked = checkOptions("lastUsed", options, known);
-  const settings = readWriteBehind("lastUsed", checked);
-  const intervalMs = readDuration("lastUsed", "interval", checked.interval ?? "1m");
-  if (typeof store?.touch !== "function")
-    throw new TypeError("lastUsed: the store must have a method touch()");
+  const where = "lastUsed";
+  const settings = readWriteBehind(where, checkOptions(where, options, WRITE_BEHIND_OPTIONS), "1m");
+  const { intervalMs } = settings;
+  checkMethods(where, "store", store, ["touch"]);
 
-  const writtenAt = new LRUCache<string, number>({ max: MAX_KEYS }); // by the monotonic clock
+  const writtenAt = new Map<string, number>(); // times of the monotonic clock; the oldest write first
   const { add, drop, flush, close } = writeBehind<number>({
     ...settings,
-    name: "lastUsed",
+    name: where,
     delayMs: Math.min(MAX_DELAY_MS, intervalMs),
     max: MAX_KEYS,
     batchSize: MAX_KEYS,
     merge: Math.max,
     write: (uses) => store.touch(new Map([...uses].map(([id, time]) => [id, new Date(time)]))),
-    readyAt: (id) => (writtenAt.peek(id) ?? Number.NEGATIVE_INFINITY) + intervalMs,
-    onWritten(ids, began) {
-      for (const id of ids) writtenAt.set(id, began);
+    readyAt: (id) => (writtenAt.get(id) ?? Number.NEGATIVE_INFINITY) + intervalMs,
+    onWritten(ids, startedAt) {
+      for (const id of ids) {
+        writtenAt.delete(id);
+        writtenAt.set(id, startedAt);
+      }
+      for (const [oldest] of writtenAt) {
+        if (writtenAt.size <= MAX_KEYS) break;
+        writtenAt.delete(oldest);
+      }
     },
   });
 
   const observer: Observer = (event) => {
     if (event.type !== "auth.allowed" || event.isKey === false) return;
     const time = event.at.getTime();
-    if (Number.isNaN(time)) drop("the clock gave no date; uses without one are dropped");
+    if (Number.isNaN(time)) drop("the clock of the verifier returned an invalid date; the use is dropped");
     else add(event.keyId, time);
   };
 

@@ -1,15 +1,22 @@
 import { checkMethods, checkOptions } from "../internal/validate.js";
 import type { BackgroundFailure, LifecycleEvent, Observer } from "../kit.js";
-import { type AttributeOptions, among, isDecision, type Labels, readLabels, reasonOf } from "./attributes.js";
+import {
+  type AttributeOptions,
+  type Attributes,
+  createAttributes,
+  isDecision,
+  oneOf,
+  reasonOf,
+} from "./attributes.js";
 
-/** The part of a `Meter` of `@opentelemetry/api` that is used. */
+/** The methods of a `Meter` of `@opentelemetry/api` that `metrics` calls. */
 export interface MetricsMeter {
-  createCounter(name: string, options?: InstrumentOptions): Adding;
-  createUpDownCounter(name: string, options?: InstrumentOptions): Adding;
+  createCounter(name: string, options?: InstrumentOptions): Counter;
+  createUpDownCounter(name: string, options?: InstrumentOptions): Counter;
   createHistogram(
     name: string,
     options?: InstrumentOptions,
-  ): { record(value: number, attributes?: Labels): void };
+  ): { record(value: number, attributes?: Attributes): void };
 }
 
 interface InstrumentOptions {
@@ -18,23 +25,23 @@ interface InstrumentOptions {
   advice?: { explicitBucketBoundaries?: number[] };
 }
 
-interface Adding {
-  add(value: number, attributes?: Labels): void;
+interface Counter {
+  add(value: number, attributes?: Attributes): void;
 }
 
 /** Options of {@link metrics}. */
 export interface MetricsOptions extends AttributeOptions {
-  /** From the `@opentelemetry/api` of the service: `metrics.getMeter("keybearer")`. */
+  /** The meter of the service: `metrics.getMeter("keybearer")` of `@opentelemetry/api`. */
   readonly meter: MetricsMeter;
 }
 
-/** Counts decisions, changes and failures; made by {@link metrics}. */
+/** Measures decisions, changes and failures; created by {@link metrics}. */
 export interface Metrics {
   /** For the `observers` of verifiers, managers and caches. */
   readonly observer: Observer;
 }
 
-/** Seconds: from 50 µs, which is a key in memory, to 1 s, which no store may take by default. */
+/** In seconds: from 50 µs, a key in memory, to 1 s, above the default `storeTimeout`. */
 const BOUNDARIES = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 ];
@@ -51,17 +58,18 @@ const ACTIONS: Readonly<Record<LifecycleEvent["type"], string>> = {
   "key.purged": "purged",
 };
 
-const TASKS: readonly BackgroundFailure["task"][] = ["rehash", "invalidate", "report-only"];
-const taskOf = among(TASKS);
+const TASKS: readonly BackgroundFailure["task"][] = ["rehash", "invalidate"];
+const taskOf = oneOf(TASKS);
 
 /**
- * Measures with OpenTelemetry: decisions by outcome, how long they took, what would have been denied, changes of keys,
- * failures behind the requests, and caches that are bypassed. `docs/metrics.md` lists names and attributes.
+ * Creates an observer that records OpenTelemetry metrics: decisions by outcome and their duration, requests that
+ * report-only rules would have denied, changes of keys, background failures and bypassed caches. `docs/metrics.md` lists
+ * names and attributes.
  *
- * No attribute is chosen by a client: there is no secret, hash, key, owner, address, path or request id among them, and
- * the number of series is bounded. Nothing of OpenTelemetry is loaded; the meter is the caller's.
+ * No attribute is chosen by a client: none holds a secret, hash, key, owner, address, path or request id, and the number
+ * of time series is bounded. OpenTelemetry is not imported; pass the meter of your service.
  *
- * @throws TypeError for a meter that is none, and for options that are unknown or cannot work.
+ * @throws TypeError if the meter lacks a method, or an option is unknown or invalid.
  *
  * @example
  * import { metrics as api } from "@opentelemetry/api";
@@ -73,42 +81,42 @@ export function metrics(given: MetricsOptions): Metrics {
   const options = checkOptions("metrics", given, ["meter", "store", "environments"]);
   const { meter } = options;
   checkMethods("metrics", "meter", meter, ["createCounter", "createUpDownCounter", "createHistogram"]);
-  const { common, placeOf, outcomeOf } = readLabels("metrics", options);
+  const { common, placeOf, outcomeOf } = createAttributes("metrics", options);
 
   const decisions = meter.createCounter("keybearer.auth.decisions", {
-    description: "Requests that were let through or refused.",
+    description: "Requests that were allowed, denied or failed.",
     unit: "{request}",
   });
   const durations = meter.createHistogram("keybearer.auth.duration", {
-    description: "How long it took to decide over a request.",
+    description: "Duration of the verification of a request.",
     unit: "s",
     advice: { explicitBucketBoundaries: BOUNDARIES },
   });
   const wouldDeny = meter.createCounter("keybearer.auth.would_deny", {
-    description: "Requests that were let through, and that a rule on trial would have refused.",
+    description: "Allowed requests that a report-only rule would have denied.",
     unit: "{request}",
   });
   const changes = meter.createCounter("keybearer.key.changes", {
-    description: "Changes of keys that were committed.",
+    description: "Committed changes of keys.",
     unit: "{change}",
   });
   const failures = meter.createCounter("keybearer.background.failures", {
-    description: "Work behind the requests that failed.",
+    description: "Background tasks that failed.",
     unit: "{failure}",
   });
   const bypassed = meter.createUpDownCounter("keybearer.cache.bypassed", {
-    description: "Caches that do not answer from memory, because their bus is down.",
+    description: "Caches that are bypassed, because their bus is down.",
     unit: "{cache}",
   });
 
   const observer: Observer = (event) => {
     if (isDecision(event)) {
-      const labels = outcomeOf(event);
-      decisions.add(1, labels);
+      const attributes = outcomeOf(event);
+      decisions.add(1, attributes);
       const seconds = event.durationMs / 1_000;
-      if (seconds >= 0 && Number.isFinite(seconds)) durations.record(seconds, labels);
+      if (seconds >= 0 && Number.isFinite(seconds)) durations.record(seconds, attributes);
       if (event.type !== "auth.allowed") return;
-      // A verifier of somebody else's may say nothing of trials.
+      // Events of a custom verifier may lack wouldDeny.
       for (const reason of event.wouldDeny ?? [])
         wouldDeny.add(1, { ...placeOf(event), "keybearer.reason": reasonOf(reason) });
     } else if (event.type === "background.failed") {

@@ -1,8 +1,14 @@
-import { checkMethods, checkOptions } from "../internal/validate.js";
+import { checkBoolean, checkMethods, checkOptions } from "../internal/validate.js";
 import { type Observer, StoreError } from "../kit.js";
-import { type AttributeOptions, type DecisionEvent, isDecision, readLabels, reasonOf } from "./attributes.js";
+import {
+  type AttributeOptions,
+  createAttributes,
+  type DecisionEvent,
+  isDecision,
+  reasonOf,
+} from "./attributes.js";
 
-/** The part of a `Tracer` of `@opentelemetry/api` that is used. */
+/** The methods of a `Tracer` of `@opentelemetry/api` that `traces` calls. */
 export interface TracesTracer {
   startSpan(
     name: string,
@@ -12,32 +18,32 @@ export interface TracesTracer {
 
 /** Options of {@link traces}. */
 export interface TracesOptions extends AttributeOptions {
-  /** From the `@opentelemetry/api` of the service: `trace.getTracer("keybearer")`. */
+  /** The tracer of the service: `trace.getTracer("keybearer")` of `@opentelemetry/api`. */
   readonly tracer: TracesTracer;
   /**
-   * Name the key and its owner in spans: `keybearer.key.id` and `keybearer.owner.id`. `false` by default, because
-   * traces go further, and are kept elsewhere, than what is known of customers should be.
+   * Whether spans have the ids of the key and its owner, as `keybearer.key.id` and `keybearer.owner.id`. `false` by
+   * default, because traces are often kept longer, and shown to more people, than customer data may be.
    */
   readonly identify?: boolean;
 }
 
-/** Makes a span of each decision; made by {@link traces}. */
+/** Creates a span for each decision; created by {@link traces}. */
 export interface Traces {
   /** For the `observers` of a verifier. */
   readonly observer: Observer;
 }
 
-/** `SpanStatusCode.ERROR`, written out so that nothing of OpenTelemetry is loaded. */
+/** `SpanStatusCode.ERROR`, copied so that OpenTelemetry is not imported. */
 const ERROR = 2;
 
 /**
- * Makes a span, `keybearer.verify`, of each decision, with OpenTelemetry. It is made after the fact, over the time that
- * the decision took, and is a child of the span that is active then: of the request, where HTTP is instrumented.
- * A refusal is no error of the service; only a request that could not be judged has the status `ERROR`.
+ * Creates an observer that records an OpenTelemetry span `keybearer.verify` for each decision. The span is created after
+ * the decision, with the times of the decision, as a child of the active span: that of the request, if HTTP is
+ * instrumented. A denied request is no error; only a request that could not be verified has the status `ERROR`.
  *
- * No span has a secret, a hash, an address, a path or a request id; with `identify` it has the ids of key and owner.
+ * No span holds a secret, hash, address, path or request id. With `identify` it has the ids of the key and its owner.
  *
- * @throws TypeError for a tracer that is none, and for options that are unknown or cannot work.
+ * @throws TypeError if the tracer lacks a method, or an option is unknown or invalid.
  *
  * @example
  * import { trace } from "@opentelemetry/api";
@@ -49,8 +55,8 @@ export function traces(given: TracesOptions): Traces {
   const options = checkOptions("traces", given, ["tracer", "store", "environments", "identify"]);
   const { tracer, identify = false } = options;
   checkMethods("traces", "tracer", tracer, ["startSpan"]);
-  if (typeof identify !== "boolean") throw new TypeError('traces: "identify" must be true or false');
-  const { outcomeOf } = readLabels("traces", options);
+  checkBoolean("traces", "identify", identify);
+  const { outcomeOf } = createAttributes("traces", options);
 
   const observer: Observer = (event) => {
     if (!isDecision(event)) return;
@@ -58,18 +64,18 @@ export function traces(given: TracesOptions): Traces {
     if (event.requiredScopes.length > 0) attributes["keybearer.required_scopes"] = [...event.requiredScopes];
     if (event.type === "auth.allowed" && event.wouldDeny?.length)
       attributes["keybearer.would_deny"] = event.wouldDeny.map(reasonOf);
-    if (event.type === "auth.failed") attributes["error.type"] = kindOf(event.error);
+    if (event.type === "auth.failed") attributes["error.type"] = errorTypeOf(event.error);
     if (identify) Object.assign(attributes, identityOf(event));
 
-    // A clock that is broken, or is a test's and says 1970, is no reason to lose the span.
-    const told = event.at.getTime();
-    const end = Number.isNaN(told) ? Date.now() : told;
+    // If the verifier's clock is broken, the span has the system time.
+    const at = event.at.getTime();
+    const endMs = Number.isNaN(at) ? Date.now() : at;
     const span = tracer.startSpan("keybearer.verify", {
       attributes,
-      startTime: time(end - event.durationMs),
+      startTime: toHrTime(endMs - event.durationMs),
     });
     if (event.type === "auth.failed") span.setStatus({ code: ERROR });
-    span.end(time(end));
+    span.end(toHrTime(endMs));
   };
 
   return Object.freeze({ observer });
@@ -82,13 +88,13 @@ function identityOf({ keyId, isKey, ownerId }: DecisionEvent): Record<string, st
   return identity;
 }
 
-/** Never what an error says or is called: that is the choice of whoever threw it. */
-function kindOf(error: unknown): string {
+/** Never the error's message or name, which may hold data of a driver. */
+function errorTypeOf(error: unknown): string {
   return error instanceof StoreError ? error.code : "_OTHER";
 }
 
-/** Seconds and nanoseconds, which keep the fractions of a millisecond that a decision takes. */
-function time(milliseconds: number): [number, number] {
+/** Converts milliseconds to seconds and nanoseconds, which keep fractions of a millisecond. */
+function toHrTime(milliseconds: number): [number, number] {
   const seconds = Math.floor(milliseconds / 1_000);
   return [seconds, Math.min(999_999_999, Math.round((milliseconds - seconds * 1_000) * 1_000_000))];
 }

@@ -1,158 +1,158 @@
 import { StoreError } from "../kit.js";
-import { type Batch, createBacklog } from "./backlog.js";
 import { DroppedError, type WriteBehindSettings } from "./options.js";
+import { type Batch, createRetryQueue } from "./retry-queue.js";
 
-/** What the observers of one kind leave to {@link writeBehind}. */
-export interface WriteBehindPlan<V> extends WriteBehindSettings {
-  /** The observer, for messages. */
+/** What differs between the observers that write to a store. */
+export interface WriteBehindPlan<V> extends Omit<WriteBehindSettings, "intervalMs"> {
+  /** The name of the observer, for messages. */
   readonly name: string;
-  /** Writes a batch, all or nothing; must bear to be given the same again, and two at a time. */
+  /** Writes a batch, all or nothing. Must be idempotent: calls may be repeated, and two may overlap. */
   readonly write: (batch: ReadonlyMap<string, V>) => unknown;
-  /** What two values of one key come to. */
+  /** Combines two values of one key. */
   readonly merge: (a: V, b: V) => V;
-  /** Milliseconds that the first unwritten value waits for others. */
+  /** How many milliseconds the first pending value waits for others. */
   readonly delayMs: number;
-  /** How many values may wait, beside the batch that is under way. */
+  /** The maximum number of pending values, without the batch in progress. */
   readonly max: number;
-  /** How many go in one call. When as many wait, they go at once, ready or not. */
+  /** The maximum size of a batch. A full batch is written at once, ready or not. */
   readonly batchSize: number;
-  /** From which moment of `performance.now()` on a key may be written again. */
+  /** The time of `performance.now()` from which a key may be written again. */
   readonly readyAt?: (key: string) => number;
-  /** Told which keys were written, and when their write began. */
-  readonly onWritten?: (keys: Iterable<string>, began: number) => void;
+  /** Called with the keys of a written batch, and the time when the write started. */
+  readonly onWritten?: (keys: Iterable<string>, startedAt: number) => void;
 }
 
 /** A bounded queue in front of a store. */
 export interface WriteBehind<V> {
-  /** Whether there is room for one more key; if not, it is counted as dropped. Saves making the value. */
-  admits(): boolean;
-  /** Takes a value in, or counts it as dropped; never throws, never waits. */
+  /** Returns whether there is room for one more key, and counts a drop if not. Saves creating the value. */
+  checkRoom(): boolean;
+  /** Adds a value, or counts it as dropped. Never throws and never waits. */
   add(key: string, value: V): void;
-  /** Counts something as dropped that cannot be written at all. */
-  drop(why: string): void;
+  /** Counts a value as dropped that cannot be written at all. */
+  drop(reason: string): void;
   flush(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Keeps values until a store has them: one call at a time, within a time limit. After a failure everything
- * rests, for one second at first and at most a minute. Times are read from the monotonic clock, and no timer
- * keeps the process running, but that of `close`.
+ * Queues values and writes them in batches: one store call at a time, with a time limit, and with exponential back-off
+ * after failures. Uses the monotonic clock. Only the timers of `close` keep the process alive.
  */
 export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   const { name, write, merge, delayMs, max, onWritten, readyAt = () => 0 } = plan;
   const { onError = () => {}, storeTimeoutMs, closeTimeoutMs } = plan;
   const batchSize = Math.min(plan.batchSize, max);
-  const backlog = createBacklog<V>(max, batchSize, merge);
+  const queue = createRetryQueue<V>(max, batchSize, merge);
   const now = () => performance.now();
-  const crowded = `${max} wait for the store, and further ones are dropped`;
-  const late = "closed already; what comes now is dropped";
+  const full = `${max} values are pending; further values are dropped until the store has recovered`;
+  const afterClose = "closed; further values are dropped";
 
-  let underWay = 0;
-  let failures = 0; // in a row
-  let restUntil = 0;
+  let inProgress = 0;
+  let failures = 0; // consecutive
+  let retryAt = 0;
   let dropped = 0;
-  let accounted = 0; // how many of the dropped were in a total already
-  let announced = false;
+  let reportedDropped = 0; // the part of `dropped` in earlier totals
+  let dropReported = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = 0;
   let running: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-  let abandon = (): void => {};
+  let nextFlush: Promise<void> | undefined;
+  let abortCall = (): void => {};
   let closed = false;
   let closing: Promise<void> | undefined;
 
-  const tell = (error: unknown): void => {
-    const report = Object.freeze({ pending: backlog.size() + underWay, dropped });
-    new Promise((resolve) => resolve(onError(error, report))).catch(() => {});
+  const report = (error: unknown): void => {
+    const state = Object.freeze({ pending: queue.size() + inProgress, dropped });
+    new Promise((resolve) => resolve(onError(error, state))).catch(() => {});
   };
 
-  const drop = (why: string, count = 1): void => {
+  const drop = (reason: string, count = 1): void => {
     dropped += count;
-    if (announced) return;
-    announced = true;
-    tell(new DroppedError(`${name}: ${why}`));
+    if (dropReported) return;
+    dropReported = true;
+    report(new DroppedError(`${name}: ${reason}`));
   };
 
-  const tellTotal = (): void => {
-    if (dropped === accounted) return;
-    const count = dropped - accounted;
-    accounted = dropped;
-    announced = false;
-    tell(new DroppedError(`${name}: ${count} in all had to be dropped`));
+  const reportTotal = (): void => {
+    if (dropped === reportedDropped) return;
+    const count = dropped - reportedDropped;
+    reportedDropped = dropped;
+    dropReported = false;
+    report(new DroppedError(`${name}: ${count} values were dropped`));
   };
 
-  /** Waits for an answer, but not for ever; one that comes later counts for nothing. */
-  const answered = (call: () => unknown): Promise<unknown> => {
-    let limit: ReturnType<typeof setTimeout> | undefined;
+  /** Calls the store with a time limit. A later result is ignored. */
+  const callStore = (call: () => unknown): Promise<unknown> => {
+    let timeout: ReturnType<typeof setTimeout> | undefined;
     return new Promise((resolve, reject) => {
-      abandon = () => reject(new StoreError(`${name}: the store did not answer in time`));
-      limit = setTimeout(abandon, storeTimeoutMs);
-      limit.unref?.();
+      abortCall = () => reject(new StoreError(`${name}: the store did not respond in time`));
+      timeout = setTimeout(abortCall, storeTimeoutMs);
+      timeout.unref?.();
       new Promise((called) => called(call())).then(resolve, reject);
-    }).finally(() => clearTimeout(limit));
+    }).finally(() => clearTimeout(timeout));
   };
 
-  const failed = (batch: Batch<V>, error: unknown): void => {
-    restUntil = now() + restAfter(++failures);
-    const { crowdedOut, refused } = backlog.giveBack(batch);
-    tell(error);
-    if (crowdedOut > 0) drop(crowded, crowdedOut);
-    if (refused === undefined) return;
+  const handleFailure = (batch: Batch<V>, error: unknown): void => {
+    retryAt = now() + backoff(++failures);
+    const { overflowed, rejectedKey } = queue.requeue(batch);
+    report(error);
+    if (overflowed > 0) drop(full, overflowed);
+    if (rejectedKey === undefined) return;
     dropped++;
-    tell(new DroppedError(`${name}: dropped ${refused}, which the store refuses while it takes others`));
+    report(
+      new DroppedError(`${name}: dropped ${rejectedKey}, which the store rejects while it accepts others`),
+    );
   };
 
-  const send = async (batch: Batch<V>): Promise<void> => {
-    const began = now();
+  const writeBatch = async (batch: Batch<V>): Promise<void> => {
+    const startedAt = now();
     const values = new Map([...batch].map(([key, { value }]) => [key, value]));
-    underWay = values.size;
+    inProgress = values.size;
     try {
-      await answered(() => write(values));
+      await callStore(() => write(values));
     } catch (error) {
-      underWay = 0;
-      failed(batch, error);
+      inProgress = 0;
+      handleFailure(batch, error);
       throw error;
     }
-    underWay = 0;
+    inProgress = 0;
     failures = 0;
-    backlog.wrote();
-    onWritten?.(values.keys(), began);
+    queue.batchWritten();
+    onWritten?.(values.keys(), startedAt);
   };
 
-  /** What may be written at this moment. */
-  const readyNow = (): ((key: string) => boolean) => {
+  const isReadyNow = (): ((key: string) => boolean) => {
     const at = now() + 1; // a timer may fire early by a fraction of a millisecond
     return (key) => readyAt(key) <= at;
   };
 
-  /** Writes what waits now. What comes meanwhile waits for its turn, unless it fills a batch. */
+  /** Writes what is pending at the start. Values added during it are written only if they fill a batch. */
   const drain = async (everything: boolean): Promise<void> => {
-    let left = everything ? backlog.size() : backlog.count(readyNow());
-    while (left > 0 || backlog.size() >= batchSize) {
-      const batch = backlog.take(everything || backlog.size() >= batchSize ? () => true : readyNow());
+    let left = everything ? queue.size() : queue.count(isReadyNow());
+    while (left > 0 || queue.size() >= batchSize) {
+      const batch = queue.take(everything || queue.size() >= batchSize ? () => true : isReadyNow());
       if (batch.size === 0) break;
-      await send(batch);
+      await writeBatch(batch);
       left -= batch.size;
-      if (backlog.size() < max / 2) tellTotal();
+      if (queue.size() < max / 2) reportTotal();
     }
-    tellTotal();
+    reportTotal();
   };
 
   const start = (everything: boolean): Promise<void> => {
     stopTimer();
     running = drain(everything).finally(() => {
       running = undefined;
-      let ready = Number.POSITIVE_INFINITY;
-      for (const key of backlog.keys()) ready = Math.min(ready, readyAt(key));
-      if (backlog.size() > 0) arm(turn(ready));
+      let firstReady = Number.POSITIVE_INFINITY;
+      for (const key of queue.keys()) firstReady = Math.min(firstReady, readyAt(key));
+      if (queue.size() > 0) schedule(writeTime(firstReady));
     });
     return running;
   };
 
   const onTimer = (): void => {
     stopTimer();
-    if (running === undefined) start(false).catch(() => {}); // onError was told
+    if (running === undefined) start(false).catch(() => {}); // already reported to onError
   };
 
   const stopTimer = (): void => {
@@ -160,7 +160,8 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     timer = undefined;
   };
 
-  const arm = (at: number): void => {
+  /** Schedules a write, unless one is in progress or scheduled earlier. */
+  const schedule = (at: number): void => {
     if (closed || running !== undefined || (timer !== undefined && timerAt <= at)) return;
     clearTimeout(timer);
     timerAt = at;
@@ -168,73 +169,73 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     timer.unref?.();
   };
 
-  /** When to write a key that is ready then: not during a rest, and together with others. */
-  const turn = (ready: number): number => Math.max(ready, failures > 0 ? restUntil : now() + delayMs);
+  /** Returns when to write a key that is ready at `ready`: batched with others, and not during a back-off. */
+  const writeTime = (ready: number): number => Math.max(ready, failures > 0 ? retryAt : now() + delayMs);
 
   const flush = (): Promise<void> => {
     if (running === undefined) return start(true);
-    next ??= running
+    nextFlush ??= running
       .catch(() => {})
       .then(() => {
-        next = undefined;
-        return flush(); // somebody else may have started by now
+        nextFlush = undefined;
+        return flush(); // another write may have started
       });
-    return next;
+    return nextFlush;
   };
 
   /**
-   * Failures are tried again in short order, because the host is waiting to end; and a call that was under way
-   * already gets half of the time at most, so that one which hangs does not take it all.
+   * Retries at short intervals, because the host waits to exit. A store call in progress is aborted after half of the
+   * time, so that a hung call leaves time for another.
    */
-  const end = async (): Promise<void> => {
+  const closeQueue = async (): Promise<void> => {
     closed = true;
     stopTimer();
-    const endsAt = now() + closeTimeoutMs;
-    const limits = [
-      setTimeout(abandon, closeTimeoutMs / 2),
-      setTimeout(() => abandon(), closeTimeoutMs), // whichever it is by then
+    const deadline = now() + closeTimeoutMs;
+    const timers = [
+      setTimeout(abortCall, closeTimeoutMs / 2), // the current call
+      setTimeout(() => abortCall(), closeTimeoutMs), // whichever call is in progress then
     ];
     try {
       for (let pause = 50; ; pause = Math.min(pause * 2, 250)) {
         try {
           return await flush();
         } catch (error) {
-          await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(pause, endsAt - now()))));
-          if (now() >= endsAt) throw error;
+          await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(pause, deadline - now()))));
+          if (now() >= deadline) throw error;
         }
       }
     } finally {
-      for (const limit of limits) clearTimeout(limit);
+      for (const one of timers) clearTimeout(one);
       closing = undefined;
     }
   };
 
   return Object.freeze({
-    admits(): boolean {
-      const hasRoom = !closed && backlog.size() < max;
-      if (!hasRoom) drop(closed ? late : crowded);
+    checkRoom(): boolean {
+      const hasRoom = !closed && queue.size() < max;
+      if (!hasRoom) drop(closed ? afterClose : full);
       return hasRoom;
     },
 
     add(key: string, value: V): void {
-      const outcome = closed ? "late" : backlog.add(key, value);
-      if (outcome === "late") drop(late);
-      if (outcome === "full") drop(crowded);
+      const outcome = closed ? "closed" : queue.add(key, value);
+      if (outcome === "closed") drop(afterClose);
+      if (outcome === "full") drop(full);
       if (outcome !== "added") return;
-      if (backlog.size() < batchSize) arm(turn(readyAt(key)));
-      else arm(failures > 0 ? restUntil : now());
+      if (queue.size() < batchSize) schedule(writeTime(readyAt(key)));
+      else schedule(failures > 0 ? retryAt : now());
     },
 
-    drop: (why: string) => drop(why),
+    drop: (reason: string) => drop(reason),
     flush,
     close: () => {
-      closing ??= end();
+      closing ??= closeQueue();
       return closing;
     },
   });
 }
 
-/** Between a half and all of 2 s, 4 s … 60 s, so that processes which failed together do not come back together. */
-function restAfter(failures: number): number {
+/** Returns a delay of 2 s, 4 s … 60 s in milliseconds, randomly reduced by up to half so that processes spread out. */
+function backoff(failures: number): number {
   return Math.min(60_000, 1_000 * 2 ** Math.min(failures, 6)) * (0.5 + Math.random() / 2);
 }

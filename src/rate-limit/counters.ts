@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache";
 
-/** A bounded number of counters in memory, each of a window that began with its first request. */
+/** A bounded number of in-memory counters. The window of each one is anchored at its first request. */
 export interface Counters {
-  /** Where a counter stands; `undefined` when no window runs. */
+  /** Returns the state of a counter, or `undefined` if it has no current window. */
   find(key: string, windowMs: number): { readonly used: number; readonly resetMs: number } | undefined;
   add(key: string, windowMs: number, cost: number): void;
   readonly size: number;
@@ -10,50 +10,44 @@ export interface Counters {
 
 interface Entry {
   used: number;
-  ends: number;
+  endsAt: number;
 }
 
 /**
- * When there is no room for another counter, the one that was not asked for the longest is forgotten.
- * `onForget` is told when its window was still running.
+ * Creates counters. Past `max`, the least recently used one is evicted; `onEvict` is called if its window had not ended.
+ *
+ * @param now returns milliseconds.
  */
-export function createCounters(max: number, now: () => number, onForget?: () => void): Counters {
+export function createCounters(max: number, now: () => number, onEvict?: () => void): Counters {
   const entries = new LRUCache<string, Entry>({
     max,
-    dispose: ({ ends }, _key, reason) => {
-      if (reason === "evict" && ends > now()) onForget?.();
+    dispose: ({ endsAt }, _key, reason) => {
+      if (reason === "evict" && endsAt > now()) onEvict?.();
     },
   });
 
-  const running = (key: string, windowMs: number, time: number): Entry | undefined => {
+  const current = (key: string, windowMs: number, time: number): Entry | undefined => {
     const entry = entries.get(key);
-    if (entry === undefined || time >= entry.ends) return undefined;
-    // The clock was set back: what was used stays used, but no longer than a window from here.
-    entry.ends = Math.min(entry.ends, time + windowMs);
+    if (entry === undefined || time >= entry.endsAt) return undefined;
+    // If the clock was set back, the window ends one window length from now at the latest.
+    entry.endsAt = Math.min(entry.endsAt, time + windowMs);
     return entry;
   };
 
   return {
     find(key, windowMs) {
       const time = now();
-      const entry = running(key, windowMs, time);
-      return entry && { used: entry.used, resetMs: entry.ends - time };
+      const entry = current(key, windowMs, time);
+      return entry && { used: entry.used, resetMs: entry.endsAt - time };
     },
     add(key, windowMs, cost) {
       const time = now();
-      const entry = running(key, windowMs, time);
-      if (entry === undefined) entries.set(key, { used: cost, ends: time + windowMs });
+      const entry = current(key, windowMs, time);
+      if (entry === undefined) entries.set(key, { used: cost, endsAt: time + windowMs });
       else entry.used += cost;
     },
     get size() {
       return entries.size;
     },
   };
-}
-
-/** @throws TypeError for a number of counters that cannot be kept. */
-export function readMax(where: string, max: unknown): number {
-  if (Number.isSafeInteger(max) && (max as number) >= 100 && (max as number) <= 10_000_000)
-    return max as number;
-  throw new TypeError(`${where}: "max" must be a whole number from 100 to 10,000,000`);
 }

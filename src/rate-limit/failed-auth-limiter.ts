@@ -1,12 +1,13 @@
-import { type Duration, parseDuration } from "../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
-import { warn } from "../internal/warn.js";
+import type { Duration } from "../internal/duration.js";
+import { checkFunction, checkMethods, checkOptions, describe, readInteger } from "../internal/validate.js";
+import { warnOnce } from "../internal/warn.js";
 import {
   AuthError,
   type AuthErrorCode,
   type AuthRequest,
   type ClientIpOptions,
   type CredentialOptions,
+  checkObservers,
   clientIpResolver,
   compileCidrs,
   credentialSource,
@@ -18,25 +19,26 @@ import {
   resolveRequestId,
   type Verifier,
 } from "../kit.js";
-import { createCounters, readMax } from "./counters.js";
+import { createCounters } from "./counters.js";
+import { readWindowSeconds } from "./windows.js";
 
 /** Options of {@link failedAuthLimiter}. */
 export interface FailedAuthLimiterOptions extends ClientIpOptions {
-  /** How many bad credentials one address may send in a window: 100 by default. */
+  /** How many bad credentials an address may send in a window; 100 by default. */
   readonly failures?: number;
-  /** How long a window lasts, from the first bad credential in it: `"1m"` by default. */
+  /** The length of a window, from its first bad credential, in whole seconds; `"1m"` by default. */
   readonly window?: Duration;
   /**
-   * Networks that are never refused, such as an office whose many clients share one address; addresses or CIDRs.
+   * Addresses or CIDRs that are never limited, such as an office whose clients share one address. None by default.
    */
   readonly exempt?: readonly string[];
-  /** Where the credential is sent: the same as the verifier has. */
+  /** Where the credential is sent: the same value as the verifier's. `Authorization: Bearer` by default. */
   readonly credential?: CredentialOptions;
-  /** How many addresses are kept: 100,000 by default, some 20 MB. */
+  /** The maximum number of addresses in memory; 100,000 by default, about 20 MB. */
   readonly max?: number;
-  /** Told of refusals, as `auth.denied` with the reason `rate_limited` and without a key. */
+  /** Receive every request that is denied here, as `auth.denied` with the reason `rate_limited` and no key. */
   readonly observers?: readonly Observer[];
-  /** The time, for tests; by default the monotonic clock, which nobody can set. */
+  /** The clock, for tests; by default the monotonic clock, which changes of the system clock do not affect. */
   readonly clock?: () => Date;
 }
 
@@ -52,30 +54,29 @@ const OPTIONS: readonly (keyof FailedAuthLimiterOptions)[] = [
   "clock",
 ];
 
-const WHERE = "slowGuessing";
+const WHERE = "failedAuthLimiter";
 
-/** A key for another environment is a real one, sent to the wrong place. */
-const BAD: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential"];
+// Not wrong_environment: that secret is valid, and was sent to the wrong service.
+const COUNTED: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential"];
 
 /**
- * Puts a brake in front of a verifier: an address that has sent too many bad credentials is answered 429 to every
- * credential, good ones too, until its window ends. Neither the store nor the rate limiter is asked. Requests
- * without a credential pass on to the verifier, and are not counted.
+ * Wraps a verifier: once an address has sent too many bad credentials, every credential from it, valid or not, is
+ * denied with 429 until the window ends, without a call of the store or the rate limiter. Requests without a credential
+ * go to the verifier and are not counted.
  *
- * Secrets of this package cannot be guessed, with or without it. It keeps the noise of those who try from the
- * store, and protects imported secrets that are weaker. **Clients behind one NAT share one address**: one of them
- * that sends a bad key again and again has all of them refused. That is why so many failures are allowed by
- * default, and why a window is short; `exempt` names networks that are known to be shared.
+ * Secrets of this package cannot be guessed. The limiter keeps guesses away from the store, and protects imported
+ * secrets that are weaker. **Clients behind one NAT share an address**, so a client that keeps sending a bad key locks
+ * out all of them. Therefore the default limit is high and the window short; exempt shared networks with `exempt`.
  *
- * An IPv6 address counts with its /64, which is what one subscriber has (RFC 6177); an IPv4-mapped one is its IPv4
- * address. Requests that are under way when the last failure comes in are still answered. A client whose address
- * is not known is not counted, and the first of them is a process warning, `KEYBEARER_GUESSING_ADDRESS`. Past `max`
- * addresses, the one that was seen least recently is forgotten. Each process counts for itself.
+ * An IPv6 address counts as its /64, the usual size of one subscriber (RFC 6177), an IPv4-mapped one as its IPv4
+ * address. Requests in progress at the last failure are still verified. An unknown address is not counted; the first one
+ * emits the process warning `KEYBEARER_UNKNOWN_CLIENT_IP`. Past `max` addresses, the least recently seen one is evicted.
+ * Each process counts for itself.
  *
- * @throws TypeError for options that are unknown or cannot work, naming the option.
+ * @throws TypeError if the verifier or an option is invalid.
  *
  * @example
- * const verifier = slowGuessing(createVerifier({ store, scopes, format, trustedProxies }), { trustedProxies });
+ * const verifier = failedAuthLimiter(createVerifier({ store, scopes, format, trustedProxies }), { trustedProxies });
  * const auth = expressAuth(verifier);
  */
 export function failedAuthLimiter<S extends string>(
@@ -84,24 +85,32 @@ export function failedAuthLimiter<S extends string>(
 ): Verifier<S> {
   checkMethods(WHERE, "verifier", verifier, ["verify", "assertRequirement"]);
   const options = checkOptions(WHERE, given, OPTIONS);
-  const { failures, windowMs, counters, observers, now } = readGuessing(options);
-  const networkOf = addressing(options);
-  const source = credentialSource(options.credential);
-  const hasCredential = (request: AuthRequest) => {
-    const credential = extractCredential(request, source);
-    return typeof credential === "string" || credential.fault !== "missing_credential";
-  };
+  const { failures, windowMs, counters, observers, now } = readSettings(options);
+  const findClient = createClientLookup(options);
+  const { credentials = [] } = verifier;
+  const sources = (options.credential === undefined ? credentials : []).map(({ type: _, ...place }) =>
+    credentialSource(place),
+  );
+  if (sources.length === 0) sources.push(credentialSource(options.credential));
+  const hasCredential = (request: AuthRequest) =>
+    sources.some((source) => {
+      const credential = extractCredential(request, source);
+      return typeof credential === "string" || credential.fault !== "missing_credential";
+    });
 
   return Object.freeze({
-    assertRequirement: (required) => verifier.assertRequirement(required),
-    async verify(request, required, trial) {
-      verifier.assertRequirement(required);
-      const began = performance.now();
-      const client = networkOf(request);
-      if (client === undefined || !hasCredential(request)) return verifier.verify(request, required, trial);
-      const failed = counters.find(client.network, windowMs);
-      if (failed !== undefined && failed.used >= failures) {
-        const error = tooMany(failed.resetMs);
+    credentials,
+    assertRequirement: (requirement) => verifier.assertRequirement(requirement),
+    async verify(request, requirement, verifyOptions) {
+      verifier.assertRequirement(requirement);
+      const startedAt = performance.now();
+      const client = findClient(request);
+      if (client === undefined || !hasCredential(request)) {
+        return verifier.verify(request, requirement, verifyOptions);
+      }
+      const counter = counters.find(client.network, windowMs);
+      if (counter !== undefined && counter.used >= failures) {
+        const error = tooManyFailures(counter.resetMs);
         if (observers.length > 0) {
           emit(observers, {
             type: "auth.denied",
@@ -110,75 +119,64 @@ export function failedAuthLimiter<S extends string>(
             method: request.method,
             path: request.path?.replace(/[?#].*$/s, ""),
             clientIp: client.text,
-            requiredScopes: Object.freeze([...requiredScopes(required)]),
+            requiredScopes: Object.freeze([...requiredScopes(requirement)]),
             audit: false,
-            durationMs: performance.now() - began,
+            durationMs: performance.now() - startedAt,
             code: error.code,
             reason: "rate_limited",
           });
         }
         return { ok: false, error };
       }
-      const result = await verifier.verify(request, required, trial);
-      if (!result.ok && BAD.includes(result.error.code)) counters.add(client.network, windowMs, 1);
+      const result = await verifier.verify(request, requirement, verifyOptions);
+      if (!result.ok && COUNTED.includes(result.error.code)) counters.add(client.network, windowMs, 1);
       return result;
     },
   } satisfies Verifier<S>);
 }
 
-function tooMany(resetMs: number): AuthError {
+function tooManyFailures(resetMs: number): AuthError {
   return new AuthError("rate_limited", "Too many requests with a bad credential. Try again later.", {
     "Retry-After": String(Math.max(1, Math.ceil(resetMs / 1000))),
   });
 }
 
-function readGuessing(options: FailedAuthLimiterOptions) {
+function readSettings(options: FailedAuthLimiterOptions) {
   const { failures = 100, window = "1m", max = 100_000, observers = [], clock } = options;
-  if (!Number.isSafeInteger(failures) || failures < 1) {
-    throw new TypeError(`${WHERE}: "failures" must be a whole number above 0`);
-  }
-  const windowMs = parseDuration(window);
-  if (windowMs === undefined || windowMs === 0) {
-    throw new TypeError(`${WHERE}: "window" must be a duration such as "1m"`);
-  }
-  if (!Array.isArray(observers) || !observers.every((observer) => typeof observer === "function")) {
-    throw new TypeError(`${WHERE}: "observers" must be a list of functions`);
-  }
+  const windowMs = readWindowSeconds(WHERE, "window", window) * 1_000;
+  checkObservers(WHERE, observers);
   checkFunction(WHERE, "clock", clock);
-  const ticks = clock === undefined ? () => performance.now() : () => clock().getTime();
+  const monotonicNow = clock === undefined ? () => performance.now() : () => clock().getTime();
   return {
-    failures,
+    failures: readInteger(WHERE, "failures", failures, 1, Number.MAX_SAFE_INTEGER),
     windowMs,
-    counters: createCounters(readMax(WHERE, max), ticks),
+    counters: createCounters(readInteger(WHERE, "max", max, 100, 10_000_000), monotonicNow),
     observers: [...observers],
-    now: clock === undefined ? Date.now : ticks,
+    now: clock === undefined ? Date.now : monotonicNow,
   };
 }
 
-/** The network that a client counts with; `undefined` for one that is not counted. */
-function addressing(options: FailedAuthLimiterOptions) {
-  const clientIp = clientIpResolver(options);
-  const { exempt = [] } = options;
-  if (!Array.isArray(exempt)) throw new TypeError(`${WHERE}: "exempt" must be a list of networks`);
-  const spared = compileExempt(exempt);
-  let warned = false;
+/** Returns a function that finds the network a client counts with; `undefined` for one that is not counted. */
+function createClientLookup(options: FailedAuthLimiterOptions) {
+  const resolveClientIp = clientIpResolver(options);
+  const exempt = compileExempt(options.exempt ?? []);
+  const warnUnknown = warnOnce("KEYBEARER_UNKNOWN_CLIENT_IP");
   return (request: AuthRequest) => {
-    const client = clientIp(request);
-    if (client !== undefined) {
-      return spared.includes(client.ip) ? undefined : { text: client.text, network: networkOf(client.ip) };
+    const client = resolveClientIp(request);
+    if (client === undefined) {
+      warnUnknown(`${WHERE}: the address of a client is unknown, so its failures are not counted`);
+      return undefined;
     }
-    if (!warned) {
-      warned = true;
-      warn(
-        "KEYBEARER_GUESSING_ADDRESS",
-        "The address of a client is not known; its failures are not counted",
-      );
-    }
-    return undefined;
+    return exempt.includes(client.ip) ? undefined : { text: client.text, network: networkOf(client.ip) };
   };
 }
 
 function compileExempt(exempt: readonly string[]) {
+  if (!Array.isArray(exempt)) {
+    throw new TypeError(
+      `${WHERE}: "exempt" must be an array of addresses and CIDRs; received ${describe(exempt)}`,
+    );
+  }
   try {
     return compileCidrs(exempt);
   } catch (error) {
@@ -186,6 +184,7 @@ function compileExempt(exempt: readonly string[]) {
   }
 }
 
+/** An IPv4 address, or the first 64 bits of an IPv6 address. */
 function networkOf(ip: IpAddress): string {
   return typeof ip === "number" ? String(ip) : ip.slice(0, 4).join(":");
 }

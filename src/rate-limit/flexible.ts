@@ -3,10 +3,7 @@ import { checkMethods } from "../internal/validate.js";
 import { StoreError } from "../kit.js";
 import { type Counter, type CounterState, hasRoom, type LimitStore } from "./store.js";
 
-/**
- * What `flexibleLimits` calls of a limiter of `rate-limiter-flexible`: every single one has it, those that are put
- * together of others have not.
- */
+/** The methods of a `rate-limiter-flexible` limiter that `flexibleLimits` calls. Combined limiters lack them. */
 export interface FlexibleLimiter {
   get(key: string): PromiseLike<FlexibleCount | null>;
   penalty(
@@ -21,27 +18,26 @@ export interface FlexibleLimiter {
   ): PromiseLike<FlexibleCount>;
 }
 
-/** What it answers. */
+/** What a {@link FlexibleLimiter} returns. */
 export interface FlexibleCount {
   readonly consumedPoints: number;
   readonly msBeforeNext: number;
 }
 
 /**
- * Counts with a limiter of `rate-limiter-flexible` (tested with 11): in PostgreSQL, MySQL, SQLite, MongoDB, DynamoDB and
- * whatever else it has. It is used as the counter only. Its `points` and `duration` are not looked at, and one
- * limiter serves any number of windows; `blockDuration`, `execEvenly` and the like do nothing.
+ * Creates a store that counts with a limiter of `rate-limiter-flexible` (tested with 11): in PostgreSQL, MySQL, SQLite,
+ * MongoDB, DynamoDB and its other databases. The limiter is only a counter: its `points`, `duration`, `blockDuration`
+ * and `execEvenly` have no effect, and one limiter serves any number of windows.
  *
- * Such a counter can be raised and lowered, not asked to rise only if there is room. So the windows are looked at
- * first, and a request without room takes nothing. One with room is counted in one window after the other, from
- * narrow to wide, and when others came before it, what it took is given back. Never more than the limit passes.
- * Until it is given back it is missing for others: where costs differ, one of them may be refused that had room. A
- * process that dies in between leaves it taken until the window ends, and so does a window with little time left:
- * a return that comes late would be a present to the next one.
+ * Such a counter can be raised and lowered, but not raised on condition. A request is therefore checked against all
+ * windows first, and then counted in one window after the other, from narrow to wide. If concurrent requests were
+ * faster, its counts are returned. The limit is never exceeded, but until the return, other requests may be denied
+ * although there is room. A count stays until the window ends if the process dies before the return, or if little of the
+ * window is left: a late return would add to the next window.
  *
- * Windows begin and end by the clocks of the processes for most databases, so keep those in step.
+ * With most databases, windows follow the clocks of the processes, so keep these synchronized.
  *
- * @throws TypeError for a limiter that is none, and for `RateLimiterMemory`, in place of which there is `memoryLimits`.
+ * @throws TypeError if the limiter lacks a method, or is a `RateLimiterMemory`; use `memoryLimits` instead.
  *
  * @example
  * import { RateLimiterPostgres } from "rate-limiter-flexible";
@@ -51,74 +47,76 @@ export interface FlexibleCount {
  */
 export function flexibleLimits(limiter: FlexibleLimiter): LimitStore {
   checkMethods("flexibleLimits", "limiter", limiter, ["get", "penalty", "reward"]);
-  // Its timers fire at once for windows of more than 24 days, which are then no limit; and it grows without end.
+  // RateLimiterMemory ends windows of more than 24 days at once, and its memory is unbounded.
   if (limiter.constructor?.name === "RateLimiterMemory") {
-    throw new TypeError('flexibleLimits: "limiter" counts in memory; use memoryLimits() for that');
+    throw new TypeError(
+      'flexibleLimits: "limiter" must not be a RateLimiterMemory; use memoryLimits() instead',
+    );
   }
 
   return Object.freeze({
     async take(counters, cost) {
-      const standings = await Promise.all(counters.map((counter) => look(limiter, counter)));
-      const room = counters.every(({ limit }, index) => hasRoom(limit, standings[index]?.used ?? 0, cost));
-      if (!room || cost === 0) return { allowed: room, standings };
-      return takeInTurn(limiter, counters, cost, standings);
+      const states = await Promise.all(counters.map((counter) => readState(limiter, counter)));
+      const allowed = counters.every(({ limit }, index) => hasRoom(limit, states[index]?.used ?? 0, cost));
+      if (!allowed || cost === 0) return { allowed, states };
+      return takeInOrder(limiter, counters, cost, states);
     },
   } satisfies LimitStore);
 }
 
-async function takeInTurn(
+async function takeInOrder(
   limiter: FlexibleLimiter,
   counters: readonly Counter[],
   cost: number,
-  standings: CounterState[],
+  states: CounterState[],
 ) {
-  const returns: (() => Promise<CounterState>)[] = [];
+  const rollbacks: (() => Promise<CounterState>)[] = [];
   try {
     for (const [index, counter] of counters.entries()) {
-      const standing = read(counter, await limiter.penalty(nameOf(counter), cost, durationOf(counter)));
-      standings[index] = standing;
-      returns.push(returning(limiter, counter, cost, standing));
-      if (standing.used <= counter.limit) continue;
-      for (const [taken, giveBack] of returns.entries()) standings[taken] = await giveBack();
-      return { allowed: false, standings };
+      const state = toState(counter, await limiter.penalty(hashedKey(counter), cost, durationOf(counter)));
+      states[index] = state;
+      rollbacks.push(createRollback(limiter, counter, cost, state));
+      if (state.used <= counter.limit) continue;
+      for (const [taken, rollback] of rollbacks.entries()) states[taken] = await rollback();
+      return { allowed: false, states };
     }
-    return { allowed: true, standings };
+    return { allowed: true, states };
   } catch (error) {
-    // Refused, because a window could not be counted: it must not be missing in the others.
-    for (const giveBack of returns) await giveBack().catch(() => {});
+    // The request is denied because one window failed, so it must not count in the others.
+    for (const rollback of rollbacks) await rollback().catch(() => {});
     throw error;
   }
 }
 
-async function look(limiter: FlexibleLimiter, counter: Counter): Promise<CounterState> {
-  const found = await limiter.get(nameOf(counter));
-  return found === null || found.msBeforeNext <= 0
+async function readState(limiter: FlexibleLimiter, counter: Counter): Promise<CounterState> {
+  const count = await limiter.get(hashedKey(counter));
+  return count === null || count.msBeforeNext <= 0
     ? { used: 0, resetMs: counter.windowMs }
-    : read(counter, found);
+    : toState(counter, count);
 }
 
-/** Gives back what was taken, once, unless it might come too late for this window. */
-function returning(limiter: FlexibleLimiter, counter: Counter, cost: number, standing: CounterState) {
-  const ends = performance.now() + standing.resetMs - Math.min(1000, counter.windowMs / 10);
-  let done: Promise<CounterState> | undefined;
-  const giveBack = async (): Promise<CounterState> => {
-    if (performance.now() >= ends) return standing;
-    const left = read(counter, await limiter.reward(nameOf(counter), cost, durationOf(counter)));
+/** Returns a function that undoes a count, once, unless the window may end before the return arrives. */
+function createRollback(limiter: FlexibleLimiter, counter: Counter, cost: number, state: CounterState) {
+  const deadline = performance.now() + state.resetMs - Math.min(1000, counter.windowMs / 10);
+  let result: Promise<CounterState> | undefined;
+  const rollback = async (): Promise<CounterState> => {
+    if (performance.now() >= deadline) return state;
+    const left = toState(counter, await limiter.reward(hashedKey(counter), cost, durationOf(counter)));
     if (left.used >= 0) return left;
-    // It came too late, and has begun a window with more than nothing left.
-    return read(counter, await limiter.penalty(nameOf(counter), cost, durationOf(counter)));
+    // The window had ended, and the return started a new one below zero.
+    return toState(counter, await limiter.penalty(hashedKey(counter), cost, durationOf(counter)));
   };
   return () => {
-    done ??= giveBack();
-    return done;
+    result ??= rollback();
+    return result;
   };
 }
 
-function read({ windowMs }: Counter, count: FlexibleCount): CounterState {
-  const used = Number(count?.consumedPoints); // PostgreSQL has large numbers come as texts
+function toState({ windowMs }: Counter, count: FlexibleCount): CounterState {
+  const used = Number(count?.consumedPoints); // PostgreSQL returns large numbers as strings
   const resetMs = Number(count?.msBeforeNext);
   if (!Number.isFinite(used) || !Number.isFinite(resetMs)) {
-    throw new StoreError("The limiter answered something that is no count");
+    throw new StoreError("The limiter of flexibleLimits returned an invalid count");
   }
   return { used, resetMs: Math.min(Math.max(0, resetMs), windowMs) };
 }
@@ -127,7 +125,7 @@ function durationOf({ windowMs }: Counter): { readonly customDuration: number } 
   return { customDuration: windowMs / 1000 };
 }
 
-/** Databases cut keys, fold their case or drop spaces at their end. */
-function nameOf({ key }: Counter): string {
+/** Hashed, because databases truncate keys, ignore case or strip trailing spaces. */
+function hashedKey({ key }: Counter): string {
   return createHash("sha256").update(key).digest("hex");
 }

@@ -1,7 +1,7 @@
-import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
+import { type Awaitable, isPromiseLike, mapAwaitable } from "../internal/awaitable.js";
 import { type Duration, readDuration } from "../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
-import { warn } from "../internal/warn.js";
+import { checkBoolean, checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
+import { warnOnce } from "../internal/warn.js";
 import {
   type AuthRequest,
   type RateLimitDecision,
@@ -10,36 +10,44 @@ import {
   StoreError,
   withStoreTimeout,
 } from "../kit.js";
+import { type Consume, callSafely, dryRunOf, type Report, UNLIMITED } from "./dry-run.js";
 import { memoryLimits } from "./memory.js";
-import { hasRoom, type LimitStore, type TakeResult } from "./store.js";
-import { counterOf, type RateWindow, readWindows, withKeyLimit } from "./windows.js";
+import { type Counter, hasRoom, type LimitStore, type TakeResult } from "./store.js";
+import { type ActiveWindow, counterOf, type RateWindow, readWindows, withKeyLimit } from "./windows.js";
 
 /** Options of {@link createRateLimiter}. */
 export interface RateLimiterOptions {
-  /** Where it counts; `memoryLimits()` by default, which every process has for itself. */
+  /** Where requests are counted; by default `memoryLimits()`, which each process has for itself. */
   readonly store?: LimitStore;
-  /** All must have room for a request. */
+  /** The windows, at most 16. A request must fit into all of them. None by default. */
   readonly windows?: readonly RateWindow[];
   /**
-   * Whether the `rateLimit` of a key is in force, as a window named `key`; in place of one of that name, which is
-   * then for the keys that have none. `true` by default.
+   * Whether the `rateLimit` of a key is enforced, as a window named `key`. It replaces a window of that name, which
+   * then applies to keys without a `rateLimit`. `true` by default.
    */
   readonly useKeyLimit?: boolean;
-  /** What a request takes of every window: a whole number, 0 for a free one. 1 by default. */
+  /** Returns what a request takes from every window: an integer, 0 for a free request. 1 by default. */
   readonly cost?: (request: AuthRequest, key: RateLimitSubject) => number;
+  /** Counts requests, but never denies one and sends no headers. Requires `onLimited`. `false` by default. */
+  readonly dryRun?: boolean;
   /**
-   * What becomes of requests while the store fails or does not answer: refused with 503, or let through without
-   * any limit.
+   * Called for every request over a limit, which was denied, or with `dryRun` was not. What it throws is ignored.
+   * Do not log `request`: its headers contain the secret.
    */
-  readonly onUnavailable?: "refuse" | "allow";
+  readonly onLimited?: (key: RateLimitSubject, decision: RateLimitDecision, request: AuthRequest) => unknown;
   /**
-   * How long the store may take before it counts as unavailable; `"100ms"` by default. Only with
-   * `onUnavailable: "allow"`, and shorter than the verifier's `storeTimeout`, which refuses the request.
+   * What happens to requests while the store fails or times out: `"deny"` responds 503, `"allow"` lets them pass
+   * without a limit. `"deny"` by default.
+   */
+  readonly onUnavailable?: "deny" | "allow";
+  /**
+   * The time limit of a store call, after which the store counts as unavailable; `"100ms"` by default. Only with
+   * `onUnavailable: "allow"` or `dryRun`. It must be shorter than the verifier's `storeTimeout`, which denies.
    */
   readonly timeout?: Duration;
   /**
-   * Told why a request was let through without limits. Without it, the first time is a process warning,
-   * `KEYBEARER_LIMITER_DOWN`.
+   * Called with the error when a request passes without a limit. Only with `onUnavailable: "allow"` or `dryRun`. By
+   * default the first error is a process warning, `KEYBEARER_RATE_LIMITER_UNAVAILABLE`.
    */
   readonly onError?: (error: unknown) => unknown;
 }
@@ -49,27 +57,28 @@ const OPTIONS: readonly (keyof RateLimiterOptions)[] = [
   "windows",
   "useKeyLimit",
   "cost",
+  "dryRun",
+  "onLimited",
   "onUnavailable",
   "timeout",
   "onError",
 ];
 
 const WHERE = "createRateLimiter";
-const UNLIMITED: RateLimitDecision = Object.freeze({ allowed: true, states: Object.freeze([]) });
 
 /**
- * Makes the rate limiter of a verifier: several windows at once, each anchored at the first request in it. A
- * request is counted in all of them, or refused and counted in none. `RateLimit` names them from narrow to wide:
- * of the key, of the environment, of the owner.
+ * Creates the rate limiter of a verifier, with any number of windows, each anchored at its first request. A request is
+ * counted in all windows, or denied and counted in none. The `RateLimit` header lists the windows per key first, then
+ * per environment, then per owner.
  *
- * @throws TypeError for options that are unknown or cannot work, naming the option.
+ * @throws TypeError if an option is unknown or invalid.
  *
  * @example
  * const rateLimiter = createRateLimiter({
  *   store: redisLimits(client),
  *   windows: [
- *     { name: "minute", per: "key", limit: 600, windowSeconds: 60 },
- *     { name: "month", per: "owner", limit: 1_000_000, windowSeconds: 30 * 86_400 },
+ *     { name: "minute", per: "key", limit: 600, window: "1m" },
+ *     { name: "month", per: "owner", limit: 1_000_000, window: "30d" },
  *   ],
  *   cost: ({ path }) => (path === "/reports" ? 10 : 1),
  * });
@@ -77,99 +86,104 @@ const UNLIMITED: RateLimitDecision = Object.freeze({ allowed: true, states: Obje
  */
 export function createRateLimiter(given: RateLimiterOptions): RateLimiter {
   const options = checkOptions(WHERE, given, OPTIONS);
-  const { store = memoryLimits(), useKeyLimit = true, cost } = options;
-  checkMethods(WHERE, "store", store, ["take"]);
-  checkFunction(WHERE, "cost", cost);
-  if (typeof useKeyLimit !== "boolean") throw new TypeError(`${WHERE}: "useKeyLimit" must be true or false`);
-  const windows = readWindows(WHERE, options.windows ?? [], useKeyLimit);
-  if (windows.length === 0 && !useKeyLimit)
-    throw new TypeError(`${WHERE}: "windows" is empty: no limit at all`);
-  const ask = asking(store, options);
+  const { store, useKeyLimit, windows, cost, dryRun, allowsUnavailable, onLimited, onError, timeoutMs } =
+    readOptions(options);
+  const take = allowsUnavailable && !dryRun ? takeOrAllow(store, timeoutMs, onError) : takeFrom(store);
 
+  const consume: Consume = (key, request) => {
+    const active = useKeyLimit ? withKeyLimit(windows, key.rateLimit) : windows;
+    if (active.length === 0) return UNLIMITED;
+    const price = cost === undefined ? 1 : checkCost(cost(request, key));
+    const counters = active.map((window) => counterOf(window, key));
+    return take(counters, price, (result) => toDecision(active, result, price));
+  };
+
+  const report: Report = (key, decision, request) => {
+    if (onLimited !== undefined && !decision.allowed) callSafely(() => onLimited(key, decision, request));
+    return decision;
+  };
+  if (dryRun) return Object.freeze({ consume: dryRunOf(consume, timeoutMs, report, onError) });
   return Object.freeze({
-    consume(key, request) {
-      const inForce = useKeyLimit ? withKeyLimit(windows, key.rateLimit) : windows;
-      if (inForce.length === 0) return UNLIMITED;
-      const price = cost === undefined ? 1 : readCost(cost(request, key));
-      const counters = inForce.map((window) => counterOf(window, key));
-      return ask(counters, price, (taken) => decide(inForce, taken, price));
-    },
+    consume: (key, request) =>
+      mapAwaitable(consume(key, request), (decision) => report(key, decision, request)),
   } satisfies RateLimiter);
 }
 
-function readCost(cost: unknown): number {
+function readOptions(options: RateLimiterOptions) {
+  const { store = memoryLimits(), useKeyLimit = true, cost, dryRun = false } = options;
+  const { onLimited, onUnavailable = "deny", timeout, onError } = options;
+  checkMethods(WHERE, "store", store, ["take"]);
+  checkFunction(WHERE, "cost", cost);
+  checkBoolean(WHERE, "useKeyLimit", useKeyLimit);
+  const windows = readWindows(WHERE, options.windows ?? [], useKeyLimit);
+  if (windows.length === 0 && !useKeyLimit) {
+    throw new TypeError(`${WHERE}: "windows" must not be empty if "useKeyLimit" is false`);
+  }
+  checkBoolean(WHERE, "dryRun", dryRun);
+  checkFunction(WHERE, "onLimited", onLimited);
+  if (dryRun && onLimited === undefined) throw new TypeError(`${WHERE}: "dryRun" requires "onLimited"`);
+  if (onUnavailable !== "deny" && onUnavailable !== "allow") {
+    throw new TypeError(`${WHERE}: "onUnavailable" must be "deny" or "allow"`);
+  }
+  const allowsUnavailable = onUnavailable === "allow";
+  if (!allowsUnavailable && !dryRun && (timeout !== undefined || onError !== undefined)) {
+    throw new TypeError(`${WHERE}: "timeout" and "onError" require onUnavailable: "allow" or "dryRun"`);
+  }
+  checkFunction(WHERE, "onError", onError);
+  const warnUnavailable = warnOnce("KEYBEARER_RATE_LIMITER_UNAVAILABLE");
+  return {
+    ...{ store, useKeyLimit, windows, cost, dryRun, allowsUnavailable, onLimited },
+    onError:
+      onError ?? (() => warnUnavailable("The rate limiter is unavailable; requests pass without a limit")),
+    timeoutMs: readDuration(WHERE, "timeout", timeout ?? "100ms"),
+  };
+}
+
+function checkCost(cost: unknown): number {
   if (Number.isSafeInteger(cost) && (cost as number) >= 0) return cost as number;
-  if (isPromiseLike(cost)) cost.then(undefined, () => {}); // nobody waits for it
-  throw new TypeError(`${WHERE}: "cost" must answer a whole number, 0 or more`);
+  if (isPromiseLike(cost)) cost.then(undefined, () => {}); // an unhandled rejection would end the process
+  throw new TypeError(`${WHERE}: "cost" must return an integer, 0 or more`);
 }
 
-function decide(windows: readonly RateWindow[], taken: TakeResult, cost: number): RateLimitDecision {
-  const { allowed, standings } = taken;
+function toDecision(windows: readonly ActiveWindow[], taken: TakeResult, cost: number): RateLimitDecision {
+  const waits: number[] = [];
   const states = windows.map(({ name, limit, windowSeconds }, index) => {
-    const standing = standings[index];
-    if (standing === undefined) throw new StoreError("The rate limiter does not say where it stands");
-    const remaining = Math.max(0, limit - standing.used);
-    return { name, limit, windowSeconds, remaining, resetSeconds: standing.resetMs / 1000 };
+    const counter = taken?.states?.[index];
+    if (counter === undefined)
+      throw new StoreError("The store of the rate limiter returned an invalid result");
+    const resetSeconds = counter.resetMs / 1000;
+    if (!hasRoom(limit, counter.used, cost)) waits.push(resetSeconds);
+    return { name, limit, windowSeconds, remaining: Math.max(0, limit - counter.used), resetSeconds };
   });
-  if (allowed) return { allowed, states };
-  const waits = windows.map(({ limit }, index) => {
-    const { used = 0, resetMs = 0 } = standings[index] ?? {};
-    return hasRoom(limit, used, cost) ? 0 : resetMs / 1000;
-  });
-  return { allowed, states, retryAfterSeconds: Math.max(...waits) };
+  if (taken.allowed) return { allowed: taken.allowed, states };
+  return { allowed: taken.allowed, states, retryAfterSeconds: Math.max(0, ...waits) };
 }
 
-type Ask = (
-  counters: Parameters<LimitStore["take"]>[0],
+type Take = (
+  counters: readonly Counter[],
   cost: number,
-  judge: (taken: TakeResult) => RateLimitDecision,
+  decide: (taken: TakeResult) => RateLimitDecision,
 ) => Awaitable<RateLimitDecision>;
 
-/** Asks the store. What it fails with reaches the verifier, unless the host has chosen otherwise. */
-function asking(store: LimitStore, { onUnavailable = "refuse", timeout, onError }: RateLimiterOptions): Ask {
-  checkFunction(WHERE, "onError", onError);
-  const ask: Ask = (counters, cost, judge) => {
-    const taken = store.take(counters, cost);
-    return isPromiseLike(taken) ? Promise.resolve(taken).then(judge) : judge(taken);
-  };
-  if (onUnavailable === "refuse") {
-    if (timeout !== undefined || onError !== undefined) {
-      throw new TypeError(`${WHERE}: "timeout" and "onError" have no effect without onUnavailable: "allow"`);
-    }
-    return ask;
-  }
-  if (onUnavailable !== "allow") {
-    throw new TypeError(`${WHERE}: "onUnavailable" must be "refuse" or "allow"`);
-  }
-  return letting(ask, readDuration(WHERE, "timeout", timeout ?? "100ms"), onError ?? warnOnce());
+/** A failure of the store reaches the verifier, which responds 503. */
+function takeFrom(store: LimitStore): Take {
+  return (counters, cost, decide) => mapAwaitable(store.take(counters, cost), decide);
 }
 
-function letting(ask: Ask, timeoutMs: number, report: (error: unknown) => unknown): Ask {
-  const letThrough = (error: unknown): RateLimitDecision => {
-    try {
-      const told = report(error);
-      if (isPromiseLike(told)) told.then(undefined, () => {});
-    } catch {
-      // Whoever is told cannot refuse the request.
-    }
+/** A failure of the store is reported, and the request is allowed. */
+function takeOrAllow(store: LimitStore, timeoutMs: number, onError: (error: unknown) => unknown): Take {
+  const take = takeFrom(store);
+  const allow = (error: unknown): RateLimitDecision => {
+    callSafely(() => onError(error));
     return UNLIMITED;
   };
-  return (counters, cost, judge) => {
+  return (counters, cost, decide) => {
     try {
-      const decision = ask(counters, cost, judge);
+      const decision = take(counters, cost, decide);
       if (!isPromiseLike(decision)) return decision;
-      return withStoreTimeout(decision, timeoutMs, "The rate limiter").then((known) => known, letThrough);
+      return withStoreTimeout(decision, timeoutMs, "The rate limiter").then((value) => value, allow);
     } catch (error) {
-      return letThrough(error);
+      return allow(error);
     }
-  };
-}
-
-function warnOnce(): () => void {
-  let warned = false;
-  return () => {
-    if (warned) return;
-    warned = true;
-    warn("KEYBEARER_LIMITER_DOWN", "The rate limiter is down; requests pass without limits, as was chosen");
   };
 }

@@ -1,45 +1,45 @@
 import type { Awaitable } from "../internal/awaitable.js";
 
-/** One of the counters that a request has to fit into. */
+/** One counter of a request: a window of a key, an environment or an owner. */
 export interface Counter {
-  /** Its own among all counters: printable ASCII, up to about 900 characters. The owner stands in braces. */
+  /** Unique among all counters: printable ASCII, up to about 900 characters. The owner is in braces. */
   readonly key: string;
-  /** What may be taken of it in a window. */
+  /** The most that may be taken in one window. */
   readonly limit: number;
-  /** How long a window lasts, from the first request that is counted in it. The same for all time under one `key`. */
+  /** The length of a window in milliseconds, from the first request counted in it. Constant for one `key`. */
   readonly windowMs: number;
 }
 
-/** Where a counter stands. */
+/** The state of a counter. */
 export interface CounterState {
-  /** What has been taken in this window. */
+  /** The amount taken in the current window. */
   readonly used: number;
-  /** Milliseconds until the window ends; `windowMs` of the counter when none has begun. */
+  /** Milliseconds until the window ends; the counter's `windowMs` if no window has begun. */
   readonly resetMs: number;
 }
 
-/** The answer to one request. */
+/** The result of {@link LimitStore.take}. */
 export interface TakeResult {
   readonly allowed: boolean;
-  /** Of every counter, in the order in which they were asked, after the request. */
-  readonly standings: readonly CounterState[];
+  /** The state of every counter after the request, in the order of the counters. */
+  readonly states: readonly CounterState[];
 }
 
 /**
- * Where a rate limiter counts: `memoryLimits`, `redisLimits`, `flexibleLimits`, or one of your own.
+ * Where a rate limiter counts: `memoryLimits`, `redisLimits`, `flexibleLimits` or a custom one.
  *
  * @example
- * const counting: LimitStore = { take: (counters, cost) => myDatabase.takeAllOrNothing(counters, cost) };
+ * const store: LimitStore = { take: (counters, cost) => myDatabase.takeAllOrNothing(counters, cost) };
  */
 export interface LimitStore {
   /**
-   * Takes `cost` of every counter, or of none when one lacks room. A cost of 0 is always allowed, takes nothing
-   * and begins no window. A window is anchored at the first request in it, and is not moved by later ones.
+   * Takes `cost` from every counter, or from none if one of them lacks room. A cost of 0 is always allowed, takes
+   * nothing and starts no window. A window is anchored at its first request; later requests do not move it.
    */
   take(counters: readonly Counter[], cost: number): Awaitable<TakeResult>;
 }
 
-/** Whether a request of this cost fits under a limit of which so much is used. */
+/** Whether a request of this cost fits below a limit of which `used` is taken. */
 export function hasRoom(limit: number, used: number, cost: number): boolean {
   return cost === 0 || used + cost <= limit;
 }

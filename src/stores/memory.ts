@@ -1,131 +1,249 @@
-import type {
-  AuditEntry,
-  AuditQuery,
-  KeyChange,
-  KeyHash,
-  KeyQuery,
-  KeyRecord,
-  ManagedKeyStore,
-  Page,
+import { deepFreeze } from "../internal/freeze.js";
+import { memoize } from "../internal/memoize.js";
+import { warnOnce } from "../internal/warn.js";
+import {
+  type AuditEntry,
+  type AuditQuery,
+  CHANGEABLE_MEMBERS,
+  decodeCursor,
+  encodeCursor,
+  type KeyChange,
+  KeyConflictError,
+  type KeyHash,
+  type KeyRecord,
+  keyStatus,
+  type ManagedKeyStore,
+  type Page,
 } from "../kit.js";
-import { draftChange, draftEntry, draftKey, moment } from "./memory/drafts.js";
-import { keyTable } from "./memory/keys.js";
-import { newest } from "./memory/newest.js";
-import { createPool } from "./memory/pool.js";
-import { createTrail } from "./memory/trail.js";
+import { createAuditDecoder, createKeyDecoder, encodeTime, type StoredFormat } from "./record-codec.js";
 
-let warned = false;
+const warnInProduction = warnOnce("KEYBEARER_MEMORY_STORE");
 
 /**
- * Keeps keys in this process, and loses them with it: for tests, demos and services that load their keys at
- * start-up. Holds the whole contract of a {@link ManagedKeyStore}; answers at once, so a verification never
- * waits.
+ * Creates a store that keeps keys in the memory of this process, for tests, demos, and services that load their keys
+ * at start-up. All keys are lost when the process ends. The audit trail is never truncated.
  *
- * Made for many keys: they lie packed in tables, with equal scope lists, allowlists and owners kept once.
- * `findByHash` answers a frozen record. A date that is none, or anything else that could not be answered as it
- * was given, is a `TypeError`, and then nothing was changed. The audit trail grows with each change, and is
- * never cut.
- *
- * Warns once, with the code `KEYBEARER_MEMORY_STORE`, when `NODE_ENV` is `production`.
+ * Every method is synchronous. `findByHash` returns the frozen stored record; the other methods return copies. A write
+ * with an invalid date, a member of the wrong type, or a duplicate id or hash throws and changes nothing. Emits the
+ * process warning `KEYBEARER_MEMORY_STORE` once if `NODE_ENV` is `production`.
  *
  * @example
  * const store = memoryStore();
  * const manager = createKeyManager({ store, scopes, format });
  */
 export function memoryStore(): ManagedKeyStore {
-  if (!warned && globalThis.process?.env?.NODE_ENV === "production") {
-    warned = true;
-    process.emitWarning("memoryStore() forgets every key when the process ends", {
-      type: "KeybearerWarning",
-      code: "KEYBEARER_MEMORY_STORE",
-    });
+  if (globalThis.process?.env?.NODE_ENV === "production") {
+    warnInProduction("memoryStore() loses all keys when the process ends");
   }
-  const texts = createPool((text) => text);
-  const keys = keyTable(texts);
-  const trail = createTrail(texts, keys.copyId);
+  const byHash = shardedMap<KeyRecord>();
+  const byId = shardedMap<KeyRecord>();
+  const keys = sortedList<KeyRecord>((record) => ["", record.createdAt]);
+  const keysByOwner = sortedList<KeyRecord>((record) => [record.ownerId, record.createdAt]);
+  const trail = sortedList<AuditEntry>((entry) => ["", entry.at]);
+  const trailByKey = sortedList<AuditEntry>((entry) => [entry.keyId, entry.at]);
+  const trailByOwner = sortedList<AuditEntry>((entry) => [entry.ownerId, entry.at]);
+  const trails = [trail, trailByKey, trailByOwner];
 
-  /** The key, if it is still in the version that the caller read. */
-  const current = (id: string, version: number): { row: number; record: KeyRecord } | undefined => {
-    const row = keys.find(id);
-    const record = row === undefined ? undefined : keys.read(row);
-    return row !== undefined && record?.version === version ? { row, record } : undefined;
+  const findVersion = (id: string, version: number): KeyRecord | undefined => {
+    const record = byId(id).get(id);
+    return record?.version === version ? record : undefined;
   };
 
-  return Object.freeze({
-    findByHash: (hash: KeyHash) => keys.findByHash(hash),
+  const assertNewHash = (hash: KeyHash): void => {
+    if (byHash(hash).has(hash)) throw new KeyConflictError("A key of this hash exists");
+  };
 
-    findById(id: string): KeyRecord | undefined {
-      const row = keys.find(id);
-      return row === undefined ? undefined : keys.read(row);
+  const put = (record: KeyRecord): void => {
+    byHash(record.hash).set(record.hash, record);
+    byId(record.id).set(record.id, record);
+    for (const list of [keys, keysByOwner]) list.put(record);
+  };
+
+  /** Writes records and the audit entry of one change, or throws and writes nothing. */
+  const commit = (audit: AuditEntry, changed?: KeyRecord, added?: KeyRecord): true => {
+    const entry = readEntry(audit);
+    if (added !== undefined) {
+      if (byId(added.id).has(added.id)) throw new KeyConflictError("A key of this id exists");
+      assertNewHash(added.hash);
+    }
+    if (changed !== undefined) put(changed);
+    if (added !== undefined) put(added);
+    for (const list of trails) list.add(entry);
+    return true;
+  };
+
+  return Object.freeze<ManagedKeyStore>({
+    findByHash: (hash) => byHash(hash).get(hash),
+
+    findById: (id) => structuredClone(byId(id).get(id)),
+
+    list(query) {
+      const { ownerId, environment, status, endedBefore, now } = query;
+      return (ownerId === undefined ? keys : keysByOwner).page(ownerId ?? "", query, (record) => {
+        if (environment !== undefined && record.environment !== environment) return false;
+        if (status !== undefined && keyStatus(record, now.getTime()) !== status) return false;
+        const ends = [record.revokedAt, record.expiresAt];
+        return endedBefore === undefined || ends.some((end) => end !== null && end <= endedBefore);
+      });
     },
 
-    list: (query: KeyQuery): Page<KeyRecord> => newest(keys, keys.select(query), keys.read, query),
-
-    insert(record: KeyRecord, audit: AuditEntry): void {
-      const [key, entry] = [draftKey(record), draftEntry(audit)];
-      keys.assertNew(key);
-      trail.append(entry);
-      keys.insert(key);
+    insert(record, audit) {
+      commit(audit, undefined, readRecord(structuredClone(record)));
     },
 
-    update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): boolean {
-      const found = current(id, ifVersion);
-      if (found === undefined) return false;
-      const [key, entry] = [draftChange(found.record, change), draftEntry(audit)];
-      trail.append(entry);
-      keys.rewrite(found.row, key);
-      return true;
+    update(id, ifVersion, change, audit) {
+      const record = findVersion(id, ifVersion);
+      return record !== undefined && commit(audit, applyChange(record, change));
     },
 
-    replace(
-      id: string,
-      ifVersion: number,
-      change: KeyChange,
-      successor: KeyRecord,
-      audit: AuditEntry,
-    ): boolean {
-      const found = current(id, ifVersion);
-      if (found === undefined) return false;
-      const [key, next, entry] = [draftChange(found.record, change), draftKey(successor), draftEntry(audit)];
-      keys.assertNew(next);
-      trail.append(entry);
-      keys.rewrite(found.row, key);
-      keys.insert(next);
-      return true;
+    replace(id, ifVersion, change, successor, audit) {
+      const record = findVersion(id, ifVersion);
+      if (record === undefined) return false;
+      return commit(audit, applyChange(record, change), readRecord(structuredClone(successor)));
     },
 
-    touch(uses: ReadonlyMap<string, Date>): void {
-      for (const at of uses.values()) moment("lastUsedAt", at); // refused before any is written
-      for (const [id, at] of uses) {
-        const row = keys.find(id);
-        if (row !== undefined) keys.touch(row, at.getTime());
+    touch(uses) {
+      for (const date of uses.values()) encodeTime(date); // rejects an invalid date before the first write
+      for (const [id, date] of uses) {
+        const record = byId(id).get(id);
+        if (record === undefined || (record.lastUsedAt !== null && record.lastUsedAt >= date)) continue;
+        put(readRecord({ ...record, lastUsedAt: date }));
       }
     },
 
-    rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): boolean {
-      const row = keys.find(id);
-      if (row === undefined || keys.hashAt(row) !== from) return false;
-      const entry = draftEntry(audit);
-      if (to !== from) keys.assertNewHash(to);
-      trail.append(entry);
-      keys.rehash(row, to);
+    rehash(id, from, to, audit) {
+      const record = byId(id).get(id);
+      if (record?.hash !== from) return false;
+      if (to !== from) assertNewHash(to);
+      commit(audit, readRecord({ ...record, hash: structuredClone(to) }));
+      if (to !== from) byHash(from).delete(from);
       return true;
     },
 
-    remove(id: string, ifVersion: number, audit: AuditEntry): boolean {
-      const found = current(id, ifVersion);
-      if (found === undefined) return false;
-      const entry = draftEntry(audit);
-      trail.append(entry);
-      keys.remove(found.row);
+    remove(id, ifVersion, audit) {
+      const record = findVersion(id, ifVersion);
+      if (record === undefined) return false;
+      commit(audit);
+      byHash(record.hash).delete(record.hash);
+      byId(id).delete(id);
+      for (const list of [keys, keysByOwner]) list.remove(record);
       return true;
     },
 
-    auditTrail: (query: AuditQuery): Page<AuditEntry> =>
-      newest(trail, trail.select(query), trail.read, query),
+    auditTrail(query) {
+      const { keyId, ownerId } = query;
+      const matches = (entry: AuditEntry): boolean => ownerId === undefined || entry.ownerId === ownerId;
+      if (keyId !== undefined) return trailByKey.page(keyId, query, matches);
+      return (ownerId === undefined ? trail : trailByOwner).page(ownerId ?? "", query, matches);
+    },
 
-    appendAudit(entries: readonly AuditEntry[]): void {
-      for (const entry of entries.map(draftEntry)) if (!trail.hasId(entry.id)) trail.append(entry);
+    appendAudit(entries) {
+      for (const entry of entries.map(readEntry)) for (const list of trails) list.put(entry);
     },
   });
+}
+
+// Equal values are stored once. Verifiers compile an allowlist once per frozen array.
+const SHARED = new Set(["ownerId", "environment", "action"]);
+const share = memoize((json) => Object.freeze(JSON.parse(json)), 1_000);
+
+const FORMAT: StoredFormat = {
+  reader: (member) => (row) => {
+    const value = row[member] ?? null;
+    if (value instanceof Date) return encodeTime(value);
+    if (typeof value === "number" && member !== "version") return undefined; // dates are Dates
+    return SHARED.has(member) ? share(JSON.stringify(value)) : value;
+  },
+  listReader: (member) => (row) => {
+    const value = row[member] ?? null;
+    if (!Array.isArray(value)) return value;
+    const isList = Array.from(value).every((item) => typeof item === "string"); // every() alone skips holes
+    return isList ? share(JSON.stringify(value)) : undefined;
+  },
+  label: (member) => `member "${member}"`,
+};
+const decodeKey = createKeyDecoder(FORMAT);
+const decodeEntry = createAuditDecoder(FORMAT);
+const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey({ ...record }));
+const readEntry = (entry: AuditEntry): AuditEntry => decodeEntry({ ...structuredClone(entry) });
+
+function applyChange(record: KeyRecord, change: KeyChange): KeyRecord {
+  const given = CHANGEABLE_MEMBERS.filter((member) => change[member] !== undefined);
+  const changed = given.map((member) => [member, structuredClone(change[member])]);
+  return readRecord({ ...record, ...Object.fromEntries(changed), version: record.version + 1 });
+}
+
+/** Spreads entries over 256 Maps, because a Map of a million entries blocks for 29 ms when it grows. */
+function shardedMap<T>(): (key: string) => Map<string, T> {
+  const shards = Array.from({ length: 256 }, () => new Map<string, T>());
+  const digit = (code: number): number => (code & 15) + 9 * (code >> 6); // of hexadecimal
+  return (key) => {
+    const [high, low] = [key.charCodeAt(key.length - 2), key.charCodeAt(key.length - 1)];
+    return shards[(digit(high) * 16 + digit(low)) & 255] as Map<string, T>;
+  };
+}
+
+type Position = readonly [group: string, time: number, id: string];
+const MAX_CHUNK = 1_024;
+
+/** Keeps items in order of group, date and id. Chunks keep an insert fast when keys do not arrive in order. */
+function sortedList<T extends { readonly id: string }>(positionOf: (item: T) => readonly [string, Date]) {
+  const chunks: T[][] = [[]];
+
+  const isBefore = (item: T, [group, time, id]: Position): boolean => {
+    const [itemGroup, date] = positionOf(item);
+    if (itemGroup !== group) return itemGroup < group;
+    return date.getTime() === time ? item.id < id : date.getTime() < time;
+  };
+
+  /** Finds the first of `count` items, or of chunks by their last item, that is not before a position. */
+  const search = (list: readonly (T | T[])[], count: number, position: Position): number => {
+    let [low, middle, high] = [0, count - 1, count]; // most new items belong at the end
+    while (low < high) {
+      const entry = list[middle] as T | T[];
+      if (isBefore(Array.isArray(entry) ? (entry.at(-1) as T) : entry, position)) low = middle + 1;
+      else high = middle;
+      middle = (low + high) >>> 1;
+    }
+    return low;
+  };
+
+  const locate = (...position: Position) => {
+    const place = search(chunks, chunks.length - 1, position);
+    const chunk = chunks[place] as T[];
+    return { place, chunk, index: search(chunk, chunk.length, position) };
+  };
+
+  const write = (item: T, replaces: boolean, added: readonly T[]): void => {
+    const [group, date] = positionOf(item);
+    const { place, chunk, index } = locate(group, date.getTime(), item.id);
+    chunk.splice(index, replaces && chunk[index]?.id === item.id ? 1 : 0, ...added);
+    const half = index === MAX_CHUNK ? MAX_CHUNK : MAX_CHUNK / 2; // chunks stay full if items arrive in order
+    if (chunk.length > MAX_CHUNK) chunks.splice(place + 1, 0, chunk.splice(half));
+    if (chunk.length === 0 && chunks.length > 1) chunks.splice(place, 1);
+  };
+
+  return {
+    add: (item: T) => write(item, false, [item]),
+    /** Adds an item, or replaces the item with the same id. */
+    put: (item: T) => write(item, true, [item]),
+    remove: (item: T) => write(item, true, []),
+
+    /** Returns copies of the items of a group, newest first. */
+    page(group: string, { cursor, limit }: AuditQuery, matches: (item: T) => boolean): Page<T> {
+      const start = cursor === undefined ? undefined : decodeCursor(cursor);
+      const { place, chunk, index } = locate(group, start?.at.getTime() ?? Infinity, start?.id ?? "");
+      const items: T[] = [];
+      for (const older of [...chunks.slice(0, place), chunk.slice(0, index)].reverse()) {
+        for (const item of older.toReversed()) {
+          if (positionOf(item)[0] !== group) return { items };
+          if (!matches(item)) continue;
+          const last = items.at(-1);
+          if (items.length < limit) items.push(structuredClone(item));
+          else if (last) return { items, nextCursor: encodeCursor({ at: positionOf(last)[1], id: last.id }) };
+        }
+      }
+      return { items };
+    },
+  };
 }

@@ -1,9 +1,10 @@
 import { DummyDriver, Kysely, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler, sql } from "kysely";
+import { hasMethod } from "../internal/validate.js";
 import { StoreError } from "../kit.js";
-import { appliedVersion, createMigrations, versionIn } from "./sql/migrations.js";
-import { errnoOf, type MysqlPool, overMysql } from "./sql/mysql-client.js";
-import { createLists } from "./sql/queries.js";
-import { type RawRow, writeTime } from "./sql/rows.js";
+import { encodeTime, type StoredRow } from "./record-codec.js";
+import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
+import { errnoOf, type MysqlPool, mysqlServer } from "./sql/mysql-client.js";
+import { createQueries } from "./sql/queries.js";
 import {
   AUDIT_COLUMNS,
   columnsOf,
@@ -12,9 +13,9 @@ import {
   type TableNames,
   type Tables,
 } from "./sql/schema.js";
-import { attempt, createServerStore, type Run, type ServerStore } from "./sql/server-store.js";
+import { createServerStore, type RunStatement, type ServerStore, withRetries } from "./sql/server-store.js";
 import type { Statement } from "./sql/statements.js";
-import { createSteps, inPaddedChunks } from "./sql/transactions.js";
+import { createTransactions, toPaddedChunks } from "./sql/transactions.js";
 
 export type {
   MysqlConnection,
@@ -23,7 +24,7 @@ export type {
   MysqlValue,
 } from "./sql/mysql-client.js";
 
-/** A pool of `mysql2` itself, whose methods take callbacks. */
+/** A pool of `mysql2`, which takes callbacks. */
 export interface MysqlCallbackPool {
   promise(): MysqlPool;
 }
@@ -31,8 +32,8 @@ export interface MysqlCallbackPool {
 /** Options of {@link mysqlStore}. */
 export interface MysqlStoreOptions {
   /**
-   * The table of keys, `keybearer_keys` by default, in the database that the pool connects to. The names of
-   * the audit table, the table of migrations and the indexes begin with it. 1 to 40 of `A-Z a-z 0-9 _`.
+   * The name of the key table, in the database that the pool connects to; `"keybearer_keys"` by default. The names of
+   * the audit table, the migration table and the indexes begin with it. 1 to 40 characters of `A-Z a-z 0-9 _`.
    */
   readonly table?: string;
 }
@@ -40,26 +41,26 @@ export interface MysqlStoreOptions {
 /** A store over MySQL or MariaDB. */
 export interface MysqlKeyStore extends ServerStore {
   /**
-   * Makes the tables, or brings them up to date. Does nothing when they are; any number of processes may call
-   * it at once. After a failure, or the end of the process in the middle of it, it can be called again.
+   * Creates the tables or applies missing migrations. Any number of processes may call it at once. After an error or a
+   * crash it can be called again.
    *
-   * @throws StoreError when the database refuses, or another process migrates for more than a minute.
+   * @throws StoreError if the database reports an error, or another process migrates for more than a minute.
    */
   migrate(): Promise<void>;
 }
 
 /**
- * Keeps keys in MySQL 8 or MariaDB 10.5 and up, through a pool of `mysql2` or `mysql2/promise` that the host
- * opened. Call `migrate()` before the first use.
+ * Creates a store that keeps keys in MySQL 8 or MariaDB 10.5, or later, through a pool of `mysql2` or `mysql2/promise`.
+ * Call `migrate()` before the first use.
  *
- * A change of a key and its audit entry are one transaction, on one connection. The lookups of one turn of the
- * event loop are one query. When the answer to a commit is lost with its connection, the change throws, and may
- * have happened; read the key to know.
+ * A change and its audit entry are one transaction on one connection. Lookups of one turn of the event loop are one
+ * query. If the connection breaks before the result of a commit arrives, the change throws but may have been committed;
+ * read the key.
  *
- * Texts are kept as bytes of UTF-8, in columns of bytes: read them with `convert(name using utf8mb4)`.
+ * Strings are stored as UTF-8 in binary columns: read them with `convert(name using utf8mb4)`.
  *
- * @throws TypeError for anything but a pool, such as a single connection: one that breaks would stay broken;
- *   for an unknown option and a table name that is none.
+ * @throws TypeError if `pool` is not a pool (a single connection would stay broken after an error), or an option is
+ *   invalid.
  *
  * @example
  * const store = mysqlStore(createPool(process.env.DATABASE_URL));
@@ -68,16 +69,16 @@ export interface MysqlKeyStore extends ServerStore {
  */
 export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlStoreOptions): MysqlKeyStore {
   const tables = readTableNames("mysqlStore", options);
-  const server = overMysql(promisePool(pool));
+  const server = mysqlServer(toPromisePool(pool));
   const migrations = createMigrations(builder, tables, COLUMN_TYPES);
 
   return Object.freeze({
     ...createServerStore({
       server,
-      writes: createSteps(builder, tables, (insertion) =>
-        insertion.onDuplicateKeyUpdate({ id: sql.ref("id") }),
+      writes: createTransactions(builder, tables, (insert) =>
+        insert.onDuplicateKeyUpdate({ id: sql.ref("id") }),
       ),
-      lists: createLists(builder, tables),
+      queries: createQueries(builder, tables),
       find: (column, values) => find(server.read, tables, column, values),
       touch: (uses) => touch(tables, uses),
     }),
@@ -86,14 +87,14 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
       const { steps, prepare, current, record } = migrations;
       const applied = await appliedVersion(server, migrations);
       if (applied !== undefined && applied >= steps.length) return;
-      await attempt(server, () =>
-        server.exclusively(`keybearer ${tables.keys}`, async (run) => {
+      await withRetries(server, () =>
+        server.withLock(`keybearer ${tables.keys}`, async (run) => {
           await run(prepare);
-          const version = versionIn((await run(current)).rows);
-          if (version === 0) await refuseForeignTables(run, tables);
+          const version = readVersion((await run(current)).rows);
+          if (version === 0) await rejectForeignTables(run, tables);
           for (const [index, statements] of steps.entries()) {
             if (index < version) continue;
-            for (const statement of statements) await run(statement).catch(passOverWhatIsDone);
+            for (const statement of statements) await run(statement).catch(ignoreIfApplied);
             await run(record(index + 1, Date.now()));
           }
         }),
@@ -102,7 +103,7 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
   });
 }
 
-// Never connected: it writes the statements, and the host's connections run them.
+// Never connected: it compiles statements that run on the caller's connections.
 const builder = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new MysqlAdapter(),
@@ -113,42 +114,42 @@ const builder = new Kysely<Tables>({
 });
 
 const COLUMN_TYPES = {
-  // Bytes: every collation of text that both MySQL and MariaDB have takes "key_a " for "key_a".
+  // Binary: every text collation that MySQL and MariaDB share treats "key_a " as "key_a".
   word: sql`varbinary(1020)`,
   text: sql`mediumblob`,
   integer: "bigint",
-  // Transactions, and indexes over three such words, whatever the server's defaults are.
+  // Transactions, and indexes over three such columns, whatever the server's defaults.
   tableEnd: sql`engine=InnoDB row_format=dynamic`,
 } as const;
 
-const MAX_AT_ONCE = 512;
+const MAX_CHUNK = 512;
 const EARLIEST = -8_640_000_000_000_000;
 
-function promisePool(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
-  const has = (method: string): boolean =>
-    typeof (pool as unknown as Record<string, unknown> | null | undefined)?.[method] === "function";
-  // A connection has promise() and execute() too.
-  if (has("getConnection") && has("promise")) return (pool as MysqlCallbackPool).promise();
-  if (has("getConnection") && has("execute")) return pool as MysqlPool;
+function toPromisePool(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
+  // A single connection has promise() and execute(), but no getConnection().
+  if (hasMethod(pool, "getConnection")) {
+    if (hasMethod(pool, "promise")) return (pool as MysqlCallbackPool).promise();
+    if (hasMethod(pool, "execute")) return pool as MysqlPool;
+  }
   throw new TypeError("mysqlStore: expected a pool of mysql2 or mysql2/promise, not a single connection");
 }
 
 async function find(
-  read: Run,
+  read: RunStatement,
   { keys }: TableNames,
   column: "id" | "hash",
   values: readonly string[],
-): Promise<readonly RawRow[]> {
-  const found: RawRow[] = [];
-  for (const chunk of inPaddedChunks(values, MAX_AT_ONCE)) {
-    const places = chunk.map(() => "?").join(", ");
+): Promise<readonly StoredRow[]> {
+  const found: StoredRow[] = [];
+  for (const chunk of toPaddedChunks(values, MAX_CHUNK)) {
+    const placeholders = chunk.map(() => "?").join(", ");
     const { rows } = await read({
-      sql: `select ${COLUMNS}, @@autocommit as \`autocommit\` from \`${keys}\` where \`${column}\` in (${places})`,
+      sql: `select ${COLUMNS}, @@autocommit as \`autocommit\` from \`${keys}\` where \`${column}\` in (${placeholders})`,
       parameters: chunk,
     });
-    // Else a connection would go on seeing the key as it was when it first looked: before a revocation, say.
+    // With autocommit off, a connection reads from its first snapshot, which may precede a revocation.
     if (rows.some(({ autocommit }) => Number(autocommit) !== 1)) {
-      throw new StoreError("The pool has autocommit off, so what it reads may be long outdated");
+      throw new StoreError("The pool has autocommit off, so lookups may return outdated keys");
     }
     found.push(...rows);
   }
@@ -159,10 +160,10 @@ const COLUMNS = columnsOf(KEY_COLUMNS)
   .map((column) => `\`${column}\``)
   .join(", ");
 
-/** The rows are found, and so locked, in the order of their ids: no two processes wait for each other. */
+/** InnoDB finds and locks the rows in the order of their ids, so two processes cannot deadlock. */
 function touch({ keys }: TableNames, uses: ReadonlyMap<string, Date>): Statement[] {
-  const all = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
-  return inPaddedChunks(all, MAX_AT_ONCE).map((chunk) => {
+  const all = [...uses].map(([id, at]) => [id, encodeTime(at)] as const);
+  return toPaddedChunks(all, MAX_CHUNK).map((chunk) => {
     const times = sql.join(
       chunk.map(([id, time]) => sql`when ${id} then cast(${time} as signed)`),
       sql` `,
@@ -174,8 +175,8 @@ function touch({ keys }: TableNames, uses: ReadonlyMap<string, Date>): Statement
   });
 }
 
-/** @throws StoreError when a table has one of our names and not our columns. */
-async function refuseForeignTables(run: Run, tables: TableNames): Promise<void> {
+/** @throws StoreError if a table with one of our names lacks our columns. */
+async function rejectForeignTables(run: RunStatement, tables: TableNames): Promise<void> {
   const ours = [
     builder.selectFrom(tables.keys).select(columnsOf(KEY_COLUMNS)).limit(sql.lit(0)).compile(),
     builder.selectFrom(tables.audit).select(columnsOf(AUDIT_COLUMNS)).limit(sql.lit(0)).compile(),
@@ -183,8 +184,12 @@ async function refuseForeignTables(run: Run, tables: TableNames): Promise<void> 
   for (const statement of ours) {
     await run(statement).catch((error: unknown) => {
       const errno = errnoOf(error);
-      if (errno === ER_BAD_FIELD)
-        throw new StoreError(`The tables "${tables.keys}" are somebody else's`, error);
+      if (errno === ER_BAD_FIELD) {
+        throw new StoreError(
+          `A table "${tables.keys}" or "${tables.audit}" of another application exists`,
+          error,
+        );
+      }
       if (errno !== ER_NO_SUCH_TABLE) throw error;
     });
   }
@@ -193,9 +198,9 @@ async function refuseForeignTables(run: Run, tables: TableNames): Promise<void> 
 const ER_BAD_FIELD = 1054;
 const ER_NO_SUCH_TABLE = 1146;
 // ER_TABLE_EXISTS, ER_DUP_FIELDNAME, ER_DUP_KEYNAME and ER_CANT_DROP_FIELD_OR_KEY.
-const DONE: readonly unknown[] = [1050, 1060, 1061, 1091];
+const ALREADY_APPLIED: readonly unknown[] = [1050, 1060, 1061, 1091];
 
-/** MySQL commits each change of the schema by itself, so a process that ended may have made the first of them. */
-function passOverWhatIsDone(error: unknown): void {
-  if (!DONE.includes(errnoOf(error))) throw error;
+/** MySQL commits each schema change on its own, so an interrupted migration may have applied some of them. */
+function ignoreIfApplied(error: unknown): void {
+  if (!ALREADY_APPLIED.includes(errnoOf(error))) throw error;
 }

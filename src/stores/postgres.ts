@@ -7,18 +7,19 @@ import {
   PostgresQueryCompiler,
   sql,
 } from "kysely";
-import { createSingleStatements, createTouch } from "./sql/cte-statements.js";
-import { appliedVersion, createMigrations, versionIn } from "./sql/migrations.js";
+import { checkBoolean, hasMethod } from "../internal/validate.js";
+import { createCteStatements, createTouch } from "./sql/cte-statements.js";
+import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
 import {
-  overPGlite,
-  overPool,
   type PGliteDatabase,
   type PostgresPool,
   type PostgresServer,
+  pgliteServer,
+  pgServer,
 } from "./sql/postgres-client.js";
-import { createLists } from "./sql/queries.js";
+import { createQueries } from "./sql/queries.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type TableNames, type Tables } from "./sql/schema.js";
-import { attempt, createServerStore, type ServerStore } from "./sql/server-store.js";
+import { createServerStore, type ServerStore, withRetries } from "./sql/server-store.js";
 import type { Statement } from "./sql/statements.js";
 
 export type {
@@ -31,15 +32,13 @@ export type {
 /** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions {
   /**
-   * The table of keys, `keybearer_keys` by default; it is found and made along the `search_path` of the
-   * connections. The names of the audit table, the table of migrations and the indexes begin with it. 1 to 40
-   * of `A-Z a-z 0-9 _`.
+   * The name of the key table, found and created along the `search_path`; `"keybearer_keys"` by default. The names of
+   * the audit table, the migration table and the indexes begin with it. 1 to 40 characters of `A-Z a-z 0-9 _`.
    */
   readonly table?: string;
   /**
-   * Whether lookups use a prepared statement that each connection keeps under a name; `true` by default. Set
-   * it to `false` behind a pooler that changes connections between transactions and does not know prepared
-   * statements, such as PgBouncer before 1.21: lookups work there either way, but each would be tried twice.
+   * Whether lookups use named prepared statements; `true` by default. Set it to `false` behind a pooler in transaction
+   * mode that does not support them, such as PgBouncer before 1.21, where every lookup would be sent twice.
    */
   readonly prepare?: boolean;
 }
@@ -47,27 +46,25 @@ export interface PostgresStoreOptions {
 /** A store over PostgreSQL. */
 export interface PostgresKeyStore extends ServerStore {
   /**
-   * Makes the tables, or brings them up to date. Does nothing when they are; any number of processes may call
-   * it at once.
+   * Creates the tables or applies missing migrations. Any number of processes may call it at once.
    *
-   * @throws StoreError when the database refuses; then nothing was changed.
+   * @throws StoreError if the database reports an error; nothing is changed then.
    */
   migrate(): Promise<void>;
 }
 
 /**
- * Keeps keys in PostgreSQL, through a pool of `pg` or an instance of PGlite that the host opened. Call
- * `migrate()` before the first use.
+ * Creates a store that keeps keys in PostgreSQL, through a pool of `pg` or a PGlite instance. Call `migrate()` before
+ * the first use.
  *
- * A change of a key and its audit entry are one statement, so they are written together or not at all. The
- * lookups of one turn of the event loop are one query. When the answer to a change is lost with its
- * connection, the change throws, and may have happened; read the key to know.
+ * A change and its audit entry are one statement. Lookups of one turn of the event loop are one query. If the
+ * connection breaks before the result of a change arrives, the change throws but may have been committed; read the key.
  *
- * A PGlite instance does one thing at a time: who waits for the store inside of its `transaction()` waits for
- * ever, and a transaction that was begun with `exec("begin")` is committed with the next change.
+ * PGlite has one connection: awaiting the store inside its `transaction()` deadlocks, and a transaction begun with
+ * `exec("begin")` is committed by the next change.
  *
- * @throws TypeError for anything but a pool or a PGlite instance, such as a single client: a connection that
- *   breaks would stay broken; for an unknown option and a table name that is none.
+ * @throws TypeError if `pool` is neither a pool nor a PGlite instance (a single client would stay broken after a
+ *   connection error), or an option is invalid.
  *
  * @example
  * const store = postgresStore(new Pool({ connectionString: process.env.DATABASE_URL }));
@@ -80,44 +77,45 @@ export function postgresStore(
 ): PostgresKeyStore {
   const tables = readTableNames("postgresStore", options, ["prepare"]);
   const prepare = options?.prepare ?? true;
-  if (typeof prepare !== "boolean") throw new TypeError('postgresStore: "prepare" must be true or false');
-  const server = serverOver(pool);
+  checkBoolean("postgresStore", "prepare", prepare);
+  const server = serverOf(pool);
   const migrations = createMigrations(builder, tables, COLUMN_TYPES);
 
-  /** A lookup by one value, or by a list of them as one parameter. */
+  /** Creates a lookup by one value, or by an array as one parameter. */
   const finder = (condition: string) => {
     const text = `select ${COLUMNS} from "${tables.keys}" where ${condition}`;
-    // A name of its own for each text: two versions of this library may share connections through a pooler.
+    // Named by its text: two versions of this library may share connections through a pooler.
     const name = `keybearer_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
     return async (parameter: string | readonly string[]) => {
       const statement: Statement = { sql: text, parameters: [parameter] };
       return (await (prepare ? server.readPrepared(name, statement) : server.read(statement))).rows;
     };
   };
-  // For one value a statement of its own: the plan for a list is never kept, because it depends on its length.
+  // One value has its own statement: PostgreSQL replans an array lookup each time, because the plan depends on its
+  // length.
   const findOne = { id: finder('"id" = $1'), hash: finder('"hash" = $1') };
   const findMany = { id: finder('"id" = any($1)'), hash: finder('"hash" = any($1)') };
 
   return Object.freeze({
     ...createServerStore({
       server,
-      writes: createSingleStatements(builder, tables),
-      lists: createLists(builder, tables),
+      writes: createCteStatements(builder, tables),
+      queries: createQueries(builder, tables),
       find: (column, [first, ...others]) =>
         others.length === 0 ? findOne[column](first) : findMany[column]([first, ...others]),
       touch: createTouch(builder, tables),
     }),
 
     async migrate(): Promise<void> {
-      const { steps, prepare: makeTable, current, record } = migrations;
+      const { steps, prepare: createTable, current, record } = migrations;
       const applied = await appliedVersion(server, migrations);
       if (applied !== undefined && applied >= steps.length) return;
-      await attempt(server, () =>
+      await withRetries(server, () =>
         server.transaction(async (run) => {
           await run(lock(tables));
-          // Asked before: the table may be in another schema of the search path than a new one would be.
-          if (applied === undefined) await run(makeTable);
-          const version = versionIn((await run(current)).rows);
+          // Only if it is missing from the whole search path: "if not exists" looks at the first schema only.
+          if (applied === undefined) await run(createTable);
+          const version = readVersion((await run(current)).rows);
           for (const [index, statements] of steps.entries()) {
             if (index < version) continue;
             for (const statement of statements) await run(statement);
@@ -129,7 +127,7 @@ export function postgresStore(
   });
 }
 
-// Never connected: it writes the statements, and the host's connections run them.
+// Never connected: it compiles statements that run on the caller's connections.
 const builder = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new PostgresAdapter(),
@@ -139,28 +137,27 @@ const builder = new Kysely<Tables>({
   },
 });
 
-// Named one by one: a statement that was prepared before a migration must not read other columns after it.
+// Not "*": a statement prepared before a migration would return other columns after it.
 const COLUMNS = columnsOf(KEY_COLUMNS)
   .map((column) => `"${column}"`)
   .join(", ");
 
 const COLUMN_TYPES = {
-  // Byte by byte, whatever the collation of the database is.
+  // Compared byte by byte, whatever the collation of the database.
   word: sql`text collate "C"`,
   text: "text",
   integer: "bigint",
 } as const;
 
-function serverOver(pool: PostgresPool | PGliteDatabase): PostgresServer {
-  const has = (method: string): boolean =>
-    typeof (pool as unknown as Record<string, unknown> | null | undefined)?.[method] === "function";
-  if (has("query") && has("transaction")) return overPGlite(pool as PGliteDatabase);
-  // A client has connect() too; a pool has neither of the others.
-  if (has("connect") && !has("release") && !has("getTypeParser")) return overPool(pool as PostgresPool);
+function serverOf(pool: PostgresPool | PGliteDatabase): PostgresServer {
+  if (hasMethod(pool, "query") && hasMethod(pool, "transaction")) return pgliteServer(pool as PGliteDatabase);
+  // A client has connect() too, but only a client has release() or getTypeParser().
+  const isClient = hasMethod(pool, "release") || hasMethod(pool, "getTypeParser");
+  if (hasMethod(pool, "connect") && !isClient) return pgServer(pool as PostgresPool);
   throw new TypeError("postgresStore: expected a Pool of pg, not a single client, or a PGlite instance");
 }
 
-/** Waits until no other process migrates these tables; the end of the transaction lets the next one. */
+/** Locks the migrations of these tables until the end of the transaction. */
 function lock({ keys }: TableNames): Statement {
   const digest = createHash("sha256").update(`keybearer migrations of ${keys}`).digest();
   return { sql: "select pg_advisory_xact_lock($1)", parameters: [digest.readBigInt64BE().toString()] };

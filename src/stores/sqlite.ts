@@ -8,6 +8,7 @@ import {
   sql,
 } from "kysely";
 import type { Awaitable } from "../internal/awaitable.js";
+import { hasMethod } from "../internal/validate.js";
 import type {
   AuditEntry,
   AuditQuery,
@@ -19,22 +20,23 @@ import type {
   ManagedKeyStore,
   Page,
 } from "../kit.js";
-import { createMigrations, versionIn } from "./sql/migrations.js";
-import { createLists, pageOf } from "./sql/queries.js";
-import { createKeyReader, isStorable, type RawRow, readAudit, writeTime } from "./sql/rows.js";
+import { encodeTime, type StoredRow } from "./record-codec.js";
+import { createMigrations, readVersion } from "./sql/migrations.js";
+import { createQueries, toPage } from "./sql/queries.js";
+import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
-import { patiently } from "./sql/sqlite-retry.js";
-import type { Statement, Write } from "./sql/statements.js";
-import { createSteps } from "./sql/transactions.js";
+import { retryWhenBusy } from "./sql/sqlite-retry.js";
+import type { AtomicWrite, Statement } from "./sql/statements.js";
+import { createTransactions } from "./sql/transactions.js";
 
-/** What {@link sqliteStore} calls of a prepared statement. The parameters are texts, numbers and `null`. */
+/** What {@link sqliteStore} calls of a prepared statement. Parameters are strings, numbers and `null`. */
 export interface SqliteStatement {
   get(...parameters: unknown[]): unknown;
   all(...parameters: unknown[]): unknown[];
   run(...parameters: unknown[]): { readonly changes: number | bigint };
 }
 
-/** What {@link sqliteStore} calls of a connection: that of better-sqlite3, libsql or node:sqlite has it. */
+/** What {@link sqliteStore} calls of a connection of better-sqlite3, libsql or node:sqlite. */
 export interface SqliteDatabase {
   exec(sql: string): unknown;
   prepare(sql: string): SqliteStatement;
@@ -43,8 +45,8 @@ export interface SqliteDatabase {
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {
   /**
-   * The table of keys, `keybearer_keys` by default. The names of the audit table, the table of migrations and
-   * the indexes begin with it. 1 to 40 of `A-Z a-z 0-9 _`.
+   * The name of the key table; `"keybearer_keys"` by default. The names of the audit table, the migration table and the
+   * indexes begin with it. 1 to 40 characters of `A-Z a-z 0-9 _`.
    */
   readonly table?: string;
 }
@@ -52,28 +54,26 @@ export interface SqliteStoreOptions {
 /** A store over SQLite. */
 export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
-   * Makes the tables, or brings them up to date. Does nothing when they are; any number of processes may call
-   * it at once.
+   * Creates the tables or applies missing migrations. Any number of processes may call it at once.
    *
-   * @throws what the driver throws; then nothing was changed.
+   * @throws the driver's error; nothing is changed then.
    */
   migrate(): Promise<void>;
 }
 
 /**
- * Keeps keys in SQLite, through a connection that the host opened: of better-sqlite3, libsql or node:sqlite.
- * Call `migrate()` before the first use.
+ * Creates a store that keeps keys in SQLite, through an open connection of better-sqlite3, libsql or node:sqlite. Call
+ * `migrate()` before the first use.
  *
- * Lookups answer at once. Each change is one transaction, `BEGIN IMMEDIATE` to `COMMIT`, that runs without
- * yielding to the event loop. A database that another process has locked is asked again for up to 5 seconds
- * before its error is thrown.
+ * Lookups return synchronously. Each change is one `BEGIN IMMEDIATE` transaction that does not yield to the event loop.
+ * While another connection has locked the database, calls are retried for up to 5 seconds.
  *
- * While the host has a transaction open on the same connection, every change throws, and changes nothing: the
- * host could still roll back a revocation that was already answered as done. Keep no transaction open across
- * an `await`, or give the store a connection of its own. With several processes on one file, set
- * `PRAGMA journal_mode = WAL`, so that readers and the writer do not wait for each other.
+ * Changes throw while the caller has a transaction open on the same connection, because its rollback could undo a
+ * revocation that was already confirmed. Keep no transaction open across an `await`, or give the store its own
+ * connection. With several processes, set `PRAGMA journal_mode = WAL`, so that readers and the writer do not block each
+ * other.
  *
- * @throws TypeError for a database without the methods above, an unknown option or a table name that is none.
+ * @throws TypeError if `database` lacks the methods above, or an option is invalid.
  *
  * @example
  * const store = sqliteStore(new Database("keys.db"));
@@ -81,35 +81,41 @@ export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findMany
  * const verifier = createVerifier({ store, scopes, format });
  */
 export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptions): SqliteKeyStore {
-  if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
+  if (!hasMethod(database, "exec") || !hasMethod(database, "prepare")) {
     throw new TypeError("sqliteStore: the database must have the methods exec() and prepare()");
   }
   const tables = readTableNames("sqliteStore", options);
-  const lists = createLists(builder, tables, (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`);
-  const writes = createSteps(builder, tables, (insertion) =>
-    insertion.onConflict((conflict) => conflict.column("id").doNothing()),
+  const queries = createQueries(
+    builder,
+    tables,
+    (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
   );
-  const readKey = createKeyReader();
+  const writes = createTransactions(builder, tables, (insert) =>
+    insert.onConflict((conflict) => conflict.column("id").doNothing()),
+  );
+  const decodeKey = createRowDecoder();
 
-  const all = ({ sql, parameters }: Statement): RawRow[] =>
-    database.prepare(sql).all(...parameters) as RawRow[];
+  const all = ({ sql, parameters }: Statement): StoredRow[] =>
+    database.prepare(sql).all(...parameters) as StoredRow[];
 
-  const pageOfAll = <T>(
+  const readPage = <T>(
     statement: Statement | undefined,
     limit: number,
-    read: (row: RawRow) => T,
-    place: (item: T) => ListPosition,
+    decode: (row: StoredRow) => T,
+    positionOf: (item: T) => ListPosition,
   ): Awaitable<Page<T>> =>
-    statement === undefined ? { items: [] } : patiently(() => pageOf(all(statement), limit, read, place));
+    statement === undefined
+      ? { items: [] }
+      : retryWhenBusy(() => toPage(all(statement), limit, decode, positionOf));
 
-  /** Answers how many rows the statement wrote. */
+  /** Returns the number of rows that the statement changed. */
   const run = ({ sql, parameters }: Statement): number =>
     Number(database.prepare(sql).run(...parameters).changes);
 
-  /** Runs a transaction, from beginning to end in one turn of the event loop. */
+  /** Runs `work` in a transaction, within one turn of the event loop. */
   const transaction = <T>(work: () => T): Awaitable<T> =>
-    patiently(() => {
-      // Outside of the try: when the host has a transaction open, it is not for us to roll back.
+    retryWhenBusy(() => {
+      // Outside the try block: if this fails, the open transaction is the caller's and must not be rolled back.
       database.exec("begin immediate");
       try {
         const result = work();
@@ -121,13 +127,13 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       }
     });
 
-  const writeAll = (statements: readonly Statement[]): Awaitable<void> =>
+  const runAll = (statements: readonly Statement[]): Awaitable<void> =>
     transaction(() => {
       for (const statement of statements) run(statement);
     });
 
-  /** Writes all, or nothing when the first statement finds its row changed by somebody else. */
-  const writeIfCurrent = ([first, ...others]: Write): Awaitable<boolean> =>
+  /** Runs a compare-and-set write. Returns whether the first statement changed a row. */
+  const runWrite = ([first, ...others]: AtomicWrite): Awaitable<boolean> =>
     transaction(() => {
       if (run(first) === 0) return false;
       for (const statement of others) run(statement);
@@ -139,9 +145,9 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     const find = (value: string): KeyRecord | undefined => {
       statement ??= database.prepare(`select ${COLUMNS} from "${tables.keys}" where "${column}" = ?`);
       const row = statement.get(value);
-      return row === undefined || row === null ? undefined : readKey(row as RawRow);
+      return row === undefined || row === null ? undefined : decodeKey(row as StoredRow);
     };
-    return (value) => (isStorable(value) ? patiently(() => find(value)) : undefined);
+    return (value) => (isStorable(value) ? retryWhenBusy(() => find(value)) : undefined);
   };
 
   return Object.freeze({
@@ -149,7 +155,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
       await transaction(() => {
         run(prepare);
-        const applied = versionIn(all(current));
+        const applied = readVersion(all(current));
         for (const [index, statements] of steps.entries()) {
           if (index < applied) continue;
           for (const statement of statements) run(statement);
@@ -163,12 +169,12 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     findById: finder("id"),
 
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
-      pageOfAll(lists.keys(query), query.limit, readKey, ({ createdAt, id }) => ({ at: createdAt, id })),
+      readPage(queries.keys(query), query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id })),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => writeAll(writes.insert(record, audit)),
+    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
 
     update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
-      isStorable(id) && writeIfCurrent(writes.update(id, ifVersion, change, audit)),
+      isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
 
     replace: (
       id: string,
@@ -177,16 +183,16 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       successor: KeyRecord,
       audit: AuditEntry,
     ): Awaitable<boolean> =>
-      isStorable(id) && writeIfCurrent(writes.replace(id, ifVersion, change, successor, audit)),
+      isStorable(id) && runWrite(writes.replace(id, ifVersion, change, successor, audit)),
 
     rehash: (id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean> =>
-      isStorable(id) && writeIfCurrent(writes.rehash(id, from, to, audit)),
+      isStorable(id) && runWrite(writes.rehash(id, from, to, audit)),
 
     remove: (id: string, ifVersion: number, audit: AuditEntry): Awaitable<boolean> =>
-      isStorable(id) && writeIfCurrent(writes.remove(id, ifVersion, audit)),
+      isStorable(id) && runWrite(writes.remove(id, ifVersion, audit)),
 
     touch: (uses: ReadonlyMap<string, Date>): Awaitable<void> => {
-      const rows = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
+      const rows = [...uses].map(([id, at]) => [id, encodeTime(at)] as const);
       return transaction(() => {
         const statement = database.prepare(
           `update "${tables.keys}" set "last_used_at" = ? where "id" = ? and ("last_used_at" is null or "last_used_at" < ?)`,
@@ -196,13 +202,13 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     },
 
     auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
-      pageOfAll(lists.audit(query), query.limit, readAudit, (entry) => entry),
+      readPage(queries.audit(query), query.limit, decodeAudit, (entry) => entry),
 
-    appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => writeAll(writes.appendAudit(entries)),
+    appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => runAll(writes.appendAudit(entries)),
   });
 }
 
-// Never connected: it writes the statements, and the host's connection runs them.
+// Never connected: it compiles statements that run on the caller's connection.
 const builder = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
@@ -212,7 +218,7 @@ const builder = new Kysely<Tables>({
   },
 });
 
-// Named one by one: a statement that was prepared before a migration must not read other columns after it.
+// Not "*": a statement prepared before a migration would return other columns after it.
 const COLUMNS = columnsOf(KEY_COLUMNS)
   .map((column) => `"${column}"`)
   .join(", ");
@@ -228,6 +234,6 @@ function rollBack(database: SqliteDatabase): void {
   try {
     database.exec("rollback");
   } catch {
-    // SQLite has rolled back by itself, as it does when the disk is full; the first error is the one to tell.
+    // SQLite rolled back on its own, for example because the disk is full. The caller throws the first error.
   }
 }

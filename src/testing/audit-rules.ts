@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Awaitable } from "../internal/awaitable.js";
-import type { AuditAction, AuditEntry, ManagedKeyStore } from "../kit.js";
+import { AUDIT_ACTIONS, type AuditEntry, type ManagedKeyStore } from "../kit.js";
 import {
-  added,
+  addKey,
   assertAllOnce,
   assertSame,
   at,
@@ -14,45 +14,33 @@ import {
 } from "./fixtures.js";
 
 const AWKWARD = `' " \\ % ; \n é 😀`;
-const ACTIONS: readonly AuditAction[] = [
-  "created",
-  "imported",
-  "updated",
-  "disabled",
-  "enabled",
-  "revoked",
-  "rotated",
-  "rehashed",
-  "purged",
-  "used",
-];
 
-/** The audit trail. */
+/** Rules for the audit trail. */
 export const AUDIT_RULES: readonly Rule[] = [
   {
-    name: "audit entries come back as they were written, newest first",
+    name: "auditTrail returns entries as they were written, newest first",
     async check(store, { latest }) {
-      const entries = ACTIONS.map((action, index) =>
+      const entries = AUDIT_ACTIONS.map((action, index) =>
         sampleAudit(
           { id: `key ${AWKWARD}`, ownerId: `owner ${AWKWARD}` },
           {
             action,
-            at: index === ACTIONS.length - 1 ? latest : new Date(index * 1_001),
+            at: index === AUDIT_ACTIONS.length - 1 ? latest : new Date(index * 1_001),
             actor: index % 2 === 0 ? null : AWKWARD,
             details: index === 0 ? {} : { [AWKWARD]: [AWKWARD, index, null, true, { deep: [{}] }] },
           },
         ),
       );
-      for (const entry of entries) await noted(store, entry);
+      for (const entry of entries) await addEntry(store, entry);
       assertSame(await everyEntry(store), [...entries].reverse());
     },
   },
   {
-    name: "the audit trail is of one key, of one owner, or of both, compared exactly",
+    name: "auditTrail filters by exact key, owner, or both",
     async check(store) {
       for (const keyId of ["key_a", "KEY_A", "key_a "]) {
         for (const ownerId of ["acme", "Acme"]) {
-          await noted(store, sampleAudit({ id: keyId, ownerId }, { id: `${keyId}/${ownerId}` }));
+          await addEntry(store, sampleAudit({ id: keyId, ownerId }, { id: `${keyId}/${ownerId}` }));
         }
       }
       const found = async (query: Parameters<typeof everyEntry>[1]) =>
@@ -69,22 +57,24 @@ export const AUDIT_RULES: readonly Rule[] = [
     async check(store) {
       const before: AuditEntry[] = [];
       for (let index = 0; index < 17; index++) {
-        before.push(await noted(store, sampleAudit(sampleKey(), { at: at(-Math.floor(index / 5)) })));
+        before.push(await addEntry(store, sampleAudit(sampleKey(), { at: at(-Math.floor(index / 5)) })));
       }
       for (const limit of [1, 4]) {
         let pages = 0;
         const seen = await everyEntry(store, { limit, ownerId: "acme" }, async () => {
           if (++pages > 5) return;
-          for (const time of [50, 0, -1, -99]) await noted(store, sampleAudit(sampleKey(), { at: at(time) }));
+          for (const time of [50, 0, -1, -99])
+            await addEntry(store, sampleAudit(sampleKey(), { at: at(time) }));
         });
         assertAllOnce(ids(seen), ids(before));
       }
     },
   },
   {
-    name: "the last page of the audit trail has no cursor, also when it is full",
+    name: "the last page of the audit trail has no cursor, even if it is full",
     async check(store) {
-      for (let index = 0; index < 6; index++) await noted(store, sampleAudit(sampleKey(), { at: at(index) }));
+      for (let index = 0; index < 6; index++)
+        await addEntry(store, sampleAudit(sampleKey(), { at: at(index) }));
       const first = await store.auditTrail({ limit: 3 });
       assert.equal(first.items.length, 3);
       assert.ok(first.nextCursor);
@@ -94,10 +84,10 @@ export const AUDIT_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "a change and its audit entry are written together, or neither",
+    name: "a change and its audit entry are written together or not at all",
     async check(store) {
-      const key = await added(store, sampleKey({ createdAt: at(-1) }));
-      // A second entry of one id: a store may take it or refuse it, but not make half of the change.
+      const key = await addKey(store, sampleKey({ createdAt: at(-1) }));
+      // A store may accept or reject a second entry with the same id, but must not write half of the change.
       const taken = (await everyEntry(store))[0] as AuditEntry;
       const second = sampleKey();
       const writes: [write: () => Awaitable<unknown>, written: () => Promise<boolean>][] = [
@@ -123,8 +113,8 @@ export const AUDIT_RULES: readonly Rule[] = [
   },
 ];
 
-/** Writes an entry, by way of a key that is of no further interest. */
-async function noted(store: ManagedKeyStore, entry: AuditEntry): Promise<AuditEntry> {
+/** Writes an entry together with a new key. */
+async function addEntry(store: ManagedKeyStore, entry: AuditEntry): Promise<AuditEntry> {
   await store.insert(sampleKey({ ownerId: "carrier" }), entry);
   return entry;
 }

@@ -1,78 +1,79 @@
-import { isPromiseLike } from "../internal/awaitable.js";
+import { mapAwaitable } from "../internal/awaitable.js";
+import { type Duration, parseDuration } from "../internal/duration.js";
 
-/** Where a fault is put in. Absent members do not narrow it down. */
+/** Which calls a fault applies to. An absent member matches every call. */
 export interface FaultPlace<M extends string = string> {
-  /** The method, or methods. */
+  /** The method or methods. */
   readonly method?: M | readonly M[];
-  /** Which calls of a method: their numbers, from 1 on. */
+  /** The number or numbers of the calls of a method, starting at 1. */
   readonly call?: number | readonly number[];
-  /** Called for each call that is left; `true` puts the fault in. */
+  /** Called for each remaining call; `true` applies the fault. */
   readonly when?: (call: FaultyCall<M>) => boolean;
-  /** From 0 to 1: how many of the calls that are left, by a generator of the seed. */
+  /** The share of the remaining calls, from 0 to 1, chosen by a seeded generator. */
   readonly probability?: number;
 }
 
-/** What goes wrong. */
+/** What a faulty call does. */
 export type FaultKind =
-  /** Fails and does nothing: at once, or in the promise that it answers with. */
+  /** Does nothing, and throws or rejects. */
   | { readonly fault: "throw" | "reject"; readonly error?: unknown }
-  /** Does it, and fails then: the acknowledgement is lost. */
+  /** Completes and then rejects: the acknowledgement is lost. */
   | { readonly fault: "lose"; readonly error?: unknown }
-  /** Does nothing, and never answers. */
+  /** Does nothing and never settles. */
   | { readonly fault: "hang" }
-  /** Does it after so many milliseconds. */
-  | { readonly fault: "delay"; readonly ms: number }
-  /** Does it, and answers something else: this, or what the function makes of the right answer. */
-  | { readonly fault: "answer"; readonly answer: unknown }
-  /** Does it. Each record that is answered has the id, hash and owner of another key. */
+  /** Waits before it calls the method. */
+  | { readonly fault: "delay"; readonly delay: Duration }
+  /** Completes and returns another value: this one, or what the function returns for the correct value. */
+  | { readonly fault: "return"; readonly value: unknown }
+  /** Completes and returns records with the id, hash and owner of another key. */
   | { readonly fault: "foreign" }
-  /** Does it. A record is answered with its id and hash alone, a list without its last item, a page without items. */
+  /** Completes and returns a record with id and hash only, an array without its last item or a page without items. */
   | { readonly fault: "partial" };
 
-/** One fault of a plan: what goes wrong, and where. */
+/** A fault and the calls that it applies to. */
 export type Fault<M extends string = string> = FaultPlace<M> & FaultKind;
 
-/** A call that a fault may be put into. */
+/** A call to which a fault may apply. */
 export interface FaultyCall<M extends string = string> {
   readonly method: M;
-  /** How many calls of this method there were, this one included. */
+  /** The number of this call among all calls of the method, starting at 1. */
   readonly number: number;
   readonly args: readonly unknown[];
 }
 
-/** Tells a plan to end, and how much came of it. */
+/** Controls a plan of faults. */
 export interface FaultControl {
-  /** No more faults from now on. Calls that hang go on hanging. */
+  /** Stops injecting faults. Calls that hang stay pending. */
   heal(): void;
-  /** How many faults were put in. */
+  /** Returns the number of faults injected so far. */
   injected(): number;
 }
 
 type Method = (...args: unknown[]) => unknown;
 
-/** The methods of an object, with the faults of a plan put in; the first one that fits a call is taken. */
+/** Wraps methods of an object so that they fail as planned. The first fault that matches a call is applied. */
 export function withFaults<T extends object>(
   target: T,
   methods: readonly string[],
   plan: readonly Fault[],
   seed: number,
 ): T & FaultControl {
-  const random = randomOf(seed);
+  const random = createRandom(seed);
   const counts = new Map<string, number>();
   let faults = plan;
   let injected = 0;
 
   const wrapped = methods.map((method) => {
-    const right = (target as Record<string, Method>)[method] as Method;
+    const original = (target as Record<string, Method>)[method] as Method;
     const faulty: Method = (...args) => {
       const number = (counts.get(method) ?? 0) + 1;
       counts.set(method, number);
       const call = { method, number, args };
-      const fault = faults.find((one) => fits(one, call, random));
-      const work = () => right.apply(target, args);
-      if (fault === undefined) return work();
+      const fault = faults.find((one) => matches(one, call, random));
+      const run = () => original.apply(target, args);
+      if (fault === undefined) return run();
       injected += 1;
-      return carryOut(fault, call, work);
+      return applyFault(fault, call, run);
     };
     return [method, faulty];
   });
@@ -85,7 +86,7 @@ export function withFaults<T extends object>(
   });
 }
 
-function fits(
+function matches(
   { method = [], call = [], when, probability = 1 }: FaultPlace,
   { method: name, number, args }: FaultyCall,
   random: () => number,
@@ -102,55 +103,50 @@ function fits(
   );
 }
 
-function carryOut(fault: FaultKind, call: FaultyCall, work: () => unknown): unknown {
-  const error = "error" in fault ? fault.error : new Error(`${call.method}() was made to fail`);
+function applyFault(fault: FaultKind, call: FaultyCall, run: () => unknown): unknown {
+  const error = "error" in fault ? fault.error : new Error(`${call.method}() failed by a planned fault`);
   switch (fault.fault) {
     case "throw":
       throw error;
     case "reject":
       return Promise.reject(error);
     case "lose":
-      return Promise.resolve(work()).then(() => Promise.reject(error));
+      return Promise.resolve(run()).then(() => Promise.reject(error));
     case "hang":
       return new Promise(() => {});
     case "delay":
-      return new Promise((resolve) => setTimeout(resolve, fault.ms)).then(work);
-    case "answer":
-      return after(work(), (right) =>
-        typeof fault.answer === "function" ? fault.answer(right, call) : fault.answer,
+      return new Promise((resolve) => setTimeout(resolve, parseDuration(fault.delay))).then(run);
+    case "return":
+      return mapAwaitable(run(), (correct) =>
+        typeof fault.value === "function" ? fault.value(correct, call) : fault.value,
       );
     case "foreign":
-      return after(work(), foreign);
+      return mapAwaitable(run(), makeForeign);
     case "partial":
-      return after(work(), partial);
+      return mapAwaitable(run(), makePartial);
   }
 }
 
-/** What is made of an answer, at once when that comes at once. */
-function after(answer: unknown, make: (right: unknown) => unknown): unknown {
-  return isPromiseLike(answer) ? answer.then(make) : make(answer);
-}
-
-function foreign(answer: unknown): unknown {
-  if (Array.isArray(answer)) return answer.map(foreign);
-  if (typeof answer !== "object" || answer === null) return answer;
-  if ("items" in answer) return { ...answer, items: foreign(answer.items) };
-  const { id, hash } = answer as { id?: unknown; hash?: unknown };
-  // The last digit of a hash is another one: it has the form of one, and is none of this key.
+function makeForeign(result: unknown): unknown {
+  if (Array.isArray(result)) return result.map(makeForeign);
+  if (typeof result !== "object" || result === null) return result;
+  if ("items" in result) return { ...result, items: makeForeign(result.items) };
+  const { id, hash } = result as { id?: unknown; hash?: unknown };
+  // Another last digit: the form of a hash, but not the hash of this key.
   const other = typeof hash === "string" ? hash.slice(0, -1) + (hash.endsWith("0") ? "1" : "0") : hash;
-  return { ...answer, id: `${id}_other`, hash: other, ownerId: "another owner" };
+  return { ...result, id: `${id}_other`, hash: other, ownerId: "another owner" };
 }
 
-function partial(answer: unknown): unknown {
-  if (Array.isArray(answer)) return answer.slice(0, -1);
-  if (typeof answer !== "object" || answer === null) return answer;
-  if ("items" in answer) return { ...answer, items: undefined };
-  const { id, hash } = answer as { id?: unknown; hash?: unknown };
+function makePartial(result: unknown): unknown {
+  if (Array.isArray(result)) return result.slice(0, -1);
+  if (typeof result !== "object" || result === null) return result;
+  if ("items" in result) return { ...result, items: undefined };
+  const { id, hash } = result as { id?: unknown; hash?: unknown };
   return { id, hash };
 }
 
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
+/** Creates a generator of numbers from 0 to 1 that is determined by the seed (mulberry32). */
+function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

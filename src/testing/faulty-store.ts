@@ -1,23 +1,24 @@
-import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
+import { readDuration } from "../internal/duration.js";
+import { checkFunction, checkMethods, checkOptions, describe, readInteger } from "../internal/validate.js";
 import type { KeyStore, ManagedKeyStore } from "../kit.js";
 import { type Fault, type FaultControl, withFaults } from "./faults.js";
 
 /** A method that a store may have. */
 export type StoreMethod = keyof ManagedKeyStore;
 
-/** What goes wrong in a store, and at which of its calls. */
+/** A fault of a store, and the calls that it applies to. */
 export type StoreFault = Fault<StoreMethod>;
 
-/** The methods that a store of this kind has, with faults in them. */
+/** The methods of a store, with planned faults. */
 export type FaultyStore<S extends KeyStore> = Pick<S, keyof S & StoreMethod> & FaultControl;
 
 /** Options of {@link faultyStore}. */
 export interface FaultyStoreOptions {
-  /** Where the generator behind `probability` begins, a whole number: 1 by default. */
+  /** The seed of the generator for `probability`, an integer. 1 by default. */
   readonly seed?: number;
 }
 
-/** Every method that there is, whether a store has it or not. */
+/** Every method of {@link ManagedKeyStore}, including the optional ones. */
 export const STORE_METHODS: readonly StoreMethod[] = Object.keys({
   findByHash: true,
   findManyByHash: true,
@@ -39,18 +40,18 @@ const KINDS: Readonly<Record<StoreFault["fault"], readonly string[]>> = {
   reject: ["error"],
   lose: ["error"],
   hang: [],
-  delay: ["ms"],
-  answer: ["answer"],
+  delay: ["delay"],
+  return: ["value"],
   foreign: [],
   partial: [],
 };
 
 /**
- * A store in which things go wrong as planned, to see what a service makes of it: calls that throw, reject, hang,
- * take long, answer the wrong thing or half of it, or write and lose the acknowledgement. Of several faults that fit
- * a call the first one is taken. It has the methods of the interface only; the store itself keeps what else it can do.
+ * Wraps a store so that its calls fail as planned, to test how a service handles it: calls that throw, reject, hang,
+ * are slow, return wrong or incomplete values, or write and lose the acknowledgement. The first fault that matches a
+ * call is applied. The result has only the methods of the store interfaces.
  *
- * @throws TypeError for a store without `findByHash`, and for a plan that is no list of faults, naming the member.
+ * @throws TypeError if the store has no `findByHash`, or a fault of the plan is invalid.
  *
  * @example
  * const store = faultyStore(memoryStore(), [
@@ -59,7 +60,7 @@ const KINDS: Readonly<Record<StoreFault["fault"], readonly string[]>> = {
  *   { probability: 0.1, fault: "reject" },
  * ]);
  * const verifier = createVerifier({ store, scopes, format });
- * await service.isUnavailable(); // 503, and within the time limit
+ * // Requests are now denied with 503, within the time limit.
  * store.heal();
  */
 export function faultyStore<S extends KeyStore>(
@@ -70,8 +71,10 @@ export function faultyStore<S extends KeyStore>(
   const where = "faultyStore";
   checkMethods(where, "store", store, ["findByHash"]);
   const { seed = 1 } = checkOptions(where, options, ["seed"]);
-  if (!Number.isSafeInteger(seed)) throw new TypeError(`${where}: "seed" must be a whole number`);
-  if (!Array.isArray(plan)) throw new TypeError(`${where}: the plan must be a list of faults`);
+  readInteger(where, "seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  if (!Array.isArray(plan)) {
+    throw new TypeError(`${where}: the plan must be an array of faults; received ${describe(plan)}`);
+  }
   const methods = STORE_METHODS.filter(
     (method) => typeof (store as Partial<ManagedKeyStore>)[method] === "function",
   );
@@ -93,17 +96,15 @@ function checkFault(where: string, fault: StoreFault, methods: readonly string[]
   const unknown = [method].flat().find((one) => !methods.includes(one));
   if (unknown !== undefined) {
     throw new TypeError(
-      `${where}: "method" names ${JSON.stringify(unknown)}; the store has ${methods.join(", ")}`,
+      `${where}: the store has no method ${JSON.stringify(unknown)}; it has ${methods.join(", ")}`,
     );
   }
   if (![call].flat().every((number) => Number.isSafeInteger(number) && number > 0)) {
-    throw new TypeError(`${where}: "call" must be whole numbers above 0`);
+    throw new TypeError(`${where}: "call" must be a positive integer or an array of them`);
   }
   checkFunction(where, "when", when);
   if (!(typeof probability === "number" && probability >= 0 && probability <= 1)) {
     throw new TypeError(`${where}: "probability" must be a number from 0 to 1`);
   }
-  if (fault.fault === "delay" && !(typeof fault.ms === "number" && fault.ms >= 0 && fault.ms < 2 ** 31)) {
-    throw new TypeError(`${where}: "ms" must be a number of milliseconds`);
-  }
+  if (fault.fault === "delay") readDuration(where, "delay", fault.delay, { min: "0ms" });
 }

@@ -11,30 +11,30 @@ import {
   type Page,
 } from "../kit.js";
 
-/** How far a store is put to the test. */
+/** The capabilities of the tested store, with defaults applied. */
 export interface Setting {
   readonly concurrency: number;
   readonly latest: Date;
   readonly sharedLookups: boolean;
 }
 
-/** One rule of the contract, and what shows that a fresh and empty store keeps it. */
+/** A rule of the contract. `check` throws if a store, which is empty at first, breaks it. */
 export interface Rule {
   readonly name: string;
   check(store: ManagedKeyStore, setting: Setting): Promise<void>;
 }
 
-/** The moment around which the samples lie; its milliseconds are not round. */
+/** The time of the samples, with milliseconds. */
 export const NOON: Date = new Date("2030-06-15T12:00:00.123Z");
 
-/** A moment some milliseconds after {@link NOON}. */
+/** Returns {@link NOON} plus some milliseconds. */
 export function at(milliseconds: number): Date {
   return new Date(NOON.getTime() + milliseconds);
 }
 
 let count = 0;
 
-/** A key of which every member that may be null is, but for what is given. Each has an id and hash of its own. */
+/** Returns a key with a new id and hash. Members that may be null are null, unless given. */
 export function sampleKey(members: Partial<KeyRecord> = {}): KeyRecord {
   count += 1;
   return {
@@ -63,7 +63,7 @@ export function sampleKey(members: Partial<KeyRecord> = {}): KeyRecord {
   };
 }
 
-/** A key with something in every member; each date is another. */
+/** Returns a key with a value in every member and a different value in each date. */
 export function fullKey(members: Partial<KeyRecord> = {}): KeyRecord {
   return sampleKey({
     version: 7,
@@ -94,7 +94,7 @@ export function fullKey(members: Partial<KeyRecord> = {}): KeyRecord {
   });
 }
 
-/** The audit entry of a change. */
+/** Returns an audit entry with a new id. */
 export function sampleAudit(
   key: Pick<KeyRecord, "id" | "ownerId">,
   members: Partial<AuditEntry> = {},
@@ -112,14 +112,14 @@ export function sampleAudit(
   };
 }
 
-/** Stores a key; answers it. */
-export async function added(store: ManagedKeyStore, key: KeyRecord = sampleKey()): Promise<KeyRecord> {
+/** Inserts a key and returns it. */
+export async function addKey(store: ManagedKeyStore, key: KeyRecord = sampleKey()): Promise<KeyRecord> {
   await store.insert(key, sampleAudit(key, { action: "created" }));
   return key;
 }
 
-/** Makes one change by compare-and-set, with an audit entry of its own. */
-export async function changed(
+/** Updates a key, with a new audit entry. */
+export async function changeKey(
   store: ManagedKeyStore,
   key: KeyRecord,
   ifVersion: number,
@@ -128,14 +128,14 @@ export async function changed(
   return store.update(key.id, ifVersion, change, sampleAudit(key));
 }
 
-/** The key as the store has it now; it must be there. */
-export async function stored(store: ManagedKeyStore, { id }: Pick<KeyRecord, "id">): Promise<KeyRecord> {
+/** Returns the stored key, which must exist. */
+export async function readKey(store: ManagedKeyStore, { id }: Pick<KeyRecord, "id">): Promise<KeyRecord> {
   const record = await store.findById(id);
-  assert.ok(record, "the key is not there");
+  assert.ok(record, "the key is missing");
   return record;
 }
 
-/** Every key that a query finds, page by page. */
+/** Lists the keys of a query, page by page. */
 export function everyKey(
   store: ManagedKeyStore,
   query: Partial<KeyQuery> = {},
@@ -144,7 +144,7 @@ export function everyKey(
   return everyItem((page) => store.list({ now: NOON, ...page, ...query }), query.limit, between);
 }
 
-/** Every audit entry that a query finds, page by page. */
+/** Lists the audit entries of a query, page by page. */
 export function everyEntry(
   store: ManagedKeyStore,
   query: Partial<AuditQuery> = {},
@@ -163,8 +163,8 @@ async function everyItem<T>(
   do {
     const page = await read(cursor === undefined ? { limit } : { limit, cursor });
     assert.ok(page.items.length <= limit, "a page has more items than its limit");
-    assert.ok(page.nextCursor == null || page.items.length > 0, "an empty page has a next one");
-    assert.ok(items.length < 100_000, "the pages do not come to an end");
+    assert.ok(page.nextCursor == null || page.items.length > 0, "an empty page has a cursor");
+    assert.ok(items.length < 100_000, "the pages do not end");
     items.push(...page.items);
     cursor = page.nextCursor ?? undefined;
     if (cursor !== undefined) await between?.();
@@ -172,26 +172,26 @@ async function everyItem<T>(
   return items;
 }
 
-/** Asserts that the store throws or rejects. Answers with what. */
-export async function refused(call: () => Awaitable<unknown>): Promise<unknown> {
+/** Asserts that the store throws or rejects; returns the error. */
+export async function assertRejects(call: () => Awaitable<unknown>): Promise<unknown> {
   try {
     await call();
   } catch (error) {
     return error;
   }
-  assert.fail("the store did not refuse");
+  assert.fail("the store did not throw");
 }
 
-/** Compares members, not the kinds of object that hold them: a store may answer rows of a class of its own. */
+/** Compares members but not prototypes: a store may return rows of a class. */
 export function assertSame(actual: unknown, expected: unknown): void {
   assert.deepStrictEqual(plain(actual), plain(expected));
 }
 
-/** Asserts that pages showed every one of the items, and nothing twice. */
+/** Asserts that pages contained every item, and no item twice. */
 export function assertAllOnce(seen: readonly string[], items: readonly string[]): void {
-  assert.equal(new Set(seen).size, seen.length, "a page repeats what another one had");
+  assert.equal(new Set(seen).size, seen.length, "pages repeat an item");
   const missing = items.filter((id) => !seen.includes(id));
-  assert.deepEqual(missing, [], "the pages skip something");
+  assert.deepEqual(missing, [], "pages skip items");
 }
 
 export function ids(items: readonly { readonly id: string }[]): string[] {

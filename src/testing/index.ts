@@ -1,4 +1,5 @@
 import type { Awaitable } from "../internal/awaitable.js";
+import { checkBoolean, checkOptions, describe, readInteger } from "../internal/validate.js";
 import type { ManagedKeyStore } from "../kit.js";
 import { AUDIT_RULES } from "./audit-rules.js";
 import { CHANGE_RULES } from "./change-rules.js";
@@ -18,34 +19,35 @@ export {
   type StoreMethod,
 } from "./faulty-store.js";
 
-/** A store for one case, and what to do with it afterwards. */
+/** A store for one case, and how to close it. */
 export interface StoreUnderTest {
   readonly store: ManagedKeyStore;
-  /** Called when the case is over, whether it passed or not. */
+  /** Called after the case, whether it passed or failed. */
   close?(): Awaitable<unknown>;
 }
 
-/** What a store cannot do, or need not. By default it does everything. */
+/** Limits of a store that the contract takes into account. */
 export interface KeyStoreCapabilities {
-  /** How many changes run at once in a case about concurrency: 2 or more, 50 by default. */
+  /** The number of concurrent changes in cases about concurrency, at least 2. 50 by default. */
   readonly concurrency?: number;
-  /** The latest date that the store can keep; the end of the year 9999 by default. */
+  /** The latest date that the store can keep. The end of the year 9999 by default. */
   readonly latest?: Date;
   /**
-   * Whether `findByHash` may hand out the record that the store itself keeps, as a cache does to save a copy;
-   * verifiers do not change it. `false` by default. Everything else is copied in any case.
+   * Whether `findByHash` may return the record that the store itself keeps, as a cache does to save a copy. All other
+   * methods must return copies. `false` by default.
    */
   readonly sharedLookups?: boolean;
 }
 
-/** One case of the contract; fails by throwing an `AssertionError`. */
+/** A case of the contract. */
 export interface ContractCase {
-  /** Says what holds, to be the title of a test. */
+  /** The title of the test. */
   readonly name: string;
-  /** Tries it, on a store of its own. */
+  /** Runs the case on a new store. Rejects with an `AssertionError` if the store breaks the rule. */
   run(): Promise<void>;
 }
 
+const WHERE = "keyStoreContract";
 const CAPABILITIES = ["concurrency", "latest", "sharedLookups"];
 const END_OF_9999 = new Date("9999-12-31T23:59:59.999Z");
 const RULES: readonly Rule[] = [
@@ -59,14 +61,13 @@ const RULES: readonly Rule[] = [
 ];
 
 /**
- * The contract of a `ManagedKeyStore`, as cases for any test runner. Run them over a store of your own before
- * you trust keys to it.
+ * Returns the contract of a `ManagedKeyStore` as cases for any test runner. Run them against your own store before you
+ * use it.
  *
- * `create` is called once for each case. It answers a store that is fresh, empty and migrated, or
- * `{ store, close }` when something has to be closed afterwards. Cases share nothing and may run at once if
- * their stores do not share data.
+ * `create` is called once per case. It returns a new, empty, migrated store, or `{ store, close }` if something must be
+ * closed afterwards. Cases may run concurrently if their stores do not share data.
  *
- * @throws TypeError for a `create` that is no function, or a capability that is unknown or out of range.
+ * @throws TypeError if `create` is not a function, or a capability is unknown or out of range.
  *
  * @example
  * for (const { name, run } of keyStoreContract(() => memoryStore())) test(name, run);
@@ -86,16 +87,18 @@ export function keyStoreContract(
   create: () => Awaitable<ManagedKeyStore | StoreUnderTest>,
   capabilities: KeyStoreCapabilities = {},
 ): readonly ContractCase[] {
-  const { concurrency = 50, latest = END_OF_9999, sharedLookups = false } = capabilities;
-  if (typeof create !== "function") throw new TypeError("keyStoreContract: expected a function that creates");
-  const unknown = Object.keys(capabilities).find((name) => !CAPABILITIES.includes(name));
-  if (unknown !== undefined) throw new TypeError(`keyStoreContract: unknown capability "${unknown}"`);
-  if (!Number.isInteger(concurrency) || concurrency < 2)
-    throw new TypeError('keyStoreContract: "concurrency" must be a whole number above 1');
+  if (typeof create !== "function") {
+    throw new TypeError(`${WHERE}: expected a function that creates a store; received ${describe(create)}`);
+  }
+  const {
+    concurrency = 50,
+    latest = END_OF_9999,
+    sharedLookups = false,
+  } = checkOptions(WHERE, capabilities, CAPABILITIES);
+  readInteger(WHERE, "concurrency", concurrency, 2, Number.MAX_SAFE_INTEGER);
   if (!(latest instanceof Date) || Number.isNaN(latest.getTime()))
-    throw new TypeError('keyStoreContract: "latest" must be a valid Date');
-  if (typeof sharedLookups !== "boolean")
-    throw new TypeError('keyStoreContract: "sharedLookups" must be true or false');
+    throw new TypeError(`${WHERE}: "latest" must be a valid Date`);
+  checkBoolean(WHERE, "sharedLookups", sharedLookups);
 
   return RULES.map(({ name, check }) => ({
     name,

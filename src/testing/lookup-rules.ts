@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { hashSecret, type KeyHash, type KeyRecord } from "../kit.js";
 import {
-  added,
+  addKey,
+  assertRejects,
   assertSame,
   at,
   everyEntry,
@@ -9,20 +10,19 @@ import {
   fullKey,
   NOON,
   type Rule,
-  refused,
+  readKey,
   sampleAudit,
   sampleKey,
-  stored,
 } from "./fixtures.js";
 
-// Quotes of several kinds, backslashes, wildcards, code of other languages, line ends, combining characters,
-// letters from right to left and characters outside of the Basic Multilingual Plane.
+// Quotes, backslashes, wildcards, code of other languages, line ends, combining characters, right-to-left letters and
+// characters outside the Basic Multilingual Plane.
 const AWKWARD = `'"\`\\ \\' \\\\ %_* $1 \${x} {{y}} ?:@ -- ; /* <b>&amp; null\t\r\n é e\u0301 ß İ שלום 日本 😀👩‍👩‍👧 `;
 
-/** Finding keys, and finding them as they were stored. */
+/** Rules for inserting keys and looking them up. */
 export const LOOKUP_RULES: readonly Rule[] = [
   {
-    name: "an empty store finds and lists nothing",
+    name: "an empty store finds and lists no keys",
     async check(store) {
       assert.equal((await store.findByHash(hashSecret("unknown"))) ?? undefined, undefined);
       assert.equal((await store.findById("unknown")) ?? undefined, undefined);
@@ -31,22 +31,25 @@ export const LOOKUP_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "a key whose members are all null comes back as it was stored",
-    check: (store) => comesBack(store, sampleKey()),
+    name: "a key whose optional members are null is returned as it was stored",
+    check: (store) => assertRoundTrip(store, sampleKey()),
   },
   {
-    name: "a key with every member comes back as it was stored",
-    check: (store) => comesBack(store, fullKey()),
+    name: "a key with every member is returned as it was stored",
+    check: (store) => assertRoundTrip(store, fullKey()),
   },
   {
-    name: "empty lists and objects stay empty, and do not become null",
+    name: "empty arrays, objects and strings stay empty and do not become null",
     check: (store) =>
-      comesBack(store, sampleKey({ scopes: [], ipAllowlist: [], metadata: {}, name: "", revokedReason: "" })),
+      assertRoundTrip(
+        store,
+        sampleKey({ scopes: [], ipAllowlist: [], metadata: {}, name: "", revokedReason: "" }),
+      ),
   },
   {
-    name: "quotes, backslashes, line ends and emoji stay as they are in every text",
+    name: "strings with quotes, backslashes, line ends and emoji are returned unchanged",
     check: (store) =>
-      comesBack(
+      assertRoundTrip(
         store,
         fullKey({
           id: `id ${AWKWARD}`,
@@ -64,7 +67,7 @@ export const LOOKUP_RULES: readonly Rule[] = [
       ),
   },
   {
-    name: "dates keep their milliseconds, from 1970 to the latest",
+    name: "dates keep their milliseconds, from 1970 to the latest date",
     async check(store, { latest }) {
       const instants = [
         new Date(0),
@@ -73,7 +76,7 @@ export const LOOKUP_RULES: readonly Rule[] = [
         new Date("2038-01-19T03:14:08.001Z"),
       ];
       for (const date of [...instants.filter((instant) => instant < latest), latest]) {
-        await comesBack(
+        await assertRoundTrip(
           store,
           fullKey({
             createdAt: date,
@@ -89,10 +92,10 @@ export const LOOKUP_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "hashes and ids are compared whole, and exactly",
+    name: "hashes and ids are compared exactly",
     async check(store) {
-      const key = await added(store, sampleKey({ id: "key_aBc" }));
-      const pepper = await added(store, sampleKey({ id: "KEY_ABC", hash: `v1:${key.hash}` as KeyHash }));
+      const key = await addKey(store, sampleKey({ id: "key_aBc" }));
+      const pepper = await addKey(store, sampleKey({ id: "KEY_ABC", hash: `v1:${key.hash}` as KeyHash }));
       const { hash } = key;
       const others = [
         hash.toUpperCase(),
@@ -119,27 +122,27 @@ export const LOOKUP_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "findManyByHash, where there is one, answers in the order of the hashes, and misses as undefined",
+    name: "findManyByHash, if implemented, returns keys in the order of the hashes, and undefined for unknown hashes",
     async check(store) {
       if (store.findManyByHash === undefined) return;
-      const [a, b] = [await added(store), await added(store, fullKey())];
+      const [a, b] = [await addKey(store), await addKey(store, fullKey())];
       const unknown = hashSecret("unknown");
       const hashes = [b.hash, unknown, a.hash, b.hash, a.hash.toUpperCase() as KeyHash];
-      const answers = await store.findManyByHash(hashes);
+      const records = await store.findManyByHash(hashes);
       assertSame(
-        answers.map((answer) => answer ?? undefined),
+        records.map((record) => record ?? undefined),
         [b, undefined, a, b, undefined],
       );
       assertSame([...(await store.findManyByHash([]))], []);
     },
   },
   {
-    name: "an id or a hash that exists is refused, and nothing is left behind",
+    name: "insert throws if the id or hash exists, and writes nothing",
     async check(store) {
-      const first = await added(store);
+      const first = await addKey(store);
       for (const taken of [{ id: first.id }, { hash: first.hash }, { id: first.id, hash: first.hash }]) {
         const second = sampleKey({ name: "second", ownerId: "globex", ...taken });
-        await refused(() => store.insert(second, sampleAudit(second)));
+        await assertRejects(() => store.insert(second, sampleAudit(second)));
       }
       assertSame(await everyKey(store), [first]);
       assertSame(await store.findByHash(first.hash), first);
@@ -147,36 +150,36 @@ export const LOOKUP_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "a change of what was stored or answered does not reach the store",
+    name: "changing a stored or returned object does not change the store",
     async check(store, { sharedLookups }) {
       const given = fullKey();
       const audit = sampleAudit(given, { details: { scopes: ["vehicles:read"] } });
       const expected = structuredClone(given);
       const expectedAudit = structuredClone(audit);
       await store.insert(given, audit);
-      vandalize(given);
-      vandalize(audit);
+      mutateDeeply(given);
+      mutateDeeply(audit);
       const lookup = async () => (await store.findByHash(expected.hash)) ?? undefined;
       const reads = [async () => store.findById(expected.id), async () => (await everyKey(store))[0]];
       if (!sharedLookups) reads.push(lookup as (typeof reads)[number]);
-      // Twice: the answer that one read spoils must not be the answer of the next.
+      // Twice, so that a changed result would be seen by the next read.
       for (const read of [...reads, ...reads]) {
-        const answer = await read();
-        assertSame(answer, expected);
-        vandalize(answer);
+        const result = await read();
+        assertSame(result, expected);
+        mutateDeeply(result);
       }
       assertSame(await lookup(), expected);
       for (const _ of [1, 2]) {
         const [entry] = await everyEntry(store);
         assertSame(entry, expectedAudit);
-        vandalize(entry);
+        mutateDeeply(entry);
       }
     },
   },
   {
-    name: "a change of what was written later does not reach the store",
+    name: "changing the arguments of a later write does not change the store",
     async check(store) {
-      const key = await added(store);
+      const key = await addKey(store);
       const change = { expiresAt: at(5), ipAllowlist: ["192.0.2.1"], metadata: { tags: ["a"] } };
       const successor = fullKey();
       const used = at(9);
@@ -184,16 +187,16 @@ export const LOOKUP_RULES: readonly Rule[] = [
       const expectedSuccessor = { ...structuredClone(successor), lastUsedAt: at(9) };
       assert.equal(await store.replace(key.id, 1, change, successor, sampleAudit(key)), true);
       await store.touch(new Map([[successor.id, used]]));
-      for (const value of [change, successor, used]) vandalize(value);
+      for (const value of [change, successor, used]) mutateDeeply(value);
       assertSame(await store.findById(expected.id), expected);
       assertSame(await store.findById(expectedSuccessor.id), expectedSuccessor);
     },
   },
 ];
 
-async function comesBack(store: Parameters<Rule["check"]>[0], key: KeyRecord): Promise<void> {
-  await added(store, key);
-  assertSame(await stored(store, key), key);
+async function assertRoundTrip(store: Parameters<Rule["check"]>[0], key: KeyRecord): Promise<void> {
+  await addKey(store, key);
+  assertSame(await readKey(store, key), key);
   assertSame(await store.findByHash(key.hash), key);
   const { items } = await store.list({ now: NOON, ownerId: key.ownerId, limit: 100 });
   assertSame(
@@ -202,16 +205,16 @@ async function comesBack(store: Parameters<Rule["check"]>[0], key: KeyRecord): P
   );
 }
 
-/** Changes all that can be changed in a value. What is frozen may refuse. */
-function vandalize(value: unknown): void {
+/** Changes everything in a value that is not frozen. */
+function mutateDeeply(value: unknown): void {
   if (value instanceof Date) {
     value.setTime(12_345);
     return;
   }
   if (typeof value !== "object" || value === null) return;
-  if (Array.isArray(value)) Reflect.set(value, value.length, "vandal");
+  if (Array.isArray(value)) Reflect.set(value, value.length, "changed");
   for (const [name, member] of Object.entries(value)) {
-    vandalize(member);
-    Reflect.set(value, name, "vandal");
+    mutateDeeply(member);
+    Reflect.set(value, name, "changed");
   }
 }

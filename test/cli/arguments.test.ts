@@ -1,23 +1,23 @@
 import { Writable } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { readExpiry, readJson, readRateLimit } from "../../src/cli/arguments.js";
-import { type Line, linesOf } from "../../src/cli/lines.js";
+import { escapeJson, escapeText } from "../../src/cli/escape.js";
 import { createOutput } from "../../src/cli/output.js";
-import { printable, printableJson } from "../../src/cli/printable.js";
 import { createProgram } from "../../src/cli/program.js";
-import { readDuration } from "../../src/cli/session.js";
+import { type Line, readLines } from "../../src/cli/read-lines.js";
+import { readDurationArgument } from "../../src/cli/session.js";
 
 function program() {
   const nowhere = new Writable({ write: (_, __, done) => done() }) as unknown as NodeJS.WriteStream;
   const output = createOutput(nowhere, nowhere);
-  return createProgram({ output, signal: new AbortController().signal, answer: () => {} }, "1.2.3");
+  return createProgram({ output, signal: new AbortController().signal, setExitCode: () => {} }, "1.2.3");
 }
 
 describe("arguments", () => {
-  test("of length, limit and JSON are read strictly, and not repeated", () => {
-    expect(readDuration("--unused", "90d")).toBe(7_776_000_000);
+  it("are read strictly, and not quoted in errors", () => {
+    expect(readDurationArgument("--unused", "90d")).toBe(7_776_000_000);
     for (const text of ["90", "90 days", "0d", "-1d", "1y"]) {
-      expect(() => readDuration("--unused", text)).toThrow("--unused must be a duration");
+      expect(() => readDurationArgument("--unused", text)).toThrow("--unused must be a duration");
     }
     expect(readRateLimit("600/1m")).toEqual({ limit: 600, windowSeconds: 60 });
     for (const text of ["600", "600/", "600/1", "600/1500ms", "/1m"]) {
@@ -28,7 +28,7 @@ describe("arguments", () => {
     expect(Number(readExpiry("1h")) - Date.now()).toBeGreaterThan(3_000_000);
   });
 
-  test("of every command are explained, with an example", () => {
+  it("are documented for every command, with an example", () => {
     const { commands } = program();
     expect(commands.map((command) => command.name())).toEqual([
       ...["init", "migrate", "create", "list", "inspect", "rotate", "revoke", "disable", "enable", "verify"],
@@ -48,49 +48,49 @@ describe("arguments", () => {
   });
 });
 
-describe("printable", () => {
-  test.each([
+describe("escapeText and escapeJson", () => {
+  it.each([
     ["\u001b[31m", "\\u{1b}[31m"],
     ["\u009b31m", "\\u{9b}31m"],
     ["a\u202eb\u2066", "a\\u{202e}b\\u{2066}"],
     ["a\nb\rc\td\u007f", "a\\u{a}b\\u{d}c\\u{9}d\\u{7f}"],
     ["\u2028\u200b\u{e0041}\ud800", "\\u{2028}\\u{200b}\\u{e0041}\\u{d800}"],
     ["Zoë 名前 🚚", "Zoë 名前 🚚"],
-  ])("writes out what a terminal would act on: %j", (text, shown) => {
-    expect(printable(text)).toBe(shown);
-    const json = printableJson({ [text]: [text] });
+  ])("escape what a terminal interprets: %j", (text, shown) => {
+    expect(escapeText(text)).toBe(shown);
+    const json = escapeJson({ [text]: [text] });
     expect(JSON.parse(json)).toEqual({ [text]: [text] });
-    expect(printable(json.replaceAll("\n", ""))).toBe(json.replaceAll("\n", ""));
+    expect(escapeText(json.replaceAll("\n", ""))).toBe(json.replaceAll("\n", ""));
   });
 });
 
-describe("lines", () => {
-  async function cut(...chunks: (string | Uint8Array)[]): Promise<Line[]> {
+describe("readLines", () => {
+  async function split(...chunks: (string | Uint8Array)[]): Promise<Line[]> {
     async function* stream() {
       for (const chunk of chunks) yield typeof chunk === "string" ? Buffer.from(chunk) : chunk;
     }
     const lines: Line[] = [];
-    for await (const line of linesOf(stream())) lines.push(line);
+    for await (const line of readLines(stream())) lines.push(line);
     return lines;
   }
 
-  test("are cut wherever the chunks are", async () => {
+  it("splits lines independently of the chunks", async () => {
     const text = "\ufeffone\ntwö\n\nfour";
     const bytes = Buffer.from(text);
-    const whole = await cut(text);
+    const whole = await split(text);
     expect(whole.map((line) => line.text)).toEqual(["one", "twö", "", "four"]);
     expect(whole.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
     expect(whole.at(-1)?.end).toBe(bytes.length);
     for (let at = 1; at < bytes.length; at++) {
-      expect(await cut(bytes.subarray(0, at), bytes.subarray(at))).toEqual(whole);
+      expect(await split(bytes.subarray(0, at), bytes.subarray(at))).toEqual(whole);
     }
-    expect((await cut("one\n")).length).toBe(1);
-    expect(await cut()).toEqual([]);
+    expect((await split("one\n")).length).toBe(1);
+    expect(await split()).toEqual([]);
   });
 
-  test("that are too long, or no UTF-8, have no text, and cost no others theirs", async () => {
+  it("yields lines that are too long or not UTF-8 without text", async () => {
     const long = "x".repeat(100_000);
-    const lines = await cut(long, long, long, "\nshort\n", Uint8Array.of(0xff, 0x0a), "last");
+    const lines = await split(long, long, long, "\nshort\n", Uint8Array.of(0xff, 0x0a), "last");
     expect(lines.map(({ text }) => text)).toEqual([undefined, "short", undefined, "last"]);
   });
 });

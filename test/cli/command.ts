@@ -1,4 +1,4 @@
-// Runs the built command as a process of its own, the way people do.
+// Runs the built command in its own process.
 
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -10,16 +10,16 @@ import { afterAll } from "vitest";
 
 export const BIN: string = fileURLToPath(new URL("../../dist/cli/index.js", import.meta.url));
 
-/** What a run came to. */
+/** The result of a run. */
 export interface Result {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Where a command runs. */
+/** The directory and the store of a run. */
 export interface Place {
-  /** The directory, with a configuration in it. */
+  /** A directory with a configuration file. */
   readonly folder: string;
   readonly url?: string | undefined;
   readonly bin?: string;
@@ -46,7 +46,7 @@ afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A directory of its own, with a configuration and the URL of a store in the environment. */
+/** Creates a directory with a configuration file, and the URL of a SQLite file by default. */
 export function freshPlace(url?: string, config: object = CONFIG): Place & { url: string } {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "keybearer-cli-")));
   folders.push(folder);
@@ -74,22 +74,22 @@ export async function ended(child: ChildProcessWithoutNullStreams): Promise<Resu
   return { code, ...texts };
 }
 
-/** Runs to the end. */
+/** Runs a command until it exits. */
 export async function run(place: Place, args: readonly string[], options: RunOptions = {}): Promise<Result> {
   const child = start(place, args, options.env);
-  child.stdin.on("error", () => {}); // it may end before it has read all
+  child.stdin.on("error", () => {}); // it may exit before it has read everything
   child.stdin.end(options.input ?? "");
   return ended(child);
 }
 
-/** A run that succeeds; answers its stdout. */
+/** Runs a command that must succeed, and returns its stdout. */
 export async function done(place: Place, args: readonly string[], options?: RunOptions): Promise<string> {
   const { code, stdout, stderr } = await run(place, args, options);
-  if (code !== 0) throw new Error(`keybearer ${args.join(" ")} answered ${code}: ${stderr}`);
+  if (code !== 0) throw new Error(`keybearer ${args.join(" ")} exited with ${code}: ${stderr}`);
   return stdout;
 }
 
-/** A run that succeeds with `--json`. */
+/** Runs a command with `--json` that must succeed, and returns the document. */
 export async function json(place: Place, args: readonly string[], options?: RunOptions): Promise<unknown> {
   return JSON.parse(await done(place, [...args, "--json"], options));
 }

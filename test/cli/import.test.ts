@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { done, ended, freshPlace, json, run, start } from "./command.js";
 
 const LINES = 5_000;
@@ -10,23 +10,23 @@ const hashOf = (n: number) => createHash("sha256").update(secretOf(n)).digest("h
 const lineOf = (n: number, more: object = {}) =>
   JSON.stringify({ ownerId: `owner-${n % 7}`, scopes: ["vehicles:read"], hash: hashOf(n), ...more });
 
-// By the number of their line: what is wrong with it, and what is said.
+// Bad lines by number: their text and the expected error.
 const bad = new Map<number, readonly [text: string, problem: string]>([
   [17, ['{"secret":"do-not-repeat-me"', "the line is not JSON"]],
-  [1_000, [lineOf(1, { hash: undefined }), "import needs either a secret or a hash"]],
+  [1_000, [lineOf(1, { hash: undefined }), 'import must have either "secret" or "hash"']],
   [2_001, [lineOf(2, { scopes: ["nope"] }), 'scopes[0] is not a defined scope: "nope"']],
-  [2_002, [`{"name":"${"x".repeat(300_000)}"}`, "the line is too long, or no UTF-8"]],
-  [3_333, [lineOf(3, { colour: "red" }), "colour is not a member"]],
-  [4_999, [lineOf(4, { name: "\u001b[2J" }), "name must not have control characters"]],
+  [2_002, [`{"name":"${"x".repeat(300_000)}"}`, "the line is too long or not UTF-8"]],
+  [3_333, [lineOf(3, { colour: "red" }), "colour is not a known member"]],
+  [4_999, [lineOf(4, { name: "\u001b[2J" }), "name must not contain control characters"]],
 ]);
 
 const place = freshPlace();
 const file = join(place.folder, "keys.ndjson");
-const told = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("line "));
+const problemsIn = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("line "));
 
 beforeAll(async () => {
   const lines = Array.from({ length: LINES }, (_, index) => bad.get(index + 1)?.[0] ?? lineOf(index + 1));
-  lines.splice(4_500, 0, ""); // counted, and passed over
+  lines.splice(4_500, 0, ""); // counted and ignored
   bad.set(5_000, bad.get(4_999) as never);
   bad.delete(4_999);
   writeFileSync(file, `\ufeff${lines.join("\r\n")}`);
@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 
 describe("import", () => {
-  test("takes 5,000 lines, tells of the bad ones, and takes none twice", async () => {
+  it("imports 5,000 lines once, and reports bad ones", async () => {
     const good = LINES - bad.size;
     const dry = await run(place, ["import", file, "--dry-run", "--json"]);
     expect(JSON.parse(dry.stdout)).toEqual({ imported: good, skipped: 0, failed: bad.size, dryRun: true });
@@ -42,12 +42,12 @@ describe("import", () => {
     const first = await run(place, ["import", file, "--json"]);
     expect(first.code).toBe(1);
     expect(JSON.parse(first.stdout)).toEqual({ imported: good, skipped: 0, failed: bad.size, dryRun: false });
-    const problems = told(first.stderr);
+    const problems = problemsIn(first.stderr);
     expect(problems).toHaveLength(bad.size);
     for (const [number, [, problem]] of bad) {
       expect(problems.find((line) => line.startsWith(`line ${number}: `))).toContain(problem);
     }
-    expect(told(dry.stderr)).toEqual(problems);
+    expect(problemsIn(dry.stderr)).toEqual(problems);
     for (const text of ["do-not-repeat-me", "\u001b", "old-secret"]) expect(first.stderr).not.toContain(text);
 
     const again = await run(place, ["import", "--json"], {
@@ -57,14 +57,14 @@ describe("import", () => {
     expect(again.code).toBe(0);
   });
 
-  test("what is imported works, and is listed to the end, or to where a reader stops", async () => {
+  it("lists all imported keys, and exits with 0 if the reader closes the output", async () => {
     const keys = (await json(place, ["list", "--all"])) as { id: string; ownerId: string }[];
     const good = LINES - bad.size + 1;
     expect(new Set(keys.map(({ id }) => id)).size).toBe(good);
     expect((await run(place, ["list", "--limit", "201"])).stderr).toContain("--all");
     const table = (await done(place, ["list", "--all", "--owner", "owner-3"])).trimEnd().split("\n");
     expect(table).toHaveLength(1 + keys.filter(({ ownerId }) => ownerId === "owner-3").length);
-    expect(new Set(table.map((line) => line.indexOf("vehicles:read"))).size).toBe(2); // the title, and all others
+    expect(new Set(table.map((line) => line.indexOf("vehicles:read"))).size).toBe(2); // the header and the rows
 
     const child = start(place, ["list", "--all", "--json"]);
     child.stdin.end();
@@ -77,7 +77,7 @@ describe("import", () => {
     expect(stderr).toBe("");
   });
 
-  test("lines of one key at once are one key; those of another owner are no keys that are there already", async () => {
+  it("skips duplicate lines of one owner, and rejects keys of another owner", async () => {
     const own = freshPlace();
     await done(own, ["migrate"]);
     const lines = [
@@ -91,31 +91,31 @@ describe("import", () => {
     ];
     const result = await run(own, ["import", "-", "--json"], { input: lines.join("\n") });
     expect(JSON.parse(result.stdout)).toEqual({ imported: 2, skipped: 2, failed: 3, dryRun: false });
-    expect(told(result.stderr)).toEqual([
-      "line 5: id is that of a key of another owner",
-      "line 6: secret is that of a key of another owner",
-      "line 7: hash is that of a key of another owner",
+    expect(problemsIn(result.stderr)).toEqual([
+      "line 5: id belongs to a key of another owner",
+      "line 6: secret belongs to a key of another owner",
+      "line 7: hash belongs to a key of another owner",
     ]);
     expect(result.code).toBe(1);
   });
 
-  test("ends when it is interrupted, with what it has read imported or told", async () => {
+  it("reports what is imported when it is interrupted", async () => {
     const own = freshPlace();
     await done(own, ["migrate"]);
     const child = start(own, ["import"]);
     const result = ended(child);
     child.stdin.on("error", () => {});
     child.stdin.write(`${Array.from({ length: 40 }, (_, n) => lineOf(n)).join("\n")}\n`);
-    // Its input stays open, so only the signal ends it.
+    // Stdin stays open, so only the signal ends the command.
     while ((await run(own, ["list", "--json"])).stdout === "[]\n");
     child.kill("SIGINT");
     expect(await result).toMatchObject({
       code: 130,
-      stderr: expect.stringMatching(/^40 imported, 0 there already, 0 failed\. Not all lines were read/),
+      stderr: expect.stringMatching(/^40 imported, 0 skipped, 0 failed\. Not all lines were read/),
     });
   });
 
-  test("keeps secrets out of arguments, and says nothing of what it cannot read", async () => {
+  it("rejects secrets as arguments and does not print them", async () => {
     const missing = await run(place, ["import", secretOf(1)]);
     expect(missing).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("ENOENT") });
     expect(missing.stderr).not.toContain(secretOf(1));

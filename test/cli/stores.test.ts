@@ -1,4 +1,4 @@
-import { describe, expect, inject, test } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 import { mysqlBackends } from "../contract/stores/backends/mysql.js";
 import { postgresBackends } from "../contract/stores/backends/postgres.js";
 import { redisBackends } from "../contract/stores/backends/redis.js";
@@ -43,18 +43,18 @@ interface Key {
   readonly [member: string]: unknown;
 }
 
-const DEAD = { ...CONFIG, maxLifetime: "365d" };
+const WITH_LIFETIME = { ...CONFIG, maxLifetime: "365d" };
 
-describe.each(kinds)("over $name", ({ url, missing = false, drop }) => {
-  test.skipIf(missing)("a key lives from the migration to its purge", async () => {
+describe.each(kinds)("the command line with $name", ({ url, missing = false, drop }) => {
+  it.skipIf(missing)("runs every command, from migrate to purge", async () => {
     const name = freshName();
-    const place: Place = freshPlace(url, { ...DEAD, table: name, redisPrefix: name });
+    const place: Place = freshPlace(url, { ...WITH_LIFETIME, table: name, redisPrefix: name });
     try {
       if (!url?.startsWith("redis")) {
         expect(await run(place, ["list"])).toMatchObject({
           code: 1,
           stdout: "",
-          stderr: expect.stringContaining("run npx keybearer migrate"),
+          stderr: expect.stringContaining("npx keybearer migrate"),
         });
       }
       expect(await json(place, ["migrate"])).toEqual({ migrated: true });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import Database from "libsql";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createAuditEntry } from "../../src/core/keys/audit-entry.js";
 import { hashSecret, type KeyRecord } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
@@ -16,7 +16,7 @@ const DAY = 86_400_000;
 const place = freshPlace();
 const secret = format.generate("live");
 const HOSTILE = "\u001b[2J\u009b1m\u202egnp\u200b\r\n\u2028\u{e0041}end";
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these characters must be escaped
 const DANGEROUS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/u;
 
 const ago = (days: number) => new Date(Date.now() - days * DAY);
@@ -58,7 +58,7 @@ beforeAll(async () => {
       hash: hashSecret(secret),
       ownerId: HOSTILE,
     }),
-    record("forgotten", { createdAt: ago(100) }),
+    record("unused", { createdAt: ago(100) }),
     record("used", { createdAt: ago(100), lastUsedAt: ago(2) }),
     record("ancient", { createdAt: ago(400), lastUsedAt: ago(2) }),
     record("dead", { createdAt: ago(400), revokedAt: ago(2) }),
@@ -69,8 +69,8 @@ beforeAll(async () => {
   database.close();
 });
 
-describe("what is stored", () => {
-  test("moves no cursor, and is whole in JSON", async () => {
+describe("stored values", () => {
+  it("are escaped for the terminal, and unchanged in JSON", async () => {
     const printed = await Promise.all([
       done(place, ["list"]),
       done(place, ["inspect", "hostile"]),
@@ -87,21 +87,21 @@ describe("what is stored", () => {
     expect(audit[0]).toMatchObject({ actor: HOSTILE, details: { note: HOSTILE } });
   });
 
-  test("is stale when it was not used, or is old", async () => {
+  it("are listed by stale if a key is unused or old", async () => {
     const stale = async (...args: string[]) => {
       const keys = (await json(place, ["stale", ...args])) as { id: string; reasons: string[] }[];
       return Object.fromEntries(keys.map(({ id, reasons }) => [id, reasons]));
     };
-    expect(await stale()).toEqual({ forgotten: ["unused"] });
+    expect(await stale()).toEqual({ unused: ["unused"] });
     expect(await stale("--unused", "90d", "--older", "365d")).toEqual({
-      forgotten: ["unused"],
+      unused: ["unused"],
       ancient: ["old"],
     });
   });
 });
 
 describe("a secret", () => {
-  test("is lost when nobody reads it, and that is told", async () => {
+  it("that cannot be written is reported as lost", async () => {
     const child = start(place, ["create", "--owner", "acme", "--scope", "vehicles:read"]);
     child.stdin.end();
     child.stdout.destroy();
@@ -110,10 +110,12 @@ describe("a secret", () => {
       stderr += text;
     });
     expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1);
-    expect(stderr).toMatch(/Nobody read the secret of key_\w{32}, and it is lost: revoke this key/);
+    expect(stderr).toMatch(
+      /^keybearer: The secret of key_\w{32} could not be written \(the output is closed\) and is lost\. Revoke the key/m,
+    );
   });
 
-  test.skipIf(!existsSync("/dev/full"))("is lost when the disk is full, and that is told", async () => {
+  it.skipIf(!existsSync("/dev/full"))("is reported as lost if the disk is full", async () => {
     const stdout = openSync("/dev/full", "w");
     const child = spawn(process.execPath, [BIN, "create", "--owner", "acme", "--json"], {
       cwd: place.folder,
@@ -122,10 +124,12 @@ describe("a secret", () => {
     });
     const stderr = await text(child.stderr as Readable);
     closeSync(stdout);
-    expect(stderr).toMatch(/ENOSPC.* the secret of key_\w{32}, and it is lost: revoke this key/);
+    expect(stderr).toMatch(
+      /The secret of key_\w{32} could not be written \(.*ENOSPC\) and is lost\. Revoke the key/,
+    );
   });
 
-  test("is lost when Ctrl-C ends its reader too, and that is told", async () => {
+  it("is reported as lost if Ctrl-C ends its reader too", async () => {
     const own = freshPlace(place.url);
     const config = `const write = process.stderr.write.bind(process.stderr);
       process.stderr.write = (text, ...more) => {
@@ -139,10 +143,12 @@ describe("a secret", () => {
     child.stdout.destroy();
     const stderr = text(child.stderr);
     expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
-    expect(await stderr).toMatch(/Nobody read the secret of key_\w{32}, and it is lost: revoke this key/);
+    expect(await stderr).toMatch(
+      /^keybearer: The secret of key_\w{32} could not be written \(the output is closed\) and is lost\. Revoke the key/m,
+    );
   });
 
-  test("is refused as an argument, and not repeated", async () => {
+  it("is rejected as an argument, and not printed", async () => {
     for (const args of [
       ["verify", secret],
       ["verify", `--secret=${secret}`],
@@ -158,7 +164,7 @@ describe("a secret", () => {
     }
   });
 
-  test("is read from a file, and must be one line", async () => {
+  it("is read from a file, and must be one line", async () => {
     const file = join(place.folder, "secret.txt");
     writeFileSync(file, `${secret}\r\n`);
     expect(await json(place, ["verify", "--file", file])).toMatchObject({ allowed: true });
@@ -167,14 +173,14 @@ describe("a secret", () => {
     }
     expect(await run(place, ["verify", "--ip", "office"], { input: secret })).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("--ip is not an address"),
+      stderr: expect.stringContaining("--ip must be an IP address"),
     });
     const other = await run(place, ["verify", "--environment", "test", "--json"], { input: secret });
     expect([other.code, JSON.parse(other.stdout).code]).toEqual([3, "wrong_environment"]);
   });
 });
 
-test("a second Ctrl-C leaves the terminal as it was: its cursor to be seen, its lines wrapped", async () => {
+it("restores cursor and line wrapping of the terminal on a second Ctrl-C", async () => {
   const own = freshPlace(place.url);
   const HIDDEN = "\u001b[?25l";
   const preload = `process.stderr.isTTY = true;
@@ -186,24 +192,24 @@ test("a second Ctrl-C leaves the terminal as it was: its cursor to be seen, its 
     };`;
   writeFileSync(join(own.folder, "terminal.mjs"), preload);
   const child = start(own, ["import"], { TERM: "xterm", NODE_OPTIONS: "--import ./terminal.mjs" });
-  const { code, stderr } = await ended(child); // its input stays open
+  const { code, stderr } = await ended(child); // stdin stays open
   expect(code).toBe(130);
   expect(stderr).toContain(HIDDEN);
   const modes = stderr.match(/\[\?\d+[hl]/g) ?? [];
   expect(modes.slice(-2).sort()).toEqual(["[?25h", "[?7h"]);
 });
 
-describe("a server that cannot be reached", () => {
+describe("an unavailable server", () => {
   const silent = createServer(() => {});
   beforeAll(() => new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve)));
   afterAll(() => void silent.close());
 
-  test.each(["postgres", "mysql", "redis"])(
-    "is given up after a time, and so is one that refuses: %s",
+  it.each(["postgres", "mysql", "redis"])(
+    "is reported after the time limit, or at once if it refuses: %s",
     async (scheme) => {
       const { port } = silent.address() as { port: number };
       for (const [at, what] of [
-        [port, /no answer|time/i],
+        [port, /no response|time/i],
         [1, /ECONNREFUSED/],
       ] as const) {
         const url = `${scheme}://user:hunter2@127.0.0.1:${at}/0`;
@@ -216,8 +222,8 @@ describe("a server that cannot be reached", () => {
   );
 });
 
-describe("the answer", () => {
-  test("is 3 for what is not there or not allowed", async () => {
+describe("the exit code", () => {
+  it("is 3 for an unknown key or a state that does not allow the change", async () => {
     for (const args of [
       ["inspect", "none"],
       ["rotate", "dead", "--overlap", "1h"],
@@ -230,36 +236,36 @@ describe("the answer", () => {
     }
   });
 
-  test("is 1 where a file is not there, and none is made", async () => {
+  it("is 1 for a missing SQLite file, which is not created", async () => {
     const other = { ...place, url: "sqlite:other.db" };
     const result = await run(other, ["list"]);
-    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining("run npx keybearer migrate") });
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining("npx keybearer migrate") });
     expect(() => readFileSync(join(place.folder, "other.db"))).toThrow("ENOENT");
   });
 
-  test.each<[string[], RegExp]>([
-    [["create"], /--owner/],
+  it.each<[string[], RegExp]>([
+    [["create"], /^keybearer: required option '--owner/],
     [["create", "--owner", "acme", "--scope", "reports:read"], /--scope is planned/],
     [["create", "--owner", "acme", "--ip", "10.0.0.5/8"], /--ip/],
-    [["list", "--limit", "0"], /whole number/],
+    [["list", "--limit", "0"], /positive integer/],
     [
       ["list", "--url", "mongodb://user:hunter2@host/x"],
-      /^keybearer: --url is not a URL of a store: postgres/,
+      /^keybearer: --url is not a store URL; expected postgres/,
     ],
-  ])("is 2 for arguments that cannot work: %j", async (args, problem) => {
+  ])("is 2 for invalid arguments: %j", async (args, problem) => {
     const result = await run(place, args);
     expect(result).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(problem) });
     expect(result.stderr).not.toContain("hunter2");
   });
 
-  test("is 0 for help, which has the exit codes", async () => {
+  it("is 0 for --help, which lists the exit codes", async () => {
     expect(await done(place, ["--help"])).toContain("Exit codes:");
     const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
     expect(await done(place, ["--version"])).toBe(`${version}\n`);
   });
 });
 
-test("the configuration of these tests is one that init would write", async () => {
+it("creates a configuration with init, and overwrites one only with --force", async () => {
   const own = freshPlace();
   expect(await run(own, ["init"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--force") });
   expect(JSON.parse(readFileSync(join(own.folder, "keybearer.config.json"), "utf8"))).toEqual(CONFIG);

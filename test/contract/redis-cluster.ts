@@ -8,24 +8,24 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const ATTEMPTS = 3;
 
-/** A Redis Cluster of three processes on loopback, without replicas; keeps nothing. */
+/** A Redis Cluster of three processes on loopback, without replicas or persistence. */
 export interface RedisCluster {
-  /** URLs of its nodes. */
+  /** The URLs of its nodes. */
   readonly nodes: readonly string[];
   stop(): Promise<void>;
 }
 
-/** Starts a cluster on free ports. @throws when there is no redis-server, or it does not come up. */
+/** Starts a cluster on free ports. @throws if redis-server is not installed, or the nodes do not start. */
 export async function startRedisCluster(): Promise<RedisCluster> {
   await run("redis-server", ["--version"]);
   for (let attempt = 1; ; attempt++) {
     try {
       return await startOnce();
     } catch (error) {
-      if (attempt === ATTEMPTS) throw error; // else somebody may have taken a port meanwhile
+      if (attempt === ATTEMPTS) throw error; // otherwise another process may have taken a port
     }
   }
 }
@@ -40,13 +40,14 @@ async function startOnce(): Promise<RedisCluster> {
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const isEnded = ({ exitCode }: ChildProcess) => exitCode !== null;
-    const isThere = async (port: number) => (await ask(port, "ping")).includes("PONG");
-    await Promise.all(nodes.map((port) => until(async () => processes.some(isEnded) || isThere(port))));
-    if (processes.some(isEnded)) throw new Error("a node has ended");
+    const hasExited = ({ exitCode }: ChildProcess) => exitCode !== null;
+    const isListening = async (port: number) => (await redisCli(port, "ping")).includes("PONG");
+    await Promise.all(nodes.map((port) => until(async () => processes.some(hasExited) || isListening(port))));
+    if (processes.some(hasExited)) throw new Error("a node exited");
     const addresses = nodes.map((port) => `127.0.0.1:${port}`);
     await run("redis-cli", ["--cluster", "create", ...addresses, "--cluster-yes"]);
-    const isUp = async (port: number) => (await ask(port, "cluster", "info")).includes("cluster_state:ok");
+    const isUp = async (port: number) =>
+      (await redisCli(port, "cluster", "info")).includes("cluster_state:ok");
     await Promise.all(nodes.map((port) => until(() => isUp(port))));
     return { nodes: nodes.map((port) => `redis://127.0.0.1:${port}`), stop };
   } catch (error) {
@@ -70,14 +71,14 @@ function startNode(directory: string, port: number, busPort: number): ChildProce
   return spawn("redis-server", args, { stdio: "ignore" });
 }
 
-async function ask(port: number, ...command: string[]): Promise<string> {
+async function redisCli(port: number, ...command: string[]): Promise<string> {
   return (await run("redis-cli", ["-p", String(port), ...command])).stdout;
 }
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
-  while (!(await holds().catch(() => false))) {
-    if (performance.now() > end) throw new Error("the nodes did not come up");
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + TIMEOUT_MS;
+  while (!(await condition().catch(() => false))) {
+    if (performance.now() > end) throw new Error("the nodes did not start in time");
     await sleep(50);
   }
 }
@@ -87,7 +88,7 @@ async function kill(process: ChildProcess): Promise<void> {
   if (process.exitCode === null && process.signalCode === null) await once(process, "exit");
 }
 
-/** Ports that are free now, all held until all are known. */
+/** Returns free ports, all different. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

@@ -38,7 +38,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-// The example has the types of the package as it is built, the test those of its source.
+// The example has the types of the built package, this test those of the source.
 function serviceAt(store: FileStore): Service {
   return serviceOver(store as unknown as ManagedKeyStore);
 }
@@ -49,7 +49,7 @@ async function open(): Promise<FileStore> {
   return store;
 }
 
-test("keeps the contract, by the command that its README names", async () => {
+test("passes the contract with the command of its README", async () => {
   const readme = readFileSync(join(ROOT, "examples/custom-store/README.md"), "utf8");
   const command = /^node .*--test .*$/m.exec(readme)?.[0] ?? "";
   const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
@@ -63,7 +63,7 @@ test("keeps the contract, by the command that its README names", async () => {
   expect(code).toBe(0);
 });
 
-test("keeps keys over a restart", async () => {
+test("keeps keys after a restart", async () => {
   const first = await open();
   const { secret, key } = await serviceAt(first).manager.create(KEY);
   await first.close();
@@ -80,7 +80,7 @@ test("keeps keys over a restart", async () => {
   expect(statSync(path).mode & 0o077).toBe(0);
 });
 
-test("ends the changes that are under way before it closes, and answers nothing from then on", async () => {
+test("finishes pending changes before it closes, and rejects later calls", async () => {
   const store = await open();
   const { manager, verify } = serviceAt(store);
   const { secret, key } = await manager.create(KEY);
@@ -91,19 +91,22 @@ test("ends the changes that are under way before it closes, and answers nothing 
   await expect(manager.revoke(key.id)).rejects.toThrow("store failed");
   const again = await open();
   expect(await again.findById(key.id)).toEqual({ ...record, lastUsedAt: new Date(5) });
-  // Closing the first one once more must not unlock the second.
+  // Closing the first store again must not unlock the second.
   await store.close();
   await expect(open()).rejects.toThrow("in use");
 });
 
 test.each([
-  ["is no JSON", () => "{"],
+  ["is not JSON", () => "{"],
   ["is empty", () => ""],
   ["lost an expiry", (text: string) => text.replace(/"expiresAt":[^,]*,/, "")],
-  ["has an expiry that is none", (text: string) => text.replace('"expiresAt":null', '"expiresAt":"never"')],
-  ["has an allowlist that is none", (text: string) => text.replace('"ipAllowlist":null', '"ipAllowlist":{}')],
-  ["has a key twice", (text: string) => text.replace(/"keys":\[(.*)\],"trail"/, '"keys":[$1,$1],"trail"')],
-])("refuses a file that %s, and lets go of it", async (_, damage) => {
+  ["has an invalid expiry", (text: string) => text.replace('"expiresAt":null', '"expiresAt":"never"')],
+  ["has an invalid allowlist", (text: string) => text.replace('"ipAllowlist":null', '"ipAllowlist":{}')],
+  [
+    "has a duplicate key",
+    (text: string) => text.replace(/"keys":\[(.*)\],"trail"/, '"keys":[$1,$1],"trail"'),
+  ],
+])("rejects a file that %s, and unlocks it", async (_, damage) => {
   const store = await open();
   await serviceAt(store).manager.create(KEY);
   await store.close();
@@ -116,12 +119,12 @@ test.each([
   await open();
 });
 
-test("a change that cannot be written is an error, and is not seen", async () => {
+test("rejects a change that cannot be written, and keeps the old state", async () => {
   const store = await open();
   const { manager, verify } = serviceAt(store);
   const { secret, key } = await manager.create(KEY);
   const before = readFileSync(path, "utf8");
-  // A directory where the new file has to go.
+  // A directory with the name of the temporary file.
   const blocker = `${path}.tmp`;
   mkdirSync(blocker);
   await expect(manager.disable(key.id)).rejects.toThrow("store failed");
@@ -133,22 +136,22 @@ test("a change that cannot be written is an error, and is not seen", async () =>
 });
 
 describe("processes", () => {
-  /** A process that opens the file, says so, and then does what it is told to. */
-  const start = async (then: string) => {
+  /** Starts a process that opens the file on `go` and then runs the code. */
+  const start = async (code: string) => {
     const script = `
       import { fileStore } from "./examples/custom-store/store.ts";
-      import { serviceOver } from "./test/stores/service.ts";
+      import { serviceOver } from "./test/contract/stores/service.ts";
       import { writeSync } from "node:fs";
-      const say = (line) => writeSync(1, JSON.stringify(line) + "\\n");
+      const print = (line) => writeSync(1, JSON.stringify(line) + "\\n");
       const KEY = ${JSON.stringify(KEY)};
-      say("ready");
+      print("ready");
       process.stdin.once("data", async () => {
         const store = await fileStore(${JSON.stringify(path)}).catch((error) => {
-          say({ refused: error.message });
+          print({ rejected: error.message });
           process.exit();
         });
         const { manager } = serviceOver(store);
-        ${then}
+        ${code}
       });`;
     const args = ["--no-warnings", "--import", "tsx", "--input-type=module", "--eval", script];
     const child = spawn(process.execPath, args, { cwd: ROOT });
@@ -173,30 +176,30 @@ describe("processes", () => {
   const ROTATE = `
     let { key: { id }, secret } = await manager.create(KEY);
     for (;;) {
-      say({ id, secret });
+      print({ id, secret });
       ({ key: { id }, secret } = await manager.rotate(id));
     }`;
 
-  test("a second one is refused, until the first one lets go", async () => {
+  test("cannot open a file that another process uses", async () => {
     const store = await open();
     await expect(open()).rejects.toThrow("in use");
-    const hopeful = await start(`say("opened");`);
-    hopeful.go();
-    expect(await hopeful.next()).toMatchObject({ refused: expect.stringContaining("in use") });
+    const second = await start(`print("opened");`);
+    second.go();
+    expect(await second.next()).toMatchObject({ rejected: expect.stringContaining("in use") });
     await store.close();
     await open();
   });
 
-  test("of many that find the lock of one that was killed, one gets it", async () => {
-    const first = await start(`say("opened");`);
+  test("replace the lock of a killed process, but only one of them", async () => {
+    const first = await start(`print("opened");`);
     first.go();
     expect(await first.next()).toBe("opened");
     await first.kill();
     expect(existsSync(`${path}.lock`)).toBe(true);
-    const racing = await Promise.all(Array.from({ length: 6 }, () => start(`say("opened");`)));
+    const racing = await Promise.all(Array.from({ length: 6 }, () => start(`print("opened");`)));
     for (const child of racing) child.go();
-    const answers = await Promise.all(racing.map((child) => child.next()));
-    expect(answers.filter((answer) => answer === "opened")).toHaveLength(1);
+    const results = await Promise.all(racing.map((child) => child.next()));
+    expect(results.filter((result) => result === "opened")).toHaveLength(1);
     for (const child of racing) await child.kill();
     await open();
     expect(readdirSync(directory).filter((name) => !name.startsWith("keys.json.lock."))).toEqual([
@@ -204,39 +207,39 @@ describe("processes", () => {
     ]);
   });
 
-  test("after kill -9 in the middle of writes, the file is readable, and keys and trail agree", async () => {
+  test("leave a readable and consistent file after kill -9 during writes", async () => {
     for (let round = 0; round < 8; round++) {
       const rotating = await start(ROTATE);
       rotating.go();
-      const told = [await rotating.next()];
+      const printed = [await rotating.next()];
       const end = performance.now() + Math.random() * 60;
       do {
-        // Whatever moment it is, what is in the file is whole.
+        // The file is complete at every moment.
         expect(JSON.parse(readFileSync(path, "utf8")).keys.length).toBeGreaterThan(round);
         await sleep(0);
       } while (performance.now() < end);
       await rotating.kill();
       for (let line = await rotating.next(); line !== undefined; line = await rotating.next())
-        told.push(line);
+        printed.push(line);
 
       const store = await open();
       const { items: keys } = await store.list({ now: new Date(), limit: 100_000 });
       const { items: trail } = await store.auditTrail({ limit: 100_000 });
       const byId = new Map(keys.map((key) => [key.id, key]));
-      // Everything that was answered is there.
-      for (const { id } of told) expect(byId.has(id)).toBe(true);
+      // Every key that was returned is in the file.
+      for (const { id } of printed) expect(byId.has(id)).toBe(true);
       const rotated = keys.filter(({ rotatedAt }) => rotatedAt !== null);
       for (const { id, replacedBy } of rotated) expect(byId.get(replacedBy ?? "")?.replaces).toBe(id);
       const entries = trail.filter(({ action }) => action === "rotated");
       expect(entries.map(({ keyId, details }) => [keyId, details.replacedBy]).sort()).toEqual(
         rotated.map(({ id, replacedBy }) => [id, replacedBy]).sort(),
       );
-      // One chain a round: a first key each, and nobody's successor beside it.
+      // Each round has one chain: its first key and one successor for each rotation.
       expect(keys).toHaveLength(rotated.length + round + 1);
       expect(trail).toHaveLength(keys.length);
-      const last = told.at(-1);
+      const last = printed.at(-1);
       const head = byId.get(last.id);
-      // It works, or it was rotated by a rotation that nobody heard of.
+      // The last secret is valid, unless a rotation was written whose result was not printed.
       expect((await serviceAt(store).verify(last.secret)).ok).toBe(head?.replacedBy === null);
       await store.close();
       opened.pop();

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { start } from "../../examples/eazip/main.js";
 import type { RunningExample } from "../../examples/example.js";
-import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send, type Sent } from "./http.js";
+import { createClient, MALFORMED_DATES, ODD_NAMES, type RequestParts, type Send } from "./http.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -20,7 +20,7 @@ beforeAll(async () => {
     vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args));
   }
   system = await start();
-  send = clientOf(system.credentials.url, { "X-Request-Id": "req-1" });
+  send = createClient(system.credentials.url, { "X-Request-Id": "req-1" });
   ({ key, otherKey } = system.credentials as unknown as { key: string; otherKey: string });
 });
 afterAll(async () => {
@@ -42,7 +42,7 @@ async function listed(bearer = key): Promise<{ id: string; name: string; last_us
 }
 
 describe("eazip: keys", () => {
-  it("are created by a key, shown once, and listed", async () => {
+  it("are created by a key, show their secret once, and are listed", async () => {
     const { status, body, headers } = await send("POST", "/api-keys", {
       bearer: key,
       json: { name: "CI/CD Pipeline", expires_at: "2999-12-31T23:59:59Z" },
@@ -74,14 +74,14 @@ describe("eazip: keys", () => {
     expect(list.text).not.toContain("key_");
   });
 
-  it("need neither name nor expiry, nor a body", async () => {
+  it("do not require a name, an expiry or a body", async () => {
     for (const sent of [{ json: {} }, { json: { name: null, expires_at: null } }, {}]) {
       const { status, body } = await send("POST", "/api-keys", { bearer: key, ...sent });
       expect([status, body.api_key.name, body.api_key.expires_at]).toEqual([201, null, null]);
     }
   });
 
-  it("come as X-API-Key or as a Bearer token, but not as both", async () => {
+  it("are accepted as X-API-Key or as a bearer token, but not as both", async () => {
     const header = { "X-API-Key": key };
     expect((await send("GET", "/api-keys", { headers: header })).status).toBe(200);
     expect((await send("GET", "/api-keys", { bearer: key })).status).toBe(200);
@@ -92,7 +92,7 @@ describe("eazip: keys", () => {
     expect((await send("GET", `/api-keys?api_key=${key}`)).status).toBe(401);
   });
 
-  it("are equal to the one that made them", async () => {
+  it("can do everything that their creator can", async () => {
     const child = await create({ name: "child" });
     const grandchild = await create({ name: "grandchild" }, child.key);
     expect((await listed(grandchild.key)).map(({ id }) => id)).toEqual(
@@ -102,11 +102,11 @@ describe("eazip: keys", () => {
     expect((await send("GET", "/jobs", { bearer: grandchild.key })).status).toBe(200);
   });
 
-  it("do not outlive the one that made them", async () => {
+  it("cannot outlive their creator", async () => {
     const parent = await create({ expires_at: "2500-01-01T00:00:00Z" });
     const sent = { bearer: parent.key };
-    const heir = await send("POST", "/api-keys", { ...sent, json: {} });
-    expect(heir.body.api_key.expires_at).toBe("2500-01-01T00:00:00.000Z");
+    const child = await send("POST", "/api-keys", { ...sent, json: {} });
+    expect(child.body.api_key.expires_at).toBe("2500-01-01T00:00:00.000Z");
     for (const expires_at of ["2500-01-01T00:00:01Z", null]) {
       const { status, body } = await send("POST", "/api-keys", { ...sent, json: { expires_at } });
       expect([status, body.error.code]).toEqual([403, "FORBIDDEN"]);
@@ -116,18 +116,18 @@ describe("eazip: keys", () => {
     ).toBe(201);
   });
 
-  it("are revoked softly: gone from the list, refused, and not found again", async () => {
+  it("are denied, no longer listed and not found after they are revoked", async () => {
     const { id, key: secret } = await create();
     const gone = await send("DELETE", `/api-keys/${id}`, { bearer: key });
     expect([gone.status, gone.body]).toEqual([200, { success: true, message: "API key revoked" }]);
     expect((await listed()).map((each) => each.id)).not.toContain(id);
-    const refused = await send("GET", "/api-keys", { bearer: secret });
-    expect([refused.status, refused.body.error.code]).toEqual([401, "UNAUTHORIZED"]);
+    const denied = await send("GET", "/api-keys", { bearer: secret });
+    expect([denied.status, denied.body.error.code]).toEqual([401, "UNAUTHORIZED"]);
     const again = await send("DELETE", `/api-keys/${id}`, { bearer: key });
     expect([again.status, again.body]).toEqual([404, NOT_FOUND]);
   });
 
-  it("of another user are as unknown as none", async () => {
+  it("of other users are not found, like unknown ids", async () => {
     const { id, key: secret } = await create();
     const foreign = await send("DELETE", `/api-keys/${id}`, { bearer: otherKey });
     expect([foreign.status, foreign.body]).toEqual([404, NOT_FOUND]);
@@ -147,13 +147,13 @@ describe("eazip: keys", () => {
     expect((await send("GET", "/jobs", { bearer: secret })).status).toBe(200);
   });
 
-  it("are all in the list", async () => {
+  it("are all on one page", async () => {
     for (let count = 0; count < 120; count++) await create({ name: `key ${count}` }, otherKey);
     const names = (await listed(otherKey)).map(({ name }) => name);
     expect(names).toHaveLength(121);
   });
 
-  it("say when they were last used", async () => {
+  it("have the time of their last use", async () => {
     const { id, key: secret } = await create();
     expect((await listed()).find((each) => each.id === id)?.last_used_at).toBeNull();
     await send("GET", "/jobs", { bearer: secret });
@@ -162,7 +162,7 @@ describe("eazip: keys", () => {
       .toMatch(DATE);
   });
 
-  it("take name and expires_at, and nothing else", async () => {
+  it("reject members other than name and expires_at", async () => {
     for (const member of ["user", "owner_id", "ownerId", "scopes", "environment", "id", "key", "expiresAt"]) {
       const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { [member]: ["x"] } });
       expect([member, status, body.error.code]).toEqual([member, 400, "VALIDATION_ERROR"]);
@@ -173,7 +173,7 @@ describe("eazip: keys", () => {
     }
   });
 
-  it.each(MALFORMED_DATES)("do not expire on %j", async (expires_at) => {
+  it.each(MALFORMED_DATES)("reject the expiry %j", async (expires_at) => {
     const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { expires_at } });
     expect(status).toBe(400);
     expect(body).toEqual({
@@ -186,7 +186,7 @@ describe("eazip: keys", () => {
     });
   });
 
-  it("expire when an offset says", async () => {
+  it("accept an expiry with an offset", async () => {
     const { body } = await send("POST", "/api-keys", {
       bearer: key,
       json: { expires_at: "2999-01-01T02:00:00+02:00" },
@@ -194,13 +194,13 @@ describe("eazip: keys", () => {
     expect(body.api_key.expires_at).toBe("2999-01-01T00:00:00.000Z");
   });
 
-  it.each(ODD_NAMES)("may be called %j", async (name) => {
+  it.each(ODD_NAMES)("accept the name %j", async (name) => {
     const { id } = await create({ name });
     expect((await listed()).find((each) => each.id === id)?.name).toBe(name);
   });
 
   it.each(["a\r\nSet-Cookie: x=1", "a\u0000b", "\u202egnp.exe", "x".repeat(256), 7, {}])(
-    "may not be called %j",
+    "reject the name %j",
     async (name) => {
       const { status, body } = await send("POST", "/api-keys", { bearer: key, json: { name } });
       expect([status, body.error.issues[0].path]).toEqual([400, "name"]);
@@ -209,9 +209,9 @@ describe("eazip: keys", () => {
 });
 
 describe("eazip: errors", () => {
-  it("have one envelope", async () => {
+  it("have the common body", async () => {
     const plain = { "Content-Type": "text/plain;charset=UTF-8" };
-    const cases: [number, string, string, string, Sent][] = [
+    const cases: [number, string, string, string, RequestParts][] = [
       [401, "UNAUTHORIZED", "GET", "/api-keys", {}],
       [401, "UNAUTHORIZED", "GET", "/jobs", { bearer: "eazip_live_x" }],
       [404, "NOT_FOUND", "GET", "/", {}],
@@ -235,7 +235,7 @@ describe("eazip: errors", () => {
 });
 
 describe("eazip: data", () => {
-  it("is the user's own", async () => {
+  it("belongs to the user of the key", async () => {
     const mine = await send("GET", "/jobs", { bearer: key });
     const theirs = await send("GET", "/jobs", { bearer: otherKey });
     expect(mine.body).toEqual({ success: true, jobs: [expect.any(Object)], meta: { next_cursor: null } });

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/eztotrack/main.js";
-import { clientOf, MALFORMED_DATES, ODD_NAMES, type Send, type Sent } from "./http.js";
+import { createClient, MALFORMED_DATES, ODD_NAMES, type RequestParts, type Send } from "./http.js";
 
 const KEYS = "/api/v2/api-keys";
 const ALL = ["vehicles:read", "drivers:read", "drivers:write", "hos:read"];
@@ -18,7 +18,7 @@ beforeAll(async () => {
     vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args));
   }
   system = await start();
-  send = clientOf(system.credentials.url, { "X-Request-Id": "req-1" });
+  send = createClient(system.credentials.url, { "X-Request-Id": "req-1" });
   ({ adminJwt: admin, otherJwt: other } = system.credentials as unknown as Record<string, string> as {
     adminJwt: string;
     otherJwt: string;
@@ -41,7 +41,7 @@ async function create(more: object = {}, bearer = admin) {
 }
 
 describe("eztotrack: keys", () => {
-  it("are created with the JWT of an admin, and shown once", async () => {
+  it("are created with the JWT of an admin, and show their secret once", async () => {
     const { status, body, headers } = await send("POST", KEYS, {
       bearer: admin,
       json: { name: "My Integration", scopes: ["vehicles:read", "drivers:read", "hos:read"] },
@@ -73,7 +73,7 @@ describe("eztotrack: keys", () => {
     expect(list.text).not.toMatch(/hash/i);
   });
 
-  it("are of production unless the body says test", async () => {
+  it("belong to production unless the body names the test environment", async () => {
     expect((await create({ environment: "test" })).key).toMatch(/^ezt_test_/);
     expect((await create({ environment: "live" })).key).toMatch(/^ezt_live_/);
     const { status, body } = await send("POST", KEYS, {
@@ -83,7 +83,7 @@ describe("eztotrack: keys", () => {
     expect([status, body.errors[0].path]).toEqual([400, "environment"]);
   });
 
-  it("are listed page by page", async () => {
+  it("are listed in pages", async () => {
     for (let count = 0; count < 3; count++) await create({}, other);
     const seen: string[] = [];
     let after = "";
@@ -97,7 +97,7 @@ describe("eztotrack: keys", () => {
     expect(seen).toHaveLength(3);
   });
 
-  it("change, and stop for good", async () => {
+  it("can be changed and revoked", async () => {
     const { id, key } = await create();
     const changed = await send("PATCH", `${KEYS}/${id}`, {
       bearer: admin,
@@ -113,7 +113,7 @@ describe("eztotrack: keys", () => {
     expect((await send("PATCH", `${KEYS}/${id}`, { bearer: admin, json: { name: "x" } })).status).toBe(409);
   });
 
-  it("rotate: the old secret stops, the new one works", async () => {
+  it("are replaced by rotation, which ends the old secret", async () => {
     const { id, key } = await create();
     const { status, body } = await send("POST", `${KEYS}/${id}/rotate`, { bearer: admin });
     secrets.push(body.key);
@@ -123,7 +123,7 @@ describe("eztotrack: keys", () => {
     expect((await send("GET", "/fleet/vehicles", { bearer: body.key })).status).toBe(200);
   });
 
-  it("of another company are as unknown as none", async () => {
+  it("of other companies are not found, like unknown ids", async () => {
     const { id } = await create();
     for (const [method, path, json] of [
       ["GET", `${KEYS}/${id}`, undefined],
@@ -143,7 +143,7 @@ describe("eztotrack: keys", () => {
     expect((await send("GET", `${KEYS}/${id}`, { bearer: admin })).body.name).toBe("Mine");
   });
 
-  it("are the company's of the token, whatever the body says", async () => {
+  it("belong to the company of the token; the body cannot set an owner", async () => {
     for (const member of ["ownerId", "owner_id", "company", "id", "key", "hash", "status", "createdAt"]) {
       const { status, body } = await send("POST", KEYS, {
         bearer: admin,
@@ -154,7 +154,7 @@ describe("eztotrack: keys", () => {
     }
   });
 
-  it("are not managed with keys, nor with forged tokens", async () => {
+  it("cannot be managed with keys or forged tokens", async () => {
     const { key } = await create();
     const [head = "", claims = "", signature = ""] = admin.split(".");
     const none = Buffer.from('{"alg":"none"}').toString("base64url");
@@ -173,7 +173,7 @@ describe("eztotrack: keys", () => {
     expect([status, Object.keys(body)]).toEqual([401, ["message", "requestId"]]);
   });
 
-  it("are refused with every mistake named", async () => {
+  it("are rejected with every invalid member", async () => {
     const { status, body } = await send("POST", KEYS, {
       bearer: admin,
       json: {
@@ -195,7 +195,7 @@ describe("eztotrack: keys", () => {
     }
   });
 
-  it("are told which scopes there are", async () => {
+  it("are rejected with the list of scopes if a scope is unknown", async () => {
     const { status, body } = await send("POST", KEYS, {
       bearer: admin,
       json: { name: "x", scopes: ["vehicles:fly", "hos:read", "*"] },
@@ -206,7 +206,7 @@ describe("eztotrack: keys", () => {
     expect(body.message).not.toContain("vehicles:fly");
   });
 
-  it.each(MALFORMED_DATES)("do not expire on %j", async (expiresAt) => {
+  it.each(MALFORMED_DATES)("reject the expiry %j", async (expiresAt) => {
     const { status, body } = await send("POST", KEYS, {
       bearer: admin,
       json: { name: "x", scopes: ALL, expiresAt },
@@ -214,7 +214,7 @@ describe("eztotrack: keys", () => {
     expect([status, body.errors?.[0]?.path]).toEqual([400, "expiresAt"]);
   });
 
-  it.each(ODD_NAMES)("may be called %j", async (name) => {
+  it.each(ODD_NAMES)("accept the name %j", async (name) => {
     const { id } = await create({ name });
     const { body, headers } = await send("GET", `${KEYS}/${id}`, { bearer: admin });
     expect(body.name).toBe(name);
@@ -222,7 +222,7 @@ describe("eztotrack: keys", () => {
   });
 
   it.each(["a\r\nSet-Cookie: x=1", "a\u0000b", "\u202egnp.exe", "x".repeat(256)])(
-    "may not be called %j",
+    "reject the name %j",
     async (name) => {
       const { status, body } = await send("POST", KEYS, { bearer: admin, json: { name, scopes: ALL } });
       expect([status, body.errors?.[0]?.path]).toEqual([400, "name"]);
@@ -245,7 +245,7 @@ describe("eztotrack: data", () => {
     ["GET", "/fleet/hos/drv_001", "hos:read", 200],
   ];
 
-  it.each(ROUTES)("%s %s needs %s", async (method, path, scope, granted, json) => {
+  it.each(ROUTES)("%s %s requires %s", async (method, path, scope, granted, json) => {
     const none = await send(method, path, { json });
     expect(none.status).toBe(401);
     expect(none.body).toEqual({
@@ -258,15 +258,15 @@ describe("eztotrack: data", () => {
     expect((await send(method, path, { bearer: key, json })).status).toBe(granted);
 
     const { key: without } = await create({ scopes: ALL.filter((name) => name !== scope) });
-    const refused = await send(method, path, { bearer: without, json });
-    expect(refused.status).toBe(403);
-    expect(refused.body).toEqual({
+    const denied = await send(method, path, { bearer: without, json });
+    expect(denied.status).toBe(403);
+    expect(denied.body).toEqual({
       message: expect.stringContaining(scope),
       requestId: "req-1",
     });
   });
 
-  it("is guarded below its paths, also where there is nothing", async () => {
+  it("is guarded on every path below a route, known or not", async () => {
     const { key } = await create({ scopes: ["drivers:read"] });
     for (const path of ["/fleet/vehicles/veh_001/more", "/fleet/hos/drv_001/more"]) {
       expect((await send("GET", path)).status).toBe(401);
@@ -279,7 +279,7 @@ describe("eztotrack: data", () => {
     ]);
   });
 
-  it("is production's for live keys and the sandbox's for test keys", async () => {
+  it("is separate for live and test keys", async () => {
     const live = await create();
     const test = await create({ environment: "test" });
     const names = async (key: string, path: string) =>
@@ -294,7 +294,7 @@ describe("eztotrack: data", () => {
     expect((await send("PATCH", "/fleet/drivers/drv_001", change)).status).toBe(404);
   });
 
-  it("is the company's own", async () => {
+  it("belongs to the company of the key", async () => {
     const { key } = await create({}, other);
     expect((await send("GET", "/fleet/vehicles", { bearer: key })).body.data).toEqual([
       { id: "veh_501", name: "Reefer 7", vin: "4V4NC9EJ4LN223017", licensePlate: "MN-3321RF" },
@@ -310,7 +310,7 @@ describe("eztotrack: data", () => {
     }
   });
 
-  it("comes in pages", async () => {
+  it("is returned in pages", async () => {
     const { key } = await create();
     const first = await send("GET", "/fleet/vehicles?limit=2", { bearer: key });
     expect(first.body.pagination).toEqual({ endCursor: expect.any(String), hasNextPage: true });
@@ -325,7 +325,7 @@ describe("eztotrack: data", () => {
     }
   });
 
-  it("takes what a client may say of a driver, and drops the rest", async () => {
+  it("accepts the documented members of a driver and ignores others", async () => {
     const { key } = await create();
     const { body } = await send("POST", "/fleet/drivers", {
       bearer: key,
@@ -346,7 +346,7 @@ describe("eztotrack: data", () => {
     expect((await send("PATCH", `/fleet/drivers/${id}`, { bearer: key, json: {} })).status).toBe(400);
   });
 
-  it("is only for addresses of the allowlist", async () => {
+  it("is denied to addresses outside the allowlist", async () => {
     const here = await create({ ipAllowlist: ["127.0.0.1", "10.0.0.0/8"] });
     expect((await send("GET", "/fleet/vehicles", { bearer: here.key })).status).toBe(200);
     const elsewhere = await create({ ipAllowlist: ["203.0.113.7"] });
@@ -358,7 +358,7 @@ describe("eztotrack: data", () => {
     expect((await send("GET", "/fleet/vehicles", { bearer: nowhere.key })).status).toBe(403);
   });
 
-  it("is not for JWTs, nor for made-up or changed keys", async () => {
+  it("is denied to JWTs and to invalid or changed keys", async () => {
     const { key } = await create();
     for (const bearer of [admin, "ezt_live_x", key.replace("live", "test"), `${key.slice(0, -1)}_`]) {
       const { status, body } = await send("GET", "/fleet/vehicles", { bearer });
@@ -373,7 +373,7 @@ describe("eztotrack: errors", () => {
   it("are never HTML", async () => {
     const { key } = await create();
     const plain = { "Content-Type": "text/plain;charset=UTF-8" };
-    const cases: [number, string, string, Sent][] = [
+    const cases: [number, string, string, RequestParts][] = [
       [404, "GET", "/", {}],
       [404, "GET", "/api/v2", { bearer: admin }],
       [404, "GET", "/api/v2/other", { bearer: admin }],
@@ -398,7 +398,7 @@ describe("eztotrack: errors", () => {
     }
   });
 
-  it("have no code", async () => {
+  it("have no member code", async () => {
     const { body } = await send("GET", "/nowhere");
     expect(Object.keys(body)).toEqual(["message", "requestId"]);
   });

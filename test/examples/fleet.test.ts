@@ -7,11 +7,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Answer, createReport, type Expected, judge, pretty } from "../../examples/fleet/report.js";
+import {
+  checkResponse,
+  createReport,
+  type DemoResponse,
+  type Expected,
+  pretty,
+} from "../../examples/fleet/report.js";
+import { adjustableClock, runScenario } from "../../examples/fleet/scenario.js";
 import { scopes } from "../../examples/fleet/scopes.js";
 import { FRAMEWORKS, type Framework, type RunningFleet, start } from "../../examples/fleet/serve.js";
 import type { FleetScope } from "../../examples/fleet/setup.js";
-import { adjustableClock, walk } from "../../examples/fleet/walk.js";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const TSX = join(ROOT, "node_modules/.bin/tsx");
@@ -45,8 +51,8 @@ const json = (method: string, body: unknown): Init => ({
   body: typeof body === "string" ? body : JSON.stringify(body),
 });
 
-async function key(fleet: RunningFleet, list: FleetScope[], ownerId = "acme-haulage", more = {}) {
-  const { secret } = await fleet.manager.create({ ownerId, scopes: list, environment: "live", ...more });
+async function key(fleet: RunningFleet, scopes: FleetScope[], ownerId = "acme-haulage", more = {}) {
+  const { secret } = await fleet.keys.create({ ownerId, scopes, environment: "live", ...more });
   return secret;
 }
 
@@ -73,7 +79,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     "PATCH /fleet/drivers/drv_1": { status: "active" },
   };
 
-  it.each(ROUTES)("%s %s needs %s", async (method, path, scope, granted) => {
+  it.each(ROUTES)("%s %s requires %s", async (method, path, scope, granted) => {
     const body = BODIES[`${method} ${path}`];
     const init = body ? json(method, body) : { method };
     expect((await send(fleet, path, undefined, init)).status).toBe(401);
@@ -81,20 +87,20 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     expect((await send(fleet, path, await key(fleet, ["fleet:admin"]), init)).status).toBe(granted);
     const others = scopes.names.filter((name) => name !== "fleet:admin" && name !== "reports:read");
     const insufficient = others.filter((name) => !scopes.explain([name], scope).granted);
-    const refused = await send(fleet, path, await key(fleet, insufficient), init);
-    expect(refused.status).toBe(403);
-    expect(JSON.parse(refused.text)).toMatchObject({
+    const denied = await send(fleet, path, await key(fleet, insufficient), init);
+    expect(denied.status).toBe(403);
+    expect(JSON.parse(denied.text)).toMatchObject({
       code: "insufficient_scope",
       missingScopes: [scope],
       requestId: "req-of-the-test",
     });
   });
 
-  it("shows each company its own data", async () => {
+  it("returns only the data of the company", async () => {
     for (const [company, foreign] of [
       ["acme-haulage", "borealis"],
       ["borealis-freight", "acme"],
-      ["nobody-knows", "haulage"],
+      ["unknown-company", "haulage"],
     ] as const) {
       const secret = await key(fleet, ["fleet:admin"], company);
       for (const path of ["/fleet/vehicles", "/fleet/drivers", "/fleet/hos", "/fleet/inspections"]) {
@@ -109,7 +115,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     ]);
   });
 
-  it("lets no company change another's driver", async () => {
+  it("does not change the drivers of other companies", async () => {
     const secret = await key(fleet, ["drivers:write"], "borealis-freight");
     for (const reply of [
       await send(fleet, "/fleet/drivers/drv_2", secret, json("PATCH", { name: "Taken Over" })),
@@ -123,7 +129,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     );
   });
 
-  it("answers /me without hash and allowlist", async () => {
+  it("returns /me without hash and allowlist", async () => {
     const secret = await key(fleet, ["hos:read"], "acme-haulage", {
       name: "Tachograph",
       ipAllowlist: ["127.0.0.0/8"],
@@ -136,12 +142,12 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     expect(text).not.toContain("127.0.0.0");
   });
 
-  it("refuses uploads without a key before reading them", async () => {
+  it("denies uploads without a key before it reads them", async () => {
     const reply = await send(fleet, "/fleet/drivers", undefined, json("POST", "x".repeat(1_000_000)));
     expect([reply.status, JSON.parse(reply.text).code]).toEqual([401, "missing_credential"]);
   });
 
-  it("names no framework, and answers routes that it has not with JSON", async () => {
+  it("does not name the framework, and responds to unknown routes with JSON", async () => {
     for (const path of ["/", "/fleet", "/fleet/vehicles/", "/FLEET/vehicles", "/fleet/trucks?key=1"]) {
       const reply = await send(fleet, path);
       expect(reply.headers.get("X-Powered-By")).toBeNull();
@@ -155,7 +161,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     expect(headers.get("X-Powered-By")).toBeNull();
   });
 
-  it("goes on after a body that was too large", async () => {
+  it("serves further requests after a body that is too large", async () => {
     const secret = await key(fleet, ["drivers:write"]);
     for (let round = 0; round < 5; round++) {
       const large = await send(fleet, "/fleet/drivers", secret, json("POST", "x".repeat(200_000)));
@@ -164,17 +170,17 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     }
   });
 
-  it("keeps keys over a restart, and revocations too", async () => {
+  it("keeps keys and revocations after a restart", async () => {
     const file = freshFile();
     const first = await start(framework, 0, { data: file });
     const kept = await key(first, ["vehicles:read"]);
-    const { secret: revoked, key: gone } = await first.manager.create({
+    const { secret: revoked, key: gone } = await first.keys.create({
       ownerId: "acme-haulage",
       scopes: ["vehicles:read"],
       environment: "live",
     });
     expect((await send(first, "/fleet/vehicles", kept)).status).toBe(200);
-    await first.manager.revoke(gone.id);
+    await first.keys.revoke(gone.id);
     await first.close();
     const second = await start(framework, 0, { data: file });
     try {
@@ -186,7 +192,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     }
   });
 
-  it("lets the admins of a company manage its keys over HTTP", async () => {
+  it("allows the admins of a company to manage its keys over HTTP", async () => {
     const acme = await fleet.adminJwt("acme-haulage");
     const borealis = await fleet.adminJwt("borealis-freight");
     const body = { name: "Telematics", scopes: ["vehicles:read"], environment: "live" };
@@ -215,7 +221,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     expect((await send(fleet, "/fleet/vehicles", secret)).status).toBe(401);
   });
 
-  it("lets nobody else manage keys, and keys be nobody else's", async () => {
+  it("denies key management to keys and forged JWTs, and keys for other owners", async () => {
     const jwt = await fleet.adminJwt("acme-haulage");
     const all = await key(fleet, ["fleet:admin"]);
     const body = { scopes: ["vehicles:read"], environment: "live" };
@@ -239,7 +245,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     }
   });
 
-  it("refuses bodies under /admin that are too large or no JSON, and goes on", async () => {
+  it("rejects bodies under /admin that are too large or not JSON, and serves further requests", async () => {
     const jwt = await fleet.adminJwt("acme-haulage");
     const large = await send(fleet, "/admin/api-keys", jwt, json("POST", `"${"x".repeat(200_000)}"`));
     expect([large.status, JSON.parse(large.text).code]).toEqual([413, "body_too_large"]);
@@ -253,7 +259,7 @@ describe.each(FRAMEWORKS)("the fleet API in %s", (framework) => {
     expect([status, JSON.parse(text).info.title]).toEqual([200, "Keys of the fleet API"]);
   });
 
-  it("leaves the database closed when its port is taken", async () => {
+  it("closes the database if the port is in use", async () => {
     const port = Number(new URL(fleet.url).port);
     await expect(start(framework, port, { data: freshFile() })).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
@@ -279,9 +285,9 @@ describe("the four frameworks", () => {
     for (const fleet of fleets.values()) await fleet.close();
   });
 
-  const bytes = (...list: number[]): Init => ({
+  const bytes = (...values: number[]): Init => ({
     ...json("POST", ""),
-    body: new Uint8Array(list),
+    body: new Uint8Array(values),
   });
   const typed = (type: string, body: string): Init => ({
     method: "POST",
@@ -294,14 +300,14 @@ describe("the four frameworks", () => {
     ["hours", 200, "/fleet/hos", "admin"],
     ["inspections", 200, "/fleet/inspections", "admin"],
     ["me", 200, "/me", "admin"],
-    ["no key", 401, "/fleet/vehicles"],
+    ["a missing key", 401, "/fleet/vehicles"],
     ["another scheme", 401, "/fleet/vehicles", undefined, { headers: { Authorization: "Basic YTpi" } }],
-    ["a made-up key", 401, "/fleet/vehicles", "junk"],
+    ["an invalid key", 401, "/fleet/vehicles", "junk"],
     ["a test key", 401, "/fleet/vehicles", "test"],
     ["another network", 403, "/fleet/vehicles", "elsewhere"],
-    ["no scope", 403, "/fleet/hos", "reader"],
-    ["no route", 404, "/fleet/trips", "admin"],
-    ["no method", 404, "/fleet/vehicles", "admin", { method: "DELETE" }],
+    ["a missing scope", 403, "/fleet/hos", "reader"],
+    ["an unknown route", 404, "/fleet/trips", "admin"],
+    ["an unknown method", 404, "/fleet/vehicles", "admin", { method: "DELETE" }],
     ["OPTIONS", 404, "/fleet/vehicles", "admin", { method: "OPTIONS" }],
     ["HEAD", 200, "/fleet/vehicles", "admin", { method: "HEAD" }],
     ["HEAD without a key", 401, "/fleet/vehicles", undefined, { method: "HEAD" }],
@@ -309,15 +315,27 @@ describe("the four frameworks", () => {
     ["a changed driver", 200, "/fleet/drivers", "admin", json("PATCH", { id: "drv_4", status: "inactive" })],
     ["a driver by path", 200, "/fleet/drivers/drv_4", "admin", json("PATCH", { name: "Åsa B" })],
     ["drivers afterwards", 200, "/fleet/drivers", "admin"],
-    ["no such driver", 404, "/fleet/drivers/drv_99", "admin", json("PATCH", { name: "X" })],
-    ["another's driver", 404, "/fleet/drivers", "admin", json("PATCH", { id: "drv_3", name: "X" })],
-    ["no id", 400, "/fleet/drivers", "admin", json("PATCH", { name: "X" })],
-    ["an id twice", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", { id: "drv_1", name: "X" })],
-    ["no change", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", {})],
-    ["no change but an id", 400, "/fleet/drivers", "admin", json("PATCH", { id: "drv_1" })],
+    ["an unknown driver", 404, "/fleet/drivers/drv_99", "admin", json("PATCH", { name: "X" })],
+    [
+      "a driver of another company",
+      404,
+      "/fleet/drivers",
+      "admin",
+      json("PATCH", { id: "drv_3", name: "X" }),
+    ],
+    ["a missing id", 400, "/fleet/drivers", "admin", json("PATCH", { name: "X" })],
+    [
+      "an id in path and body",
+      400,
+      "/fleet/drivers/drv_1",
+      "admin",
+      json("PATCH", { id: "drv_1", name: "X" }),
+    ],
+    ["an empty change", 400, "/fleet/drivers/drv_1", "admin", json("PATCH", {})],
+    ["a change with only an id", 400, "/fleet/drivers", "admin", json("PATCH", { id: "drv_1" })],
     ["malformed JSON", 400, "/fleet/drivers", "admin", json("POST", '{"name":')],
     ["an empty body", 400, "/fleet/drivers", "admin", json("POST", "")],
-    ["a list", 400, "/fleet/drivers", "admin", json("POST", [])],
+    ["an array", 400, "/fleet/drivers", "admin", json("POST", [])],
     ["null", 400, "/fleet/drivers", "admin", json("POST", "null")],
     ["a number", 400, "/fleet/drivers", "admin", json("POST", "1")],
     ["wrong types", 400, "/fleet/drivers", "admin", json("POST", { name: 1, licence: null })],
@@ -338,11 +356,23 @@ describe("the four frameworks", () => {
     ],
     ["bytes that are not UTF-8", 400, "/fleet/drivers", "admin", bytes(0x22, 0xff, 0x22)],
     ["a body of 16 KiB", 400, "/fleet/drivers", "admin", json("POST", `"${"x".repeat(16_382)}"`)],
-    ["a body above it", 413, "/fleet/drivers", "admin", json("POST", `"${"x".repeat(16_383)}"`)],
-    ["text", 415, "/fleet/drivers", "admin", typed("text/plain", "{}")],
+    [
+      "a body of 16 KiB and one byte",
+      413,
+      "/fleet/drivers",
+      "admin",
+      json("POST", `"${"x".repeat(16_383)}"`),
+    ],
+    ["plain text", 415, "/fleet/drivers", "admin", typed("text/plain", "{}")],
     ["a form", 415, "/fleet/drivers", "admin", typed("application/x-www-form-urlencoded", "name=A")],
-    ["no type", 415, "/fleet/drivers", "admin", { method: "POST", body: new Uint8Array([123, 125]) }],
-    ["nothing at all", 415, "/fleet/drivers", "admin", { method: "POST" }],
+    [
+      "a missing content type",
+      415,
+      "/fleet/drivers",
+      "admin",
+      { method: "POST", body: new Uint8Array([123, 125]) },
+    ],
+    ["a missing body", 415, "/fleet/drivers", "admin", { method: "POST" }],
     [
       "gzip",
       415,
@@ -355,7 +385,7 @@ describe("the four frameworks", () => {
     ],
   ];
 
-  it.each(REQUESTS)("answer alike: %s (%i)", async (_name, status, path, who, init) => {
+  it.each(REQUESTS)("send the same response: %s (%i)", async (_name, status, path, who, init) => {
     const secret = who === undefined ? undefined : (secrets[who] ?? "ezt_live_notAKey");
     const replies = new Map<Framework, [number, string]>();
     for (const [framework, fleet] of fleets) {
@@ -368,7 +398,7 @@ describe("the four frameworks", () => {
       expect([framework, ...reply]).toEqual([framework, ...(first ?? [])]);
   });
 
-  it("say what is wrong with a body, member by member", async () => {
+  it("name every invalid member of a body", async () => {
     for (const fleet of fleets.values()) {
       const body = { name: "", licence: "x", admin: true };
       const { text } = await send(fleet, "/fleet/drivers", secrets.admin, json("POST", body));
@@ -388,14 +418,14 @@ describe("the four frameworks", () => {
   });
 });
 
-describe("the scopes", () => {
-  it("imply what they say", () => {
+describe("scopes", () => {
+  it("imply other scopes", () => {
     expect(scopes.holds(["drivers:write"], "drivers:read")).toBe(true);
     expect(scopes.holds(["drivers:read"], "drivers:write")).toBe(false);
     expect(scopes.holds(["fleet:admin"], "inspections:read")).toBe(true);
   });
 
-  it("do not grant what is planned", async () => {
+  it("cannot be granted while they are planned", async () => {
     const fleet = await start("express", 0, { data: freshFile() });
     try {
       await expect(key(fleet, ["reports:read"])).rejects.toThrow(/scopes/);
@@ -406,60 +436,67 @@ describe("the scopes", () => {
   });
 });
 
-describe("the checker of the walk", () => {
-  const refused: Answer = { status: 401, challenge: 'Bearer realm="fleet"', body: { code: "invalid_key" } };
+describe("the report of the demo", () => {
+  const denial: DemoResponse = {
+    status: 401,
+    challenge: 'Bearer realm="fleet"',
+    body: { code: "invalid_key" },
+  };
   const expected: Expected = { status: 401, code: "invalid_key", challenge: "Bearer" };
-  const met = (answer: Answer, wanted: Expected) => judge(answer, wanted).every((verdict) => verdict.met);
+  const passes = (response: DemoResponse, wanted: Expected) =>
+    checkResponse(response, wanted).every(({ passed }) => passed);
 
-  it("accepts what was expected", () => {
-    expect(met(refused, expected)).toBe(true);
-    const claims = { "it has a name": ({ name }: { name?: string }) => name === "A" };
-    expect(met({ status: 200, challenge: null, body: { name: "A" } }, { status: 200, claims })).toBe(true);
+  it("passes an expected response", () => {
+    expect(passes(denial, expected)).toBe(true);
+    const conditions = { "it has a name": ({ name }: { name?: string }) => name === "A" };
+    expect(passes({ status: 200, challenge: null, body: { name: "A" } }, { status: 200, conditions })).toBe(
+      true,
+    );
   });
 
-  it.each<[string, Answer, Expected]>([
-    ["another status", { ...refused, status: 403 }, expected],
-    ["another code", { ...refused, body: { code: "unavailable" } }, expected],
-    ["no code", { ...refused, body: {} }, expected],
-    ["a code that should not be", refused, { status: 401, challenge: "Bearer" }],
-    ["no challenge", { ...refused, challenge: null }, expected],
-    ["another challenge", { ...refused, challenge: "Basic" }, expected],
-    ["a challenge that should not be", refused, { status: 401, code: "invalid_key" }],
-    ["a claim that is not true", refused, { ...expected, claims: { "never true": () => false } }],
-    ["no answer", { status: 0, challenge: null, body: { code: "ECONNREFUSED" } }, { status: 200 }],
-  ])("finds %s", (_name, answer, wanted) => {
-    expect(met(answer, wanted)).toBe(false);
+  it.each<[string, DemoResponse, Expected]>([
+    ["another status", { ...denial, status: 403 }, expected],
+    ["another code", { ...denial, body: { code: "unavailable" } }, expected],
+    ["a missing code", { ...denial, body: {} }, expected],
+    ["an unexpected code", denial, { status: 401, challenge: "Bearer" }],
+    ["a missing challenge", { ...denial, challenge: null }, expected],
+    ["another challenge", { ...denial, challenge: "Basic" }, expected],
+    ["an unexpected challenge", denial, { status: 401, code: "invalid_key" }],
+    ["a condition that is not true", denial, { ...expected, conditions: { "never true": () => false } }],
+    ["no response", { status: 0, challenge: null, body: { code: "ECONNREFUSED" } }, { status: 200 }],
+  ])("detects %s", (_name, response, wanted) => {
+    expect(passes(response, wanted)).toBe(false);
   });
 
-  it("fails the walk when a server answers wrongly", async () => {
+  it("fails the scenario if a response is wrong", async () => {
     const clock = adjustableClock();
     const lines: string[] = [];
     const report = createReport((line) => lines.push(line), false);
-    // In front of the fleet, a server that lets everybody see the vehicles.
-    const liar = createServer(async (req, res) => {
+    // A proxy that returns vehicles without a key.
+    const proxy = createServer(async (req, res) => {
       const open = req.url === "/fleet/vehicles" && req.headers.authorization === undefined;
       const headers: Record<string, string> = {};
       if (req.headers.authorization) headers.Authorization = req.headers.authorization;
-      const answer = await fetch(real.url + req.url, {
+      const response = await fetch(real.url + req.url, {
         headers,
         method: req.method === "GET" ? "GET" : "POST",
       });
-      res.writeHead(open ? 200 : answer.status).end(open ? '{"vehicles":[]}' : await answer.text());
+      res.writeHead(open ? 200 : response.status).end(open ? '{"vehicles":[]}' : await response.text());
     });
     let real = undefined as unknown as RunningFleet;
     const data = freshFile();
-    liar.listen(0, "127.0.0.1");
-    await once(liar, "listening");
-    const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`;
+    proxy.listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     const open = async () => {
       real = await start("express", 0, { data, clock: clock.now });
       return { ...real, url };
     };
-    const fleet = await walk({ open, clock, report });
+    const fleet = await runScenario({ open, clock, report });
     expect(report.summary()).toBe(false);
-    expect(lines.join("\n")).toContain("✗ expected 401 missing_credential, got 200");
+    expect(lines.join("\n")).toContain("✗ expected 401 missing_credential, received 200");
     await fleet.close();
-    liar.close();
+    proxy.close();
   });
 
   it("prints no secret", () => {
@@ -468,15 +505,15 @@ describe("the checker of the walk", () => {
     const secret = `ezt_live_${"Ab3".repeat(12)}zz`;
     report.print(secret);
     report.step(`about ${secret}`);
-    report.exchange({ path: `/${secret}`, secret }, { ...refused, body: { name: secret } }, []);
+    report.exchange({ path: `/${secret}`, secret }, { ...denial, body: { name: secret } }, []);
     expect(lines.join("\n")).not.toMatch(FULL_SECRET);
     const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2ln-bmF0_dXJl";
-    report.exchange({ path: "/", secret: jwt }, refused, []);
+    report.exchange({ path: "/", secret: jwt }, denial, []);
     expect(lines.join("\n")).not.toMatch(/eyJzdWIi|c2ln/);
     expect(lines[0]).toBe("ezt_live_Ab3A…");
   });
 
-  it("prints JSON that is still JSON", () => {
+  it("formats JSON", () => {
     const value = { a: [], b: {}, c: [{ d: "x".repeat(90), e: null }, 1], f: "\n" };
     expect(JSON.parse(pretty(value, 6))).toEqual(value);
     expect(pretty({ a: [1, 2] })).toBe('{ "a": [1, 2] }');
@@ -504,13 +541,13 @@ function run(args: string[], variables: Record<string, string> = {}): Promise<En
 }
 
 describe("npm run demo", () => {
-  it.each(FRAMEWORKS)("-- --once walks through %s, twice on one file", async (framework) => {
+  it.each(FRAMEWORKS)("-- --once passes in %s, twice on one file", async (framework) => {
     const DATA = freshFile();
     for (const round of [1, 2]) {
       const { code, stdout, stderr } = await run(["--once"], { FRAMEWORK: framework, DATA });
       expect({ round, code, stderr }).toEqual({ round, code: 0, stderr: "" });
       expect(stdout).toContain(`The fleet API in ${framework}, at http://127.0.0.1:`);
-      expect(stdout).toContain("everything answered as it should");
+      expect(stdout).toContain("checks: all passed.");
       expect(stdout).not.toContain("✗");
       expect(stdout).not.toContain("\u001b[");
       expect(stdout).not.toMatch(FULL_SECRET);
@@ -518,7 +555,7 @@ describe("npm run demo", () => {
     }
   });
 
-  it("explains itself, and refuses what it does not know", async () => {
+  it("prints help, and rejects unknown arguments and variables", async () => {
     const DATA = freshFile();
     const help = await run(["--help"], { DATA });
     expect(help.code).toBe(0);
@@ -539,19 +576,21 @@ describe("npm run demo", () => {
     }
   });
 
-  it("says when the port is taken", { timeout: 120_000 }, async () => {
+  it("reports a port that is in use", { timeout: 120_000 }, async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
     const { code, stderr } = await run(["--once"], { PORT: String(port), DATA: freshFile() });
     taken.close();
     expect(code).toBe(1);
-    expect(stderr).toBe(`Port ${port} on 127.0.0.1 is in use. Set PORT to another, or leave it out.\n`);
+    expect(stderr).toBe(
+      `Port ${port} on 127.0.0.1 is in use. Set PORT to another port, or leave it unset.\n`,
+    );
   });
 
   const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
   it.skipIf(!curlIsHere).each(FRAMEWORKS)(
-    "in %s serves what its curl lines ask for, until it is told to stop (needs curl)",
+    "in %s serves its curl commands until it receives a signal (requires curl)",
     async (framework) => {
       const child = spawn(TSX, [DEMO], {
         cwd: ROOT,
@@ -559,8 +598,8 @@ describe("npm run demo", () => {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const stdout = await printed(child, "Ctrl-C stops the server.");
-      const walked = stdout.slice(0, stdout.indexOf("Try it yourself"));
-      expect(walked).not.toMatch(FULL_SECRET);
+      const scenario = stdout.slice(0, stdout.indexOf("Try these commands"));
+      expect(scenario).not.toMatch(FULL_SECRET);
       const lines = stdout.split("\n").filter((line) => line.startsWith("curl "));
       const statuses: (string | undefined)[] = [];
       for (const line of lines) {
@@ -576,7 +615,7 @@ describe("npm run demo", () => {
   );
 });
 
-/** What a process prints, up to and including `last`. Its output stays open, for what it prints at its end. */
+/** Returns what a process prints, up to and including `last`. Keeps reading, so that the process can print more. */
 function printed(child: ChildProcess, last: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -584,6 +623,6 @@ function printed(child: ChildProcess, last: string): Promise<string> {
       text += chunk;
       if (text.includes(last)) resolve(text);
     });
-    child.once("exit", () => reject(new Error(`It ended after printing ${text}`)));
+    child.once("exit", () => reject(new Error(`The process ended after printing ${text}`)));
   });
 }

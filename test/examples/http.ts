@@ -1,28 +1,28 @@
-/** What a server answered. */
+/** The response of a server. */
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The body as JSON; `undefined` when it is empty. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  /** The body as JSON; `undefined` if it is empty. */
+  // biome-ignore lint/suspicious/noExplicitAny: bodies have many shapes
   readonly body: any;
 }
 
-/** What to send beside method and path. */
-export interface Sent {
-  /** A key, or a token. */
+/** The parts of a request besides method and path. */
+export interface RequestParts {
+  /** A key or a token. */
   readonly bearer?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly json?: unknown;
   readonly form?: Readonly<Record<string, string>>;
-  /** A body as it is, sent as JSON unless `headers` have another type. */
+  /** A raw body, sent as JSON unless `headers` has another content type. */
   readonly raw?: string;
 }
 
-export type Send = (method: string, path: string, sent?: Sent) => Promise<Reply>;
+export type Send = (method: string, path: string, parts?: RequestParts) => Promise<Reply>;
 
-/** A client of one server; `common` headers go with every request. Every body but an empty one must be JSON. */
-export function clientOf(url: string, common: Readonly<Record<string, string>> = {}): Send {
+/** Creates a client of one server. `common` headers are sent with every request. Throws if a body is not JSON. */
+export function createClient(url: string, common: Readonly<Record<string, string>> = {}): Send {
   return async (method, path, { bearer, headers, json, form, raw } = {}) => {
     const text = raw ?? (json === undefined ? undefined : JSON.stringify(json));
     const response = await fetch(url + path, {
@@ -35,17 +35,17 @@ export function clientOf(url: string, common: Readonly<Record<string, string>> =
       },
       body: form ? new URLSearchParams(form) : (text ?? null),
     });
-    const answered = await response.text();
+    const received = await response.text();
     return {
       status: response.status,
       headers: response.headers,
-      text: answered,
-      body: answered === "" ? undefined : JSON.parse(answered),
+      text: received,
+      body: received === "" ? undefined : JSON.parse(received),
     };
   };
 }
 
-/** No date in the future with an offset, each in another way. */
+/** Values that are not a future date with an offset. */
 export const MALFORMED_DATES: readonly unknown[] = [
   "",
   "tomorrow",
@@ -70,7 +70,7 @@ export const MALFORMED_DATES: readonly unknown[] = [
   "2999-01-01T00:00:00Z; DROP TABLE keys",
 ];
 
-/** Names that a key may have, and that must come back as they were. */
+/** Valid names of keys, which must be returned unchanged. */
 export const ODD_NAMES: readonly string[] = [
   `"quoted" 'single' \\ backslash`,
   "'; DROP TABLE api_keys; --",

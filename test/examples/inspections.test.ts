@@ -11,7 +11,7 @@ import {
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/inspections/main.js";
-import { clientOf, type Send } from "./http.js";
+import { createClient, type Send } from "./http.js";
 
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const ACME_VEHICLE = "550e8400-e29b-41d4-a716-446655440000";
@@ -30,7 +30,7 @@ let printed: MockInstance[];
 
 beforeAll(async () => {
   running = await start({ port: 0 });
-  send = clientOf(running.credentials.url);
+  send = createClient(running.credentials.url);
   const credentials = running.credentials as Record<string, string>;
   ({ adminJwt: admin, otherJwt: other, key, otherKey, readKey } = credentials as never);
 });
@@ -50,7 +50,7 @@ const issue = async (members: object, bearer = admin) => {
 };
 
 describe("data", () => {
-  it("comes in the envelope of this API, of one's own company only", async () => {
+  it("is returned in pages, for one company only", async () => {
     const { status, body } = await send("GET", "/vehicles", { bearer: readKey });
     expect(status).toBe(200);
     expect(body.meta).toEqual({
@@ -88,7 +88,7 @@ describe("data", () => {
     }
   });
 
-  it("is created and changed", async () => {
+  it("can be created and changed", async () => {
     const json = { plateNumber: "XYZ-1", brand: "Volvo", type: "TRAILER" };
     const created = await send("POST", "/vehicles", { bearer: key, json });
     expect(created.status).toBe(201);
@@ -126,7 +126,7 @@ describe("data", () => {
     expect(listed.body.data).toContainEqual(submitted.body.data);
   });
 
-  it("of another company is as unknown as none", async () => {
+  it("of other companies is not found, like unknown ids", async () => {
     const foreign = await send("GET", `/vehicles/${BOREALIS_VEHICLE}`, { bearer: key });
     const unknown = await send("GET", "/vehicles/nothing", { bearer: key });
     expect(foreign.status).toBe(404);
@@ -143,14 +143,14 @@ describe("data", () => {
 
   it.each([
     ["no body", undefined],
-    ["nothing", {}],
+    ["an empty object", {}],
     ["a company", { plateNumber: "A", company: "borealis" }],
     ["an id", { plateNumber: "A", id: BOREALIS_VEHICLE }],
-    ["no text", { plateNumber: 1 }],
+    ["a number as plate", { plateNumber: 1 }],
     ["a line break", { plateNumber: "A\r\nB" }],
-    ["no VIN", { plateNumber: "A", vin: "short" }],
+    ["an invalid VIN", { plateNumber: "A", vin: "short" }],
     ["an unknown type", { plateNumber: "A", type: "BOAT" }],
-  ])("is not made of %s", async (_name, json) => {
+  ])("is not created from %s", async (_name, json) => {
     const { status, body } = await send("POST", "/vehicles", {
       bearer: key,
       raw: JSON.stringify(json) ?? "",
@@ -169,41 +169,44 @@ describe("scopes", () => {
     ["GET", "/inspection-templates", "inspections:read"],
     ["GET", "/inspections", "inspections:read"],
     ["POST", "/inspections", "inspections:write"],
-  ])("%s %s needs %s, and a 403 says what there is and what lacks", async (method, path, scope) => {
-    expect((await send(method, path)).status).toBe(401);
-    expect((await send(method, path, { bearer: admin })).status).toBe(401);
-    const others = GRANTABLE.filter((name) => name !== scope && name !== scope.replace("read", "write"));
-    const without = await issue({ scopes: others });
-    const refused = await send(method, path, { bearer: without.secret });
-    expect(refused.status).toBe(403);
-    expect(refused.headers.get("www-authenticate")).toContain(`scope="${scope}"`);
-    expect(refused.body).toEqual({
-      message: expect.any(String),
-      code: "insufficient_scope",
-      requestId: expect.any(String),
-      requiredScopes: [scope],
-      grantedScopes: others,
-      missingScopes: [scope],
-      errors: [
-        {
-          code: "FORBIDDEN",
-          message: expect.any(String),
-          details: { required: [scope], available: others, missing: [scope] },
-        },
-      ],
-    });
-    const { secret } = await issue({ scopes: [scope] });
-    expect((await send(method, path, { bearer: secret })).status).not.toBe(403);
-  });
+  ])(
+    "%s %s requires %s, and a 403 lists required, available and missing scopes",
+    async (method, path, scope) => {
+      expect((await send(method, path)).status).toBe(401);
+      expect((await send(method, path, { bearer: admin })).status).toBe(401);
+      const others = GRANTABLE.filter((name) => name !== scope && name !== scope.replace("read", "write"));
+      const without = await issue({ scopes: others });
+      const denied = await send(method, path, { bearer: without.secret });
+      expect(denied.status).toBe(403);
+      expect(denied.headers.get("www-authenticate")).toContain(`scope="${scope}"`);
+      expect(denied.body).toEqual({
+        message: expect.any(String),
+        code: "insufficient_scope",
+        requestId: expect.any(String),
+        requiredScopes: [scope],
+        grantedScopes: others,
+        missingScopes: [scope],
+        errors: [
+          {
+            code: "FORBIDDEN",
+            message: expect.any(String),
+            details: { required: [scope], available: others, missing: [scope] },
+          },
+        ],
+      });
+      const { secret } = await issue({ scopes: [scope] });
+      expect((await send(method, path, { bearer: secret })).status).not.toBe(403);
+    },
+  );
 
-  it("of writing bring those of reading", async () => {
+  it("for writing imply those for reading", async () => {
     const { secret } = await issue({ scopes: ["vehicles:write", "inspections:write"] });
     for (const path of ["/vehicles", "/inspections", "/inspection-templates"]) {
       expect((await send("GET", path, { bearer: secret })).status).toBe(200);
     }
   });
 
-  it("are listed, those too that are still to come", async () => {
+  it("are listed, including planned ones", async () => {
     const { status, body } = await send("GET", "/scopes");
     expect(status).toBe(200);
     expect(body.data.map(({ name, status }: Record<string, string>) => [name, status])).toEqual([
@@ -230,7 +233,7 @@ describe("scopes", () => {
     "*",
     "VEHICLES:READ",
     "",
-  ])("do not include %j yet", async (scope) => {
+  ])("reject %j for a new key", async (scope) => {
     const { status, body } = await send("POST", "/api-keys", { bearer: admin, json: { scopes: [scope] } });
     expect(status).toBe(400);
     expect(body.errors).toEqual([
@@ -250,7 +253,7 @@ describe("scopes", () => {
 });
 
 describe("bundles", () => {
-  it("are listed, and stand for scopes when a key is created", async () => {
+  it("are listed, and replace scopes when a key is created", async () => {
     const { body } = await send("GET", "/scope-bundles");
     expect(body.data.map(({ name }: { name: string }) => name)).toEqual([
       "read-only-integration",
@@ -264,11 +267,11 @@ describe("bundles", () => {
   });
 
   it.each([
-    ["an unknown one", { bundle: "everything" }],
-    ["one that is inherited", { bundle: "__proto__" }],
-    ["no text", { bundle: ["read-only-integration"] }],
-    ["one beside scopes", { bundle: "read-only-integration", scopes: ["vehicles:write"] }],
-  ])("are refused: %s", async (_name, json) => {
+    ["an unknown bundle", { bundle: "everything" }],
+    ["an inherited member", { bundle: "__proto__" }],
+    ["an array", { bundle: ["read-only-integration"] }],
+    ["a bundle together with scopes", { bundle: "read-only-integration", scopes: ["vehicles:write"] }],
+  ])("are rejected: %s", async (_name, json) => {
     const { status, body } = await send("POST", "/api-keys", { bearer: admin, json });
     expect(status).toBe(400);
     expect(body.errors[0].path).toBe("bundle");
@@ -276,7 +279,7 @@ describe("bundles", () => {
 });
 
 describe("keys", () => {
-  it("are shown once, and managed by the admins of their company", async () => {
+  it("have a secret that is shown once, and are managed by admins of their company only", async () => {
     const created = await issue({ name: "Tablet 4", scopes: ["inspections:write"] });
     expect(created.secret).toMatch(/^insp_[0-9a-f]{64}$/);
     expect(created.key).toMatchObject({ name: "Tablet 4", ownerId: "acme", status: "active" });
@@ -313,7 +316,7 @@ describe("keys", () => {
     { scopes: ["vehicles:read"], secret: "insp_x" },
     {},
     [],
-  ])("are not made of %j", async (json) => {
+  ])("are not created from %j", async (json) => {
     expect((await send("POST", "/api-keys", { bearer: admin, json })).status).toBe(400);
   });
 
@@ -331,7 +334,7 @@ describe("keys", () => {
     1_900_000_000,
     true,
     {},
-  ])("do not expire at %j", async (expiresAt) => {
+  ])("reject the expiry %j", async (expiresAt) => {
     const json = { scopes: ["vehicles:read"], expiresAt };
     const { status, body } = await send("POST", "/api-keys", { bearer: admin, json });
     expect(status).toBe(400);
@@ -344,12 +347,12 @@ describe("keys", () => {
     "schlüssel 🔑",
     "{{7*7}}",
     "x".repeat(255),
-  ])("may be called %j, which comes back as it was", async (name) => {
+  ])("accept the name %j and return it unchanged", async (name) => {
     expect((await issue({ name, scopes: ["vehicles:read"] })).key).toMatchObject({ name });
   });
 
   it.each(["a\r\nX-Injected: 1", "\u0000", "\u202egnp.exe", "x".repeat(256)])(
-    "are not called %j",
+    "reject the name %j",
     async (name) => {
       const json = { name, scopes: ["vehicles:read"] };
       const { status, headers } = await send("POST", "/api-keys", { bearer: admin, json });
@@ -358,14 +361,14 @@ describe("keys", () => {
     },
   );
 
-  it("show themselves at /me", async () => {
+  it("are described by /me", async () => {
     const { body } = await send("GET", "/me", { bearer: readKey });
     expect(body).toMatchObject({ name: "Dashboard", scopes: ["vehicles:read", "inspections:read"] });
     expect(body.lastUsedAt).toEqual(expect.any(String));
     expect(body).not.toHaveProperty("ipAllowlist");
   });
 
-  it("leave their write calls in their trail, and their reads not", async () => {
+  it("have write requests in their audit trail, and no read requests", async () => {
     const { secret, key: made } = await issue({ bundle: "full-fleet-management" });
     await send("POST", "/vehicles", { bearer: secret, json: { plateNumber: "AUD-1" } });
     await send("PUT", `/vehicles/${ACME_VEHICLE}?note=secret`, { bearer: secret, json: { status: "OK" } });
@@ -390,17 +393,17 @@ describe("keys", () => {
   });
 });
 
-describe("everything else", () => {
+describe("errors", () => {
   it.each([
     ["GET", "/nothing", 404],
     ["DELETE", "/vehicles", 404],
     ["PUT", "/api-keys", 405],
     ["GET", "/api-keys?unknown=1", 400],
     ["GET", "/api-keys/nothing", 404],
-  ])("%s %s is refused in the same shape", async (method, path, status) => {
-    const answer = await send(method, path, { bearer: admin });
-    expect(answer.status).toBe(status);
-    expect(answer.body).toMatchObject({
+  ])("%s %s has the common error body", async (method, path, status) => {
+    const reply = await send(method, path, { bearer: admin });
+    expect(reply.status).toBe(status);
+    expect(reply.body).toMatchObject({
       message: expect.any(String),
       code: expect.any(String),
       requestId: expect.any(String),
@@ -408,7 +411,7 @@ describe("everything else", () => {
     });
   });
 
-  it("refuses bodies that are too large or no JSON, behind the guard", async () => {
+  it("rejects bodies that are too large or not JSON, after the guard", async () => {
     const raw = JSON.stringify({ name: "x".repeat(70_000) });
     for (const [path, bearer] of [
       ["/vehicles", key],

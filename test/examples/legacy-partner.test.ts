@@ -14,7 +14,7 @@ import {
 } from "vitest";
 import type { RunningExample } from "../../examples/example.js";
 import { start } from "../../examples/legacy-partner/main.js";
-import { clientOf, type Send, type Sent } from "./http.js";
+import { createClient, type RequestParts, type Send } from "./http.js";
 
 const HEX32 = /^[0-9a-f]{32}$/;
 const log: string[] = [];
@@ -29,7 +29,7 @@ beforeAll(async () => {
   running = await start({ port: 0, log: (line) => log.push(line) });
   const { adminJwt, otherJwt } = running.credentials as Record<string, string>;
   url = `${running.credentials.url}/api/v1`;
-  send = clientOf(url);
+  send = createClient(url);
   admin = adminJwt as string;
   other = otherJwt as string;
 });
@@ -55,7 +55,7 @@ const remove = (jwt: string, { id, clientKey }: { id: string; clientKey: string 
 const tokenOf = async (clientKey: string): Promise<string> =>
   (await send("GET", "/auth", { headers: { "X-Client-Key": clientKey } })).body.token;
 
-/** Sends header lines as they are, of which `fetch` would join those of one name. */
+/** Sends header lines unchanged. `fetch` joins lines of the same name. */
 async function sendLines(method: string, path: string, lines: readonly string[]) {
   const sent = request(url + path, { method, headers: ["Host", "localhost", ...lines] }).end();
   const [response] = (await once(sent, "response")) as [IncomingMessage];
@@ -63,7 +63,7 @@ async function sendLines(method: string, path: string, lines: readonly string[])
 }
 
 describe("integrations", () => {
-  it("are created with exactly the documented members, and their ClientKey is seen once", async () => {
+  it("creates an integration with the documented members and shows the ClientKey once", async () => {
     const created = await send("POST", "/Integration", {
       bearer: admin,
       json: { integrator: 3, allowedData: [6] },
@@ -89,7 +89,7 @@ describe("integrations", () => {
     await remove(admin, created.body);
   });
 
-  it("are listed by company, state and partner", async () => {
+  it("lists integrations by company, state and partner", async () => {
     const one = await integrate(admin, 0, [6]);
     const two = await integrate(admin, 1, [6, 8]);
     await remove(admin, two);
@@ -107,7 +107,7 @@ describe("integrations", () => {
     await remove(admin, one);
   });
 
-  it("are one for each partner and company, until they are deleted", async () => {
+  it("allows one integration per partner and company until it is deleted", async () => {
     const first = await integrate(admin, 2, [6]);
     const again = await send("POST", "/Integration", {
       bearer: admin,
@@ -129,32 +129,32 @@ describe("integrations", () => {
     await remove(other, elsewhere);
   });
 
-  it("are made once by requests at the same time", async () => {
+  it("creates only one integration for concurrent requests", async () => {
     const json = { integrator: 4, allowedData: [6] };
-    const answers = await Promise.all(
+    const replies = await Promise.all(
       [1, 2, 3].map(() => send("POST", "/Integration", { bearer: admin, json })),
     );
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409]);
-    await remove(admin, answers.find(({ status }) => status === 201)?.body);
+    expect(replies.map(({ status }) => status).sort()).toEqual([201, 409, 409]);
+    await remove(admin, replies.find(({ status }) => status === 201)?.body);
   });
 
   it.each([
     ["no body", undefined],
     ["an unknown partner", { integrator: 8, allowedData: [6] }],
-    ["a partner that is no number", { integrator: "3", allowedData: [6] }],
-    ["a broken partner", { integrator: 3.5, allowedData: [6] }],
+    ["a partner that is not a number", { integrator: "3", allowedData: [6] }],
+    ["a partner that is not an integer", { integrator: 3.5, allowedData: [6] }],
     ["an unknown module", { integrator: 3, allowedData: [9] }],
-    ["no modules", { integrator: 3, allowedData: [] }],
-    ["a module twice", { integrator: 3, allowedData: [6, 6] }],
-    ["modules that are no list", { integrator: 3, allowedData: 6 }],
-    ["a member too few", { integrator: 3 }],
+    ["an empty array of modules", { integrator: 3, allowedData: [] }],
+    ["a duplicate module", { integrator: 3, allowedData: [6, 6] }],
+    ["modules that are not an array", { integrator: 3, allowedData: 6 }],
+    ["a missing member", { integrator: 3 }],
     ["another company", { integrator: 3, allowedData: [6], companyId: 8 }],
-    ["a ClientKey of its own", { integrator: 3, allowedData: [6], clientKey: "0".repeat(32) }],
-    ["another issuer", { integrator: 3, allowedData: [6], issuedBy: "<script>alert(1)</script>" }],
+    ["a ClientKey", { integrator: 3, allowedData: [6], clientKey: "0".repeat(32) }],
+    ["an issuer", { integrator: 3, allowedData: [6], issuedBy: "<script>alert(1)</script>" }],
     ["__proto__", JSON.parse('{"integrator":3,"allowedData":[6],"__proto__":{"companyId":8}}')],
-    ["a list", [3, [6]]],
+    ["an array", [3, [6]]],
     ["null", null],
-  ])("are not made of %s", async (_name, json) => {
+  ])("rejects %s", async (_name, json) => {
     const { status, body } = await send("POST", "/Integration", {
       bearer: admin,
       raw: JSON.stringify(json) ?? "",
@@ -163,19 +163,19 @@ describe("integrations", () => {
     expect(body).toMatchObject({ code: "invalid_request", requestId: expect.any(String) });
   });
 
-  it("name the members at fault", async () => {
+  it("names the invalid members", async () => {
     const json = { integrator: 12, allowedData: [6, "x"], company: 8 };
     const { body } = await send("POST", "/Integration", { bearer: admin, json });
     expect(body.errors).toEqual(
       expect.arrayContaining([
-        { path: "integrator", message: "must be a whole number from 0 to 7" },
-        { path: "allowedData[1]", message: "must be a whole number from 6 to 8" },
+        { path: "integrator", message: "must be an integer from 0 to 7" },
+        { path: "allowedData[1]", message: "must be an integer from 6 to 8" },
         { path: "company", message: "is not a known member" },
       ]),
     );
   });
 
-  it("need the company's features", async () => {
+  it("requires the features of the company", async () => {
     for (const [jwt, module] of [
       [admin, 7],
       [other, 8],
@@ -189,7 +189,7 @@ describe("integrations", () => {
     await remove(admin, await integrate(admin, 5, [6, 8]));
   });
 
-  it("change their modules, by id or by partner, and nothing else", async () => {
+  it("changes only modules, by id or by partner", async () => {
     const made = await integrate(admin, 6, [6]);
     const put = (json: unknown, jwt = admin) => send("PUT", "/Integration", { bearer: jwt, json });
     const changed = await put({ id: made.id, allowedData: [6, 8] });
@@ -216,7 +216,7 @@ describe("integrations", () => {
     await remove(admin, made);
   });
 
-  it("rest, and go on with the same ClientKey", async () => {
+  it("deactivates and reactivates an integration with the same ClientKey", async () => {
     const made = await integrate(admin, 7, [6]);
     const put = (json: unknown) => send("PUT", "/Integration", { bearer: admin, json });
     expect((await put({ id: made.id, active: false })).body.active).toBe(false);
@@ -230,7 +230,7 @@ describe("integrations", () => {
     await remove(admin, made);
   });
 
-  it("are deleted with id and ClientKey together, by their company", async () => {
+  it("deletes an integration only with its id and ClientKey, and only by its company", async () => {
     const made = await integrate(admin, 3, [6]);
     const second = await integrate(admin, 4, [6]);
     const paths = [
@@ -251,7 +251,7 @@ describe("integrations", () => {
   });
 });
 
-describe("a ClientKey", () => {
+describe("exchanging a ClientKey", () => {
   let made: { id: string; clientKey: string };
   beforeAll(async () => {
     made = await integrate(admin, 3, [6, 8]);
@@ -261,7 +261,7 @@ describe("a ClientKey", () => {
   });
 
   it.each(["X-Client-Key", "x-client-key", "client_key"])(
-    "in the header %s is exchanged for a token, and the answer has nothing else",
+    "accepts the header %s and returns only the token",
     async (name) => {
       const { status, headers, body } = await send("GET", "/auth", { headers: { [name]: made.clientKey } });
       expect(status).toBe(200);
@@ -271,11 +271,11 @@ describe("a ClientKey", () => {
     },
   );
 
-  it("is exchanged for a token, in each of the ways", async () => {
+  it("accepts every documented place of the ClientKey", async () => {
     const { clientKey } = made;
     const asBearer = await send("GET", "/auth", { bearer: clientKey });
     expect(asBearer.body).toEqual({ userId: null, token: expect.any(String) });
-    const ways: Sent[] = [
+    const variants: RequestParts[] = [
       { json: { clientKey } },
       { bearer: clientKey },
       { headers: { "X-Client-Key": clientKey } },
@@ -289,8 +289,8 @@ describe("a ClientKey", () => {
       { json: { grant_type: "client_credentials", client_id: made.id, client_secret: clientKey } },
       { bearer: clientKey, form: { grant_type: "client_credentials" } },
     ];
-    for (const way of ways) {
-      const { status, headers, body } = await send("POST", "/auth", way);
+    for (const variant of variants) {
+      const { status, headers, body } = await send("POST", "/auth", variant);
       expect(status).toBe(200);
       expect(headers.get("cache-control")).toBe("no-store");
       expect(body).toEqual({
@@ -306,7 +306,7 @@ describe("a ClientKey", () => {
     }
   });
 
-  it("narrows the scope of a token when it asks for that, and never widens it", async () => {
+  it("narrows the scope of a token on request, and never widens it", async () => {
     const form = { grant_type: "client_credentials", client_secret: made.clientKey };
     const narrow = await send("POST", "/auth", { form: { ...form, scope: "hos" } });
     expect(narrow.body.scope).toBe("hos");
@@ -316,45 +316,45 @@ describe("a ClientKey", () => {
     expect(wide.body).toMatchObject({ error: "invalid_scope", code: "insufficient_scope" });
   });
 
-  it.each<[string, Sent, number, string]>([
-    ["an unknown one", { json: { clientKey: "0".repeat(32) } }, 401, "invalid_key"],
-    ["one that is none", { json: { clientKey: "x" } }, 401, "invalid_key"],
-    ["one with a line break", { json: { clientKey: "a\r\nX: y" } }, 401, "malformed_credential"],
-    ["nothing", {}, 401, "missing_credential"],
+  it.each<[string, RequestParts, number, string]>([
+    ["an unknown ClientKey", { json: { clientKey: "0".repeat(32) } }, 401, "invalid_key"],
+    ["a malformed ClientKey", { json: { clientKey: "x" } }, 401, "invalid_key"],
+    ["a ClientKey with a line break", { json: { clientKey: "a\r\nX: y" } }, 401, "malformed_credential"],
+    ["a request without a body", {}, 401, "missing_credential"],
     ["an empty object", { json: {} }, 401, "missing_credential"],
-    ["a list", { json: [] }, 400, "invalid_request"],
+    ["an array", { json: [] }, 400, "invalid_request"],
     ["a number", { json: { clientKey: 1 } }, 400, "invalid_request"],
-    ["broken JSON", { raw: "{" }, 400, "invalid_request"],
+    ["invalid JSON", { raw: "{" }, 400, "invalid_request"],
     [
-      "another grant",
+      "another grant type",
       { form: { grant_type: "password", client_secret: "x" } },
       400,
       "unsupported_grant_type",
     ],
-  ])("is not %s", async (_name, sent, status, code) => {
-    const answer = await send("POST", "/auth", sent);
-    expect(answer.status).toBe(status);
-    expect(answer.body).toMatchObject({ code, message: expect.any(String), requestId: expect.any(String) });
-    if (status === 401) expect(answer.body.error).toBe("invalid_client");
-    expect(answer.headers.get("cache-control")).toBe("no-store");
+  ])("rejects %s", async (_name, sent, status, code) => {
+    const reply = await send("POST", "/auth", sent);
+    expect(reply.status).toBe(status);
+    expect(reply.body).toMatchObject({ code, message: expect.any(String), requestId: expect.any(String) });
+    if (status === 401) expect(reply.body.error).toBe("invalid_client");
+    expect(reply.headers.get("cache-control")).toBe("no-store");
   });
 
-  it.each<[string, Sent, string]>([
-    ["an unknown one", { headers: { "X-Client-Key": "0".repeat(32) } }, "invalid_key"],
-    ["one that is none", { headers: { client_key: "x" } }, "invalid_key"],
-    ["two in one line", { headers: { "X-Client-Key": "a, b" } }, "malformed_credential"],
-    ["a whole Authorization", { headers: { "X-Client-Key": "Bearer x" } }, "malformed_credential"],
-    ["an empty line", { headers: { "X-Client-Key": "" } }, "malformed_credential"],
-    ["nothing", {}, "missing_credential"],
-  ])("in a header is not %s", async (_name, sent, code) => {
+  it.each<[string, RequestParts, string]>([
+    ["an unknown ClientKey", { headers: { "X-Client-Key": "0".repeat(32) } }, "invalid_key"],
+    ["a malformed ClientKey", { headers: { client_key: "x" } }, "invalid_key"],
+    ["two ClientKeys in one line", { headers: { "X-Client-Key": "a, b" } }, "malformed_credential"],
+    ["a value with a scheme", { headers: { "X-Client-Key": "Bearer x" } }, "malformed_credential"],
+    ["an empty value", { headers: { "X-Client-Key": "" } }, "malformed_credential"],
+    ["a missing header", {}, "missing_credential"],
+  ])("rejects %s in a header", async (_name, sent, code) => {
     for (const method of ["GET", "POST"]) {
-      const answer = await send(method, "/auth", sent);
-      expect(answer.status).toBe(401);
-      expect(answer.headers.get("cache-control")).toBe("no-store");
-      expect(answer.headers.get("www-authenticate")).toContain('Bearer realm="integration"');
-      expect(answer.body).toEqual({
+      const reply = await send(method, "/auth", sent);
+      expect(reply.status).toBe(401);
+      expect(reply.headers.get("cache-control")).toBe("no-store");
+      expect(reply.headers.get("www-authenticate")).toContain('Bearer realm="integration"');
+      expect(reply.body).toEqual({
         error: "invalid_client",
-        error_description: answer.body.message,
+        error_description: reply.body.message,
         code,
         message: expect.any(String),
         requestId: expect.any(String),
@@ -362,7 +362,7 @@ describe("a ClientKey", () => {
     }
   });
 
-  it("is nothing in a query string", async () => {
+  it("ignores a ClientKey in the query string", async () => {
     for (const name of ["clientKey", "client_key", "X-Client-Key", "access_token"]) {
       for (const method of ["GET", "POST"]) {
         const { status, body } = await send(method, `/auth?${name}=${made.clientKey}`);
@@ -371,7 +371,7 @@ describe("a ClientKey", () => {
     }
   });
 
-  it("is sent once only", async () => {
+  it("rejects a ClientKey that is sent twice", async () => {
     const { clientKey } = made;
     const lines = [
       ["Authorization", `Bearer ${clientKey}`],
@@ -396,7 +396,7 @@ describe("a ClientKey", () => {
     expect((await send("POST", "/auth", { json })).status).toBe(400);
   });
 
-  it("is no token, and a token is no ClientKey", async () => {
+  it("rejects a ClientKey as a token, and a token as a ClientKey", async () => {
     const token = await tokenOf(made.clientKey);
     expect((await send("GET", "/assets", { bearer: made.clientKey })).status).toBe(401);
     expect((await send("POST", "/auth", { json: { clientKey: token } })).status).toBe(401);
@@ -435,7 +435,7 @@ describe("data", () => {
     [() => admin, [6, 8]],
     [() => other, [7]],
     [() => other, [6, 7]],
-  ] as const)("is read with the modules that an integration has (%#)", async (jwtOf, modules) => {
+  ] as const)("is readable with the modules of the integration (%#)", async (jwtOf, modules) => {
     const company = jwtOf() === admin ? 7 : 8;
     const made = await integrate(jwtOf(), 0, [...modules]);
     const bearer = await tokenOf(made.clientKey);
@@ -454,7 +454,7 @@ describe("data", () => {
     expect((await send("GET", "/assets", { bearer })).status).toBe(401);
   });
 
-  it("is where the credentials say", () => {
+  it("lists its paths in the credentials", () => {
     const { dataPaths, tokenPath } = running.credentials as Record<string, unknown>;
     expect(tokenPath).toBe("/api/v1/auth");
     expect(dataPaths).toEqual({
@@ -464,7 +464,7 @@ describe("data", () => {
     });
   });
 
-  describe("of assets", () => {
+  describe("assets", () => {
     let made: { id: string; clientKey: string };
     let bearer: string;
     beforeAll(async () => {
@@ -475,7 +475,7 @@ describe("data", () => {
       await remove(admin, made);
     });
 
-    it("is where they are, and more when asked for", async () => {
+    it("returns positions, and more members with additionalInfo", async () => {
       const plain = await send("GET", "/assets", { bearer });
       expect(plain.body).toHaveLength(2);
       expect(plain.body[0]).toEqual(POSITION);
@@ -499,7 +499,7 @@ describe("data", () => {
       }
     });
 
-    it("is of the VINs that a POST lists, as far as they are the company's", async () => {
+    it("returns the assets of the company among the VINs of a POST", async () => {
       const post = async (json: unknown, query = "") =>
         (await send("POST", `/assets${query}`, { bearer, json })).body;
       const { vin } = POSITION;
@@ -513,21 +513,21 @@ describe("data", () => {
 
     it.each([
       ["no body", ""],
-      ["broken JSON", "["],
+      ["invalid JSON", "["],
       ["an object", '{"vins":["1FUJGLDR5CLBP8834"]}'],
-      ["text", '"1FUJGLDR5CLBP8834"'],
+      ["a string", '"1FUJGLDR5CLBP8834"'],
       ["null", "null"],
       ["a number as VIN", "[1]"],
       ["null as VIN", "[null]"],
-      ["a list as VIN", '[["1FUJGLDR5CLBP8834"]]'],
+      ["an array as VIN", '[["1FUJGLDR5CLBP8834"]]'],
       ["too many VINs", JSON.stringify(Array.from({ length: 1_001 }, () => "1FUJGLDR5CLBP8834"))],
-    ])("is not of %s", async (_name, raw) => {
+    ])("rejects %s", async (_name, raw) => {
       const { status, body } = await send("POST", "/assets", { bearer, raw });
       expect(status).toBe(400);
       expect(body).toMatchObject({ code: "invalid_request", requestId: expect.any(String) });
     });
 
-    it("is where they were", async () => {
+    it("returns location breadcrumbs", async () => {
       const { body } = await send("GET", "/assets/location", { bearer });
       expect(body.length).toBeGreaterThan(2);
       for (const crumb of body) expect(Object.keys(crumb)).toEqual(Object.keys(POSITION));
@@ -535,7 +535,7 @@ describe("data", () => {
     });
 
     it.each(["/assets/driversTimers", "/assets/currentWithTimers"])(
-      "is who drives them, and for how long still (%s)",
+      "returns drivers and remaining hours (%s)",
       async (path) => {
         expect((await send("GET", path, { bearer })).body).toEqual([
           {
@@ -560,7 +560,7 @@ describe("data", () => {
     );
   });
 
-  it("is out of reach once its module is taken away, also for tokens from before", async () => {
+  it("is denied when its module is removed, for existing tokens too", async () => {
     const made = await integrate(admin, 0, [6, 8]);
     const jwt = await tokenOf(made.clientKey);
     expect((await send("GET", "/assets/driversTimers", { bearer: jwt })).status).toBe(200);
@@ -571,7 +571,7 @@ describe("data", () => {
   });
 });
 
-describe("everything else", () => {
+describe("the API", () => {
   it.each([
     ["GET", "/nothing", 404, "not_found"],
     ["PATCH", "/Integration", 405, "method_not_allowed"],
@@ -582,20 +582,20 @@ describe("everything else", () => {
     ["POST", "/token", 404, "not_found"],
     ["GET", "/%ZZ", 404, "not_found"],
     ["DELETE", "/Integration/%ZZ", 404, "not_found"],
-  ])("%s %s is refused in the same shape", async (method, path, status, code) => {
-    const answer = await send(method, path, { bearer: admin });
-    expect(answer.status).toBe(status);
-    expect(answer.body).toEqual({ code, message: expect.any(String), requestId: expect.any(String) });
+  ])("responds to %s %s with the common error body", async (method, path, status, code) => {
+    const reply = await send(method, path, { bearer: admin });
+    expect(reply.status).toBe(status);
+    expect(reply.body).toEqual({ code, message: expect.any(String), requestId: expect.any(String) });
   });
 
-  it("says that it is well, to anybody", async () => {
+  it("serves the health check without a credential", async () => {
     const response = await fetch(`${url}/auth/healthCheck`);
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
     expect(await response.text()).toBe("ok");
   });
 
-  it("refuses bodies that are too large or no JSON", async () => {
+  it("rejects bodies that are too large or not JSON", async () => {
     const raw = JSON.stringify({ integrator: 3, allowedData: [6], more: "x".repeat(70_000) });
     expect((await send("POST", "/Integration", { bearer: admin, raw })).status).toBe(413);
     const headers = { "Content-Type": "text/plain" };
@@ -603,7 +603,7 @@ describe("everything else", () => {
     expect((await send("POST", "/Integration", { bearer: admin, raw: "{" })).status).toBe(400);
   });
 
-  it("logs every request, and no secret", async () => {
+  it("logs every request and no secret", async () => {
     const made = await integrate(admin, 1, [6]);
     const token = await tokenOf(made.clientKey);
     await send("GET", `/assets/location?clientKey=${made.clientKey}`, { bearer: token });

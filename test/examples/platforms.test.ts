@@ -7,20 +7,19 @@ import { NestFactory, Reflector } from "@nestjs/core";
 import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { manager } from "../../examples/platforms/auth.js";
+import { keys } from "../../examples/platforms/auth.js";
 import { handler } from "../../examples/platforms/aws-lambda.js";
 import worker, { type Env } from "../../examples/platforms/cloudflare-worker.js";
 import { ApiKeyGuard, AppModule, Public, RequireScopes } from "../../examples/platforms/nestjs.js";
 import { GET, PATCH } from "../../examples/platforms/nextjs.js";
 import { createKeyManager, defineScopes, keyFormat } from "../../src/index.js";
 import { sqliteStore } from "../../src/stores/sqlite.js";
-import { clientOf, type Send } from "./http.js";
+import { createClient, type Send } from "./http.js";
 
-type Change = Partial<Parameters<typeof manager.create>[0]>;
+type Change = Partial<Parameters<typeof keys.create>[0]>;
 
 const issue = async (change: Change = {}): Promise<string> =>
-  (await manager.create({ ownerId: "acme", scopes: ["vehicles:read"], environment: "live", ...change }))
-    .secret;
+  (await keys.create({ ownerId: "acme", scopes: ["vehicles:read"], environment: "live", ...change })).secret;
 
 describe("nestjs", () => {
   let close: () => Promise<void>;
@@ -30,13 +29,13 @@ describe("nestjs", () => {
     const app = await NestFactory.create(AppModule, { logger: false });
     await app.listen(0, "127.0.0.1");
     const { port } = app.getHttpServer().address() as AddressInfo;
-    send = clientOf(`http://127.0.0.1:${port}`);
+    send = createClient(`http://127.0.0.1:${port}`);
     close = () => app.close();
   });
 
   afterAll(() => close());
 
-  test("a key passes, and its holder is a parameter", async () => {
+  test("injects the principal of an allowed request", async () => {
     const bearer = await issue();
     const { status, body } = await send("GET", "/vehicles", { bearer });
     expect([status, body]).toEqual([200, { owner: "acme", vehicles: [] }]);
@@ -46,25 +45,25 @@ describe("nestjs", () => {
     });
   });
 
-  test("refusals have the status, headers and body of every guard", async () => {
-    const refused = await send("GET", "/vehicles");
-    expect(refused.status).toBe(401);
-    expect(refused.headers.get("www-authenticate")).toBe('Bearer realm="api"');
-    expect(refused.headers.get("cache-control")).toBe("no-store");
-    expect(Object.keys(refused.body)).toEqual(["message", "code", "requestId"]);
-    expect(refused.headers.get("x-request-id")).toBe(refused.body.requestId);
+  test("sends denials like every other guard", async () => {
+    const denied = await send("GET", "/vehicles");
+    expect(denied.status).toBe(401);
+    expect(denied.headers.get("www-authenticate")).toBe('Bearer realm="api"');
+    expect(denied.headers.get("cache-control")).toBe("no-store");
+    expect(Object.keys(denied.body)).toEqual(["message", "code", "requestId"]);
+    expect(denied.headers.get("x-request-id")).toBe(denied.body.requestId);
     const forbidden = await send("POST", "/vehicles", { bearer: await issue(), json: {} });
     expect([forbidden.status, forbidden.body.missingScopes]).toEqual([403, ["vehicles:write"]]);
   });
 
-  test("a route that says nothing asks for a key, and one that is public does not", async () => {
+  test("requires a key on routes without a decorator, and none on public routes", async () => {
     expect((await send("GET", "/vehicles/me")).status).toBe(401);
     expect((await send("GET", "/vehicles/health")).body).toEqual({ ok: true });
   });
 
-  test("what a method says overrides what its controller says", async () => {
+  test("prefers the decorator of a method to that of its controller", async () => {
     const guard = new ApiKeyGuard(new Reflector());
-    const enter = (controller: new () => { list(): void }) => {
+    const activate = (controller: new () => { list(): void }) => {
       const response = { set: () => {} };
       const request = { headers: {}, rawHeaders: [], socket: {}, originalUrl: "/" };
       return guard.canActivate({
@@ -83,29 +82,29 @@ describe("nestjs", () => {
       onClass(Controller);
       return Controller;
     };
-    await expect(enter(decorate(Public(), RequireScopes("vehicles:read")))).rejects.toMatchObject({
+    await expect(activate(decorate(Public(), RequireScopes("vehicles:read")))).rejects.toMatchObject({
       status: 401,
     });
-    expect(await enter(decorate(RequireScopes("vehicles:read"), Public()))).toBe(true);
+    expect(await activate(decorate(RequireScopes("vehicles:read"), Public()))).toBe(true);
   });
 
-  test("two credentials are refused, also when they agree", async () => {
+  test("rejects two credentials, even if they are equal", async () => {
     const bearer = await issue();
     const headers = { authorization: `Bearer ${bearer}, Bearer ${bearer}` };
     expect((await send("GET", "/vehicles", { headers })).status).toBe(401);
   });
 
-  test("an allowlist is compared with the socket's other end", async () => {
+  test("compares the allowlist with the peer of the socket", async () => {
     const [inside, outside] = [
       await issue({ ipAllowlist: ["127.0.0.0/8"] }),
       await issue({ ipAllowlist: [] }),
     ];
     expect((await send("GET", "/vehicles", { bearer: inside })).status).toBe(200);
-    const refused = await send("GET", "/vehicles", {
+    const denied = await send("GET", "/vehicles", {
       bearer: outside,
       headers: { "X-Forwarded-For": "127.0.0.1" },
     });
-    expect([refused.status, refused.body.code]).toEqual([403, "ip_not_allowed"]);
+    expect([denied.status, denied.body.code]).toEqual([403, "ip_not_allowed"]);
   });
 });
 
@@ -117,12 +116,12 @@ describe("nextjs", () => {
       headers: bearer === undefined ? {} : { authorization: `Bearer ${bearer}` },
     });
 
-  test("the parameters of the route reach the handler", async () => {
+  test("passes the route parameters to the handler", async () => {
     const response = await GET(request(await issue()), route);
     expect(await response.json()).toEqual({ id: "7", owner: "acme" });
   });
 
-  test("who has no key, or not the scope, does not reach it", async () => {
+  test("denies requests without a key or scope", async () => {
     expect((await GET(request(), route)).status).toBe(401);
     const body = JSON.stringify({ name: "Truck" });
     expect((await PATCH(request(await issue(), { method: "PATCH", body }), route)).status).toBe(403);
@@ -131,7 +130,7 @@ describe("nextjs", () => {
     expect(await changed.json()).toEqual({ id: "7", owner: "acme", change: { name: "Truck" } });
   });
 
-  test("outside of Vercel no header is believed", async () => {
+  test("ignores x-real-ip outside Vercel", async () => {
     const restricted = request(await issue({ ipAllowlist: ["192.0.2.0/24"] }));
     restricted.headers.set("x-real-ip", "192.0.2.1");
     expect((await GET(restricted, route)).status).toBe(403);
@@ -147,12 +146,12 @@ describe("aws-lambda", () => {
       requestContext: { requestId: "lambda-1", http: { method, path: "/vehicles", sourceIp: "192.0.2.7" } },
     }) as unknown as APIGatewayProxyEventV2;
 
-  test("a key passes", async () => {
+  test("allows a valid key", async () => {
     const { statusCode, body } = await handler(event({ authorization: `Bearer ${await issue()}` }));
     expect([statusCode, JSON.parse(body ?? "")]).toEqual([200, { owner: "acme" }]);
   });
 
-  test("a refusal names the request as API Gateway does", async () => {
+  test("uses the request id of API Gateway in denials", async () => {
     const { statusCode, headers, body } = await handler(event({}));
     expect([statusCode, JSON.parse(body ?? "")]).toMatchObject([
       401,
@@ -162,7 +161,7 @@ describe("aws-lambda", () => {
     expect((await handler(event({}, "HEAD"))).body).toBe("");
   });
 
-  test("the address is that of the connection, and two keys are none", async () => {
+  test("uses the source address of the event, and rejects two credentials", async () => {
     const key = await issue({ ipAllowlist: ["192.0.2.7"] });
     const authorization = `Bearer ${key}`;
     expect((await handler(event({ authorization }))).statusCode).toBe(200);
@@ -185,7 +184,7 @@ describe("cloudflare-worker", () => {
     scopes,
     format: keyFormat({ prefix: "ezt", environments: ["live", "test"] }),
   });
-  // D1 as its documentation has it, over the same SQLite.
+  // A fake of D1 over the same SQLite file.
   const env: Env = {
     DB: {
       prepare: (sql) => ({
@@ -208,7 +207,7 @@ describe("cloudflare-worker", () => {
     rmSync(directory, { recursive: true });
   });
 
-  test("a key of the service's own table passes until it is revoked", async () => {
+  test("allows a key of the table until it is revoked", async () => {
     const input = { ownerId: "acme", scopes: ["vehicles:write"], environment: "live" } as const;
     const { secret, key } = await service.create(input);
     expect(await (await get(secret)).json()).toEqual({ owner: "acme" });
@@ -216,7 +215,7 @@ describe("cloudflare-worker", () => {
     expect((await get(secret)).status).toBe(401);
   });
 
-  test("expiry, environment and allowlist are those of the row", async () => {
+  test("checks expiry, environment and allowlist of the row", async () => {
     const input = { ownerId: "acme", scopes: ["vehicles:read"] } as const;
     const { secret, key } = await service.create({
       ...input,

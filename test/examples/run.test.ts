@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-/** What each system prints for a client to begin with, beside `url`. */
+/** The credentials of each example that `fetch` and any curl can use, besides `url`. */
 const CREDENTIALS: Readonly<Record<string, readonly string[]>> = {
   eztotrack: ["adminJwt", "otherJwt"],
   "legacy-partner": ["adminJwt", "otherJwt", "tokenPath"],
@@ -23,16 +23,16 @@ afterEach(() => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
 });
 
-/** `npm run [--silent] example -- NAME`. */
+/** Starts `npm run [--silent] example -- NAME`. */
 function npm(args: readonly string[], PORT = "", quiet = true): ChildProcess {
   const { PORT: _, ...rest } = process.env;
-  const words = ["run", ...(quiet ? ["--silent"] : []), "example", "--", ...args];
-  const child = spawn("npm", words, { cwd: ROOT, env: { ...rest, PORT }, stdio: ["ignore", "pipe", "pipe"] });
+  const argv = ["run", ...(quiet ? ["--silent"] : []), "example", "--", ...args];
+  const child = spawn("npm", argv, { cwd: ROOT, env: { ...rest, PORT }, stdio: ["ignore", "pipe", "pipe"] });
   running.push(child);
   return child;
 }
 
-/** What a process prints, up to and including `last`. */
+/** Returns what a process prints, up to and including `last`. */
 function printed(child: ChildProcess, last: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -44,11 +44,11 @@ function printed(child: ChildProcess, last: string): Promise<string> {
       text += chunk;
       if (text.includes(last)) resolve(text);
     });
-    child.once("exit", () => reject(new Error(`It ended after printing ${text}${errors}`)));
+    child.once("exit", () => reject(new Error(`The process ended after printing ${text}${errors}`)));
   });
 }
 
-/** What a process prints until it ends, and how it ends. */
+/** Returns the output and exit code of a process when it ends. */
 async function ended(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const streams = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
@@ -65,7 +65,7 @@ const READY = "Ctrl-C stops the server.";
 const curlIsHere = spawnSync("curl", ["--version"]).status === 0;
 
 describe("npm run example", { timeout: 120_000 }, () => {
-  it.each(NAMES)("-- %s prints where it is and every credential, and serves until SIGTERM", async (name) => {
+  it.each(NAMES)("-- %s prints its URL and credentials, and serves until SIGTERM", async (name) => {
     const child = npm([name]);
     const [first = "", ...prose] = (await printed(child, READY)).split("\n");
     const credentials = JSON.parse(first);
@@ -77,7 +77,7 @@ describe("npm run example", { timeout: 120_000 }, () => {
     expect(reply.headers.get("Content-Type")).toMatch(/^application\/(problem\+)?json/);
     await reply.json();
 
-    // Guides show refusals too. A command that goes on on the next line ends its own with a backslash.
+    // Some commands are denied. A backslash continues a command on the next line.
     const commands =
       prose
         .join("\n")
@@ -96,14 +96,14 @@ describe("npm run example", { timeout: 120_000 }, () => {
       .toBe("gone");
   });
 
-  it("prints JSON on a line of its own without --silent too", async () => {
+  it("prints JSON on its own line without --silent too", async () => {
     const child = npm(["eazip"], "", false);
     const lines = (await printed(child, READY)).split("\n");
     const found = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
     expect(found).toEqual([expect.objectContaining({ url: expect.any(String) })]);
   });
 
-  it("listens on PORT, and says when that is taken", async () => {
+  it("listens on PORT, and reports a port that is in use", async () => {
     const free = createServer().listen(0, "127.0.0.1");
     await once(free, "listening");
     const { port } = free.address() as AddressInfo;
@@ -116,7 +116,7 @@ describe("npm run example", { timeout: 120_000 }, () => {
     expect(JSON.parse(first).url).toBe(`http://127.0.0.1:${port}`);
   });
 
-  it("ends with 2 when there is no such example", async () => {
+  it("exits with 2 if the example is unknown", async () => {
     const { code, stdout } = await ended(npm(["nothing"]));
     expect([code, stdout]).toEqual([2, ""]);
   });
@@ -125,8 +125,8 @@ describe("npm run example", { timeout: 120_000 }, () => {
 describe("examples/run.ts", { timeout: 120_000 }, () => {
   const run = (args: readonly string[], PORT = "") => {
     const { PORT: _, ...rest } = process.env;
-    const words = ["--import", "tsx", "examples/run.ts", ...args];
-    return spawnSync(process.execPath, words, { cwd: ROOT, env: { ...rest, PORT }, encoding: "utf8" });
+    const argv = ["--import", "tsx", "examples/run.ts", ...args];
+    return spawnSync(process.execPath, argv, { cwd: ROOT, env: { ...rest, PORT }, encoding: "utf8" });
   };
 
   it.each<[args: string[], PORT: string, message: string]>([
@@ -138,14 +138,14 @@ describe("examples/run.ts", { timeout: 120_000 }, () => {
     [["eazip"], "http", "PORT"],
     [["eazip"], "65536", "PORT"],
     [["eazip"], "-1", "PORT"],
-  ])("refuses %j with PORT=%s", (args, PORT, message) => {
+  ])("rejects %j with PORT=%s", (args, PORT, message) => {
     const { status, stdout, stderr } = run(args, PORT);
     expect([status, stdout]).toEqual([2, ""]);
     expect(stderr).toContain(message);
     expect(stderr).not.toContain("    at ");
   });
 
-  it("explains itself", () => {
+  it("prints help", () => {
     const { status, stdout } = run(["--help"]);
     expect(status).toBe(0);
     for (const name of Object.keys(CREDENTIALS)) expect(stdout).toContain(name);

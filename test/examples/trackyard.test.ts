@@ -12,7 +12,7 @@ import {
 import type { RunningExample } from "../../examples/example.js";
 import { createAccounts } from "../../examples/trackyard/accounts.js";
 import { start } from "../../examples/trackyard/main.js";
-import { clientOf, type Send, type Sent } from "./http.js";
+import { createClient, type RequestParts, type Send } from "./http.js";
 
 const KEYS = "/account/api-keys";
 const SECRET = /^ty_(live|test)_[0-9A-Za-z]{38}$/;
@@ -28,7 +28,7 @@ let printed: MockInstance[];
 
 beforeAll(async () => {
   running = await start({ port: 0 });
-  send = clientOf(running.credentials.url);
+  send = createClient(running.credentials.url);
   c = running.credentials as never;
 });
 afterAll(() => running.close());
@@ -58,7 +58,7 @@ const ROUTES = {
 };
 
 describe("/me", () => {
-  it("shows a key and its account, and neither hash nor allowlist", async () => {
+  it("returns the key and its account, without hash and allowlist", async () => {
     const { status, body } = await send("GET", "/me", { bearer: c.key });
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -80,7 +80,7 @@ describe("/me", () => {
     expect(test.body).toMatchObject({ environment: "test", rate_limit: { requests_per_minute: 60 } });
   });
 
-  it("is of keys only", async () => {
+  it("rejects JWTs, invalid keys and requests without a key", async () => {
     for (const bearer of [c.adminJwt, "ty_live_x", `${c.key.slice(0, -1)}!`]) {
       const { status, body } = await send("GET", "/me", { bearer });
       expect(status).toBe(401);
@@ -98,17 +98,17 @@ describe("/me", () => {
   });
 });
 
-describe("what a key is for", () => {
-  it("decides what it reaches", async () => {
+describe("scopes and tiers", () => {
+  it("restricts read-only and download-only keys", async () => {
     const found = await ROUTES.search(c.readOnlyKey);
     expect(found.status).toBe(200);
     expect(found.body).toEqual({
       tracks: [expect.objectContaining({ id: "trk_def456" })],
       credits_remaining: expect.any(Number),
     });
-    const refused = await ROUTES.download(c.readOnlyKey);
-    expect(refused.status).toBe(403);
-    expect(JSON.parse(refused.text)).toEqual({
+    const denied = await ROUTES.download(c.readOnlyKey);
+    expect(denied.status).toBe(403);
+    expect(JSON.parse(denied.text)).toEqual({
       error: "Forbidden",
       message: expect.any(String),
       code: "insufficient_scope",
@@ -128,7 +128,7 @@ describe("what a key is for", () => {
     expect((await send("GET", "/me", { bearer: c.downloadOnlyKey })).status).toBe(200);
   });
 
-  it("is bounded by the tier of its account", async () => {
+  it("denies a feature that the tier of the account does not include", async () => {
     expect((await send("GET", "/reports", { bearer: c.key })).status).toBe(200);
     expect((await send("GET", "/reports", { bearer: c.readOnlyKey })).status).toBe(200);
     const { status, body } = await send("GET", "/reports", { bearer: c.otherKey });
@@ -141,7 +141,7 @@ describe("what a key is for", () => {
     });
   });
 
-  it("is not admin, unless it says so", async () => {
+  it("requires admin for admin routes", async () => {
     expect((await send("GET", "/admin/accounts", { bearer: c.key })).status).toBe(200);
     for (const bearer of [c.otherKey, c.readOnlyKey, c.downloadOnlyKey]) {
       expect((await send("GET", "/admin/accounts", { bearer })).status).toBe(403);
@@ -151,7 +151,7 @@ describe("what a key is for", () => {
 });
 
 describe("the list of keys", () => {
-  it("has name, creation, last use and status, for an account's own keys", async () => {
+  it("returns name, creation, last use and status of the keys of one account", async () => {
     const { secret, key } = await issue({ name: "Listed" });
     await send("GET", "/me", { bearer: secret });
     const listed = await send("GET", KEYS, { bearer: c.adminJwt });
@@ -175,7 +175,7 @@ describe("the list of keys", () => {
     expect(others.body.items.map(({ name }: { name: string }) => name)).toEqual(["Weekend project"]);
   });
 
-  it("says which key is to be rotated, as responses to that key do", async () => {
+  it("marks keys that are due for rotation, as the header API-Key-Notice does", async () => {
     const { headers, status } = await send("GET", "/me", { bearer: c.oldKey });
     expect(status).toBe(200);
     expect(headers.get("api-key-notice")).toMatch(/^rotation-due;since=@\d+$/);
@@ -185,7 +185,7 @@ describe("the list of keys", () => {
     expect(due.map(({ name }: { name: string }) => name)).toEqual(["From last year"]);
   });
 
-  it("of a key has the keys of its environment", async () => {
+  it("returns only keys of its own environment to a key", async () => {
     const environments = async (bearer: string) => {
       const { body } = await send("GET", KEYS, { bearer });
       return [...new Set(body.items.map(({ environment }: { environment: string }) => environment))];
@@ -200,8 +200,8 @@ describe("the list of keys", () => {
   });
 });
 
-describe("a key", () => {
-  it("is made for an environment and for what it is for, and shown once", async () => {
+describe("managing keys", () => {
+  it("creates a key for an environment and scopes, and shows the secret once", async () => {
     const live = await issue({ name: "Production" });
     const test = await issue({ name: "Staging", environment: "test", scopes: ["download"] }, c.testKey);
     expect(live.secret).toMatch(SECRET);
@@ -211,7 +211,7 @@ describe("a key", () => {
     expect(shown.text).not.toContain(live.secret);
   });
 
-  it("is never made by one that may less", async () => {
+  it("rejects a key that exceeds its creator, and unknown members", async () => {
     const attempts: [string, object, number][] = [
       [c.otherKey, { scopes: ["admin"] }, 403],
       [c.otherJwt, { scopes: ["admin"] }, 403],
@@ -223,9 +223,9 @@ describe("a key", () => {
       [c.readOnlyKey, {}, 403],
     ];
     for (const [bearer, json, status] of attempts) {
-      const answer = await send("POST", KEYS, { bearer, json });
-      expect(answer.status, JSON.stringify(json)).toBe(status);
-      expect(answer.body).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
+      const reply = await send("POST", KEYS, { bearer, json });
+      expect(reply.status, JSON.stringify(json)).toBe(status);
+      expect(reply.body).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
     }
   });
 
@@ -243,24 +243,27 @@ describe("a key", () => {
     1_900_000_000,
     true,
     {},
-  ])("does not expire at %j", async (expires_at) => {
+  ])("rejects the expiry %j", async (expires_at) => {
     const { status, body } = await send("POST", KEYS, { bearer: c.adminJwt, json: { expires_at } });
     expect(status).toBe(400);
     expect(body.errors[0].path).toBe("expires_at");
   });
 
   it.each(["'; DROP TABLE keys; --", "<script>alert(1)</script>", "clé 🔑", "x".repeat(255)])(
-    "may be called %j",
+    "accepts the name %j",
     async (name) => {
       expect((await issue({ name })).key.name).toBe(name);
     },
   );
 
-  it.each(["a\r\nX-Injected: 1", "\u202egnp.exe", "x".repeat(256), 7])("is not called %j", async (name) => {
-    expect((await send("POST", KEYS, { bearer: c.adminJwt, json: { name } })).status).toBe(400);
-  });
+  it.each(["a\r\nX-Injected: 1", "\u202egnp.exe", "x".repeat(256), 7])(
+    "rejects the name %j",
+    async (name) => {
+      expect((await send("POST", KEYS, { bearer: c.adminJwt, json: { name } })).status).toBe(400);
+    },
+  );
 
-  it("is revoked once that is confirmed", async () => {
+  it("revokes a key only after confirmation", async () => {
     const { secret, key } = await issue({ name: "To go" });
     const path = `${KEYS}/${key.id}`;
     for (const request of [{}, { json: { confirm: false } }, { json: { confirm: "true" } }, { raw: "{" }]) {
@@ -289,7 +292,7 @@ describe("a key", () => {
     expect((await send("GET", "/me", { bearer: second.secret })).status).toBe(401);
   });
 
-  it("of another account is as unknown as none", async () => {
+  it("responds to keys of other accounts as to unknown keys", async () => {
     const { secret, key } = await issue({ name: "Ours" });
     for (const bearer of [c.otherJwt, c.otherKey]) {
       for (const [method, path, json] of [
@@ -312,7 +315,7 @@ describe("a key", () => {
 });
 
 describe("usage", () => {
-  it("is counted for each account and environment apart", async () => {
+  it("counts requests by account and environment", async () => {
     const usage = async (bearer: string) => (await send("GET", "/usage?limit=2", { bearer })).body;
     const [live, test, other] = [await usage(c.key), await usage(c.testKey), await usage(c.otherKey)];
     await ROUTES.search(c.key);
@@ -346,7 +349,7 @@ describe("usage", () => {
 });
 
 describe("credits", () => {
-  it("are spent, until there are none", () => {
+  it("are spent until none are left", () => {
     const accounts = createAccounts();
     for (let left = 499; left >= 0; left--) expect(accounts.spend("hobby")).toBe(left);
     expect(() => accounts.spend("hobby")).toThrow(
@@ -356,13 +359,13 @@ describe("credits", () => {
   });
 });
 
-describe("limits", () => {
-  it("are shown, and count each environment for itself", async () => {
+describe("rate limits", () => {
+  it("are sent in headers and apply to each key separately", async () => {
     const limits = { live: { perMinute: 3, perDay: 100 }, test: { perMinute: 2, perDay: 50 } };
     const small = await start({ port: 0, limits });
     const { url, key, testKey } = small.credentials as Record<string, string>;
     try {
-      const me = (bearer?: string) => clientOf(url as string)("GET", "/me", { bearer });
+      const me = (bearer?: string) => createClient(url as string)("GET", "/me", { bearer });
       const first = await me(testKey);
       expect(Object.fromEntries(first.headers)).toMatchObject({
         ratelimit: expect.stringMatching(/^"minute";r=1;t=\d+, "day";r=49;t=\d+$/),
@@ -373,10 +376,10 @@ describe("limits", () => {
         "x-ratelimit-remaining-daily": "49",
       });
       await me(testKey);
-      const refused = await me(testKey);
-      expect(refused.status).toBe(429);
-      expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
-      expect(refused.body).toMatchObject({ error: "Too Many Requests", code: "rate_limited" });
+      const denied = await me(testKey);
+      expect(denied.status).toBe(429);
+      expect(denied.headers.get("retry-after")).toMatch(/^\d+$/);
+      expect(denied.body).toMatchObject({ error: "Too Many Requests", code: "rate_limited" });
       const live = await me(key);
       expect(live.status).toBe(200);
       expect(live.headers.get("x-ratelimit-remaining")).toBe("2");
@@ -386,8 +389,8 @@ describe("limits", () => {
   });
 });
 
-describe("everything else", () => {
-  it.each<[string, string, Sent, number]>([
+describe("errors", () => {
+  it.each<[string, string, RequestParts, number]>([
     ["GET", "/nothing", {}, 404],
     ["GET", "/%ZZ", {}, 400],
     ["DELETE", "/me", {}, 404],
@@ -402,10 +405,10 @@ describe("everything else", () => {
     ["POST", "/search", { json: { query: "x".repeat(70_000) } }, 413],
     ["POST", "/download-track", { json: { track_id: "trk_nothing" } }, 404],
     ["POST", "/download-track", { json: { track_id: "trk_abc123", hit_point_seconds: 3 } }, 400],
-  ])("%s %s with %j is refused in the same shape", async (method, path, request, status) => {
-    const answer = await send(method, path, { bearer: c.key, ...request });
-    expect(answer.status).toBe(status);
-    expect(answer.body).toMatchObject({
+  ])("%s %s with %j has the common error body", async (method, path, request, status) => {
+    const reply = await send(method, path, { bearer: c.key, ...request });
+    expect(reply.status).toBe(status);
+    expect(reply.body).toMatchObject({
       error: expect.any(String),
       message: expect.any(String),
       code: expect.any(String),
@@ -413,7 +416,7 @@ describe("everything else", () => {
     });
   });
 
-  it("reads no body without a key", async () => {
+  it("does not read the body of a request without a key", async () => {
     expect((await send("POST", "/search", { json: { query: "x".repeat(70_000) } })).status).toBe(401);
   });
 });

@@ -1,10 +1,10 @@
-// Mutation tests: small changes to the source, one at a time, each of which a test has to notice.
+// Mutation tests: changes the source in small ways, one at a time, and runs the tests of the changed file.
 //
-//   npm run test:mutation [-- core/hash stores/cached:12-14,20-20 …]
+//   npm run test:mutation [-- core/keys/hash cache/entries:12-14,20-20 …]
 //
-// What makes the changes is installed on first use, into test/mutation/node_modules. Without names every file is run,
-// which takes hours; with lines behind a name these alone, and what the last run found elsewhere in the file stays.
-// The table is of the last run of each file. What survives, and why: test/mutation/SURVIVORS.md
+// Without names, every file is tested, which takes hours. With line ranges after a name, only those lines are tested, and
+// the earlier results of other lines are kept. Stryker is installed on first use into test/mutation/node_modules.
+// test/mutation/SURVIVORS.md explains the mutants that survive.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -27,26 +27,33 @@ interface MutatedFile {
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The lines of each file that is asked for; none for all of it. */
-const asked = new Map(
-  process.argv.slice(2).map((word): [name: string, lines: readonly string[]] => {
-    const [name = "", lines] = word.split(":");
+/** The line ranges of each file that was named; an empty array stands for the whole file. */
+const selected = new Map(
+  process.argv.slice(2).map((argument): [name: string, lines: readonly string[]] => {
+    const [name = "", lines] = argument.split(":");
     return [name, lines?.split(",") ?? []];
   }),
 );
-const unknown = [...asked.keys()].filter((name) => FILES[name] === undefined);
+const unknown = [...selected.keys()].filter((name) => FILES[name] === undefined);
 if (unknown.length > 0) {
-  console.error(`There is no file ${unknown.join(", ")}; there are ${Object.keys(FILES).join(", ")}`);
+  console.error(`Unknown file: ${unknown.join(", ")}. Files: ${Object.keys(FILES).join(", ")}`);
+  process.exit(1);
+}
+const missing = Object.entries(FILES)
+  .flatMap(([name, tests]) => [`src/${name}.ts`, ...tests.map((test) => `test/${test}.test.ts`)])
+  .filter((file) => !existsSync(`${ROOT}${file}`));
+if (missing.length > 0) {
+  console.error(`test/mutation/files.ts names files that do not exist: ${missing.join(", ")}`);
   process.exit(1);
 }
 
-install(HERE, "what changes the source");
+install(HERE, "Stryker");
 for (const [name, tests] of Object.entries(FILES)) {
-  if (asked.size === 0 || asked.has(name)) run(name, tests, asked.get(name) ?? []);
+  if (selected.size === 0 || selected.has(name)) run(name, tests, selected.get(name) ?? []);
 }
 printTable();
 
-/** A run for each file, which reads the tests of that file only. */
+/** Mutates one file and runs its tests. */
 function run(name: string, tests: readonly string[], lines: readonly string[]): void {
   const source = `src/${name}.ts`;
   const reports = {
@@ -63,7 +70,7 @@ function run(name: string, tests: readonly string[], lines: readonly string[]): 
       lines.length === 0 ? source : lines.map((range) => `${source}:${range}`).join(),
       "--incrementalFile",
       report(name, "incremental.json"),
-      "--force", // what an earlier run found may not hold for the tests of today
+      "--force", // earlier results may not hold for the current tests
     ],
     {
       cwd: ROOT,
@@ -75,8 +82,8 @@ function run(name: string, tests: readonly string[], lines: readonly string[]): 
       },
     },
   );
-  if (status !== 0) throw new Error(`The mutants of ${name} could not be run`);
-  printUnnoticed(name);
+  if (status !== 0) throw new Error(`Stryker failed for ${name}`);
+  printSurvivors(name);
 }
 
 function report(name: string, kind: string): string {
@@ -88,40 +95,40 @@ function read(name: string): MutatedFile {
   return files[`src/${name}.ts`];
 }
 
-function printUnnoticed(name: string): void {
+function printSurvivors(name: string): void {
   const { source, mutants } = read(name);
   const lines = source.split("\n");
   for (const { status, mutatorName, replacement, location } of mutants) {
     if (status === "Killed" || status === "Timeout") continue;
     const { start, end } = location;
     const line = lines[start.line - 1] ?? "";
-    const was = line.slice(start.column - 1, start.line === end.line ? end.column - 1 : undefined);
+    const original = line.slice(start.column - 1, start.line === end.line ? end.column - 1 : undefined);
     console.log(`${name}:${start.line} ${status} ${mutatorName}: ${line.trim()}`);
-    console.log(`    ${was} -> ${replacement.replace(/\s+/g, " ")}`);
+    console.log(`    ${original} -> ${replacement.replace(/\s+/g, " ")}`);
   }
 }
 
-/** What the last runs came to, of every file that has been run. */
+/** Prints the latest score of every file that has been tested. */
 function printTable(): void {
   const table = Object.keys(FILES)
     .filter((name) => existsSync(`${ROOT}${report(name, "json")}`))
     .map((name) => [name, read(name).mutants] as const);
-  const line = (name: string, mutants: readonly Mutant[]) => {
+  const printRow = (name: string, mutants: readonly Mutant[]) => {
     const count = (status: string) => mutants.filter((mutant) => mutant.status === status).length;
-    const counts = ["Killed", "Timeout", "Survived", "NoCoverage"].map(count) as [
-      number,
-      number,
-      number,
-      number,
+    const [killed, timeout, survived, noCoverage] = [
+      count("Killed"),
+      count("Timeout"),
+      count("Survived"),
+      count("NoCoverage"),
     ];
-    const all = counts.reduce((sum, one) => sum + one);
-    const score = ((counts[0] + counts[1]) / all) * 100;
-    console.log(`| ${[name, all, ...counts, score.toFixed(1)].join(" | ")} |`);
+    const total = killed + timeout + survived + noCoverage;
+    const score = (((killed + timeout) / total) * 100).toFixed(1);
+    console.log(`| ${[name, total, killed, timeout, survived, noCoverage, score].join(" | ")} |`);
   };
   console.log("| file | mutants | killed | timeout | survived | no coverage | score |");
   console.log("| --- | --- | --- | --- | --- | --- | --- |");
-  for (const [name, mutants] of table) line(name, mutants);
-  line(
+  for (const [name, mutants] of table) printRow(name, mutants);
+  printRow(
     "all",
     table.flatMap(([, mutants]) => mutants),
   );

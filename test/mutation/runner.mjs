@@ -1,5 +1,5 @@
-// Stryker's runner for Vitest counts the tests that fail. A file whose tests could not even be collected has none, so
-// that a mutant that breaks it would survive; here it is killed, as `npm test` fails.
+// Stryker's runner for Vitest counts failing tests only, so a mutant that makes a test file fail to load would survive.
+// This runner counts such a mutant as killed, as `npm test` would fail too.
 
 import { strykerValidationSchema } from "@stryker-mutator/vitest-runner";
 
@@ -10,22 +10,22 @@ const { VitestTestRunner } = await import(
 class FileRunner extends VitestTestRunner {
   async dryRun(options) {
     const result = await super.dryRun(options);
-    const broken = this.broken();
-    if (broken !== undefined) throw new Error(broken);
+    const loadError = this.loadError();
+    if (loadError !== undefined) throw new Error(loadError);
     return result;
   }
 
   async mutantRun(options) {
     const result = await super.mutantRun(options);
     if (result.status !== "survived") return result;
-    const broken = this.broken();
-    return broken === undefined
+    const loadError = this.loadError();
+    return loadError === undefined
       ? result
-      : { status: "killed", killedBy: [], failureMessage: broken, nrOfTests: 0 };
+      : { status: "killed", killedBy: [], failureMessage: loadError, nrOfTests: 0 };
   }
 
-  /** Why a file has failed. */
-  broken() {
+  /** Returns the error of a test file that failed to load. */
+  loadError() {
     const file = this.ctx.state.getFiles().find(({ result }) => result?.state === "fail");
     return file && `${file.name}: ${file.result.errors?.[0]?.message ?? "failed"}`;
   }

@@ -1,8 +1,7 @@
 import type * as FastCheck from "fast-check";
 import { vi } from "vitest";
 
-// The same cases for every mutant, so that what survives does not depend on luck; and few of them, because they are
-// tried again for each.
+// A fixed seed, so that the outcome of a mutant is reproducible, and few cases, because they run for every mutant.
 const MAX_CASES = 100;
 
 vi.mock("fast-check", async (load) => {

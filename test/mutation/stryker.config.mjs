@@ -4,14 +4,14 @@ export default {
   plugins: [new URL("runner.mjs", import.meta.url).href],
   vitest: { configFile: "test/mutation/vitest.config.ts", related: false },
   coverageAnalysis: "perTest",
-  // Expressions, tables and options that are made while a module is loaded decide about secrets, too.
+  // Regular expressions and tables that are created when a module loads are mutated too.
   ignoreStatic: false,
   incremental: true,
   reporters: ["progress-append-only", "json", "html"],
   tempDirName: "reports/mutation/sandbox",
   ignorePatterns: ["/bench", "/dist", "/docs", "/examples", "/reports"],
   concurrency: 2,
-  // A timeout counts as noticed, so a busy machine must not cause any.
+  // A timeout counts as detected, so it must not be caused by a busy machine.
   timeoutMS: 15_000,
   timeoutFactor: 5,
   dryRunTimeoutMinutes: 30,

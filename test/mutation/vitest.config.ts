@@ -8,7 +8,7 @@ export default defineConfig({
     },
     env: { FUZZ_SEED: "1" },
     setupFiles: ["test/mutation/setup.ts"],
-    include: (process.env.MUTATION_TESTS ?? "test/core/*.test.ts").split(","),
+    include: (process.env.MUTATION_TESTS ?? "test/unit/core/**/*.test.ts").split(","),
     testTimeout: 10_000,
     hookTimeout: 10_000,
     typecheck: { enabled: false },

@@ -1,143 +1,140 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, connect as openSocket } from "node:net";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Block, blocksOf, markdownFiles } from "./markdown.js";
-import { createScratch, isCode } from "./scratch.js";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { describe, expect, it } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { VERIFIER_OPTIONS } from "../../src/kit.js";
+import { anchorsOf, linksOf, markdownFiles, proseOf, root, textOf } from "./markdown.js";
 
-// Marks before a fence, which readers do not see:
-//   run    the block is run by node; what it prints is what its comments "// → …" say
-//   serve  the block is a server on port 3000
-//   curl   the lines "curl -i … # 200 text" are sent to the servers before it, and answered so
+const files = markdownFiles();
+const everything = files.map(textOf).join("\n");
+const sources = (readdirSync(join(root, "src"), { recursive: true }) as string[])
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => ({ name, text: readFileSync(join(root, "src", name), "utf8") }));
+/** Without the command line, which has its own errors. */
+const library = sources.filter(({ name }) => !name.startsWith("cli/"));
 
-const run = promisify(execFile);
-const scratch = createScratch();
-const blocks = markdownFiles().flatMap(blocksOf);
-const titled = (block: Block) => [`${block.file}:${block.line}`, block] as const;
-
-let complaints: Promise<string>;
-beforeAll(async () => {
-  complaints = scratch.compile();
-  await complaints;
-});
-afterAll(() => scratch.remove());
-
-describe("blocks of code", () => {
-  test("compile against the built package", async () => {
-    expect(await complaints).toBe("");
-    expect(blocks.filter(isCode).length).toBeGreaterThan(50);
-  });
-
-  test("have no name twice in one document, and only marks that are known", () => {
-    const names = blocks.filter(({ name }) => name !== undefined).map(({ file, name }) => `${file} ${name}`);
-    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
-    const marks = blocks.map(({ mark }) => mark).filter((mark) => mark !== undefined);
-    expect(marks.filter((mark) => !["run", "serve", "curl"].includes(mark))).toEqual([]);
-  });
-
-  test.each(blocks.filter(({ language }) => language === "json").map(titled))("%s is JSON", (_, { code }) => {
-    expect(typeof JSON.parse(code)).toBe("object");
-  });
-});
-
-describe("blocks that run", () => {
-  const running = blocks.filter(({ mark }) => mark === "run");
-
-  test.concurrent.each(running.map(titled))("%s prints what it says", async (_, block) => {
-    const { folder, entry } = scratch.place(block);
-    const expected = [...block.code.matchAll(/\/\/ → (.*)$/gm)].map(([, line = ""]) => line);
-    expect(expected).not.toEqual([]);
-    const { stdout } = await run(process.execPath, [entry], { cwd: folder, timeout: 150_000 });
-    expect(stdout.trimEnd().split("\n")).toEqual(expected);
-  });
-});
-
-describe("servers", () => {
-  const serving = blocks.filter(({ mark }) => mark === "serve");
-
-  test("are there for every framework, with requests to send", () => {
-    const imported = serving.flatMap(({ code }) => code.match(/keybearer\/[a-z]+(?=")/g) ?? []);
-    for (const name of ["express", "koa", "hono", "fastify", "fetch", "node"])
-      expect(imported).toContain(`keybearer/${name}`);
-    expect(serving.filter((server) => requestsFor(server).length === 0).map(titled)).toEqual([]);
-  });
-
-  test.concurrent.each(serving.map(titled))("%s answers curl as it says", async (_, block) => {
-    const { folder, entry } = scratch.place(block);
-    const { secret, database } = await issued();
-    cpSync(database, join(folder, "keys.db"));
-    const port = await freePort();
-    const code = readFileSync(join(folder, entry), "utf8").replaceAll("3000", String(port));
-    writeFileSync(join(folder, entry), code);
-    const server = spawn(process.execPath, [entry], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-    try {
-      await listening(server, port);
-      for (const line of requestsFor(block)) {
-        const [, command = "", status, text = ""] = /^(curl -i .*?) +# (\d{3}) ?(.*)$/.exec(line) ?? [];
-        const sent = command.replaceAll(":3000", `:${port}`).replaceAll("ezt_live_…", secret);
-        const { stdout } = await run("sh", ["-c", `${sent} -sS --max-time 60`], { cwd: folder });
-        const answer = stdout.slice(stdout.lastIndexOf("HTTP/1.1 "));
-        expect(answer, line).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
-        expect(answer).toContain(text.trim());
-      }
-    } finally {
-      const ended = once(server, "exit");
-      if (server.exitCode === null && server.kill()) await ended;
+describe("links", () => {
+  it.each(files)("of %s lead to existing files and headings", (file) => {
+    for (const link of linksOf(file)) {
+      if (/^https?:/.test(link)) continue;
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? file : normalize(join(dirname(file), path));
+      expect(existsSync(join(root, target)), `${file}: ${link}`).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(target), `${file}: ${link}`).toContain(anchor);
     }
   });
 
-  /** A key, issued as the README says, and the database that it lies in. */
-  let issuing: Promise<{ readonly secret: string; readonly database: string }> | undefined;
-  function issued() {
-    issuing ??= (async () => {
-      const script = blocks.find(({ file, name }) => file === "README.md" && name === "issue.ts") as Block;
-      const { folder, entry } = scratch.place(script);
-      const { stdout } = await run(process.execPath, [entry], { cwd: folder });
-      const secret = /ezt_live_\w{38}/.exec(stdout)?.[0];
-      if (secret === undefined) throw new Error(`No secret in ${JSON.stringify(stdout)}`);
-      return { secret, database: join(folder, "keys.db") };
-    })();
-    return issuing;
-  }
+  it("of README and docs lead to published files, examples, benchmark or tests", () => {
+    const published = [...manifest.files, "README.md", "bench", "examples", "test"];
+    for (const file of files.filter((name) => name === "README.md" || name.startsWith("docs/"))) {
+      for (const link of linksOf(file)) {
+        if (/^https?:|^#/.test(link)) continue;
+        const target = normalize(join(dirname(file), link.split("#")[0] ?? ""));
+        expect(published, `${file}: ${link}`).toContain(target.split("/")[0]?.replace(/^\.$/, "README.md"));
+      }
+    }
+  });
 
-  /** The requests of the next block of them; several servers may share it. */
-  function requestsFor({ file, line }: Block): readonly string[] {
-    const asking = blocks.find((block) => block.mark === "curl" && block.file === file && block.line > line);
-    return asking?.code.split("\n").filter((text) => text.startsWith("curl")) ?? [];
+  it("of docs/README.md reach every page", () => {
+    const reached = new Set(
+      linksOf("docs/README.md").map((link) => normalize(join("docs", link.split("#")[0] ?? ""))),
+    );
+    const pages = files.filter((name) => name.startsWith("docs/") && name !== "docs/README.md");
+    expect(pages.filter((page) => !reached.has(page))).toEqual([]);
+    expect(linksOf("README.md")).toContain("docs/README.md");
+  });
+});
+
+describe("names in the documentation exist", () => {
+  it("npm scripts", () => {
+    const named = [...everything.matchAll(/npm run (?:--silent )?([a-z][\w:-]*)/g)].map(
+      ([, name = ""]) => name,
+    );
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !(name in manifest.scripts))).toEqual([]);
+  });
+
+  it("files in commands", () => {
+    const named = [...everything.matchAll(/^(?:node|npx tsx) (?:--\S+ (?:tsx )?)*([\w./-]+\.ts)/gm)];
+    for (const [line, name = ""] of named) expect(existsSync(join(root, name)), line).toBe(true);
+  });
+
+  it("codes of errors and warnings", () => {
+    const known = sources.flatMap(({ text }) => text.match(/KEYBEARER_[A-Z_]+/g) ?? []);
+    const named = everything.match(/KEYBEARER_[A-Z_]+/g) ?? [];
+    expect(named.filter((code) => !known.includes(code))).toEqual([]);
+  });
+});
+
+describe("the documentation has", () => {
+  it("every subpath", () => {
+    const pages = files
+      .filter((name) => name.startsWith("docs/"))
+      .map(textOf)
+      .join("\n");
+    const subpaths = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
+    expect(subpaths.filter((path) => !pages.includes(`"${path.replace(/^\./, "keybearer")}"`))).toEqual([]);
+  });
+
+  it("every code of an error or a warning, in docs/errors.md", () => {
+    const codes = library.flatMap(({ text }) =>
+      [...text.matchAll(/(?:\bcode: |\bwarn(?:Once)?\(\s*)"(KEYBEARER_[A-Z_]+)"/g)].map(
+        ([, code = ""]) => code,
+      ),
+    );
+    expect(codes).toContain("KEYBEARER_UNAVAILABLE");
+    expect(codes).toContain("KEYBEARER_STORE_ERROR");
+    const page = textOf("docs/errors.md");
+    expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+  });
+
+  it("every exported error class, in docs/errors.md", () => {
+    const classes = library.flatMap(({ text }) =>
+      [...text.matchAll(/^export class (\w+) extends \w*Error\b/gm)].map(([, name = ""]) => name),
+    );
+    expect(classes).toContain("StoreError");
+    const page = textOf("docs/errors.md");
+    expect(classes.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it("every option of verifiers, guards, managers and formats, in docs/options.md", () => {
+    const options = [
+      ...VERIFIER_OPTIONS,
+      ...optionsIn("core/manager/options.ts"),
+      ...["onError", "errorBody", "remoteAddress", "optional"],
+      ...["prefix", "environments", "alphabet", "length", "checksum"],
+    ];
+    expect(options.length).toBeGreaterThan(25);
+    const page = textOf("docs/options.md");
+    expect(options.filter((name) => !page.includes(`\`${name}\``) && !page.includes(`\`${name}:`))).toEqual(
+      [],
+    );
+  });
+
+  it.each([
+    ["cache/options.ts", "docs/caching.md"],
+    ["rate-limit/limiter.ts", "docs/limits.md"],
+    ["rate-limit/failed-auth-limiter.ts", "docs/limits.md"],
+    ["jwt/options.ts", "docs/jwt.md"],
+    ["oauth/options.ts", "docs/tokens.md"],
+    ["management/options.ts", "docs/management.md"],
+    ["observers/options.ts", "docs/observers.md"],
+  ])("every option of src/%s, in %s or docs/options.md", (source, page) => {
+    const options = optionsIn(source);
+    expect(options.length).toBeGreaterThan(2);
+    const text = `${textOf(page)}\n${proseOf("docs/options.md")}`;
+    expect(options.filter((name) => !new RegExp(`\\b${name}\\b`).test(text))).toEqual([]);
+  });
+
+  /** Returns the names in the array OPTIONS of a source file, without those that are spread into it. */
+  function optionsIn(source: string): readonly string[] {
+    const text = sources.find(({ name }) => name === source)?.text ?? "";
+    const array = /^(?:export )?const \w*OPTIONS\b[^=]*= \[(.*?)\]/ms.exec(text)?.[1] ?? "";
+    return [...array.matchAll(/"(\w+)"/g)].map(([, name = ""]) => name);
   }
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-async function listening(server: ChildProcess, port: number): Promise<void> {
-  let complaint = "";
-  server.stderr?.on("data", (chunk) => {
-    complaint += chunk;
-  });
-  while (!(await accepts(port))) {
-    if (server.exitCode !== null) throw new Error(`The server ended: ${complaint}`);
-    await sleep(50);
-  }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = openSocket({ port, host: "localhost" });
-    const settle = (open: boolean) => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.on("connect", () => settle(true)).on("error", () => settle(false));
-  });
-}
+it("the README has fewer than 300 lines", () => {
+  expect(textOf("README.md").split("\n").length).toBeLessThan(300);
+  expect(statSync(join(root, "README.md")).size).toBeGreaterThan(5_000);
+});

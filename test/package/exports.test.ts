@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, normalize } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import tsup from "../../tsup.config.js";
 import typedoc from "../../typedoc.json" with { type: "json" };
@@ -12,7 +12,7 @@ const entries = Object.entries(manifest.exports).filter(([path]) => path !== "./
   { types: string; default: string },
 ][];
 
-/** Every module that importing a built file loads, itself included: files of ours, and names of others. */
+/** Returns every module that a built file loads: our files including itself, and the names of packages. */
 function loadedBy(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
@@ -24,12 +24,12 @@ function loadedBy(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-function othersLoadedBy(file: string): string[] {
+function packagesLoadedBy(file: string): string[] {
   return [...loadedBy(file)].filter((name) => !name.startsWith("dist/") && !name.startsWith("node:")).sort();
 }
 
 describe("exports", () => {
-  test("agree with what is built", () => {
+  it("match the built files", () => {
     const built = Object.keys((tsup as { entry: Record<string, string> }).entry).sort();
     const exported = entries.map(([, target]) => target.default.replace(/^\.\/dist\/|\.js$/g, ""));
     const commands = Object.values(manifest.bin).map((file) => file.replace(/^dist\/|\.js$/g, ""));
@@ -37,14 +37,14 @@ describe("exports", () => {
     for (const [, target] of entries) expect(target.types).toBe(target.default.replace(/\.js$/, ".d.ts"));
   });
 
-  test("are what the API reference is made of", () => {
+  it("match the entry points of the API reference", () => {
     const sources = Object.values((tsup as { entry: Record<string, string> }).entry)
-      .filter((file) => !file.startsWith("src/cli/")) // a command has no API
+      .filter((file) => !file.startsWith("src/cli/")) // the command line has no API
       .sort();
     expect([...typedoc.entryPoints].sort()).toEqual(sources);
   });
 
-  test("are what README and docs name: all of it, and nothing else", () => {
+  it("are all in the documentation, which names no others", () => {
     const named = new Set<string>();
     const known = new Set(entries.map(([path]) => path.replace(/^\./, "keybearer")));
     for (const file of markdownFiles()) {
@@ -58,7 +58,7 @@ describe("exports", () => {
     expect([...named].sort()).toEqual([...known].sort());
   });
 
-  test.each(entries)("%s loads with import and with require", (path) => {
+  it.each(entries)("%s loads with import and with require", (path) => {
     const name = path.replace(/^\./, "keybearer");
     const script = `import(${JSON.stringify(name)}).then((m) => console.log(Object.keys(m).length > 0))`;
     const required = `console.log(Object.keys(require(${JSON.stringify(name)})).length > 0)`;
@@ -70,50 +70,52 @@ describe("exports", () => {
   });
 });
 
-describe("weight", () => {
-  test("the main entry loads ipaddr.js and nothing else", () => {
-    expect(othersLoadedBy("dist/index.js")).toEqual(["ipaddr.js"]);
+describe("loaded packages", () => {
+  it.each(["index", "kit"])("%s loads ipaddr.js only", (name) => {
+    expect(packagesLoadedBy(`dist/${name}.js`)).toEqual(["ipaddr.js"]);
   });
 
-  test.each(["memory", "sqlite"])("the %s store loads no driver", (name) => {
+  it.each(["memory", "sqlite"])("the %s store loads no driver", (name) => {
     const allowed = ["ipaddr.js", "kysely"];
-    expect(othersLoadedBy(`dist/stores/${name}.js`).filter((other) => !allowed.includes(other))).toEqual([]);
+    expect(packagesLoadedBy(`dist/stores/${name}.js`).filter((other) => !allowed.includes(other))).toEqual(
+      [],
+    );
   });
 
-  test.each(["express", "koa", "hono", "fastify", "fetch", "node"])(
+  it.each(["express", "koa", "hono", "fastify", "fetch", "node"])(
     "the %s guard loads no framework",
     (name) => {
       const allowed = ["ipaddr.js", "@remix-run/node-fetch-server"];
-      expect(othersLoadedBy(`dist/adapters/${name}.js`).filter((other) => !allowed.includes(other))).toEqual(
-        [],
-      );
+      expect(
+        packagesLoadedBy(`dist/adapters/${name}.js`).filter((other) => !allowed.includes(other)),
+      ).toEqual([]);
     },
   );
 
-  test("rate limits load nothing of rate-limiter-flexible, which the host brings", () => {
-    expect(othersLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
+  it("rate limits do not load rate-limiter-flexible", () => {
+    expect(packagesLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
   });
 
-  test("observers load nothing of OpenTelemetry, which the host brings", () => {
-    expect(othersLoadedBy("dist/observers/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
+  it("observers do not load OpenTelemetry", () => {
+    expect(packagesLoadedBy("dist/observers/index.js")).toEqual(["ipaddr.js"]);
   });
 
-  test("jose and zod are loaded by nothing that does not need them", () => {
+  it("only jwt and oauth load jose, and only management loads zod", () => {
     for (const [path, target] of entries) {
-      const others = othersLoadedBy(target.default.slice(2));
-      expect(others.includes("jose"), path).toBe(path === "./jwt");
+      const others = packagesLoadedBy(target.default.slice(2));
+      expect(others.includes("jose"), path).toBe(path === "./jwt" || path === "./oauth");
       expect(others.includes("zod"), path).toBe(path === "./management");
     }
   });
 
-  test("what the command line needs is loaded by nothing else, and drivers by nobody", () => {
+  it("only the command line loads its packages, and it loads no driver at start-up", () => {
     const own = ["cli-table3", "commander"];
-    const others = othersLoadedBy(manifest.bin.keybearer);
+    const others = packagesLoadedBy(manifest.bin.keybearer);
     expect(others.filter((name) => own.includes(name))).toEqual(own);
     const drivers = Object.keys(manifest.peerDependencies);
     expect(others.filter((name) => [...drivers, "kysely", "jose"].includes(name))).toEqual([]);
     for (const [path, target] of entries) {
-      const loaded = othersLoadedBy(target.default.slice(2));
+      const loaded = packagesLoadedBy(target.default.slice(2));
       expect(
         loaded.filter((name) => [...own, "cli-progress"].includes(name)),
         path,
@@ -122,7 +124,7 @@ describe("weight", () => {
   });
 });
 
-test("what is published holds no test, example or source", () => {
+it("the published package contains no tests, examples or sources", () => {
   const [pack] = JSON.parse(
     execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" }),
   );
@@ -135,14 +137,14 @@ test("what is published holds no test, example or source", () => {
         ),
     ),
   ).toEqual([]);
-  // Besides the entries, only what they share, and their source maps.
-  const wanted = [
+  // The entries, their shared chunks and source maps.
+  const expected = [
     ...entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2)),
     ...Object.values(manifest.bin).flatMap((file) => [file, file.replace(/\.js$/, ".d.ts")]),
   ];
   const stray = names.filter((name) => name.startsWith("dist/") && !name.endsWith(".map"));
   expect(
-    stray.filter((name) => !wanted.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
+    stray.filter((name) => !expected.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
   ).toEqual([]);
-  expect(names).toEqual(expect.arrayContaining([...wanted, "LICENSE", "README.md", "package.json"]));
+  expect(names).toEqual(expect.arrayContaining([...expected, "LICENSE", "README.md", "package.json"]));
 });

@@ -6,20 +6,27 @@ export const root: string = new URL("../..", import.meta.url).pathname;
 /** A fenced block of code. */
 export interface Block {
   readonly file: string;
-  /** Of the fence. */
+  /** The line of the fence. */
   readonly line: number;
-  /** What stands behind the fence, such as `ts`. */
+  /** The language after the fence, such as `ts`. */
   readonly language: string;
   readonly code: string;
-  /** What the HTML comment on the line before the fence says, such as `run`. */
+  /** The HTML comment on the line before the fence, such as `run`. */
   readonly mark: string | undefined;
-  /** The name that a first comment gives it, such as `auth.ts`. */
+  /** The file name in a comment on the first line, such as `auth.ts`. */
   readonly name: string | undefined;
 }
 
-/** Every document of the project, from its root. */
+/** Returns the paths of all documents, relative to the root. */
 export function markdownFiles(): readonly string[] {
-  const top = ["README.md", "CHANGELOG.md", "SECURITY.md", "bench/README.md"];
+  const top = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "bench/README.md",
+    "test/README.md",
+  ];
   const below = ["docs", "examples"].flatMap((folder) =>
     (readdirSync(join(root, folder), { recursive: true }) as string[]).map((name) => `${folder}/${name}`),
   );
@@ -42,18 +49,18 @@ export function blocksOf(file: string): readonly Block[] {
   });
 }
 
-/** A document without its blocks of code. */
+/** Returns a document without its code blocks. */
 export function proseOf(file: string): string {
   return textOf(file).replace(FENCE, "");
 }
 
-/** The targets of its links. */
+/** Returns the targets of the links of a document. */
 export function linksOf(file: string): readonly string[] {
   const prose = proseOf(file).replace(/`[^`\n]*`/g, "code");
   return [...prose.matchAll(/\]\(([^()\s]+)\)/g)].map(([, target = ""]) => target);
 }
 
-/** What a link may name behind its `#`, as GitHub makes it of headings. */
+/** Returns the anchors of a document, as GitHub generates them from headings. */
 export function anchorsOf(file: string): ReadonlySet<string> {
   const anchors = new Set<string>();
   for (const [, heading = ""] of proseOf(file).matchAll(/^#{1,6} +(.*)$/gm)) {

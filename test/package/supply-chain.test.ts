@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import lock from "../../package-lock.json" with { type: "json" };
 
@@ -14,7 +14,7 @@ interface Locked {
 }
 const packages = lock.packages as Readonly<Record<string, Locked>>;
 
-/** Every package that installing this one brings along. */
+/** Returns every package that is installed with this one. */
 function runtime(): readonly string[] {
   const seen = new Set<string>();
   const visit = (names: readonly string[]) => {
@@ -30,7 +30,7 @@ function runtime(): readonly string[] {
 }
 
 describe("supply chain", () => {
-  test("no runtime dependency runs a script when it is installed", () => {
+  it("no runtime dependency has an install script", () => {
     const paths = runtime();
     expect(paths.length).toBeGreaterThanOrEqual(Object.keys(manifest.dependencies).length);
     expect(paths.filter((path) => packages[path] === undefined)).toEqual([]);
@@ -38,7 +38,7 @@ describe("supply chain", () => {
     expect(paths.filter((path) => !packages[path]?.integrity?.startsWith("sha512-"))).toEqual([]);
   });
 
-  test("nor does this package, which is published with provenance", () => {
+  it("this package has no install script, and is published with provenance", () => {
     const scripts = Object.keys(manifest.scripts);
     expect(scripts.filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
     expect(manifest.publishConfig).toEqual({ access: "public", provenance: true });
@@ -48,7 +48,7 @@ describe("supply chain", () => {
 describe("SECURITY.md", () => {
   const text = readFileSync(join(root, "SECURITY.md"), "utf8");
 
-  test("every promise names a test that is there", () => {
+  it("names existing tests", () => {
     const links = [...text.matchAll(/\[([^\]]+)\]\((test\/[^)]+)\)/g)];
     expect(links.length).toBeGreaterThan(15);
     for (const [, title = "", file = ""] of links) {
@@ -57,7 +57,7 @@ describe("SECURITY.md", () => {
     }
   });
 
-  test("every file that it names is there", () => {
+  it("names existing files", () => {
     const files = [...text.matchAll(/`(test\/[^`]+)`|\]\((docs\/[^)]+)\)/g)].map(([, a, b]) => a ?? b ?? "");
     expect(files.length).toBeGreaterThan(3);
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);

@@ -12,7 +12,7 @@ const six = fc.oneof(
   four.map((address) => 0xffff_0000_0000n | address),
 );
 
-/** The library's address as one number. */
+/** Converts an address of the library to one number. */
 function numberOf(address: IpAddress): bigint {
   return typeof address === "number"
     ? 0xffff_0000_0000n | BigInt(address)
@@ -21,12 +21,12 @@ function numberOf(address: IpAddress): bigint {
 
 function ip(text: string): IpAddress {
   const address = parseIp(text);
-  if (address === undefined) throw new Error(`${text} is not read`);
+  if (address === undefined) throw new Error(`${text} is not an address`);
   return address;
 }
 
-describe("an address", () => {
-  test("agrees with a second reading, and with node:net, on arbitrary texts", () => {
+describe("parseIp", () => {
+  test("agrees with a second parser and with node:net on arbitrary strings", () => {
     const piece = fc.constantFrom(
       ..."0,1,00,01,10,255,256,99,1000,a,F,ffff,g,.,..,:,::,::ffff:,10.0.0.1,/,%,[,], ,-,x".split(","),
     );
@@ -46,7 +46,7 @@ describe("an address", () => {
         const expected = addressOf(text);
         const address = parseIp(text);
         expect(address === undefined ? undefined : numberOf(address)).toBe(expected);
-        // node:net reads the same texts, zones apart.
+        // node:net accepts the same strings, except zones.
         if (!text.includes("%")) expect(address !== undefined).toBe(isIP(text) !== 0);
       }),
       runs(20_000),
@@ -69,7 +69,7 @@ describe("networks", () => {
       .filter(({ network, bits }) => !isMapped(network) || bits >= 96),
   );
 
-  test("agrees with BigInt arithmetic, at the edges of networks too", () => {
+  test("agree with BigInt arithmetic, also at the edges of networks", () => {
     const cases = fc.record({
       list: fc.array(networks, { maxLength: 8 }),
       somewhere: fc.array(
@@ -98,7 +98,7 @@ describe("networks", () => {
     );
   });
 
-  // Around a border of 16 bits, where a carry runs through the groups, and at both ends of a family.
+  // Around a boundary of 16 bits, where a carry crosses groups, and at both ends of a family.
   const places = [
     0xffff_0a01_0000n,
     0xffff_0000_0010n,
@@ -108,7 +108,7 @@ describe("networks", () => {
     2n ** 128n - 16n,
   ];
 
-  test("whether one list covers another agrees with each of 32 addresses", () => {
+  test("covers() agrees with a check of each address", () => {
     const near = (place: bigint) =>
       fc.array(
         fc
@@ -136,7 +136,7 @@ describe("networks", () => {
     );
   });
 
-  test("every other prefix length of a written address is refused with the right suggestion", () => {
+  test("an address with bits after its prefix length is rejected with the correct suggestion", () => {
     fc.assert(
       fc.property(four, fc.nat(32), (address, bits) => {
         const network = (address >> BigInt(32 - bits)) << BigInt(32 - bits);

@@ -8,7 +8,7 @@ const MISSING = { fault: "missing_credential" };
 const MALFORMED = { fault: "malformed_credential" };
 const BEARER = credentialSource();
 
-/** The secret, or the fault. */
+/** Returns the secret, or the fault. */
 function read(headers: AuthRequest["headers"], rawHeaders?: readonly string[]) {
   const found = extractCredential({ headers, rawHeaders }, BEARER);
   return typeof found === "string" ? found : { fault: found.fault };
@@ -18,7 +18,7 @@ function read(headers: AuthRequest["headers"], rawHeaders?: readonly string[]) {
 const TCHAR = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const B64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
 
-/** credentials = auth-scheme [ 1*SP token68 ], character by character, for fields without a comma. */
+/** Parses credentials = auth-scheme [ 1*SP token68 ] character by character, for fields without a comma. */
 function oracle(field: string): string | { fault: string } {
   let value = field;
   while (" \t".includes(value[0] ?? "x")) value = value.slice(1);
@@ -37,7 +37,7 @@ function oracle(field: string): string | { fault: string } {
   return good ? token : MALFORMED;
 }
 
-describe("the credential of a request", () => {
+describe("extractCredential", () => {
   const pieces = fc.constantFrom(
     ...'Bearer,bearer,BEARER,Basic,Bearerx,abc.DEF-_~+/1,ezt_live_1,=,==, ,  ,\t,a,Z,é,\u212a,\0,\n,:,",(,{'.split(
       ",",
@@ -51,7 +51,7 @@ describe("the credential of a request", () => {
     fc.string().filter((field) => !field.includes(",")),
   );
 
-  test("agrees with the grammar, read character by character", () => {
+  test("agrees with the grammar, parsed character by character", () => {
     fc.assert(
       fc.property(fields, (field) => {
         expect(read({ authorization: field })).toEqual(oracle(field));
@@ -60,7 +60,7 @@ describe("the credential of a request", () => {
     );
   });
 
-  test("comes from the one line that there is, whatever stands around it", () => {
+  test("reads the only Authorization line, whatever other headers there are", () => {
     const name = fc.constantFrom(
       "Authorization",
       "AUTHORIZATION",
@@ -75,7 +75,7 @@ describe("the credential of a request", () => {
         const sent = lines.filter(([one]) => one.toLowerCase() === "authorization").map(([, field]) => field);
         const [first] = sent;
         const expected = sent.length > 1 ? MALFORMED : first === undefined ? MISSING : oracle(first);
-        // As Node has them: of a repeated line the first, and all of them beside it.
+        // As in Node: the first of repeated lines in `headers`, all of them in `rawHeaders`.
         const headers = Object.fromEntries(
           [...lines].reverse().map(([one, field]) => [one.toLowerCase(), field]),
         );
@@ -86,7 +86,7 @@ describe("the credential of a request", () => {
     );
   });
 
-  test("is never one of two that a Headers object has joined", () => {
+  test("never accepts one of several values that a Headers object has joined", () => {
     const value = fc.constantFrom(
       "Bearer abc",
       "bearer a==",

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { cachedStore } from "../../src/cache/index.js";
 import {
   createKeyManager,
@@ -12,34 +12,34 @@ import { memoryStore } from "../../src/stores/memory.js";
 import { bearer, format, scopes } from "../unit/core/fixtures.js";
 import { runs } from "./runs.js";
 
-// Calls of a store begin, and are answered, in every order that there can be.
+// Runs the calls of a store, and returns their results, in every order.
 
-const PATIENCE_MS = 600_000; // it is the scheduler that decides, and no clock
+const LONG_MS = 600_000; // the scheduler decides, not the clock
 
-/** The same store, with each call done at a moment of the scheduler's choice, and answered at another. */
+/** Wraps a store: the scheduler chooses when each call runs and when it returns. */
 function scheduled(s: fc.Scheduler, inner: ManagedKeyStore): ManagedKeyStore & { calls: string[] } {
   const calls: string[] = [];
   const methods = Object.entries(inner).map(([name, method]) => [
     name,
     async (...args: unknown[]) => {
       calls.push(name);
-      await s.schedule(Promise.resolve(), `${name} is done`);
+      await s.schedule(Promise.resolve(), `${name} runs`);
       const outcome = Promise.resolve().then(() => (method as (...given: unknown[]) => unknown)(...args));
       outcome.catch(() => {});
-      await s.schedule(Promise.resolve(), `${name} is answered`);
+      await s.schedule(Promise.resolve(), `${name} returns`);
       return outcome;
     },
   ]);
   return { ...Object.fromEntries(methods), calls };
 }
 
-/** Does something at a moment of the scheduler's choice. */
+/** Calls `work` when the scheduler chooses. */
 const sometime = async <T>(s: fc.Scheduler, label: string, work: () => Promise<T>): Promise<T> => {
   await s.schedule(Promise.resolve(), label);
   return work();
 };
 
-/** One key, and a manager and a verifier whose every call of the store is scheduled. */
+/** Creates one key, and a manager and a verifier over a scheduled store. */
 async function setUp(s: fc.Scheduler, wrap: (store: ManagedKeyStore) => ManagedKeyStore = (store) => store) {
   const inner = memoryStore();
   const plain = createKeyManager({ store: inner, scopes, format });
@@ -58,11 +58,11 @@ async function setUp(s: fc.Scheduler, wrap: (store: ManagedKeyStore) => ManagedK
     calls: slow.calls,
     store,
     manager: createKeyManager({ store, scopes, format }),
-    verifier: createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` }),
+    verifier: createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` }),
   };
 }
 
-/** Lets everything happen that there is to happen. */
+/** Runs the scheduler until everything has settled. */
 async function settled<T>(s: fc.Scheduler, work: readonly Promise<T>[]): Promise<PromiseSettledResult<T>[]> {
   return s.waitFor(Promise.allSettled(work));
 }
@@ -70,15 +70,14 @@ async function settled<T>(s: fc.Scheduler, work: readonly Promise<T>[]): Promise
 const codesOf = (results: readonly PromiseSettledResult<unknown>[]) =>
   results.map((result) => (result.status === "fulfilled" ? "done" : result.reason.code)).sort();
 
-const caching = (store: ManagedKeyStore) =>
-  cachedStore(store, { ttl: "1m", negativeTtl: "1m", storeTimeout: `${PATIENCE_MS}ms` });
+const caching = (store: ManagedKeyStore) => cachedStore(store, { ttl: "1m", storeTimeout: `${LONG_MS}ms` });
 const WRAPS = [
   ["a store", (store: ManagedKeyStore) => store],
   ["a cached store", caching],
 ] as const;
 
 describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
-  test("of concurrent rotations one wins", async () => {
+  it("one of several concurrent rotations wins", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 4 }), async (s, count) => {
         const { manager, plain, id, verifier } = await setUp(s, wrap);
@@ -98,7 +97,7 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
     );
   });
 
-  test("a revocation and a rotation come one after the other", async () => {
+  it("a revocation and a rotation are serialized", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), async (s) => {
         const { manager, plain, id, secret, verifier } = await setUp(s, wrap);
@@ -125,7 +124,7 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
     );
   });
 
-  test("no change is lost, and writing down a use undoes none", async () => {
+  it("no change is lost, and touch undoes none", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), async (s) => {
         const { manager, plain, store, id } = await setUp(s, wrap);
@@ -148,8 +147,8 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
     );
   });
 
-  test.each(["revoke", "disable", "rotate"] as const)(
-    "who is let through has begun before %s returned",
+  it.each(["revoke", "disable", "rotate"] as const)(
+    "every allowed request began before %s returned",
     async (how) => {
       await fc.assert(
         fc.asyncProperty(
@@ -159,21 +158,21 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
           async (s, count, isKnown) => {
             const { manager, verifier, id, secret } = await setUp(s, wrap);
             if (isKnown) await s.waitFor(verifier.verify(bearer(secret)));
-            let isOver = false;
+            let hasReturned = false;
             const change = sometime(s, how, async () => {
               await manager[how](id);
-              isOver = true;
+              hasReturned = true;
             });
             const verify = async () => {
-              const beganAfter = isOver;
+              const beganAfter = hasReturned;
               const { ok } = await verifier.verify(bearer(secret));
               return { beganAfter, ok };
             };
             const requests = Array.from({ length: count }, (_, i) => sometime(s, `verify ${i}`, verify));
-            const answers = await s.waitFor(Promise.all(requests));
+            const results = await s.waitFor(Promise.all(requests));
             await s.waitFor(change);
-            answers.push(await s.waitFor(verify()));
-            expect(answers.filter(({ beganAfter, ok }) => beganAfter && ok)).toEqual([]);
+            results.push(await s.waitFor(verify()));
+            expect(results.filter(({ beganAfter, ok }) => beganAfter && ok)).toEqual([]);
           },
         ),
         runs(50),
@@ -182,26 +181,26 @@ describe.each(WRAPS)("changes of one key through %s", (_, wrap) => {
   );
 });
 
-describe("lookups that share a call", () => {
-  test("answer what the store said at a moment since they began, and are fewer than the requests", async () => {
+describe("shared lookups", () => {
+  it("return a version that the key had since the request began, with fewer calls than requests", async () => {
     let shared = 0;
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 8 }), async (s, count) => {
-        // The versions that the key has had since each request began are those it may be judged by.
+        // A request may see only versions that the key had since the request began.
         let version = 0;
-        let asked = 0;
+        let calls = 0;
         const { secret, inner } = await setUp(s);
         const store: KeyStore = {
           async findByHash(hash) {
-            asked += 1;
+            calls += 1;
             await s.schedule(Promise.resolve(), "the key is read");
             const record = (await inner.findByHash(hash)) as VerifiableRecord;
             const read = { ...record, name: String(version) };
-            await s.schedule(Promise.resolve(), "the answer arrives");
+            await s.schedule(Promise.resolve(), "the result arrives");
             return read;
           },
         };
-        const verifier = createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` });
+        const verifier = createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` });
         const changes = Array.from({ length: 3 }, () =>
           sometime(s, "the key changes", async () => {
             version += 1;
@@ -217,8 +216,8 @@ describe("lookups that share a call", () => {
           }),
         );
         await s.waitFor(Promise.all([...requests, ...changes]));
-        expect(asked).toBeLessThanOrEqual(count);
-        shared += count - asked;
+        expect(calls).toBeLessThanOrEqual(count);
+        shared += count - calls;
       }),
       runs(120),
     );

@@ -1,6 +1,6 @@
-// A second reading of RFC 4291 and of dotted decimals, on BigInts and without the library's parser.
+// A second implementation of RFC 4291 and dotted decimals, with BigInt and without the parser of the library.
 
-/** The address as an IPv6 number, IPv4 as its mapped form; `undefined` when the text is not strict. */
+/** Parses an address to an IPv6 number, IPv4 in its mapped form; returns `undefined` if it is not in strict form. */
 export function addressOf(text: string): bigint | undefined {
   const four = dotted(text);
   if (four !== undefined) return 0xffff_0000_0000n | four;
@@ -36,7 +36,7 @@ function dotted(text: string): bigint | undefined {
 
 export const isMapped = (address: bigint): boolean => address >> 32n === 0xffffn;
 
-/** Whether a network, given by its parts, holds an address of the same family. */
+/** Whether a network contains an address of the same family. */
 export function networkHolds(network: bigint, bits: number, address: bigint): boolean {
   const shift = BigInt(128 - bits);
   return isMapped(network) === isMapped(address) && network >> shift === address >> shift;

@@ -1,15 +1,15 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { parseObject } from "../../src/jwt/json.js";
+import { describe, expect, it } from "vitest";
+import { parseJsonObject } from "../../src/jwt/json.js";
 import { bearer } from "../unit/core/fixtures.js";
 import { CLAIMS, ec, encode, jwk, jwtService, NOW, signature, token } from "../unit/jwt/fixtures.js";
 import { runs } from "./runs.js";
 
 const { verifier } = jwtService({ cacheMax: 100 });
 const bySet = jwtService({ jwks: { keys: [jwk(ec.publicKey)] } as never, cacheMax: 100 }).verifier;
-const good = token();
+const valid = token();
 
-async function isRefused(sent: string): Promise<boolean> {
+async function isDenied(sent: string): Promise<boolean> {
   for (const one of [verifier, bySet]) {
     const result = await one.verify(bearer(sent));
     if (result.ok || result.error.status !== 401) return false;
@@ -28,8 +28,8 @@ const header = fc.oneof(
   fc.constant({ alg: "ES256" }),
 );
 
-describe("whatever is sent", () => {
-  test("junk is 401", async () => {
+describe("createJwtVerifier", () => {
+  it("denies arbitrary strings with 401", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -46,19 +46,19 @@ describe("whatever is sent", () => {
     );
   });
 
-  test("any header and any claims under a signature of nobody are 401", async () => {
+  it("denies arbitrary headers and claims with an arbitrary signature", async () => {
     await fc.assert(
       fc.asyncProperty(
         header,
         fc.jsonValue(),
         fc.uint8Array({ minLength: 0, maxLength: 80 }),
-        async (head, body, bytes) => isRefused(`${encode(head)}.${encode(body)}.${encode(bytes)}`),
+        async (head, body, bytes) => isDenied(`${encode(head)}.${encode(body)}.${encode(bytes)}`),
       ),
       runs(300),
     );
   });
 
-  test("any claims that lack something are 401, signed rightly", async () => {
+  it("denies validly signed tokens with invalid claims", async () => {
     const claims = fc.record(
       {
         iss: fc.oneof(fc.constant(CLAIMS.iss), fc.jsonValue()),
@@ -72,55 +72,59 @@ describe("whatever is sent", () => {
     await fc.assert(
       fc.asyncProperty(claims, async (given) => {
         const { iss, aud, sub, exp } = given as Record<string, unknown>;
-        const isMeant = aud === CLAIMS.aud || Array.isArray(aud);
-        const isRight =
-          iss === CLAIMS.iss && isMeant && typeof sub === "string" && sub !== "" && typeof exp === "number";
+        const hasAudience = aud === CLAIMS.aud || Array.isArray(aud);
+        const isValid =
+          iss === CLAIMS.iss &&
+          hasAudience &&
+          typeof sub === "string" &&
+          sub !== "" &&
+          typeof exp === "number";
         const result = await verifier.verify(bearer(token(given)));
-        if (!isRight || !(exp > NOW)) expect(result.ok).toBe(false);
+        if (!isValid || !(exp > NOW)) expect(result.ok).toBe(false);
         if (!result.ok) expect(result.error.status).toBe(401);
       }),
       runs(300),
     );
   });
 
-  test("a token that is changed in one place is 401", async () => {
+  it("denies a token that differs in one character", async () => {
     const alphabet = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \u00e9"];
-    const place = fc.nat({ max: good.length - 1 });
+    const place = fc.nat({ max: valid.length - 1 });
     await fc.assert(
       fc.asyncProperty(
         place,
         fc.constantFrom(...alphabet),
         fc.constantFrom("set", "insert", "delete"),
         async (at, letter, how) => {
-          const rest = good.slice(how === "insert" ? at : at + 1);
-          const changed = good.slice(0, at) + (how === "delete" ? "" : letter) + rest;
-          fc.pre(changed !== good);
-          // White space around a credential is none of it (RFC 9110, 5.5).
-          fc.pre(changed.trim() !== good);
-          return isRefused(changed);
+          const rest = valid.slice(how === "insert" ? at : at + 1);
+          const changed = valid.slice(0, at) + (how === "delete" ? "" : letter) + rest;
+          fc.pre(changed !== valid);
+          // Whitespace around a field value is not part of it (RFC 9110, 5.5).
+          fc.pre(changed.trim() !== valid);
+          return isDenied(changed);
         },
       ),
       runs(500),
     );
-    expect((await verifier.verify(bearer(good))).ok).toBe(true);
+    expect((await verifier.verify(bearer(valid))).ok).toBe(true);
   });
 
-  test("parts of two right tokens do not make a third", async () => {
+  it("denies tokens that are combined from the parts of valid ones", async () => {
     const tokens = [token(), token({ ...CLAIMS, sub: "admin" }), token(CLAIMS, { alg: "ES256", typ: "JWT" })];
     const parts = tokens.map((one) => one.split("."));
     for (const a of [0, 1, 2])
       for (const b of [0, 1, 2])
         for (const c of [0, 1, 2]) {
           const mixed = [parts[a]?.[0], parts[b]?.[1], parts[c]?.[2]].join(".");
-          if (!tokens.includes(mixed)) expect(await isRefused(mixed)).toBe(true);
+          if (!tokens.includes(mixed)) expect(await isDenied(mixed)).toBe(true);
         }
   });
 });
 
-describe("parseObject", () => {
-  const parse = (text: string) => parseObject(Buffer.from(text));
+describe("parseJsonObject", () => {
+  const parse = (text: string) => parseJsonObject(Buffer.from(text));
 
-  test("reads every object that JSON can write, but __proto__", () => {
+  it("parses every JSON object without __proto__", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
         const text = JSON.stringify(object);
@@ -131,7 +135,7 @@ describe("parseObject", () => {
     );
   });
 
-  test("refuses a member that comes twice, however it is written", () => {
+  it("rejects a duplicate member, with and without escapes", () => {
     fc.assert(
       fc.property(
         fc.string(),
@@ -152,13 +156,13 @@ describe("parseObject", () => {
     );
   });
 
-  test("is not fooled by strings with brackets, quotes and colons", () => {
+  it("handles strings with brackets, quotes and colons", () => {
     expect(parse('{"a":"\\"b\\":{[","b":"}","c":["a","a"],"d":[{"a":1},{"a":2}]}')).toBeDefined();
     expect(parse('{"a\\\\":1,"a":2}')).toBeDefined();
     expect(parse('{"a":":","a" : 1}')).toBeUndefined();
   });
 
-  test("bears the deepest nesting that a token has room for", async () => {
+  it("handles the deepest nesting that fits into a token", async () => {
     const deep = `${JSON.stringify(CLAIMS).slice(0, -1)},"a":${"[".repeat(2_700)}${"]".repeat(2_700)}}`;
     const input = `${encode({ alg: "ES256" })}.${encode(deep)}`;
     const result = await verifier.verify(bearer(`${input}.${signature(input, "ES256", ec.privateKey)}`));

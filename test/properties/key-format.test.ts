@@ -33,8 +33,8 @@ const options = fc
     };
   });
 
-describe("a format", () => {
-  test("what a format generates, it parses, and shows four random characters of it", () => {
+describe("keyFormat", () => {
+  test("parses what it generates, and shows four random characters of it", () => {
     fc.assert(
       fc.property(options, fc.nat(), (choice, pick) => {
         const own = keyFormat(choice);
@@ -56,20 +56,22 @@ describe("a format", () => {
 });
 
 /*
- * What the checksum is good for. A CRC-32 finds every change that stays within 32 bits in a row, and so within four
- * characters. That it finds every change of two characters of the random part, however far apart, is no property
- * of all CRCs; the first test shows it of this one, for the longest random part that a format can have. The six
- * digits of the checksum are a number written in one way only, so no change of them alone passes either. Everything
- * else, such as a character of the random part and one of the checksum together, passes once in 2^32 times.
+ * What the checksum detects:
+ * - every change within 32 consecutive bits, and so within four characters, as any CRC-32;
+ * - every change of two characters of the random part, at any distance. Not every CRC does; the first test proves it for
+ *   this one, up to the maximum length of the random part;
+ * - every change of the checksum alone, because a number has only one checksum.
+ *
+ * Any other change, such as one character of the random part and one of the checksum, is missed once in 2^32 times.
  */
 describe("a change of a secret", () => {
   const MAX_RANDOM = 256;
 
-  test("no two characters of the random part, however far apart, make up for each other", () => {
-    // The register is linear: what two changes do to it is the sum of what each does to one of zeros.
+  test("two changed characters of the random part never cancel each other, at any distance", () => {
+    // A CRC is linear: the effect of two changes is the XOR of their effects on a string of zeros.
     const zeros = Buffer.alloc(MAX_RANDOM);
     const empty = Array.from({ length: MAX_RANDOM + 1 }, (_, length) => crc32(zeros.subarray(0, length)));
-    /** What a difference in one character comes to, so many characters before the end. */
+    /** The effect on the CRC of a difference in one character, `after` characters before the end. */
     const effect = (difference: number, after: number) =>
       (crc32(Buffer.from([difference, ...zeros.subarray(0, after)])) ^ (empty[after + 1] as number)) >>> 0;
     const ofLast = new Set(Array.from({ length: 127 }, (_, index) => effect(index + 1, 0)));
@@ -82,7 +84,7 @@ describe("a change of a secret", () => {
     }
   });
 
-  test("of one character is refused, whichever it is", () => {
+  test("of one character is rejected", () => {
     const characters = `${BASE62}_-.~+/= \u00e9\n\0`;
     for (const secret of [format.generate("live"), format.generate("test")]) {
       for (let at = 0; at <= secret.length; at++) {
@@ -90,12 +92,12 @@ describe("a change of a secret", () => {
         for (const character of characters) {
           const set = before + character + after.slice(1);
           if (set !== secret && format.parse(set) !== undefined)
-            expect.fail(`${at} -> ${character} is parsed`);
+            expect.fail(`${at} -> ${character} is accepted`);
           if (format.parse(before + character + after) !== undefined)
-            expect.fail(`${character} put in at ${at}`);
+            expect.fail(`${character} inserted at ${at} is accepted`);
         }
         if (at < secret.length && format.parse(before + after.slice(1)) !== undefined)
-          expect.fail(`${at} cut out`);
+          expect.fail(`a secret without character ${at} is accepted`);
       }
     }
   });
@@ -110,7 +112,7 @@ describe("a change of a secret", () => {
     return characters.join("");
   };
 
-  test("of two in the random part, or any number in the checksum, is refused", () => {
+  test("of two characters of the random part, or of any number in the checksum, is rejected", () => {
     const change = fc.oneof(
       fc.array(fc.tuple(inRandom, letter), { minLength: 1, maxLength: 2 }),
       fc.array(fc.tuple(inChecksum, letter), { minLength: 1, maxLength: 6 }),
@@ -125,7 +127,7 @@ describe("a change of a secret", () => {
     );
   });
 
-  test("of any four in a row of the random part is refused, turned round and shifted ones too", () => {
+  test("of four consecutive characters of the random part is rejected, also if reversed or shifted", () => {
     const place = fc.integer({ min: LEAD, max: LEAD + 28 });
     const four = fc.tuple(letter, letter, letter, letter);
     const make = fc.constantFrom(
@@ -145,7 +147,7 @@ describe("a change of a secret", () => {
     );
   });
 
-  test("two characters that change places are refused, but for one of each part", () => {
+  test("by swapping two characters of the same part is rejected", () => {
     const secret = format.generate("live");
     for (let i = LEAD; i < secret.length; i++) {
       for (let j = i + 1; j < secret.length; j++) {
@@ -159,7 +161,7 @@ describe("a change of a secret", () => {
     }
   });
 
-  test("of any other kind passes only for a secret that is one", () => {
+  test("of any other kind is accepted only if the result has a correct checksum", () => {
     const edit = fc.record({
       at: fc.nat(LEAD + 38),
       how: fc.constantFrom("set", "insert", "delete", "swap"),

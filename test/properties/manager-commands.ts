@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { ApiKey, CreateKey, KeyManager, KeyStatus, ManagedKeyStore, Verifier } from "../../src/index.js";
+import type { ApiKey, CreateKey, KeyManager, ManagedKeyStore, Verifier } from "../../src/index.js";
+import { KEY_STATUSES } from "../../src/kit.js";
 import { bearer, type FleetScope, type stoppedClock } from "../unit/core/fixtures.js";
 import {
   actionsOf,
@@ -14,7 +15,7 @@ import {
   viewOf,
 } from "./manager-model.js";
 
-/** What the commands are tried on. */
+/** The system under test. */
 export interface Real {
   readonly store: ManagedKeyStore;
   readonly manager: KeyManager<FleetScope>;
@@ -36,10 +37,10 @@ const HOUR = 3_600_000;
 const OVERLAPS = ["0s", "1ms", "2h", "90d"] as const;
 const OVERLAP_MS = { "0s": 0, "1ms": 1, "2h": 2 * HOUR, "90d": 90 * 24 * HOUR };
 
-/** The code of the error that a promise is rejected with; "done" and the answer when it is not. */
-async function outcome<T>(promise: Promise<T>): Promise<{ code: string; answer?: T }> {
+/** Returns "done" and the result of a promise, or the code of its error. */
+async function outcome<T>(promise: Promise<T>): Promise<{ code: string; result?: T }> {
   return promise.then(
-    (answer) => ({ code: "done", answer }),
+    (result) => ({ code: "done", result }),
     (error: { code?: string }) => {
       if (error.code === undefined) throw error;
       return { code: error.code };
@@ -51,28 +52,28 @@ function command(label: string, run: Command["run"]): Command {
   return { check: () => true, run, toString: () => label };
 }
 
-/** A change of one key: what must come of it, told by the model before it is done to it. */
+/** A command that changes one key. `expected` returns the outcome, and `apply` changes the model. */
 function change(
   name: string,
-  place: number,
+  index: number,
   expected: (key: ModelKey, now: number) => string,
   call: (manager: Real["manager"], id: string, now: number) => Promise<ApiKey>,
   apply: (key: ModelKey, now: number) => void,
 ): Command {
-  return command(`${name}(${place})`, async (model, { manager }) => {
-    const { id, key } = pick(model, place);
+  return command(`${name}(${index})`, async (model, { manager }) => {
+    const { id, key } = pick(model, index);
     const code = key === undefined ? NOT_FOUND : expected(key, model.now);
-    const { code: actual, answer } = await outcome(call(manager, id, model.now));
+    const { code: actual, result } = await outcome(call(manager, id, model.now));
     expect(actual).toBe(code);
     if (key === undefined || code !== "done") return;
     apply(key, model.now);
-    expect(answer).toMatchObject(viewOf(key, model.now));
+    expect(result).toMatchObject(viewOf(key, model.now));
   });
 }
 
 const unlessRevoked = (key: ModelKey) => (key.revokedAt === null ? "done" : STATE);
 
-const place = fc.nat(9);
+const index = fc.nat(9);
 const scopeList = fc.uniqueArray(fc.constantFrom(...SCOPES), { maxLength: 3 });
 const allowlist = fc.constantFrom(...ALLOWLISTS);
 const expiry = fc.constantFrom(null, -1, 0, 1, HOUR, 48 * HOUR);
@@ -89,15 +90,15 @@ const create = fc
   .map(({ expiry: after, ...input }) =>
     command(`create(${JSON.stringify({ ...input, after })})`, async (model, { manager }) => {
       const expiresAt = after === null ? null : new Date(model.now + after);
-      const { code, answer } = await outcome(
+      const { code, result } = await outcome(
         manager.create({ ...input, expiresAt } as CreateKey<FleetScope>),
       );
       expect(code).toBe(after !== null && after <= 0 ? INVALID : "done");
-      if (answer === undefined) return;
+      if (result === undefined) return;
       const key: ModelKey = {
         ...input,
-        id: answer.key.id,
-        secret: answer.secret,
+        id: result.key.id,
+        secret: result.secret,
         createdAt: model.now,
         expiresAt: expiresAt?.getTime() ?? null,
         disabledAt: null,
@@ -110,13 +111,13 @@ const create = fc
         actions: ["created"],
       };
       model.keys.push(key);
-      expect(answer.key).toMatchObject(viewOf(key, model.now));
+      expect(result.key).toMatchObject(viewOf(key, model.now));
     }),
   );
 
 const update = fc
   .tuple(
-    place,
+    index,
     fc.record({ name: fc.constantFrom("x", null), ipAllowlist: allowlist, expiry }, { requiredKeys: [] }),
   )
   .map(([at, { expiry: after, ...members }]) => {
@@ -140,7 +141,7 @@ const update = fc
     );
   });
 
-const disable = place.map((at) =>
+const disable = index.map((at) =>
   change(
     "disable",
     at,
@@ -153,7 +154,7 @@ const disable = place.map((at) =>
   ),
 );
 
-const enable = place.map((at) =>
+const enable = index.map((at) =>
   change(
     "enable",
     at,
@@ -166,7 +167,7 @@ const enable = place.map((at) =>
   ),
 );
 
-const revoke = fc.tuple(place, fc.constantFrom(undefined, "leaked")).map(([at, reason]) =>
+const revoke = fc.tuple(index, fc.constantFrom(undefined, "leaked")).map(([at, reason]) =>
   change(
     "revoke",
     at,
@@ -181,31 +182,31 @@ const revoke = fc.tuple(place, fc.constantFrom(undefined, "leaked")).map(([at, r
   ),
 );
 
-const rotate = fc.tuple(place, fc.constantFrom(...OVERLAPS)).map(([at, overlap]) =>
+const rotate = fc.tuple(index, fc.constantFrom(...OVERLAPS)).map(([at, overlap]) =>
   command(`rotate(${at}, ${overlap})`, async (model, { manager }) => {
     const { id, key } = pick(model, at);
-    const { code, answer } = await outcome(manager.rotate(id, { overlap }));
+    const { code, result } = await outcome(manager.rotate(id, { overlap }));
     if (key === undefined) return void expect(code).toBe(NOT_FOUND);
-    const isOver = key.expiresAt !== null && key.expiresAt <= model.now;
-    expect(code).toBe(key.rotatedAt !== null || key.revokedAt !== null || isOver ? STATE : "done");
-    if (answer === undefined) return;
+    const isExpired = key.expiresAt !== null && key.expiresAt <= model.now;
+    expect(code).toBe(key.rotatedAt !== null || key.revokedAt !== null || isExpired ? STATE : "done");
+    if (result === undefined) return;
     const successor = {
       ...key,
-      id: answer.key.id,
-      secret: answer.secret,
+      id: result.key.id,
+      secret: result.secret,
       createdAt: model.now,
       replaces: key.id,
     };
     model.keys.push({ ...successor, lastUsedAt: null, actions: [] });
     key.rotatedAt = model.now;
-    key.replacedBy = answer.key.id;
+    key.replacedBy = result.key.id;
     key.expiresAt = Math.min(key.expiresAt ?? Number.POSITIVE_INFINITY, model.now + OVERLAP_MS[overlap]);
     key.actions.push("rotated");
-    expect(answer.key).toMatchObject(viewOf(model.keys.at(-1) as ModelKey, model.now));
+    expect(result.key).toMatchObject(viewOf(model.keys.at(-1) as ModelKey, model.now));
   }),
 );
 
-const touch = fc.tuple(place, fc.constantFrom(-HOUR, 0)).map(([at, ago]) =>
+const touch = fc.tuple(index, fc.constantFrom(-HOUR, 0)).map(([at, ago]) =>
   command(`touch(${at}, ${ago})`, async (model, { store }) => {
     const { id, key } = pick(model, at);
     await store.touch(new Map([[id, new Date(model.now + ago)]]));
@@ -216,13 +217,13 @@ const touch = fc.tuple(place, fc.constantFrom(-HOUR, 0)).map(([at, ago]) =>
 const purge = fc.constantFrom(...OVERLAPS).map((retention) =>
   command(`purge(${retention})`, async (model, { manager }) => {
     const before = model.now - OVERLAP_MS[retention];
-    const dead = model.keys.filter((key) =>
+    const ended = model.keys.filter((key) =>
       [key.revokedAt, key.expiresAt].some((at) => at !== null && at <= before),
     );
-    expect(await manager.purge({ retention: retention })).toEqual({ purged: dead.length });
-    for (const key of dead) key.actions.push("purged");
-    model.keys = model.keys.filter((key) => !dead.includes(key));
-    model.purged.push(...dead);
+    expect(await manager.purge({ retention })).toEqual({ purged: ended.length });
+    for (const key of ended) key.actions.push("purged");
+    model.keys = model.keys.filter((key) => !ended.includes(key));
+    model.purged.push(...ended);
   }),
 );
 
@@ -234,7 +235,7 @@ const advance = fc.constantFrom(1, HOUR, 30 * HOUR).map((ms) =>
 );
 
 const verify = fc
-  .tuple(place, fc.constantFrom(...ADDRESSES), fc.constantFrom(undefined, ...SCOPES), fc.boolean())
+  .tuple(index, fc.constantFrom(...ADDRESSES), fc.constantFrom(undefined, ...SCOPES), fc.boolean())
   .map(([at, remoteAddress, scope, any]) =>
     command(`verify(${at}, ${remoteAddress}, ${scope})`, async (model, { verifier }) => {
       const key = [...model.keys, ...model.purged][at];
@@ -254,11 +255,10 @@ const verify = fc
     }),
   );
 
-const STATUSES: readonly KeyStatus[] = ["active", "disabled", "expired", "revoked", "retiring"];
 const filter = fc.record(
   {
     ownerId: fc.constantFrom(...OWNERS),
-    status: fc.constantFrom(...STATUSES),
+    status: fc.constantFrom(...KEY_STATUSES),
     environment: fc.constantFrom("live", "test"),
   },
   { requiredKeys: [] },
@@ -284,7 +284,7 @@ const list = fc.tuple(filter, fc.integer({ min: 1, max: 4 })).map(([query, limit
   }),
 );
 
-/** Sequences of what hosts and clients do. */
+/** Sequences of commands of hosts and clients. */
 export const commands: fc.Arbitrary<Iterable<Command>> = fc.commands(
   [
     create,
@@ -305,7 +305,7 @@ export const commands: fc.Arbitrary<Iterable<Command>> = fc.commands(
   { size: "+1", maxCommands: 60 },
 );
 
-/** That everything is as the model has it, the audit trail too. */
+/** Checks that every key and its audit trail match the model. */
 export async function compare(model: Model, { manager }: Real): Promise<void> {
   for (const key of model.keys) expect(await manager.get(key.id)).toMatchObject(viewOf(key, model.now));
   for (const key of model.purged) expect(await manager.get(key.id)).toBeUndefined();

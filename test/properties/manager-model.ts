@@ -1,7 +1,7 @@
 import type { KeyStatus } from "../../src/index.js";
 import type { FleetScope } from "../unit/core/fixtures.js";
 
-/** A key, in the plainest form. Moments are milliseconds. */
+/** A key of the model. Times are in milliseconds. */
 export interface ModelKey {
   readonly id: string;
   readonly secret: string;
@@ -23,17 +23,17 @@ export interface ModelKey {
   readonly actions: string[];
 }
 
-/** What is, and what was. */
+/** The state of the model. */
 export interface Model {
   now: number;
   keys: ModelKey[];
   purged: ModelKey[];
 }
 
-/** One of the keys, or the id of one that is not there. */
-export function pick({ keys, purged }: Model, place: number): { id: string; key: ModelKey | undefined } {
-  const key = keys[place];
-  return { id: key?.id ?? purged[place - keys.length]?.id ?? "key_of_nobody", key };
+/** Returns the key at this index, or an id that does not exist. */
+export function pick({ keys, purged }: Model, index: number): { id: string; key: ModelKey | undefined } {
+  const key = keys[index];
+  return { id: key?.id ?? purged[index - keys.length]?.id ?? "key_unknown", key };
 }
 
 export function statusOf(key: ModelKey, now: number): KeyStatus {
@@ -51,7 +51,7 @@ export function actionsOf({ actions }: ModelKey): string[] {
   return [...actions].reverse();
 }
 
-/** Of the networks and addresses that the commands know. */
+/** Checks the allowlist; supports only the networks and addresses of the commands. */
 export function isAllowed({ ipAllowlist }: ModelKey, address: string | undefined): boolean {
   if (ipAllowlist === null) return true;
   if (address === undefined) return false;
@@ -60,7 +60,7 @@ export function isAllowed({ ipAllowlist }: ModelKey, address: string | undefined
   );
 }
 
-const ENOUGH: Readonly<Record<string, readonly FleetScope[]>> = {
+const SUFFICIENT_SCOPES: Readonly<Record<string, readonly FleetScope[]>> = {
   "vehicles:read": ["vehicles:read", "vehicles:write", "fleet:admin"],
   "vehicles:write": ["vehicles:write", "fleet:admin"],
   "drivers:read": ["drivers:read", "fleet:admin"],
@@ -68,10 +68,10 @@ const ENOUGH: Readonly<Record<string, readonly FleetScope[]>> = {
 };
 
 export function isHeld(granted: readonly FleetScope[], scope: string): boolean {
-  return granted.some((one) => ENOUGH[scope]?.includes(one));
+  return granted.some((name) => SUFFICIENT_SCOPES[scope]?.includes(name));
 }
 
-/** The key as a manager shows it. */
+/** Returns the key as a manager returns it. */
 export function viewOf(key: ModelKey, now: number): object {
   const { secret: _, actions: __, ...members } = key;
   const dates = ["createdAt", "expiresAt", "disabledAt", "revokedAt", "rotatedAt", "lastUsedAt"] as const;

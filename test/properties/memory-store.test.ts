@@ -16,13 +16,13 @@ import {
 import { memoryStore } from "../../src/stores/memory.js";
 import { runs } from "./runs.js";
 
-// The store against a model of it: plain Maps of plain records. Whatever is done to both, both answer the same.
+// Compares the store with a model of plain Maps: the same operations must return the same results.
 
 const NOW = new Date("2030-06-15T12:00:00.123Z");
 const FAR_PAST = new Date("0001-01-01T00:00:00.000Z");
 const FAR_FUTURE = new Date("9999-12-31T23:59:59.999Z");
 
-// A version grows by one with each, and ends where whole numbers do.
+// Each operation may increment a version, which must stay a safe integer.
 const MAX_OPERATIONS = 60;
 
 const digits = (number: number, length: number) => number.toString(16).padStart(length, "0");
@@ -38,7 +38,7 @@ const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 8 }),
 );
 
-// Few, so that operations meet on one key, and of every form.
+// Few ids of every form, so that operations meet on one key.
 const IDS: readonly string[] = [
   `key_${digits(1, 32)}`,
   `key_${digits(2, 32)}`,
@@ -111,7 +111,7 @@ const record: fc.Arbitrary<KeyRecord> = fc.record({
 const change = fc.record(changeable, { requiredKeys: [] }) as fc.Arbitrary<KeyChange>;
 
 const ACTIONS: readonly AuditAction[] = ["created", "updated", "used"];
-let made = 0;
+let entryCount = 0;
 const entry: fc.Arbitrary<AuditEntry> = fc
   .record({
     action: fc.constantFrom(...ACTIONS),
@@ -122,7 +122,7 @@ const entry: fc.Arbitrary<AuditEntry> = fc
     details: fc.oneof(
       fc.constant({}),
       fc.dictionary(text, fc.jsonValue()),
-      // What JSON does not keep as it is.
+      // Values that a JSON round trip changes.
       fc.constantFrom(
         { at: NOW },
         { none: undefined },
@@ -131,15 +131,16 @@ const entry: fc.Arbitrary<AuditEntry> = fc
         { z: -0 },
       ),
     ),
-    form: fc.constantFrom("made", "plain", "almost"),
+    form: fc.constantFrom("generated", "plain", "almost"),
   })
   .map(({ form, keyId, ownerId, action, at, actor, details }) => {
     const one = createAuditEntry(action, { id: keyId, ownerId }, at, actor, structuredClone(details));
-    made += 1;
-    if (form === "made") return one;
+    entryCount += 1;
+    if (form === "generated") return one;
     return {
       ...one,
-      id: form === "plain" ? `entry ${made}` : `${one.id.slice(0, -1)}${made % 2 ? "A" : "\ud800"}`,
+      id:
+        form === "plain" ? `entry ${entryCount}` : `${one.id.slice(0, -1)}${entryCount % 2 ? "A" : "\ud800"}`,
     };
   });
 
@@ -151,7 +152,7 @@ type Operation =
   | { type: "rehash"; id: string; from: KeyHash; to: KeyHash; entry: AuditEntry }
   | { type: "touch"; uses: [string, Date][] }
   | { type: "append"; entries: AuditEntry[]; again: boolean }
-  | { type: "look up"; hash: KeyHash };
+  | { type: "lookup"; hash: KeyHash };
 
 const id = fc.constantFrom(...IDS);
 const hash = fc.constantFrom(...HASHES);
@@ -168,10 +169,10 @@ const operation = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ type: fc.constant("append"), entries: fc.array(entry), again: fc.boolean() }),
   },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant("look up"), hash }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("lookup"), hash }) },
 ) as fc.Arbitrary<Operation>;
 
-/** What the store does, in the plainest words. */
+/** A model of the store. */
 function modelStore() {
   const keys = new Map<string, KeyRecord>();
   const trail: AuditEntry[] = [];
@@ -187,9 +188,9 @@ function modelStore() {
     run(given: Operation): unknown {
       const at = "id" in given ? keys.get(given.id) : undefined;
       if ("stale" in given && (at === undefined || given.stale)) return false;
-      const next = (told: KeyChange) => ({
+      const next = (changed: KeyChange) => ({
         ...(at as KeyRecord),
-        ...told,
+        ...changed,
         version: (at as KeyRecord).version + 1,
       });
       switch (given.type) {
@@ -227,7 +228,7 @@ function modelStore() {
         case "append":
           for (const one of given.entries) if (!trail.some((other) => other.id === one.id)) trail.push(one);
           return undefined;
-        case "look up":
+        case "lookup":
           return ofHash(given.hash);
       }
     },
@@ -254,7 +255,7 @@ function run(store: Store, given: Operation, version: number): unknown {
         return store.touch(new Map(given.uses));
       case "append":
         return store.appendAudit(given.entries);
-      case "look up":
+      case "lookup":
         return store.findByHash(given.hash);
     }
   } catch (error) {
@@ -281,11 +282,11 @@ function everyPage<T>(read: (page: { limit: number; cursor?: string }) => unknow
 }
 
 function same(actual: unknown, expected: unknown): void {
-  // Quicker than expect(), which has the last word.
+  // Faster than expect(), which reports the difference.
   if (!isDeepStrictEqual(actual, expected)) expect(actual).toStrictEqual(expected);
 }
 
-test("whatever is done to a store, it answers as a plain one would", () => {
+test("any sequence of operations returns what a model of the store returns", () => {
   fc.assert(
     fc.property(
       fc.array(operation, { maxLength: MAX_OPERATIONS }),
@@ -297,7 +298,7 @@ test("whatever is done to a store, it answers as a plain one would", () => {
           const version = "id" in given ? (model.keys.get(given.id)?.version ?? 1) : 0;
           const expected = model.run(structuredClone(given));
           same(run(store, given, version), expected);
-          // Twice: a record that was looked up before must not be answered after a change.
+          // Twice, so that a cached record would be noticed.
           for (const one of HASHES) same(store.findByHash(one), model.ofHash(one));
           for (const one of HASHES) same(store.findByHash(one), model.ofHash(one));
           if (given.type === "append" && given.again) run(store, given, version);
@@ -327,25 +328,25 @@ test("whatever is done to a store, it answers as a plain one would", () => {
           );
         const isDead = ({ revokedAt, expiresAt }: KeyRecord) =>
           [revokedAt, expiresAt].some((when) => when !== null && when <= NOW);
-        same(listed({ deadBefore: NOW }), keys.filter(isDead));
+        same(listed({ endedBefore: NOW }), keys.filter(isDead));
 
         const trail = [...model.trail].sort(newestFirst);
-        const told = (query: object) =>
+        const entries = (query: object) =>
           everyPage<AuditEntry>((page) => store.auditTrail({ ...query, ...page }), limit);
-        same(told({}), trail);
+        same(entries({}), trail);
         for (const keyId of IDS)
           same(
-            told({ keyId }),
+            entries({ keyId }),
             trail.filter((one) => one.keyId === keyId),
           );
         for (const ownerId of OWNERS)
           same(
-            told({ ownerId }),
+            entries({ ownerId }),
             trail.filter((one) => one.ownerId === ownerId),
           );
         const both = { keyId: IDS[0] as string, ownerId: "acme" };
         same(
-          told(both),
+          entries(both),
           trail.filter((one) => one.keyId === both.keyId && one.ownerId === both.ownerId),
         );
       },
@@ -354,18 +355,18 @@ test("whatever is done to a store, it answers as a plain one would", () => {
   );
 });
 
-test("a page goes on behind any place, also one where no key is", () => {
-  const place = fc.tuple(date, fc.constantFrom(...IDS, "\uffff"));
+test("a page continues after any cursor, even if no key is at that position", () => {
+  const position = fc.tuple(date, fc.constantFrom(...IDS, "\uffff"));
   const keys = fc.uniqueArray(record, { selector: (key) => key.id, maxLength: IDS.length });
   fc.assert(
-    fc.property(keys, place, (records, [at, behind]) => {
+    fc.property(keys, position, (records, [at, after]) => {
       const store = memoryStore();
       const known = structuredClone(records).map((key, index) => ({
         ...key,
         hash: hashSecret(`key ${index}`),
       }));
       for (const key of known) store.insert(key, createAuditEntry("created", key, NOW, null));
-      const cursor = encodeCursor({ at, id: behind });
+      const cursor = encodeCursor({ at, id: after });
       const { items } = store.list({ now: NOW, limit: 100, cursor }) as { items: KeyRecord[] };
       const expected = known
         .filter((key) => newestFirst(decodeCursor(cursor), { at: key.createdAt, id: key.id }) < 0)

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-// What every property runs with. See "Testing" in docs/design.md.
+// The seed and the number of runs of every property. See "Testing" in docs/design.md.
 
 const { FUZZ_SEED, FUZZ_PROPERTY_MS, FUZZ_UNTIL } = process.env;
 const seed = Number(FUZZ_SEED || Number.NaN);
@@ -9,13 +9,12 @@ const FACTOR = 1_000;
 const MIN_MS = 5_000;
 
 if (!Number.isInteger(seed))
-  throw new TypeError("FUZZ_SEED is missing: run this with a config of the project");
+  throw new TypeError("FUZZ_SEED is not set; run the tests with a config of the project");
 
 fc.configureGlobal({ seed });
 
 /**
- * How often a property is tried: so many times in the usual run; under `npm run fuzz` a thousand times as often, or
- * until its share of the time is over.
+ * Returns the number of runs of a property. `npm run fuzz` multiplies it by 1000 and adds a time limit.
  */
 export function runs(numRuns: number): Pick<fc.Parameters<unknown>, "numRuns" | "plugins"> {
   if (!isFuzzing) return { numRuns };

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { defineScopes, type ScopeDefinition, type Scopes } from "../../src/index.js";
 import { runs } from "./runs.js";
 
-/** Few names, of which some begin alike, so that wildcards find several. */
+/** A few names, some with the same start, so that wildcards match several. */
 const NAMES = ["a", "a:r", "a:w", "a:w:x", "ab", "b:r", "b:w", "c", "ab:r"];
 const TARGETS = [...NAMES, "*", "a:*", "b:*", "a:w:*", "ab:*", "z:*", "z"];
 
@@ -21,7 +21,7 @@ const graphs = fc.record({
     minLength: 1,
     maxLength: NAMES.length,
   }),
-  /** Whether implications of what comes before in the list are left out: then there is no cycle. */
+  /** Whether implications of earlier scopes are left out, so that there is no cycle. */
   isForward: fc.boolean(),
   granted: fc.array(fc.constantFrom(...TARGETS), { maxLength: 3 }),
   required: fc.array(fc.nat(NAMES.length - 1), { minLength: 1, maxLength: 3 }),
@@ -32,7 +32,7 @@ type Graph = ReadonlyMap<
   { readonly implies: readonly string[]; readonly status: "active" | "planned" }
 >;
 
-/** What one scope implies directly, wildcards meaning all others; `undefined` for a target that names nothing. */
+/** Returns the scopes that one implies directly, with wildcards expanded; `undefined` if a target is not defined. */
 function stepsOf(graph: Graph, name: string): readonly string[] | undefined {
   const steps: string[] = [];
   for (const target of graph.get(name)?.implies ?? []) {
@@ -47,7 +47,7 @@ function stepsOf(graph: Graph, name: string): readonly string[] | undefined {
   return steps;
 }
 
-/** Everything on the way from a scope, itself included, as far as `may` lets one pass. */
+/** Returns the scopes reachable from a scope, including itself, through scopes that `may` accepts. */
 function walk(graph: Graph, from: string, may: (name: string) => boolean): Set<string> {
   const seen = new Set<string>();
   const visit = (name: string): void => {
@@ -67,7 +67,7 @@ function isCyclic(graph: Graph): boolean {
 
 describe("defineScopes", () => {
   test("agrees with a walk over the graph of implications", () => {
-    const seen = { refused: 0, cyclic: 0, held: 0, lacking: 0 };
+    const seen = { rejected: 0, cyclic: 0, held: 0, lacking: 0 };
     fc.assert(
       fc.property(graphs, ({ defined, isForward, granted, required }) => {
         const order = defined.map(([name]) => name);
@@ -82,7 +82,7 @@ describe("defineScopes", () => {
         );
         const make = (): Scopes => defineScopes(Object.fromEntries(graph) as Record<string, ScopeDefinition>);
         if (order.some((name) => stepsOf(graph, name) === undefined)) {
-          seen.refused++;
+          seen.rejected++;
           expect(make).toThrow(/is not defined/);
           return;
         }
@@ -119,7 +119,7 @@ describe("defineScopes", () => {
       }),
       runs(800),
     );
-    // Graphs of all kinds came up.
+    // Graphs of every kind occurred.
     expect(Math.min(...Object.values(seen))).toBeGreaterThan(0);
   });
 });

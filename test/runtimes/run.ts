@@ -1,11 +1,10 @@
-// Runs the tests of core, guards, management, JWTs and stores without servers on every runtime, and prints a line
-// for each.
+// Runs the tests that need no database server on every runtime, and prints one line for each.
 //
 //   npm run test:runtimes [-- node20 node22 node24 bun workerd deno]
 //
-// The runtimes are installed on first use, into test/runtimes/node_modules, from test/runtimes/package-lock.json:
-// they are packages that hold a binary, and no script of theirs runs. What is left out on a runtime, and why, is in
-// left-out.ts.
+// The runtimes are packages that contain a binary. They are installed on first use into test/runtimes/node_modules, as
+// locked in test/runtimes/package-lock.json, without running install scripts. skipped.ts lists the tests that do not run
+// on a runtime, and why.
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -18,29 +17,29 @@ import { runWorkerd } from "./workerd/run.js";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !runtimes.some((runtime) => runtime.name === name));
+const selected = process.argv.slice(2);
+const unknown = selected.filter((name) => !runtimes.some((runtime) => runtime.name === name));
 if (unknown.length > 0) {
   console.error(
-    `There is no ${unknown.join(", ")}; there are ${runtimes.map(({ name }) => name).join(", ")}`,
+    `Unknown runtime: ${unknown.join(", ")}. Runtimes: ${runtimes.map(({ name }) => name).join(", ")}`,
   );
   process.exit(1);
 }
 if (platform() !== "linux") {
-  console.error("The lock file names the runtimes for Linux.");
+  console.error("The runtimes in package-lock.json are for Linux only");
   process.exit(1);
 }
 install();
-// Databases lie in memory where the system has such a folder: it is the runtime that is tested, not the disk.
+// SQLite files are created in memory where possible, because this does not test the disk.
 const temporary = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "keybearer-runtimes-"));
 try {
-  for (const runtime of runtimes.filter(({ name }) => asked.length === 0 || asked.includes(name)))
+  for (const runtime of runtimes.filter(({ name }) => selected.length === 0 || selected.includes(name)))
     await report(runtime);
 } finally {
   rmSync(temporary, { recursive: true, force: true });
 }
 
-/** Installs what the lock file names for this machine, and nothing else. */
+/** Installs the locked packages for this machine. */
 function install(): void {
   const timeOf = (file: string) => statSync(`${HERE}${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (timeOf("node_modules/.package-lock.json") >= timeOf("package-lock.json")) return;
@@ -50,13 +49,13 @@ function install(): void {
 }
 
 async function report(runtime: Runtime): Promise<void> {
-  const began = performance.now();
+  const startedAt = performance.now();
   const binary = join(HERE, "node_modules", runtime.binary(arch() === "arm64" ? "arm64" : "x64"));
   const version = /\d+[\d.-]*\d/.exec(execFileSync(binary, ["--version"], { encoding: "utf8" }))?.[0];
   const { args } = runtime;
   const outcome = args ? await runVitest(runtime.name, args, binary) : await runWorkerd(binary);
   const { files, passed, failed, skipped } = outcome;
-  const seconds = ((performance.now() - began) / 1_000).toFixed(0);
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
   console.log(
     `${runtime.name.padEnd(8)} ${version?.padEnd(12)} ${files} files, ${passed} passed, ${failed.length} failed, ` +
       `${skipped} skipped, ${seconds} s`,
@@ -65,22 +64,22 @@ async function report(runtime: Runtime): Promise<void> {
   if (failed.length > 0 || passed === 0) process.exitCode = 1;
 }
 
-async function runVitest(name: string, before: readonly string[], binary: string): Promise<Outcome> {
+async function runVitest(name: string, runtimeArgs: readonly string[], binary: string): Promise<Outcome> {
   const file = join(temporary, `${name}.json`);
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
-  const reporting = ["--reporter=json", `--outputFile=${file}`];
-  const args = [...before, vitest, "run", "--config", join(HERE, "vitest.config.ts"), ...reporting];
+  const reporterArgs = ["--reporter=json", `--outputFile=${file}`];
+  const args = [...runtimeArgs, vitest, "run", "--config", join(HERE, "vitest.config.ts"), ...reporterArgs];
   const child = spawn(binary, args, {
     cwd: ROOT,
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, TMPDIR: temporary, KEYBEARER_RUNTIME: name },
   });
-  let told = "";
+  let stderr = "";
   child.stderr.on("data", (chunk) => {
-    told += chunk;
+    stderr += chunk;
   });
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  if (!existsSync(file)) return { files: 0, passed: 0, failed: [`no report: ${told}`], skipped: 0 };
+  if (!existsSync(file)) return { files: 0, passed: 0, failed: [`no report: ${stderr}`], skipped: 0 };
   const json = JSON.parse(readFileSync(file, "utf8"));
   const failed: string[] = [];
   for (const { name, message, status, assertionResults } of json.testResults) {
@@ -88,8 +87,8 @@ async function runVitest(name: string, before: readonly string[], binary: string
     if (status === "failed" && tests.length === 0) failed.push(`${name}: ${message}`);
     for (const { fullName, failureMessages } of tests) failed.push(`${fullName}: ${failureMessages[0]}`);
   }
-  // Such as an error that nobody caught.
-  if (code !== 0 && failed.length === 0) failed.push(`exit code ${code}: ${told}`);
+  // For example an uncaught exception.
+  if (code !== 0 && failed.length === 0) failed.push(`exit code ${code}: ${stderr}`);
   const { numPassedTests: passed, numPendingTests: skipped, testResults } = json;
   return { files: testResults.length, passed, failed, skipped };
 }

@@ -1,17 +1,17 @@
-/** What became of the tests on one runtime. */
+/** The results of the tests on one runtime. */
 export interface Outcome {
   readonly files: number;
   readonly passed: number;
-  /** What failed, and how. */
+  /** Names of failed tests, with their errors. */
   readonly failed: readonly string[];
   readonly skipped: number;
 }
 
 export interface Runtime {
   readonly name: string;
-  /** Where its binary is, below node_modules. */
+  /** The path of its binary in node_modules. */
   binary(arch: "x64" | "arm64"): string;
-  /** What stands in front of the module that it runs; absent where no module of Node's tools runs. */
+  /** Arguments before the module to run; absent if the runtime cannot run Vitest. */
   readonly args?: readonly string[];
 }
 

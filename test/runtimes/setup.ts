@@ -1,10 +1,9 @@
-// Workers of a test runner may be of another runtime than the runner itself.
+// Vitest may start its workers with another runtime than its own, so every worker checks.
 const { bun, deno, node } = process.versions as Record<string, string | undefined>;
-const here = bun !== undefined ? "bun" : deno !== undefined ? "deno" : `node${node?.split(".")[0]}`;
-if (here !== process.env.KEYBEARER_RUNTIME) {
-  throw new Error(`This is ${here}, and not ${process.env.KEYBEARER_RUNTIME}`);
+const current = bun !== undefined ? "bun" : deno !== undefined ? "deno" : `node${node?.split(".")[0]}`;
+if (current !== process.env.KEYBEARER_RUNTIME) {
+  throw new Error(`expected ${process.env.KEYBEARER_RUNTIME}, but this is ${current}`);
 }
 
-// Fastify's router calls this without its class, which Deno does not allow: a target such as `http://host/path` would be
-// an exception that nobody catches, in whichever test runs by then. See docs/runtimes.md.
-if (here === "deno") URL.parse = URL.parse.bind(URL);
+// Fastify's router calls URL.parse without its class, which throws in Deno and ends the process. See docs/runtimes.md.
+if (current === "deno") URL.parse = URL.parse.bind(URL);

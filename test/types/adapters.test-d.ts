@@ -35,18 +35,18 @@ describe("express", () => {
     express.Router().use(auth({ optional: true }));
   });
 
-  test("a typo in a route", () => {
+  test("rejects a typo in a route", () => {
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed");
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"]);
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] });
     // @ts-expect-error in an option
     auth("vehicles:read", { optinal: true });
-    // @ts-expect-error in what is on trial
+    // @ts-expect-error in reportOnly
     auth("vehicles:read", { reportOnly: "vehicles:wirte" });
-    // @ts-expect-error of the guard
+    // @ts-expect-error in an option of the guard
     expressAuth(verifier, { onerror: () => {} });
   });
 });
@@ -65,7 +65,7 @@ describe("koa", () => {
     });
   });
 
-  test("ctx.state.auth is typed beside a state of the app's own", () => {
+  test("ctx.state.auth is typed with a custom state", () => {
     interface State extends DefaultState {
       readonly user: string;
     }
@@ -79,10 +79,10 @@ describe("koa", () => {
     });
   });
 
-  test("a typo in a route", () => {
+  test("rejects a typo in a route", () => {
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed");
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"]);
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] });
@@ -100,11 +100,11 @@ describe("hono", () => {
         return c.json({ owner: c.var.auth.ownerId });
       })
       .get("/me", auth(), (c) => c.json({ owner: c.var.auth.ownerId }))
-      .get("/trial", auth("vehicles:read", { reportOnly: "vehicles:write" }), (c) => {
+      .get("/report-only", auth("vehicles:read", { reportOnly: "vehicles:write" }), (c) => {
         expectTypeOf(c.var.auth).toEqualTypeOf<Known>();
         return c.json({ owner: c.var.auth.ownerId });
       })
-      .get("/trial-only", auth({ reportOnly: "vehicles:write" }), (c) =>
+      .get("/report-only-any", auth({ reportOnly: "vehicles:write" }), (c) =>
         c.json({ owner: c.var.auth.ownerId }),
       )
       .get("/maybe", auth({ optional: true }), (c) => {
@@ -112,21 +112,21 @@ describe("hono", () => {
         return c.json({ owner: c.var.auth?.ownerId });
       })
       .get("/either", auth("vehicles:read", { optional: true }), (c) => {
-        // @ts-expect-error there may be nobody
+        // @ts-expect-error may be undefined
         return c.json({ owner: c.var.auth.ownerId });
       });
   });
 
-  test("a typo in a route", () => {
-    // @ts-expect-error in what is on trial
+  test("rejects a typo in a route", () => {
+    // @ts-expect-error in reportOnly
     auth("vehicles:read", { reportOnly: "vehicles:wirte" });
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed");
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"]);
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] });
-    // @ts-expect-error a variable that no guard sets
+    // @ts-expect-error an unset variable
     new Hono().get("/", auth(), (c) => c.json(c.var.user));
   });
 });
@@ -150,7 +150,7 @@ describe("fastify", () => {
     app.addHook("onRequest", auth());
   });
 
-  test("apps over HTTP/2, with a logger or a type provider of their own", () => {
+  test("hooks fit apps over HTTP/2, with a custom logger or type provider", () => {
     interface Provider extends FastifyTypeProvider {
       readonly validator: this["schema"] extends { typed: infer T } ? T : unknown;
     }
@@ -185,10 +185,10 @@ describe("fastify", () => {
     });
   });
 
-  test("a typo in a route", () => {
+  test("rejects a typo in a route", () => {
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed");
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"]);
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] });
@@ -215,14 +215,14 @@ describe("fetch", () => {
       expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
       return new Response(principal?.ownerId);
     });
-    // @ts-expect-error a typo in what is on trial
+    // @ts-expect-error a typo in reportOnly
     auth("vehicles:read", { reportOnly: "vehicles:wirte" }, () => new Response());
     auth({ optional: true }, (_, { auth: principal }) => {
       expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
       return new Response(principal?.ownerId);
     });
     auth(["vehicles:read"], { optional: true }, (_, { auth: principal }) => {
-      // @ts-expect-error there may be nobody
+      // @ts-expect-error may be undefined
       return new Response(principal.ownerId);
     });
     const handler = auth("vehicles:read", () => new Response());
@@ -230,7 +230,7 @@ describe("fetch", () => {
     expectTypeOf(handler).toBeCallableWith(new Request("http://localhost/"), { remoteAddress: "192.0.2.1" });
   });
 
-  test("what a runtime gives beside the request is handed on", () => {
+  test("further arguments of the runtime are passed on", () => {
     interface Route {
       readonly params: Promise<{ readonly id: string }>;
     }
@@ -238,7 +238,7 @@ describe("fetch", () => {
       Response.json({ id: (await params).id, owner: principal.ownerId }),
     );
     expectTypeOf(GET).parameters.toEqualTypeOf<[Request, Route]>();
-    // @ts-expect-error the handler needs the route
+    // @ts-expect-error the handler needs the route context
     GET(new Request("http://localhost/"));
     const worker = auth({ optional: true }, (_, { auth: principal }, env: { KEY: string }, _ctx: object) => {
       expectTypeOf(principal).toEqualTypeOf<Known | undefined>();
@@ -247,10 +247,10 @@ describe("fetch", () => {
     expectTypeOf(worker).parameters.toEqualTypeOf<[Request, { KEY: string }, object]>();
   });
 
-  test("a typo in a route", () => {
+  test("rejects a typo in a route", () => {
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed", () => new Response());
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"], () => new Response());
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] }, () => new Response());
@@ -274,7 +274,7 @@ describe("node", () => {
       res.end(req.auth.ownerId);
     });
     auth({ reportOnly: ["vehicles:write"] }, (req, res) => res.end(req.auth.ownerId));
-    // @ts-expect-error a typo in what is on trial
+    // @ts-expect-error a typo in reportOnly
     auth("vehicles:read", { reportOnly: "vehicles:wirte" }, () => {});
     auth({ optional: true }, (req, res) => {
       expectTypeOf(req.auth).toEqualTypeOf<Known | undefined>();
@@ -282,10 +282,10 @@ describe("node", () => {
     });
   });
 
-  test("a typo in a route", () => {
+  test("rejects a typo in a route", () => {
     // @ts-expect-error vehicles:raed
     auth("vehicles:raed", () => {});
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     auth(["vehicles:read", "vehicle:write"], () => {});
     // @ts-expect-error in anyOf
     auth({ anyOf: ["vehicles:raed"] }, () => {});

@@ -1,12 +1,13 @@
 import { describe, expectTypeOf, test } from "vitest";
 import { createGuard } from "../../src/core/verifier/guard.js";
-import type { TriedKey } from "../../src/core/verifier/report-only.js";
+import type { RoutePrincipal } from "../../src/core/verifier/guard-factory.js";
 import {
   type AuthErrorCode,
   type AuthRequest,
   createVerifier,
   type Duration,
   defineScopes,
+  type EnforcedRoute,
   hashSecret,
   type KeyFormat,
   type KeyHash,
@@ -15,10 +16,11 @@ import {
   keyFormat,
   type ManagedKeyStore,
   type Principal,
+  type RouteOptions,
   type ScopeName,
   type VerifiableRecord,
 } from "../../src/index.js";
-import { manager, type Scope, verifier } from "./fixtures.js";
+import { type Known, manager, type Scope, verifier } from "./fixtures.js";
 
 declare const request: AuthRequest;
 declare const store: ManagedKeyStore;
@@ -41,32 +43,32 @@ describe("scopes", () => {
 });
 
 describe("verifier", () => {
-  test("a requirement is of defined scopes", () => {
+  test("accepts only requirements of defined scopes", () => {
     verifier.verify(request);
     verifier.verify(request, "vehicles:read");
     verifier.verify(request, ["vehicles:read", "vehicles:write"]);
     verifier.verify(request, { anyOf: ["vehicles:read"] });
     verifier.verify(request, "vehicles:read", { reportOnly: ["vehicles:write"] });
     verifier.verify(request, undefined, { reportOnly: { anyOf: ["vehicles:write"] } });
-    // @ts-expect-error a typo in what is on trial
+    // @ts-expect-error a typo in reportOnly
     verifier.verify(request, "vehicles:read", { reportOnly: "vehicles:wirte" });
     // @ts-expect-error a misspelt option
     verifier.verify(request, "vehicles:read", { reportonly: "vehicles:write" });
     // @ts-expect-error a typo
     verifier.verify(request, "vehicles:raed");
-    // @ts-expect-error a typo in a list
+    // @ts-expect-error a typo in an array
     verifier.verify(request, ["vehicles:read", "vehicles:wirte"]);
     // @ts-expect-error a typo in anyOf
     verifier.verify(request, { anyOf: ["vehicle:read"] });
     // @ts-expect-error a misspelt member
     verifier.verify(request, { anyof: ["vehicles:read"] });
-    // @ts-expect-error any text may be a typo
+    // @ts-expect-error any string may be a typo
     verifier.verify(request, "" as string);
     // @ts-expect-error a typo
     verifier.assertRequirement("vehicles:raed");
   });
 
-  test("the result is either of two", async () => {
+  test("the result is allowed or denied", async () => {
     const result = await verifier.verify(request);
     if (result.ok) {
       expectTypeOf(result.principal).toEqualTypeOf<Principal<Scope>>();
@@ -74,7 +76,7 @@ describe("verifier", () => {
       result.principal.can("vehicles:read");
       // @ts-expect-error a typo
       result.principal.can("vehicles:raed");
-      // @ts-expect-error a principal is not to be changed
+      // @ts-expect-error a principal is read-only
       result.principal.ownerId = "evil";
       // @ts-expect-error there is no error
       void result.error;
@@ -86,40 +88,24 @@ describe("verifier", () => {
     }
   });
 
-  test("requests of the usual kinds fit", () => {
+  test("accepts requests of Fetch and Node", () => {
     expectTypeOf<{ headers: Headers }>().toExtend<AuthRequest>();
     expectTypeOf<{ headers: NodeJS.Dict<string | string[]>; rawHeaders: string[] }>().toExtend<AuthRequest>();
   });
 
-  test("misspelt options", () => {
+  test("rejects misspelt options", () => {
     const scopes = defineScopes({ a: {} });
     const format = keyFormat({});
     createVerifier({ store, scopes, format: [format], environment: ["live"], pepper: "x" });
-    createVerifier({
-      store,
-      scopes,
-      format,
-      reportOnly: {
-        ipAllowlist(key) {
-          expectTypeOf(key).toEqualTypeOf<TriedKey>();
-          expectTypeOf(key.metadata).toEqualTypeOf<KeyRecord["metadata"] | undefined>();
-          // @ts-expect-error nobody is told a hash
-          void key.hash;
-          return key.ownerId === "acme" ? ["10.0.0.0/8"] : undefined;
-        },
-      },
-    });
-    // @ts-expect-error a rule is a function of the key
-    createVerifier({ store, scopes, format, reportOnly: { ipAllowlist: ["10.0.0.0/8"] } });
-    // @ts-expect-error an answer that has to be waited for
-    createVerifier({ store, scopes, format, reportOnly: { ipAllowlist: async () => [] } });
+    // @ts-expect-error report-only rules belong to a route
+    createVerifier({ store, scopes, format, reportOnly: {} });
     // @ts-expect-error an unknown option
     createVerifier({ store, scopes, format, trustedProxy: ["loopback"] });
     // @ts-expect-error no format
     createVerifier({ store, scopes });
-    // @ts-expect-error an unset variable is no pepper
+    // @ts-expect-error a pepper that is undefined
     createVerifier({ store, scopes, format, pepper: process.env.PEPPER });
-    // @ts-expect-error an unset variable is no environment
+    // @ts-expect-error an environment that is undefined
     createVerifier({ store, scopes, format, environment: process.env.ENVIRONMENT });
   });
 });
@@ -133,7 +119,7 @@ describe("guard", () => {
     guard(["vehicles:read"], { optional: true });
     // @ts-expect-error a typo
     guard("vehicles:raed");
-    // @ts-expect-error undefined asks for nothing
+    // @ts-expect-error a requirement that is undefined
     guard(undefined);
     // @ts-expect-error two requirements
     guard("vehicles:read", "vehicles:write");
@@ -145,6 +131,26 @@ describe("guard", () => {
     const outcome = await createGuard(verifier)("vehicles:read")(request);
     if (outcome.pass) expectTypeOf(outcome.principal).toEqualTypeOf<Principal<Scope> | undefined>();
     else expectTypeOf(outcome.denial.status).toExtend<number>();
+  });
+});
+
+describe("the principal of a route", () => {
+  type Of<A, O = EnforcedRoute<Scope>> = RoutePrincipal<Scope, A, O>;
+
+  test("is defined if the route is not optional", () => {
+    expectTypeOf<Of<"vehicles:read">>().toEqualTypeOf<Known>();
+    expectTypeOf<Of<readonly Scope[]>>().toEqualTypeOf<Known>();
+    expectTypeOf<Of<{ readonly reportOnly: Scope }>>().toEqualTypeOf<Known>();
+    expectTypeOf<Of<Scope, { readonly optional: false }>>().toEqualTypeOf<Known>();
+    expectTypeOf<Of<Scope, { readonly optional?: undefined }>>().toEqualTypeOf<Known>();
+  });
+
+  test("may be undefined if the route can be optional", () => {
+    expectTypeOf<Of<{ readonly optional: true }>>().toEqualTypeOf<Known | undefined>();
+    expectTypeOf<Of<RouteOptions<Scope>>>().toEqualTypeOf<Known | undefined>();
+    expectTypeOf<Of<Scope, RouteOptions<Scope>>>().toEqualTypeOf<Known | undefined>();
+    expectTypeOf<Of<Scope, { readonly optional: boolean }>>().toEqualTypeOf<Known | undefined>();
+    expectTypeOf<Of<Scope, { readonly optional: true } | EnforcedRoute>>().toEqualTypeOf<Known | undefined>();
   });
 });
 
@@ -185,7 +191,7 @@ describe("manager", () => {
     manager.rotate("id", { overlab: "24h" });
   });
 
-  test("the actor is a text, or a member of options", () => {
+  test("the actor is a string or a member of options", () => {
     manager.create({ ownerId: "acme", scopes: [] }, "ann");
     manager.create({ ownerId: "acme", scopes: [] }, { actor: "ann" });
     manager.create({ ownerId: "acme", scopes: [] }, { actor: undefined });
@@ -204,20 +210,20 @@ describe("manager", () => {
 });
 
 describe("stores", () => {
-  test("a secret is no hash", () => {
+  test("a secret is not accepted as a hash", () => {
     store.findByHash(hashSecret("ezt_live_x"));
     expectTypeOf(hashSecret("x")).toEqualTypeOf<KeyHash>();
     expectTypeOf<KeyHash>().toExtend<string>();
     expectTypeOf<string>().not.toExtend<KeyHash>();
     // @ts-expect-error a plain text
     store.findByHash("ezt_live_x");
-    // @ts-expect-error a template of a hash is none
+    // @ts-expect-error a template string is not a hash
     store.findByHash(`v1:${hashSecret("x")}`);
     // @ts-expect-error plain texts
     store.findManyByHash?.(["ezt_live_x"]);
   });
 
-  test("a record's hash is whatever text the table has", () => {
+  test("the hash of a record may be any string", () => {
     const row: { id: string; hash: string; ownerId: string; scopes: string[] } = {
       id: "1",
       hash: "x",
@@ -230,7 +236,7 @@ describe("stores", () => {
     ({ findByHash: async () => row }) satisfies KeyStore;
   });
 
-  test("one method is enough, at once or as a promise", () => {
+  test("a store with one method may return a value or a promise", () => {
     expectTypeOf<{
       findByHash(hash: KeyHash): Promise<VerifiableRecord | null>;
     }>().toExtend<KeyStore>();

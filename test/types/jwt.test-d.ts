@@ -1,5 +1,5 @@
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
-import { describe, expectTypeOf, test } from "vitest";
+import { describe, expectTypeOf, it } from "vitest";
 import { expressAuth } from "../../src/adapters/express.js";
 import { anyVerifier } from "../../src/core/verifier/any-verifier.js";
 import { type ApiKey, defineScopes, type Principal, type Verifier } from "../../src/index.js";
@@ -13,30 +13,30 @@ declare const set: JSONWebKeySet;
 declare const getKey: JWTVerifyGetKey;
 
 describe("createJwtVerifier", () => {
-  test("is a verifier of its scopes", () => {
+  it("returns a verifier of its scopes", () => {
     const jwt = createJwtVerifier({ ...given, jwks: "https://a.example/jwks" });
     expectTypeOf(jwt).toEqualTypeOf<Verifier<Scope>>();
     expressAuth(jwt)("vehicles:read");
-    // @ts-expect-error a typo
+    // @ts-expect-error an undefined scope
     expressAuth(jwt)("vehicles:raed");
   });
 
-  test("takes keys in many forms", () => {
+  it("accepts keys in many forms", () => {
     for (const jwks of ["https://a.example", new URL("https://a.example"), set, getKey])
       createJwtVerifier({ ...given, jwks });
     createJwtVerifier({ ...given, key: new Uint8Array(32) });
     createJwtVerifier({ ...given, key: { kty: "oct", k: "" } });
-    // @ts-expect-error no key
+    // @ts-expect-error not a key
     createJwtVerifier({ ...given, key: 7 });
     // @ts-expect-error issuer is missing
     createJwtVerifier({ audience: "a", algorithms: ["RS256"], scopes });
     // @ts-expect-error a tolerance needs a unit
     createJwtVerifier({ ...given, clockTolerance: "5" });
-    // @ts-expect-error an option that came out empty
+    // @ts-expect-error an undefined option
     createJwtVerifier({ ...given, keyStore: undefined });
   });
 
-  test("its functions are told the claims", () => {
+  it("passes the claims to its callbacks", () => {
     const options: Partial<JwtVerifierOptions<Scope>> = {
       keyStore: memoryStore(),
       keyTtl: "5s",
@@ -45,19 +45,19 @@ describe("createJwtVerifier", () => {
         expectTypeOf(claims).toEqualTypeOf<JwtClaims>();
         expectTypeOf(claims.exp).toEqualTypeOf<number>();
         expectTypeOf(claims.company).toEqualTypeOf<unknown>();
-        // @ts-expect-error claims are not to be changed
+        // @ts-expect-error claims are read-only
         claims.exp = 1;
         return claims.iss === "i" ? { ownerId: "o" } : undefined;
       },
     };
     void options;
-    // @ts-expect-error a misspelt member
+    // @ts-expect-error an unknown member
     createJwtVerifier({ ...given, principal: () => ({ owner: "o" }) });
   });
 });
 
 describe("anyVerifier", () => {
-  test("is a verifier of the same scopes", async () => {
+  it("returns a verifier of the same scopes", async () => {
     const any = anyVerifier(verifier, createJwtVerifier({ ...given, jwks: set }));
     expectTypeOf(any).toEqualTypeOf<Verifier<Scope>>();
     const result = await any.verify({ headers: {} });

@@ -29,10 +29,10 @@ describe("createManagementApi", () => {
     expectTypeOf(api).toEqualTypeOf<RequestHandler>();
   });
 
-  test("a typo in a requirement, or in a default", () => {
+  test("rejects a typo in a requirement or a default", () => {
     // @ts-expect-error vehicles:raed
     createManagementApi({ manager, verifier, requires: { read: "vehicles:raed" } });
-    // @ts-expect-error in a list
+    // @ts-expect-error in an array
     createManagementApi({ manager, verifier, requires: { write: ["vehicles:read", "vehicle:write"] } });
     // @ts-expect-error in anyOf
     createManagementApi({ manager, verifier, requires: { write: { anyOf: ["vehicles:raed"] } } });
@@ -44,14 +44,14 @@ describe("createManagementApi", () => {
     createManagementApi({ manager, verifier, defaults: () => ({ ownerId: "evil" }) satisfies Defaults });
   });
 
-  test("misspelt options", () => {
-    // @ts-expect-error an option that nobody knows
+  test("rejects misspelt options", () => {
+    // @ts-expect-error an unknown option
     createManagementApi({ manager, verifier, basepath: "/admin" });
-    // @ts-expect-error a route that nobody knows
+    // @ts-expect-error an unknown route
     createManagementApi({ manager, verifier, routes: ["lst"] });
     // @ts-expect-error fixed at creation
     createManagementApi({ manager, verifier, input: { update: ["scopes"] } });
-    // @ts-expect-error never of the body
+    // @ts-expect-error never in the body
     createManagementApi({ manager, verifier, input: { create: ["ownerId"] } });
     // @ts-expect-error no unit
     createManagementApi({ manager, verifier, overlap: 3600 });
@@ -63,13 +63,13 @@ describe("createManagementApi", () => {
 type Defaults = ReturnType<NonNullable<ManagementOptions<Scope>["defaults"]>>;
 
 describe("presenter", () => {
-  test("its functions are told what happened, and the usual body", () => {
+  test("functions receive the result and the default body", () => {
     const presenter: Presenter = {
       naming: (member) => member.toUpperCase(),
-      key: (key, usual) => {
+      key: (key, defaultBody) => {
         expectTypeOf(key).toEqualTypeOf<ApiKey>();
         expectTypeOf(key).not.toHaveProperty("hash");
-        return { ...usual, id: key.id };
+        return { ...defaultBody, id: key.id };
       },
       created: ({ secret, key }) => ({ secret, id: key.id }),
       list: ({ items, nextCursor }) => ({ items, more: nextCursor !== undefined }),
@@ -80,13 +80,13 @@ describe("presenter", () => {
       schemas: { key: z.object({ id: z.string() }) },
     };
     createManagementApi({ manager, verifier, presenter });
-    // @ts-expect-error the body has to be named
+    // @ts-expect-error without a body
     createManagementApi({ manager, verifier, presenter: { error: ({ message }) => ({ message }) } });
     // @ts-expect-error a misspelt member
     createManagementApi({ manager, verifier, presenter: { craeted: () => ({}) } });
   });
 
-  test("problems of the host", () => {
+  test("HttpProblem is an Error", () => {
     expectTypeOf(new HttpProblem(403, "tier_too_low", "…")).toExtend<Error>();
   });
 });

@@ -2,24 +2,82 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 
 const SRC = fileURLToPath(new URL("../../src", import.meta.url));
 
-/** What each layer may import of the others; files at the top of src/ are the layer "index". */
+/** The rooms of `src`, and the rooms that each may import. Within a room, files import each other freely. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  core: [],
-  index: ["core"],
-  stores: ["index"],
-  http: ["index"],
-  adapters: ["index", "http"],
-  observers: ["index"],
-  testing: ["index"],
-  "rate-limit": ["index"],
-  jwt: ["index", "http"],
-  management: ["index", "http", "jwt"],
-  cli: ["index", "jwt", "management", "stores"],
+  internal: [],
+  "core/errors": ["internal"],
+  "core/store-calls": ["core/errors", "internal"],
+  "core/keys": ["core/errors", "core/store-calls", "internal"],
+  "core/requests": ["core/errors", "internal"],
+  "core/events": ["core/keys", "core/errors", "internal"],
+  "core/verifier": [
+    "core/events",
+    "core/keys",
+    "core/requests",
+    "core/errors",
+    "core/store-calls",
+    "internal",
+  ],
+  "core/manager": [
+    "core/events",
+    "core/keys",
+    "core/requests",
+    "core/errors",
+    "core/store-calls",
+    "internal",
+  ],
+  kit: [
+    "core/verifier",
+    "core/manager",
+    "core/events",
+    "core/keys",
+    "core/requests",
+    "core/errors",
+    "core/store-calls",
+    "internal",
+  ],
+  observers: ["kit", "internal"],
+  keybearer: ["observers", "kit", "internal"],
+  index: ["keybearer", "kit"],
+  http: ["kit", "internal"],
+  adapters: ["http", "kit", "internal"],
+  stores: ["kit", "internal"],
+  cache: ["kit", "internal"],
+  "rate-limit": ["kit", "internal"],
+  testing: ["kit", "internal"],
+  jwt: ["http", "kit", "internal"],
+  oauth: ["jwt", "http", "kit", "internal"],
+  management: ["oauth", "jwt", "http", "kit", "internal"],
+  cli: [
+    "management",
+    "oauth",
+    "jwt",
+    "stores",
+    "cache",
+    "rate-limit",
+    "observers",
+    "http",
+    "kit",
+    "internal",
+  ],
 };
+
+/** Third-party modules, and the only rooms that may import them. */
+const HOMES: readonly (readonly [RegExp, readonly string[]])[] = [
+  [/^ipaddr\.js$/, ["core/requests"]],
+  [/^jose(\/|$)/, ["jwt", "oauth"]],
+  [/^zod(\/|$)/, ["management", "cli"]],
+  [/^rate-limiter-flexible(\/|$)/, ["rate-limit"]],
+  [/^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/, ["stores", "cli"]],
+  [/^(express|koa|hono|fastify|@remix-run\/node-fetch-server)(\/|$)/, ["adapters"]],
+  [/^lru-cache$/, ["cache", "observers", "rate-limit", "jwt"]],
+  [/^(commander|cli-table3|cli-progress)(\/|$)/, ["cli"]],
+  [/^(vitest|node:test|mocha|jest)(\/|$)/, []],
+];
 
 interface Import {
   readonly from: string;
@@ -39,95 +97,126 @@ const imports: readonly Import[] = files.flatMap((from) =>
     .importedFiles.map(({ fileName }) => ({ from, specifier: fileName })),
 );
 
-const layerOf = (file: string) => (file.includes("/") ? (file.split("/")[0] as string) : "index");
+/** `core/keys/record.ts` is in `core/keys`, `core/errors.ts` in `core/errors`, `kit.ts` in `kit`. */
+const roomOf = (file: string) => {
+  const [first = "", second = ""] = file.split("/");
+  const room = first === "core" ? `core/${second}` : first;
+  return room.replace(/\.ts$/, "");
+};
 const isRelative = ({ specifier }: Import) => specifier.startsWith(".");
 const targetOf = ({ from, specifier }: Import) =>
-  relative(SRC, join(SRC, dirname(from), specifier)).replaceAll("\\", "/");
-const told = (list: readonly Import[]) => list.map(({ from, specifier }) => `${from} imports ${specifier}`);
+  relative(SRC, join(SRC, dirname(from), specifier))
+    .replaceAll("\\", "/")
+    .replace(/\.js$/, ".ts");
+const describeImports = (list: readonly Import[]) =>
+  list.map(({ from, specifier }) => `${from} imports ${specifier}`);
+const internalImports = imports.filter(isRelative);
+
+/** The first chain of imports that leads from a file back to itself; types count. */
+function findCircle(): readonly string[] | undefined {
+  const edges = new Map<string, string[]>(files.map((file) => [file, []]));
+  for (const one of internalImports) edges.get(one.from)?.push(targetOf(one));
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): readonly string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    for (const next of edges.get(file) ?? []) {
+      const circle = visit(next, [...path, file]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const file of files) {
+    const circle = visit(file, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
 
 describe("architecture", () => {
-  test("the import lines are found", () => {
-    expect(files).toContain("core/verifier.ts");
+  it("finds the import lines", () => {
+    expect(files).toContain("core/verifier/verifier.ts");
     expect(imports.length).toBeGreaterThan(files.length);
-    expect(told(imports)).toContain("core/cidr.ts imports ipaddr.js");
-    expect(told(imports)).toContain("core/verifier-options.ts imports ./lookup.js");
-    expect(told(imports)).toContain("observers/last-used.ts imports ../index.js");
-    expect(told(imports)).toContain("index.ts imports ./core/verifier.js");
+    expect(describeImports(imports)).toContain("core/requests/cidr.ts imports ipaddr.js");
+    expect(describeImports(imports)).toContain("kit.ts imports ./core/verifier/verifier.js");
+    expect(describeImports(imports)).toContain("observers/last-used.ts imports ../kit.js");
     const lines = files.flatMap(
       (file) => textOf(file).match(/^(?:import|export|\}).* from "[^"]+";$/gm) ?? [],
     );
     expect(imports.length).toBeGreaterThanOrEqual(lines.length);
   });
 
-  test("every relative import names a file that is there", () => {
-    const sources = new Set(files.map((file) => file.replace(/\.ts$/, ".js")));
-    expect(told(imports.filter((one) => isRelative(one) && !sources.has(targetOf(one))))).toEqual([]);
+  it("resolves every relative import to a file", () => {
+    const sources = new Set(files);
+    expect(describeImports(internalImports.filter((one) => !sources.has(targetOf(one))))).toEqual([]);
   });
 
-  test("every layer is a known one", () => {
-    const unknown = new Set(files.map(layerOf).filter((layer) => !Object.hasOwn(MAY_IMPORT, layer)));
+  it("knows every room", () => {
+    const unknown = new Set(files.map(roomOf).filter((room) => !Object.hasOwn(MAY_IMPORT, room)));
     expect([...unknown]).toEqual([]);
   });
 
-  test("core imports itself, ipaddr.js and node:crypto", () => {
-    const foreign = imports.filter((one) => {
-      if (layerOf(one.from) !== "core") return false;
-      if (isRelative(one)) return !targetOf(one).startsWith("core/");
-      return one.specifier !== "ipaddr.js" && one.specifier !== "node:crypto";
-    });
-    expect(told(foreign)).toEqual([]);
-  });
-
-  test("index.ts is the only door to core", () => {
-    const around = imports.filter(
-      (one) =>
-        layerOf(one.from) !== "core" &&
-        one.from !== "index.ts" &&
-        isRelative(one) &&
-        targetOf(one).startsWith("core/"),
-    );
-    expect(told(around)).toEqual([]);
-  });
-
-  test("layers import downwards only, and siblings not at all", () => {
-    const upwards = imports.filter((one) => {
-      if (!isRelative(one)) return false;
-      const [from, to] = [layerOf(one.from), layerOf(targetOf(one))];
+  it("imports downwards only", () => {
+    const upwards = internalImports.filter((one) => {
+      const [from, to] = [roomOf(one.from), roomOf(targetOf(one))];
       return from !== to && !MAY_IMPORT[from]?.includes(to);
     });
-    expect(told(upwards)).toEqual([]);
+    expect(describeImports(upwards)).toEqual([]);
   });
 
-  test("nobody imports the package by its own name", () => {
-    expect(told(imports.filter(({ specifier }) => /^keybearer(\/|$)/.test(specifier)))).toEqual([]);
+  it("has no circles, type imports included", () => {
+    expect(findCircle()).toBeUndefined();
   });
 
-  test("jose stays in jwt, zod in management, counting in rate-limit, Kysely and database clients in stores, frameworks in adapters, the terminal in cli", () => {
-    const homes: Readonly<Record<string, RegExp>> = {
-      jwt: /^jose(\/|$)/,
-      management: /^zod(\/|$)/,
-      "rate-limit": /^rate-limiter-flexible(\/|$)/,
-      stores: /^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/,
-      adapters: /^(express|koa|hono|fastify|@remix-run\/node-fetch-server)(\/|$)/,
-      cli: /^(commander|cli-table3|cli-progress)(\/|$)/,
-      testing: /^(vitest|node:test|mocha|jest)(\/|$)/,
-    };
-    const strays = imports.filter((one) =>
-      Object.entries(homes).some(
-        ([home, pattern]) =>
-          pattern.test(one.specifier) && (home === "testing" || ![home, "cli"].includes(layerOf(one.from))),
-      ),
+  it("reaches core through kit.ts only", () => {
+    const around = internalImports.filter(
+      (one) => !one.from.startsWith("core/") && one.from !== "kit.ts" && targetOf(one).startsWith("core/"),
     );
-    expect(told(strays)).toEqual([]);
+    expect(describeImports(around)).toEqual([]);
   });
 
-  test("there are no folders for leftovers", () => {
+  it("does not export internal/ from the package, except the types Awaitable and Duration", () => {
+    const exported = textOf("kit.ts").match(/^export .* from "\.\/internal\/[^"]+";$/gm) ?? [];
+    expect(exported.sort()).toEqual([
+      'export type { Awaitable } from "./internal/awaitable.js";',
+      'export type { Duration } from "./internal/duration.js";',
+    ]);
+    const manifest = JSON.parse(readFileSync(join(SRC, "../package.json"), "utf8"));
+    expect(Object.keys(manifest.exports).filter((name) => /internal|core/.test(name))).toEqual([]);
+  });
+
+  it("uses node:crypto and ipaddr.js in core, and no other module", () => {
+    const foreign = imports.filter(
+      (one) =>
+        /^(core|internal)\//.test(one.from) &&
+        !isRelative(one) &&
+        !["ipaddr.js", "node:crypto"].includes(one.specifier),
+    );
+    expect(describeImports(foreign)).toEqual([]);
+  });
+
+  it("keeps third-party modules in their rooms", () => {
+    const strays = imports.filter((one) =>
+      HOMES.some(([pattern, rooms]) => pattern.test(one.specifier) && !rooms.includes(roomOf(one.from))),
+    );
+    expect(describeImports(strays)).toEqual([]);
+  });
+
+  it("never imports the package by its own name", () => {
+    expect(describeImports(imports.filter(({ specifier }) => /^keybearer(\/|$)/.test(specifier)))).toEqual(
+      [],
+    );
+  });
+
+  it("has no folders for leftovers", () => {
     expect(files.filter((file) => /(^|\/)(utils?|helpers?|types|common|lib|misc)\//.test(file))).toEqual([]);
   });
 
-  test("adapters are thin, and other files are short", () => {
-    const lengths = files.map((file) => [file, textOf(file).split("\n").length] as const);
-    const most = (file: string) => (layerOf(file) === "adapters" ? 110 : 400);
-    expect(lengths.filter(([file, length]) => length > most(file))).toEqual([]);
+  it("keeps adapters thin and other files short", () => {
+    const tooLong = files
+      .map((file) => [file, textOf(file).split("\n").length] as const)
+      .filter(([file, lines]) => lines > (roomOf(file) === "adapters" ? 110 : 300));
+    expect(tooLong).toEqual([]);
   });
 });

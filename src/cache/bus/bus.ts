@@ -1,17 +1,18 @@
 /**
- * How the caches of several processes tell each other that a key has changed. `redisBus` and `postgresBus` are
- * two; write your own for NATS, Kafka or anything that brings a message to every subscriber.
+ * Carries messages about changed keys between the caches of several processes. `redisBus` and `postgresBus` are
+ * included; implement this interface for NATS, Kafka or another broker.
  *
- * What a bus has to keep to:
+ * Requirements:
  *
- * - Every message reaches every subscriber, the publisher's own process too. Messages are texts of at most
- *   4,000 bytes. They hold ids of keys, never secrets or hashes.
- * - Order: what the bus took before a message, a subscriber gets before that message. This is what makes the
- *   return of an own ping prove that every earlier invalidation has arrived.
- * - It may lose messages, but has to say so, or lose what follows as well: messages are numbered, and a cache
- *   that sees a gap forgets everything.
- * - Whoever can write to its channel can make caches forget, not make them keep; whoever can hold messages
- *   back can keep a revoked key alive for the `ttl`. Protect it as you protect the store.
+ * - Every message reaches every subscriber, including the publishing process. Messages are strings of at most 4,000
+ *   bytes. They contain key ids, never secrets or hashes.
+ * - A subscriber receives messages in the order in which the bus accepted them. The return of a cache's own ping then
+ *   proves that every earlier message has arrived.
+ * - The bus may lose messages. They are numbered: a cache that notices a gap clears itself, and one that receives no
+ *   messages is bypassed after three heartbeats.
+ *
+ * Protect the channel like the store. A client that can publish can clear caches, but cannot add keys to them. A client
+ * that can delay messages can keep a revoked key valid for the `ttl`.
  *
  * @example
  * const natsBus = (connection: NatsConnection): InvalidationBus => ({
@@ -34,26 +35,26 @@
  */
 export interface InvalidationBus {
   /**
-   * Resolves when the bus has taken the message, rejects when it has not. It has to settle in the end; a cache
-   * waits for a quarter of a second.
+   * Resolves when the bus has accepted the message, and rejects if it has not. It must settle eventually; a change waits
+   * for at most 250 ms.
    */
   publish(message: string): Promise<void>;
   /**
-   * Begins to listen, and goes on, reconnecting by itself, until the function that it answers is called. When
-   * it rejects it is called again, after a heartbeat. When it has neither answered nor brought anything for ten
-   * heartbeats it is given up and called again, each time after twice as long: what the earlier call brings is not
-   * heard, and the function that it answers late is called at once.
+   * Subscribes, and reconnects by itself until the returned function is called. If it rejects, it is called again after
+   * a heartbeat. If it neither settles nor delivers a message within ten heartbeats, it is called again, with
+   * exponential back-off. Messages of the abandoned call are then ignored, and the function that it returns later is
+   * called at once.
    *
-   * `onState(true)` says that messages arrive from now on; nothing is taken for granted before. `onState(false)`
-   * says that some may be lost: at once when that is noticed, and before any message from behind the gap.
+   * Call `onState(true)` when messages arrive from now on. Call `onState(false)` as soon as messages may be lost, and
+   * before delivering any message after the gap.
    */
   subscribe(
     onMessage: (message: string) => void,
     onState: (up: boolean) => void,
   ): Promise<() => Promise<void>>;
   /**
-   * Called when the bus is said to be up, and yet nothing has come back for ten heartbeats: a connection may be
-   * dead without its owner having noticed, for hours. Replaces it, if that can be done.
+   * Replaces a connection that may be dead. Optional. Called when the last state was `true` but no message has come back
+   * for ten heartbeats.
    */
   reconnect?(): void;
 }

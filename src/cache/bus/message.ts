@@ -1,24 +1,23 @@
-/** What one instance tells all. */
-export type News =
+/** The content of a message. */
+export type MessageBody =
   | { readonly type: "ping" }
-  /** A key was changed; `added`: a hash may have a key that had none. */
-  | { readonly type: "changed"; readonly id: string; readonly added: boolean }
-  /** Any key may have been changed. */
+  /** One key changed. */
+  | { readonly type: "changed"; readonly id: string }
+  /** Any key may have changed. */
   | { readonly type: "everything" };
 
-export type Message = News & {
-  /** The instance that sent it. */
+export type Message = MessageBody & {
+  /** The id of the sending cache. */
   readonly from: string;
-  /** Its messages are numbered from 1, so that a lost one is noticed. */
+  /** Counts the messages of a sender from 1, so that receivers notice a gap. */
   readonly number: number;
 };
 
 const VERSION = 1;
-// PostgreSQL takes notifications of less than 8,000 bytes.
-const MAX_BYTES = 4_000;
+const MAX_BYTES = 4_000; // PostgreSQL limits a notification to less than 8,000 bytes
 const MAX_SENDER = 64;
 
-/** The text of a message; one that would be too long says that everything has changed. */
+/** Encodes a message. One that would be too long is replaced by `everything`. */
 export function encodeMessage(message: Message): string {
   const text = JSON.stringify({ v: VERSION, ...message });
   if (Buffer.byteLength(text) <= MAX_BYTES) return text;
@@ -26,7 +25,7 @@ export function encodeMessage(message: Message): string {
   return JSON.stringify({ v: VERSION, from, number, type: "everything" });
 }
 
-/** Reads a message; `undefined` for anything else. */
+/** Decodes a message. Returns `undefined` if it is invalid. */
 export function decodeMessage(text: unknown): Message | undefined {
   if (typeof text !== "string" || text.length > MAX_BYTES) return undefined;
   let value: unknown;
@@ -36,10 +35,9 @@ export function decodeMessage(text: unknown): Message | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { v, from, number, type, id, added } = value as Record<string, unknown>;
+  const { v, from, number, type, id } = value as Record<string, unknown>;
   if (v !== VERSION || typeof from !== "string" || from.length > MAX_SENDER) return undefined;
   if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 1) return undefined;
   if (type === "ping" || type === "everything") return { from, number, type };
-  if (type !== "changed" || typeof id !== "string" || typeof added !== "boolean") return undefined;
-  return { from, number, type, id, added };
+  return type === "changed" && typeof id === "string" ? { from, number, type, id } : undefined;
 }

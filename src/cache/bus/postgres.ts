@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Awaitable } from "../../internal/awaitable.js";
-import { checkOptions } from "../../internal/validate.js";
+import { settledWithin, withTimeout } from "../../internal/timeout.js";
+import { checkOptions, describe } from "../../internal/validate.js";
 import { StoreError } from "../../kit.js";
-import { within } from "../within.js";
 import type { InvalidationBus } from "./bus.js";
 
-/** What {@link postgresBus} calls of a connected client: a `Client` of pg has it. */
+/** The part of a connected client that {@link postgresBus} uses. A `Client` of pg has it. */
 export interface PostgresBusClient {
   query(text: string, values?: string[]): PromiseLike<unknown>;
   on(
@@ -20,41 +20,38 @@ export interface PostgresBusClient {
 /** Options of {@link postgresBus}. */
 export interface PostgresBusOptions {
   /**
-   * Makes a client and connects it; called again after an outage, because a client cannot. The bus keeps one at
-   * a time, to itself, and ends it. It has to reach the server itself, or a pooler in session mode: `LISTEN`
-   * does not work through one that hands out connections by the transaction.
+   * Creates and connects a client. Called again after an outage. The bus uses one client at a time, and ends it. Connect
+   * to the server, or to a pooler in session mode: `LISTEN` does not work with a pooler in transaction mode.
    */
   readonly connect: () => Awaitable<PostgresBusClient>;
   /**
-   * The channel, `keybearer` by default: a letter or `_`, then up to 62 of `A-Z a-z 0-9 _`. It belongs to the
-   * database.
+   * The channel, within the database: a letter or `_`, then up to 62 of `A-Z a-z 0-9 _`. `"keybearer"` by default.
    */
   readonly channel?: string;
 }
 
-/** A connection that listens, and by which messages go out, one after the other. */
-interface Line {
+/** A connection that listens and sends. */
+interface Connection {
   send(message: string): Promise<void>;
-  /** Settles when the connection is of no use any more. */
+  /** Resolves when the connection can no longer be used. */
   readonly lost: Promise<void>;
   end(): Promise<void>;
 }
 
 const CHANNEL = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
-const CONNECT_MS = 10_000;
-const QUERY_MS = 5_000;
-const END_MS = 1_000;
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const QUERY_TIMEOUT_MS = 5_000;
+const END_TIMEOUT_MS = 1_000;
+const MIN_BACKOFF_MS = 50;
+const MAX_BACKOFF_MS = 5_000;
 
 /**
- * A bus over `LISTEN` and `NOTIFY` of PostgreSQL, on one connection of its own for both. A pool is not asked
- * for: while a server hangs, the heartbeat would take one connection after the other out of it.
+ * Creates a bus over `LISTEN` and `NOTIFY` of PostgreSQL, on one connection of its own. It does not use a pool: with a
+ * hung server, heartbeats would occupy every connection of the pool.
  *
- * It connects again by itself after an outage, after 50 ms at first and 5 seconds at most, also when a
- * connection is dead without being closed.
+ * After an outage, or if the connection is dead, the bus connects again with exponential back-off from 50 ms to 5 seconds.
  *
- * @throws TypeError for an unknown option, a `connect` that is no function or a channel that is none.
+ * @throws TypeError if an option is unknown, `connect` is not a function, or the channel is invalid.
  *
  * @example
  * const connect = async () => {
@@ -66,44 +63,46 @@ const LONGEST_PAUSE_MS = 5_000;
  */
 export function postgresBus(given: PostgresBusOptions): InvalidationBus {
   const { connect, channel = "keybearer" } = checkOptions("postgresBus", given, ["connect", "channel"]);
-  if (typeof connect !== "function") throw new TypeError('postgresBus: "connect" must be a function');
+  if (typeof connect !== "function") {
+    throw new TypeError(`postgresBus: "connect" must be a function; received ${describe(connect)}`);
+  }
   if (typeof channel !== "string" || !CHANNEL.test(channel)) {
     throw new TypeError('postgresBus: "channel" must be a letter or _, then up to 62 of A-Z a-z 0-9 _');
   }
-  const lines = new Set<Line>();
+  const connections = new Set<Connection>(); // one for each subscription
 
   const listen = async (
     onMessage: (message: string) => void,
     onState: (up: boolean) => void,
     stopped: AbortSignal,
   ): Promise<void> => {
-    const stop = once(stopped);
-    for (let pause = FIRST_PAUSE_MS; !stopped.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const stop = aborted(stopped);
+    for (let backoff = MIN_BACKOFF_MS; !stopped.aborted; backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)) {
       const began = performance.now();
-      const line = await open(connect, channel, onMessage).catch(() => undefined);
-      if (line !== undefined) {
-        lines.add(line);
+      const connection = await open(connect, channel, onMessage).catch(() => undefined);
+      if (connection !== undefined) {
+        connections.add(connection);
         if (!stopped.aborted) {
           onState(true);
-          await Promise.race([line.lost, stop]);
+          await Promise.race([connection.lost, stop]);
           onState(false);
         }
-        lines.delete(line);
-        const ended = line.end();
+        connections.delete(connection);
+        const ended = connection.end();
         if (stopped.aborted) await ended;
-        if (performance.now() - began > LONGEST_PAUSE_MS) pause = FIRST_PAUSE_MS;
+        if (performance.now() - began > MAX_BACKOFF_MS) backoff = MIN_BACKOFF_MS;
       }
-      // Neither all at once after a restart of the server, nor keeping this process up.
-      const delay = pause * (0.5 + Math.random());
+      // Random, so that processes do not all reconnect at the same time.
+      const delay = backoff * (0.5 + Math.random());
       await sleep(delay, undefined, { signal: stopped, ref: false }).catch(() => {});
     }
   };
 
   return Object.freeze({
     async publish(message: string): Promise<void> {
-      const [line] = lines;
-      if (line === undefined) throw new StoreError("The bus has no connection to PostgreSQL");
-      await line.send(message);
+      const [connection] = connections;
+      if (connection === undefined) throw new StoreError("The bus has no connection to PostgreSQL");
+      await connection.send(message);
     },
 
     async subscribe(
@@ -120,15 +119,15 @@ export function postgresBus(given: PostgresBusOptions): InvalidationBus {
   });
 }
 
-/** @throws when the connection cannot be made, or does not come to listen in time. */
+/** Connects and listens. @throws if either fails or takes too long. */
 async function open(
   connect: () => Awaitable<PostgresBusClient>,
   channel: string,
   onMessage: (message: string) => void,
-): Promise<Line> {
+): Promise<Connection> {
   const connecting = (async () => connect())();
-  const client = await within(connecting, CONNECT_MS).catch((error) => {
-    connecting.then(discard, () => {}); // it may come after all
+  const client = await withTimeout(connecting, CONNECT_TIMEOUT_MS, { onTimeout }).catch((error) => {
+    connecting.then(endClient, () => {}); // it may still connect later
     throw error;
   });
 
@@ -136,59 +135,63 @@ async function open(
   const lost = new Promise<void>((resolve) => {
     lose = resolve;
   });
-  client.on("error", lose); // stays: without it, an error that comes late would end the process
+  client.on("error", lose); // never removed: a later "error" event without a listener would end the process
   client.on("end", lose);
   client.on("notification", (message) => {
     if (message.channel === channel) onMessage(message.payload ?? "");
   });
 
-  const ask = async (text: string, values?: string[]): Promise<void> => {
+  const query = async (text: string, values?: string[]): Promise<void> => {
     try {
-      await within(client.query(text, values), QUERY_MS);
+      await withTimeout(client.query(text, values), QUERY_TIMEOUT_MS, { onTimeout });
     } catch (error) {
-      lose(); // also after a refusal: a new connection is cheap, and known to work
+      lose(); // after any error, a new connection is the simplest recovery
       throw error;
     }
   };
 
   try {
-    // A notification does not outlive a crash anyway, so nobody has to wait for the disk.
-    await ask("set synchronous_commit to off");
-    await ask(`listen "${channel}"`);
+    // Notifications are lost in a crash in any case, so a commit need not wait for the disk.
+    await query("set synchronous_commit to off");
+    await query(`listen "${channel}"`);
   } catch (error) {
-    await discard(client);
+    await endClient(client);
     throw error;
   }
 
-  let last: Promise<unknown> = Promise.resolve();
-  let isOver = false;
+  let lastQuery: Promise<unknown> = Promise.resolve();
+  let isLost = false;
   lost.then(() => {
-    isOver = true;
+    isLost = true;
   });
   return {
     lost,
     send(message) {
-      // pg does not want a query while another one is under way.
-      const sending = last.then(() => {
-        if (isOver) throw new StoreError("The connection to PostgreSQL was lost");
-        return ask("select pg_notify($1, $2)", [channel, message]);
+      // pg must not run two queries at the same time on one client.
+      const sending = lastQuery.then(() => {
+        if (isLost) throw new StoreError("The connection to PostgreSQL was lost");
+        return query("select pg_notify($1, $2)", [channel, message]);
       });
-      last = sending.catch(() => {});
+      lastQuery = sending.catch(() => {});
       return sending;
     },
     end() {
       lose();
-      return discard(client);
+      return endClient(client);
     },
   };
 }
 
-/** Ends a client, as far as it can be ended. */
-async function discard(client: PostgresBusClient): Promise<void> {
-  await within((async () => client.end())(), END_MS).catch(() => {});
+function onTimeout(): Error {
+  return new StoreError("PostgreSQL did not respond in time");
 }
 
-function once(signal: AbortSignal): Promise<void> {
+/** Ends a client. Never rejects. */
+function endClient(client: PostgresBusClient): Promise<void> {
+  return settledWithin((async () => client.end())(), END_TIMEOUT_MS);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });

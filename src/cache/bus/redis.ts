@@ -1,27 +1,28 @@
-import { checkOptions } from "../../internal/validate.js";
+import { redisLibrary } from "../../internal/redis-client.js";
+import { checkMethods, checkOptions, hasMethod } from "../../internal/validate.js";
 import type { InvalidationBus } from "./bus.js";
 
-/** What {@link redisBus} calls of a client that publishes: one of node-redis or ioredis has it. */
+/** The part of a publishing client that {@link redisBus} uses. Clients of node-redis and ioredis have it. */
 export interface RedisPublisher {
   publish(channel: string, message: string): PromiseLike<unknown>;
   on(event: "error", listener: () => void): unknown;
   off(event: "error", listener: () => void): unknown;
 }
 
-/** What {@link redisBus} calls of a client of node-redis that subscribes. */
+/** The part of a subscribing node-redis client that {@link redisBus} uses. */
 export interface NodeRedisSubscriber {
   readonly isReady: boolean;
   subscribe(channel: string, listener: (message: string) => void): PromiseLike<unknown>;
   unsubscribe(channel: string, listener: (message: string) => void): PromiseLike<unknown>;
   connect(): PromiseLike<unknown>;
   destroy?(): unknown;
-  // Only node-redis writes it like this; ioredis has psubscribe.
+  /** Only node-redis has a method of this name; ioredis has `psubscribe`. */
   pSubscribe(pattern: string, listener: (message: string) => void): PromiseLike<unknown>;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 }
 
-/** What {@link redisBus} calls of a client of ioredis that subscribes. */
+/** The part of a subscribing ioredis client that {@link redisBus} uses. */
 export interface IoRedisSubscriber {
   readonly status: string;
   subscribe(channel: string): PromiseLike<unknown>;
@@ -34,45 +35,45 @@ export interface IoRedisSubscriber {
 
 /** Options of {@link redisBus}. */
 export interface RedisBusOptions {
-  /** The client that the service uses anyway will do. */
+  /** May be a client that is used for other commands too. */
   readonly publisher: RedisPublisher;
   /**
-   * A connection for this alone, because one that is subscribed takes no other commands: `client.duplicate()`
-   * of node-redis, connected, or `client.duplicate()` of ioredis.
+   * A separate connection, because a subscribed connection accepts no other commands: `client.duplicate()`, and with
+   * node-redis also `connect()`.
    */
   readonly subscriber: NodeRedisSubscriber | IoRedisSubscriber;
   /**
-   * The channel, `keybearer` by default; 1 to 200 characters. It spans all databases of a server, so services
-   * that share a server and not their keys should have a channel each.
+   * The channel, 1 to 200 characters; `"keybearer"` by default. Channels are shared by all databases of a server, so use
+   * one for each service.
    */
   readonly channel?: string;
 }
 
-type Receiver = (message: string) => void;
+type Listener = (message: string) => void;
 
-/** A client that subscribes, of either library. */
-interface Line {
+/** A subscribing client of either library. */
+interface Subscriber {
   isReady(): boolean;
-  join(receive: Receiver): PromiseLike<unknown>;
-  leave(receive: Receiver): PromiseLike<unknown>;
-  /** Makes the subscription again, where the library may not have by the time it says that it is ready. */
-  rejoin(): PromiseLike<unknown>;
-  /** Gives up the connection, and makes another. */
+  subscribe(listener: Listener): PromiseLike<unknown>;
+  unsubscribe(listener: Listener): PromiseLike<unknown>;
+  /** Subscribes again after a reconnect, if the library may not have done so before its `ready` event. */
+  resubscribe(): PromiseLike<unknown>;
+  /** Replaces the connection. */
   reconnect(): void;
 }
 
-const DOWN = ["reconnecting", "close", "end", "terminated"];
+const DOWN_EVENTS = ["reconnecting", "close", "end", "terminated"];
 
 /**
- * A bus over Redis pub/sub, through clients that the host made, connects and closes: those of node-redis
- * or ioredis. In a Redis Cluster, give it clients of single nodes: a message reaches every node.
+ * Creates a bus over Redis pub/sub. The caller creates, connects and closes both clients, which may be of node-redis or
+ * ioredis. In a Redis Cluster, pass clients of single nodes: a message reaches every node.
  *
- * While it is in use it listens to the `error` events of both clients, which would otherwise end the process.
- * The clients reconnect by themselves; only when nothing has come back for ten heartbeats, on a connection that
- * is said to be up, the subscriber is made to.
+ * While it is in use, the bus listens to the `error` events of both clients; without a listener they would end the process.
+ * The clients reconnect by themselves. If no message has come back for ten heartbeats on an open connection, the bus
+ * makes the subscriber reconnect.
  *
- * @throws TypeError for clients that are none, one client in both places, a client of a cluster, an unknown
- * option or a channel that is none.
+ * @throws TypeError if a client lacks a method or belongs to a cluster, both clients are the same, an option is unknown,
+ *   or the channel is invalid.
  *
  * @example
  * const subscriber = await client.duplicate().connect();
@@ -80,17 +81,21 @@ const DOWN = ["reconnecting", "close", "end", "terminated"];
  */
 export function redisBus(given: RedisBusOptions): InvalidationBus {
   const options = checkOptions("redisBus", given, ["publisher", "subscriber", "channel"]);
-  const { publisher, subscriber, channel = "keybearer" } = options;
+  const { publisher, subscriber: client, channel = "keybearer" } = options;
   checkClient("publisher", publisher, ["publish"]);
-  checkClient("subscriber", subscriber, ["subscribe", "unsubscribe"]);
-  if ((subscriber as unknown) === publisher)
-    throw new TypeError('redisBus: "subscriber" must be a connection of its own');
-  if (typeof channel !== "string" || channel === "" || channel.length > 200)
-    throw new TypeError('redisBus: "channel" must be a text of 1 to 200 characters');
-  // Both libraries declare their events so differently that no one type fits.
-  const events = subscriber as Pick<NodeRedisSubscriber, "on" | "off">;
-  const line =
-    "pSubscribe" in subscriber ? overNodeRedis(subscriber, channel) : overIoRedis(subscriber, channel);
+  checkClient("subscriber", client, ["subscribe", "unsubscribe"]);
+  if ((client as unknown) === publisher) {
+    throw new TypeError('redisBus: "subscriber" must be another client than "publisher"');
+  }
+  if (typeof channel !== "string" || channel === "" || channel.length > 200) {
+    throw new TypeError('redisBus: "channel" must be a string of 1 to 200 characters');
+  }
+  // The two libraries declare their events differently.
+  const events = client as Pick<NodeRedisSubscriber, "on" | "off">;
+  const subscriber =
+    redisLibrary(client) === "node-redis"
+      ? overNodeRedis(client as NodeRedisSubscriber, channel)
+      : overIoRedis(client as IoRedisSubscriber, channel);
 
   return Object.freeze({
     async publish(message: string): Promise<void> {
@@ -101,92 +106,91 @@ export function redisBus(given: RedisBusOptions): InvalidationBus {
       onMessage: (message: string) => void,
       onState: (up: boolean) => void,
     ): Promise<() => Promise<void>> {
-      const receive = (message: string) => onMessage(message); // a function of its own for each subscription
+      const listener = (message: string) => onMessage(message); // a new function for each subscription
       const ignore = () => {};
-      const down = () => onState(false);
-      const check = () => {
-        if (!line.isReady()) onState(false);
+      const onDown = () => onState(false);
+      const onError = () => {
+        if (!subscriber.isReady()) onState(false);
       };
-      let joined = false;
-      const ready = () => {
-        if (!joined) return; // it is still joining
-        Promise.resolve(line.rejoin()).then(() => onState(true), ignore); // what broke it is told by an event
+      let subscribed = false;
+      const onReady = () => {
+        if (!subscribed) return; // the first subscribe() is still pending
+        Promise.resolve(subscriber.resubscribe()).then(() => onState(true), ignore); // an event reports a failure
       };
       publisher.on("error", ignore);
-      events.on("error", check);
-      events.on("ready", ready);
-      for (const event of DOWN) events.on(event, down);
+      events.on("error", onError);
+      events.on("ready", onReady);
+      for (const event of DOWN_EVENTS) events.on(event, onDown);
 
-      const leave = async (): Promise<void> => {
-        events.off("ready", ready);
-        for (const event of DOWN) events.off(event, down);
-        const leaving = (async () => line.leave(receive))().catch(ignore);
-        const left = leaving.then(() => {
-          events.off("error", check);
+      const unsubscribe = async (): Promise<void> => {
+        events.off("ready", onReady);
+        for (const event of DOWN_EVENTS) events.off(event, onDown);
+        const unsubscribing = (async () => subscriber.unsubscribe(listener))().catch(ignore);
+        const unsubscribed = unsubscribing.then(() => {
+          events.off("error", onError);
           publisher.off("error", ignore);
         });
-        if (line.isReady()) await left; // else it is done when the client is up again, or closed
+        if (subscriber.isReady()) await unsubscribed; // otherwise it settles when the client is up again or closed
       };
 
       try {
-        await line.join(receive);
+        await subscriber.subscribe(listener);
       } catch (error) {
-        void leave();
+        void unsubscribe();
         throw error;
       }
-      joined = true;
-      if (line.isReady()) onState(true);
-      return leave;
+      subscribed = true;
+      if (subscriber.isReady()) onState(true);
+      return unsubscribe;
     },
 
     reconnect(): void {
-      if (line.isReady()) line.reconnect();
+      if (subscriber.isReady()) subscriber.reconnect();
     },
   });
 }
 
-function overNodeRedis(client: NodeRedisSubscriber, channel: string): Line {
+function overNodeRedis(client: NodeRedisSubscriber, channel: string): Subscriber {
   return {
     isReady: () => client.isReady,
-    join: (receive) => client.subscribe(channel, receive),
-    leave: (receive) => client.unsubscribe(channel, receive),
-    rejoin: async () => {}, // it has subscribed again before it says that it is ready
+    subscribe: (listener) => client.subscribe(channel, listener),
+    unsubscribe: (listener) => client.unsubscribe(channel, listener),
+    resubscribe: async () => {}, // node-redis subscribes again before its "ready" event
     reconnect() {
       client.destroy?.();
-      client.connect().then(undefined, () => {}); // its events tell what comes of it
+      client.connect().then(undefined, () => {}); // an event reports the result
     },
   };
 }
 
-function overIoRedis(client: IoRedisSubscriber, channel: string): Line {
-  const receivers = new Set<Receiver>();
-  const listener = (from: string, message: string) => {
-    if (from === channel) for (const receive of receivers) receive(message);
+function overIoRedis(client: IoRedisSubscriber, channel: string): Subscriber {
+  const listeners = new Set<Listener>();
+  const onMessage = (from: string, message: string) => {
+    if (from === channel) for (const listener of listeners) listener(message);
   };
   return {
     isReady: () => client.status === "ready",
-    join(receive) {
-      if (receivers.size === 0) client.on("message", listener);
-      receivers.add(receive);
+    subscribe(listener) {
+      if (listeners.size === 0) client.on("message", onMessage);
+      listeners.add(listener);
       return client.subscribe(channel);
     },
-    async leave(receive) {
-      receivers.delete(receive);
-      if (receivers.size > 0) return;
-      client.off("message", listener);
+    async unsubscribe(listener) {
+      listeners.delete(listener);
+      if (listeners.size > 0) return;
+      client.off("message", onMessage);
       await client.unsubscribe(channel);
     },
-    rejoin: () => client.subscribe(channel),
+    resubscribe: () => client.subscribe(channel),
     reconnect: () => client.disconnect(true),
   };
 }
 
 function checkClient(name: string, client: unknown, methods: readonly string[]): void {
-  const members = client as Record<string, unknown> | null | undefined;
-  const missing = [...methods, "on", "off"].find((method) => typeof members?.[method] !== "function");
-  if (missing !== undefined) throw new TypeError(`redisBus: "${name}" must have a method ${missing}()`);
-  // It would go on at another node without a word when one is lost, and publish in no certain order.
-  if (members?.isCluster === true || typeof members?.getRandomNode === "function") {
-    throw new TypeError(`redisBus: "${name}" must be a client of one node, not of a cluster`);
+  checkMethods("redisBus", name, client, [...methods, "on", "off"]);
+  // A cluster client moves to another node without an event, and does not keep the order of messages.
+  const { isCluster } = client as { readonly isCluster?: unknown };
+  if (isCluster === true || hasMethod(client, "getRandomNode")) {
+    throw new TypeError(`redisBus: "${name}" must be a client of one node; received a cluster client`);
   }
 }

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { command, given, lengthOf, type Run, withLength, withStore } from "../arguments.js";
+import { command, limitOf, omitUndefined, type Run, withLimit, withStore } from "../arguments.js";
 import { writeList } from "../output.js";
 import { type StoreOptions, withSession } from "../session.js";
-import { AUDIT_COLUMNS, pagesOf } from "../views.js";
+import { AUDIT_COLUMNS, paginate } from "../tables.js";
 
 interface Options extends StoreOptions {
   readonly owner?: string;
@@ -10,22 +10,22 @@ interface Options extends StoreOptions {
   readonly all?: boolean;
 }
 
-/** `keybearer audit`: what happened to keys, newest first. */
+/** `keybearer audit`: shows the audit trail, newest first. */
 export function auditCommand(run: Run): Command {
-  const made = command("audit", "show what happened to keys, newest first", [
+  const audit = command("audit", "show the audit trail, newest first", [
     "keybearer audit",
     "keybearer audit key_0123456789abcdef0123456789abcdef",
     "keybearer audit --owner acme --all --json > audit.json",
   ])
-    .argument("[id]", "only what happened to this key; also one that was purged")
-    .option("--owner <id>", "only what happened to keys of this owner");
-  return withLength(withStore(made)).action((keyId: string | undefined, options: Options) =>
+    .argument("[id]", "only entries of this key, which may be purged")
+    .option("--owner <id>", "only entries of keys of this owner");
+  return withLimit(withStore(audit)).action((keyId: string | undefined, options: Options) =>
     withSession(run, options, async ({ manager, output, json }) => {
-      const filter = given({ keyId, ownerId: options.owner });
-      const more = () => output.say("There are more: --all shows them all.");
-      const pages = pagesOf((page) => manager.auditTrail({ ...filter, ...page }), lengthOf(options), more);
+      const filter = omitUndefined({ keyId, ownerId: options.owner });
+      const onMore = () => output.log("There are more entries. Show them with --all.");
+      const pages = paginate((page) => manager.auditTrail({ ...filter, ...page }), limitOf(options), onMore);
       const count = await writeList(output, pages, AUDIT_COLUMNS, json);
-      if (count === 0) output.say("No entries.");
+      if (count === 0) output.log("No entries.");
     }),
   );
 }

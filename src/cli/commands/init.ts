@@ -2,9 +2,9 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { command, type Run } from "../arguments.js";
 import { readConfig } from "../config.js";
-import { configsHere, DEFAULT_FILE } from "../config-file.js";
-import { usageError } from "../failure.js";
-import { printable } from "../printable.js";
+import { DEFAULT_FILE, findConfigFiles } from "../config-file.js";
+import { usageError } from "../errors.js";
+import { escapeText } from "../escape.js";
 
 interface Options {
   readonly config: string;
@@ -13,16 +13,16 @@ interface Options {
   readonly force?: boolean;
 }
 
-/** `keybearer init`: writes a configuration to begin with. */
+/** `keybearer init`: creates a configuration file. */
 export function initCommand({ output }: Run): Command {
-  return command("init", "write a configuration to begin with", [
+  return command("init", "create a configuration file with example scopes", [
     "keybearer init --prefix ezt",
     "keybearer init --prefix ezt --environments live,test --force",
   ])
-    .option("--config <file>", "where to write it", DEFAULT_FILE)
-    .option("--prefix <prefix>", "what every secret begins with", "app")
-    .option("--environments <names>", "named in secrets behind the prefix", "live,test")
-    .option("--force", "write over a file that is there")
+    .option("--config <file>", "the file to create", DEFAULT_FILE)
+    .option("--prefix <prefix>", "the prefix of every secret", "app")
+    .option("--environments <names>", "the environments, which follow the prefix in secrets", "live,test")
+    .option("--force", "overwrite an existing file")
     .action(({ config: file, prefix, environments, force }: Options) => {
       const names = environments.split(",").map((name) => name.trim());
       const content = {
@@ -39,25 +39,25 @@ export function initCommand({ output }: Run): Command {
           "fleet:admin": { description: "Everything", implies: ["*"] },
         },
       };
-      if (!file.endsWith(".json")) throw usageError("init writes JSON: name a file that ends in .json");
-      readConfig(printable(file), content, {});
-      const other = configsHere().find((found) => found !== DEFAULT_FILE);
-      if (file === DEFAULT_FILE && other !== undefined)
-        throw usageError(
-          `${other} is there already, and of two none would be taken: name a file with --config`,
-        );
+      if (!file.endsWith(".json")) throw usageError("--config must end in .json");
+      readConfig(escapeText(file), content, {});
+      const other = findConfigFiles().find((found) => found !== DEFAULT_FILE);
+      if (file === DEFAULT_FILE && other !== undefined) {
+        throw usageError(`${other} already exists. Choose another file with --config`);
+      }
       try {
         writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`, { flag: force ? "w" : "wx" });
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        if (code === "EEXIST")
-          throw usageError(`${printable(file)} is there already; --force writes over it`);
-        throw usageError(`${printable(file)} cannot be written (${code})`);
+        if (code === "EEXIST") {
+          throw usageError(`${escapeText(file)} already exists. Overwrite it with --force`);
+        }
+        throw usageError(`${escapeText(file)} cannot be written (${code})`);
       }
-      output.say(
+      output.log(
         [
-          `Wrote ${printable(file)}. The scopes in it are examples: put yours there. Then:`,
-          "  export KEYBEARER_URL=sqlite:keys.db   # or DATABASE_URL; postgres://, mysql://, redis://",
+          `Created ${escapeText(file)}. Replace the example scopes with yours, then run:`,
+          "  export KEYBEARER_URL=sqlite:keys.db",
           "  npx keybearer migrate",
           "  npx keybearer create --owner acme --scope vehicles:read",
         ].join("\n"),

@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
-import type { KeyStatus } from "../../kit.js";
-import { command, given, lengthOf, type Run, withLength, withStore } from "../arguments.js";
+import { KEY_STATUSES, type KeyStatus } from "../../kit.js";
+import { command, limitOf, omitUndefined, type Run, withLimit, withStore } from "../arguments.js";
 import { writeList } from "../output.js";
 import { type StoreOptions, withSession } from "../session.js";
-import { KEY_COLUMNS, pagesOf } from "../views.js";
+import { KEY_COLUMNS, paginate } from "../tables.js";
 
 interface Options extends StoreOptions {
   readonly owner?: string;
@@ -13,26 +13,24 @@ interface Options extends StoreOptions {
   readonly all?: boolean;
 }
 
-const STATUSES: readonly KeyStatus[] = ["active", "disabled", "expired", "revoked", "retiring"];
-
-/** `keybearer list`: keys, newest first. */
+/** `keybearer list`: lists keys, newest first. */
 export function listCommand(run: Run): Command {
-  const made = command("list", "list keys, newest first", [
+  const list = command("list", "list keys, newest first", [
     "keybearer list --owner acme",
     "keybearer list --status revoked --environment live --limit 200",
     "keybearer list --all --json | jq -r '.[].id'",
   ])
-    .option("--owner <id>", "only those of this owner")
-    .addOption(new Option("--status <status>", "only those of this status").choices(STATUSES))
-    .option("--environment <name>", "only those of this environment");
-  return withLength(withStore(made)).action((options: Options) =>
+    .option("--owner <id>", "only keys of this owner")
+    .addOption(new Option("--status <status>", "only keys with this status").choices(KEY_STATUSES))
+    .option("--environment <name>", "only keys of this environment");
+  return withLimit(withStore(list)).action((options: Options) =>
     withSession(run, options, async ({ manager, output, json }) => {
       const { owner: ownerId, status, environment } = options;
-      const filter = given({ ownerId, status, environment });
-      const more = () => output.say("There are more: --all lists them all.");
-      const pages = pagesOf((page) => manager.list({ ...filter, ...page }), lengthOf(options), more);
+      const filter = omitUndefined({ ownerId, status, environment });
+      const onMore = () => output.log("There are more keys. List them with --all.");
+      const pages = paginate((page) => manager.list({ ...filter, ...page }), limitOf(options), onMore);
       const count = await writeList(output, pages, KEY_COLUMNS, json);
-      if (count === 0) output.say("No keys.");
+      if (count === 0) output.log("No keys.");
     }),
   );
 }

@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { command, type Run, withStore } from "../arguments.js";
 import { type StoreOptions, withSession } from "../session.js";
 
-/** `keybearer migrate`: makes the tables. */
+/** `keybearer migrate`: creates or updates the tables. */
 export function migrateCommand(run: Run): Command {
   return withStore(
-    command("migrate", "make the tables of keys, or bring them up to date", [
+    command("migrate", "create the tables, or update them to this version", [
       "keybearer migrate",
       "KEYBEARER_URL=postgres://app@db/app keybearer migrate",
     ]),
@@ -15,7 +15,7 @@ export function migrateCommand(run: Run): Command {
       options,
       async ({ connection, output, json }) => {
         await connection.migrate();
-        output.say("The store is up to date.");
+        output.log("The store is up to date.");
         if (json) await output.json({ migrated: true });
       },
       "migrate",

@@ -2,11 +2,11 @@ import { createReadStream } from "node:fs";
 import { isIP } from "node:net";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
-import { collect, command, type Run, refuseSecrets, withStore } from "../arguments.js";
-import { EXIT, usageError } from "../failure.js";
-import { sheet } from "../output.js";
+import { collect, command, type Run, rejectSecretArguments, withStore } from "../arguments.js";
+import { EXIT, usageError } from "../errors.js";
+import { formatDetails } from "../output.js";
 import { type StoreOptions, withSession } from "../session.js";
-import { factsOf } from "../views.js";
+import { keyDetails } from "../tables.js";
 
 interface Options extends StoreOptions {
   readonly file?: string;
@@ -15,30 +15,30 @@ interface Options extends StoreOptions {
   readonly environment?: string;
 }
 
-// A server is waited for longer here than behind a request.
-const STORE_TIMEOUT = "10s";
+const STORE_TIMEOUT = "10s"; // longer than the default for requests
 const MAX_BYTES = 4_096;
 
-/** `keybearer verify`: says whether a secret would be let in. */
+/** `keybearer verify`: verifies a secret. */
 export function verifyCommand(run: Run): Command {
-  const made = command("verify", "say whether a secret would be let in; it is read from stdin or a file", [
+  const verify = command("verify", "verify a secret from stdin or a file: allowed or denied", [
     'printf %s "$SECRET" | keybearer verify --scope vehicles:read',
     "keybearer verify --file secret.txt --ip 203.0.113.7",
   ])
-    .option("--file <file>", "read the secret from here")
-    .option("--scope <scope>", "a scope that the request needs; once for each", collect)
-    .option("--ip <address>", "where the request comes from, for keys with networks")
+    .option("--file <file>", "a file with the secret (default: stdin)")
+    .option("--scope <scope>", "a required scope; repeat it for several", collect)
+    .option("--ip <address>", "the client address, for keys with an allowlist")
     .option("--environment <name>", "the environment of the service (default: any)");
-  return withStore(made)
+  return withStore(verify)
     .allowExcessArguments()
     .action(async (options: Options, self: Command) => {
-      refuseSecrets(self);
+      rejectSecretArguments(self);
       const secret = await readSecret(options.file, run.signal);
       await withSession(run, options, async ({ config, store, output, json }) => {
         const { scope, ip, environment } = options;
-        if (ip !== undefined && isIP(ip) === 0) throw usageError("--ip is not an address");
+        if (ip !== undefined && isIP(ip) === 0) throw usageError("--ip must be an IP address");
         const unknown = scope?.find((name) => config.scopes.get(name) === undefined);
-        if (unknown !== undefined) throw usageError("--scope is not a scope of the configuration");
+        if (unknown !== undefined)
+          throw usageError('--scope must be one of the "scopes" of the configuration');
         const verifier = config.verifier(store, environment, STORE_TIMEOUT);
         const request = {
           headers: { authorization: `Bearer ${secret}` },
@@ -48,22 +48,24 @@ export function verifyCommand(run: Run): Command {
         if (result.ok) {
           const { key } = result.principal;
           if (json) return output.json({ allowed: true, key });
-          return output.write(sheet([["decision", "allowed"], ...(key ? factsOf(key) : [])]));
+          return output.write(formatDetails([["decision", "allowed"], ...(key ? keyDetails(key) : [])]));
         }
-        run.answer(EXIT.refused);
+        run.setExitCode(EXIT.rejected);
         const { code, message, details } = result.error;
         if (json) return output.json({ allowed: false, ...details, code, message });
         const more = Object.entries(details).map(([name, value]): [string, string] => [name, `${value}`]);
-        await output.write(sheet([["decision", "denied"], ["code", code], ["message", message], ...more]));
-        if (code === "ip_not_allowed" && ip === undefined)
-          output.say("The key has networks: say where from with --ip.");
+        const lines = [["decision", "denied"], ["code", code], ["message", message], ...more] as const;
+        await output.write(formatDetails(lines));
+        if (code === "ip_not_allowed" && ip === undefined) {
+          output.log("The key has an allowlist. Pass the client address with --ip.");
+        }
       });
     });
 }
 
 async function readSecret(file: string | undefined, signal: AbortSignal): Promise<string> {
   if (file === undefined && process.stdin.isTTY) {
-    throw usageError("Pipe the secret in, or name a file with --file");
+    throw usageError("Pass the secret on stdin, or in a file with --file");
   }
   const stream: Readable = file === undefined ? process.stdin : createReadStream(file);
   const chunks: Buffer[] = [];
@@ -82,5 +84,5 @@ async function readSecret(file: string | undefined, signal: AbortSignal): Promis
     .toString("utf8")
     .replace(/\r?\n$/, "");
   if (secret !== "" && length <= MAX_BYTES && !/[\r\n]/.test(secret)) return secret;
-  throw usageError("The secret must be one line that is not empty");
+  throw usageError("The secret must be a single line and not empty");
 }

@@ -4,8 +4,8 @@ import type { KeyRecord } from "./record.js";
 import type { AuditAction, AuditEntry } from "./store.js";
 
 /**
- * Makes an entry for the audit trail, with an id of its own. Ids of one process sort by time, and by their
- * order within a millisecond.
+ * Creates an entry for the audit trail, with a new id. The ids of one process sort by time and, within a millisecond,
+ * by the order of creation.
  *
  * @example
  * const entry = createAuditEntry("used", { id: event.keyId, ownerId: event.ownerId }, event.at, null, { path });
@@ -18,7 +18,7 @@ export function createAuditEntry(
   details: AuditEntry["details"] = {},
 ): AuditEntry {
   return {
-    id: auditId(at),
+    id: createAuditId(at),
     at,
     action,
     keyId: key.id,
@@ -28,13 +28,13 @@ export function createAuditEntry(
   };
 }
 
-let lastAudit = 0;
-let auditsWithin = 0;
+let lastTime = 0;
+let sequence = 0;
 
-function auditId(at: Date): string {
+function createAuditId(at: Date): string {
   const time = Math.max(0, at.getTime());
-  if (time > lastAudit) [lastAudit, auditsWithin] = [time, 0];
-  else auditsWithin += 1; // also when the clock goes back: the order within a millisecond must not
-  const [first, second] = [time, auditsWithin].map((number) => number.toString(16).padStart(12, "0"));
+  if (time > lastTime) [lastTime, sequence] = [time, 0];
+  else sequence += 1; // also if the clock moves back, so that the ids of a repeated millisecond stay in order
+  const [first, second] = [time, sequence].map((number) => number.toString(16).padStart(12, "0"));
   return `${first}-${second}-${randomUUID().slice(0, 18)}`;
 }

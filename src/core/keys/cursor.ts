@@ -1,14 +1,14 @@
 import { KeyInputError } from "../errors.js";
 
-/** A place in a list that is ordered by time and then id, newest first. */
+/** A position in a list that is ordered by time, then id, newest first. */
 export interface ListPosition {
   readonly at: Date;
   readonly id: string;
 }
 
 /**
- * Writes a place in a list as an opaque text, for stores to use as `nextCursor`: the place of the last item
- * of a page. Rows that are added meanwhile neither shift nor hide the ones behind it.
+ * Encodes the position of the last item of a page as an opaque string, for stores to return as `nextCursor`. Rows that
+ * are added later do not shift the next page.
  *
  * @example
  * return { items, nextCursor: encodeCursor({ at: last.createdAt, id: last.id }) };
@@ -18,9 +18,9 @@ export function encodeCursor({ at, id }: ListPosition): string {
 }
 
 /**
- * Reads what {@link encodeCursor} wrote.
+ * Decodes a cursor of {@link encodeCursor}.
  *
- * @throws KeyInputError for anything else.
+ * @throws KeyInputError if the string is not such a cursor.
  */
 export function decodeCursor(cursor: string): ListPosition {
   try {
@@ -28,7 +28,7 @@ export function decodeCursor(cursor: string): ListPosition {
     const at = new Date(time);
     if (typeof time === "number" && !Number.isNaN(at.getTime()) && typeof id === "string") return { at, id };
   } catch {
-    // Refused below, like every other text that is no cursor.
+    // rejected below
   }
-  throw new KeyInputError("cursor", "is not one that a list has answered");
+  throw new KeyInputError("cursor", "is not a cursor of a list");
 }

@@ -1,15 +1,25 @@
 import { randomBytes } from "node:crypto";
-import { checkOptions } from "../../internal/validate.js";
+import { checkBoolean, checkOptions, describe } from "../../internal/validate.js";
+import {
+  BASE62,
+  CHECKSUM_LENGTH,
+  CRC_TABLE,
+  crcOf,
+  finishCrc,
+  readChecksum,
+  updateCrc,
+  writeChecksum,
+} from "./checksum.js";
 
-/** What the text of a secret tells before any lookup. */
-export interface ParsedSecret {
-  /** The environment in the secret, or `undefined` for a format that names none. */
-  readonly environment?: string | undefined;
+/** The result of parsing a secret. */
+export interface ParsedSecret<E extends string = string> {
+  /** The environment in the secret; `undefined` for a format without environments. */
+  readonly environment?: E | undefined;
 }
 
 /**
- * How secrets look. {@link keyFormat} makes one; implement the interface for keys that already exist in a
- * form of their own. Only `parse` is needed to verify.
+ * The format of secrets. {@link keyFormat} creates one; implement the interface for existing keys with a format of their
+ * own. Verification needs only `parse`.
  *
  * @example
  * // Keys of an older system: "acct-<number>-<24 letters>"
@@ -17,64 +27,61 @@ export interface ParsedSecret {
  *   parse: (secret) => (/^acct-\d{1,9}-[a-z]{24}$/.test(secret) ? {} : undefined),
  * };
  */
-export interface KeyFormat {
-  /** The environments that secrets can name; absent when they name none. */
-  readonly environments?: readonly string[] | undefined;
-  /** Recognises a secret by its form alone: pure, quick, and `undefined` for anything else. Must not throw. */
-  parse(secret: string): ParsedSecret | undefined;
-  /** Makes a new secret. A manager needs it. */
-  generate?(environment?: string): string;
-  /** The first characters of a secret, kept for display. Four characters when absent. */
+export interface KeyFormat<E extends string = string> {
+  /** The environments that secrets can name; absent for a format without environments. */
+  readonly environments?: readonly E[] | undefined;
+  /** Parses a secret without I/O; returns `undefined` if it does not have this format. Must not throw. */
+  parse(secret: string): ParsedSecret<E> | undefined;
+  /** Generates a new secret. Required for managers. */
+  generate?(environment?: E): string;
+  /** Returns the first characters of a secret, kept for display. Four characters by default. */
   start?(secret: string): string;
 }
 
-/** A format made by {@link keyFormat}: it parses, generates and shows. */
-export interface GeneratedKeyFormat extends KeyFormat {
-  generate(environment?: string): string;
+/** A format created by {@link keyFormat}, with all methods. */
+export interface GeneratedKeyFormat<E extends string = string> extends KeyFormat<E> {
+  generate(environment?: E): string;
   start(secret: string): string;
 }
 
 /** Options of {@link keyFormat}. */
-export interface KeyFormatOptions {
-  /** What every secret begins with, so that people and secret scanners know whose it is. May hold underscores. */
+export interface KeyFormatOptions<E extends string = string> {
+  /** The beginning of every secret, for people and secret scanners. May contain underscores. None by default. */
   readonly prefix?: string;
-  /** Named in the secret behind the prefix, such as `["live", "test"]`. */
-  readonly environments?: readonly string[];
+  /** The environments that follow the prefix, such as `["live", "test"]`. None by default. */
+  readonly environments?: readonly E[];
   /** The characters of the random part: `"base62"` (the default), `"hex"` (lower case) or your own. */
   readonly alphabet?: "base62" | "hex" | (string & {});
-  /** How many random characters; 32 by default. At least 128 bits are required. */
+  /** The number of random characters, which must give at least 128 bits. 32 by default. */
   readonly length?: number;
-  /** Six base62 characters of CRC-32 over all before them; `true` by default. */
+  /** Whether a secret ends with a checksum: CRC-32 as six base62 characters. `true` by default. */
   readonly checksum?: boolean;
 }
 
-const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ALPHABETS: Readonly<Record<string, string>> = {
   base62: BASE62,
   hex: "0123456789abcdef",
 };
-const CHECKSUM_LENGTH = 6;
 const START_LENGTH = 4;
-// OWASP ASVS 5.0, 11.5.1 asks for 128 bits in any value that must not be guessed.
-const MINIMUM_BITS = 128;
-const MAX_SECRET_CHARACTERS = 512;
+const MIN_BITS = 128; // OWASP ASVS 5.0, 11.5.1
+const MAX_LENGTH = 256;
+const MAX_SECRET_CHARACTERS = 512; // longer than any secret of keyFormat
 
 /**
- * Describes the secrets of a service: `<prefix>_<environment>_<32 random base62><checksum>`, 190 random bits
- * from the system's generator. The checksum covers the prefix, so a mistyped or truncated secret, or one cut
- * from another service's, is refused without asking the store (as GitHub's token formats do).
+ * Creates the format of the secrets of a service: `<prefix>_<environment>_<32 random base62><checksum>`, with 190
+ * random bits. The checksum covers the prefix, so a mistyped or truncated secret is rejected without a lookup.
  *
- * @throws TypeError for unknown options, prefixes and environments that a header could not carry, and random
- * parts of fewer than 128 bits.
+ * @throws TypeError if an option is unknown, a prefix or environment contains invalid characters, or the random part
+ *   has fewer than 128 bits.
  *
  * @example
  * const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
  * format.generate("live"); // "ezt_live_…"
  *
  * @example
- * const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false }); // a bare 32-hex key
+ * const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false }); // 32 hex digits without a prefix
  */
-export function keyFormat(given: KeyFormatOptions): GeneratedKeyFormat {
+export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): GeneratedKeyFormat<E> {
   const options = checkOptions("keyFormat", given, [
     "prefix",
     "environments",
@@ -86,38 +93,31 @@ export function keyFormat(given: KeyFormatOptions): GeneratedKeyFormat {
   const alphabet = readAlphabet(options.alphabet ?? "base62");
   checkPrefix(prefix);
   checkEnvironments(prefix, environments);
-  if (typeof checksum !== "boolean") throw new TypeError('keyFormat: "checksum" must be true or false');
-  if (!Number.isInteger(length) || length > 256 || length * Math.log2(alphabet.length) < MINIMUM_BITS) {
-    throw new TypeError(
-      `keyFormat: "length" must be an integer of at most 256 that gives at least ${MINIMUM_BITS} random bits ` +
-        `(${Math.ceil(MINIMUM_BITS / Math.log2(alphabet.length))} characters of this alphabet)`,
-    );
-  }
+  checkBoolean("keyFormat", "checksum", checksum);
+  checkLength(length, alphabet);
 
-  const digits = digitTable(alphabet);
-  const leads = (environments ?? [undefined]).map((environment) => {
+  const isInAlphabet = new Uint8Array(128);
+  for (let i = 0; i < alphabet.length; i++) isInAlphabet[alphabet.charCodeAt(i)] = 1;
+  // What precedes the random part, such as "ezt_live_".
+  const heads = (environments ?? [undefined]).map((environment: E | undefined) => {
     const text = [prefix, environment, ""].filter((part) => part !== undefined).join("_");
-    return {
-      text,
-      crc: crc32(text),
-      parsed: Object.freeze({ environment }),
-    };
+    return { text, crc: crcOf(text), parsed: Object.freeze({ environment }) };
   });
-  const tail = length + (checksum ? CHECKSUM_LENGTH : 0);
+  const tailLength = length + (checksum ? CHECKSUM_LENGTH : 0);
 
-  const parse = (secret: string): ParsedSecret | undefined => {
-    for (const lead of leads) {
-      const begin = lead.text.length;
-      if (secret.length !== begin + tail || !secret.startsWith(lead.text)) continue;
+  const parse = (secret: string): ParsedSecret<E> | undefined => {
+    for (const head of heads) {
+      const begin = head.text.length;
+      if (secret.length !== begin + tailLength || !secret.startsWith(head.text)) continue;
       const end = begin + length;
       const table = CRC_TABLE;
-      let crc = lead.crc;
+      let crc = head.crc;
       for (let i = begin; i < end; i++) {
         const code = secret.charCodeAt(i);
-        if ((digits[code] ?? NO_DIGIT) === NO_DIGIT) return undefined;
-        crc = crc32Step(crc, code, table);
+        if (isInAlphabet[code] !== 1) return undefined;
+        crc = updateCrc(crc, code, table);
       }
-      return checksum && readChecksum(secret, end) !== crc32Value(crc) ? undefined : lead.parsed;
+      return checksum && readChecksum(secret, end) !== finishCrc(crc) ? undefined : head.parsed;
     }
     return undefined;
   };
@@ -125,24 +125,24 @@ export function keyFormat(given: KeyFormatOptions): GeneratedKeyFormat {
   return Object.freeze({
     environments: environments && Object.freeze([...environments]),
     parse,
-    generate(environment?: string): string {
-      const lead = leads.find((candidate) => candidate.parsed.environment === environment);
-      if (lead === undefined) {
-        throw new TypeError(`keyFormat: cannot generate for ${named(environment)}; ${known(environments)}`);
+    generate(environment?: E): string {
+      const head = heads.find(({ parsed }) => parsed.environment === environment);
+      if (head === undefined) {
+        const [requested, known] = [describeEnvironment(environment), describeKnown(environments)];
+        throw new TypeError(`keyFormat: cannot generate a secret for ${requested}; ${known}`);
       }
-      const text = lead.text + randomText(alphabet, length);
-      return checksum ? text + writeChecksum(crc32Value(crc32(text))) : text;
+      const text = head.text + randomText(alphabet, length);
+      return checksum ? text + writeChecksum(finishCrc(crcOf(text))) : text;
     },
     start(secret: string): string {
-      const lead = leads.find(({ text }) => secret.startsWith(text));
-      return secret.slice(0, (lead?.text.length ?? 0) + START_LENGTH);
+      const head = heads.find(({ text }) => secret.startsWith(text));
+      return secret.slice(0, (head?.text.length ?? 0) + START_LENGTH);
     },
   });
 }
 
-/** The first format's reading of a secret; `undefined` when none knows it. */
+/** Parses a secret with the first format that accepts it. */
 export function parseSecret(secret: string, formats: readonly KeyFormat[]): ParsedSecret | undefined {
-  // No format of ours is longer than this, and a custom one need not see what cannot be its own.
   if (secret.length > MAX_SECRET_CHARACTERS) return undefined;
   for (const format of formats) {
     const parsed = format.parse(secret);
@@ -151,7 +151,7 @@ export function parseSecret(secret: string, formats: readonly KeyFormat[]): Pars
   return undefined;
 }
 
-/** What is kept of a secret for display, also for formats that do not say. */
+/** Returns the part of a secret that is kept for display, also for formats without `start`. */
 export function startOf(format: KeyFormat, secret: string): string {
   return format.start?.(secret) ?? secret.slice(0, START_LENGTH);
 }
@@ -159,17 +159,26 @@ export function startOf(format: KeyFormat, secret: string): string {
 function readAlphabet(name: unknown): string {
   const alphabet =
     typeof name === "string" ? (Object.hasOwn(ALPHABETS, name) ? ALPHABETS[name] : name) : undefined;
-  // The characters of RFC 6750's b64token; others could not be sent.
+  // The characters of a b64token (RFC 6750, 2.1)
   if (
     alphabet === undefined ||
     !/^[A-Za-z0-9._~+/-]{2,}$/.test(alphabet) ||
     new Set(alphabet).size !== alphabet.length
   ) {
     throw new TypeError(
-      'keyFormat: "alphabet" must be "base62", "hex" or different characters of A-Z a-z 0-9 . _ ~ + / -',
+      'keyFormat: "alphabet" must be "base62", "hex" or at least two distinct characters of A-Z a-z 0-9 . _ ~ + / -',
     );
   }
   return alphabet;
+}
+
+function checkLength(length: unknown, alphabet: string): void {
+  const least = Math.ceil(MIN_BITS / Math.log2(alphabet.length));
+  if (Number.isInteger(length) && (length as number) >= least && (length as number) <= MAX_LENGTH) return;
+  throw new TypeError(
+    `keyFormat: "length" must be an integer from ${least} to ${MAX_LENGTH}: ${MIN_BITS} random bits need ${least} ` +
+      `characters of this alphabet; received ${typeof length === "number" ? length : describe(length)}`,
+  );
 }
 
 function checkPrefix(prefix: unknown): void {
@@ -180,7 +189,7 @@ function checkPrefix(prefix: unknown): void {
     prefix.length > 32
   ) {
     throw new TypeError(
-      'keyFormat: "prefix" must be letters, digits and single underscores, at most 32, a letter first',
+      'keyFormat: "prefix" must be at most 32 letters, digits and single underscores, and start with a letter',
     );
   }
 }
@@ -194,13 +203,13 @@ function checkEnvironments(prefix: unknown, environments: unknown): void {
     !environments.every((name) => typeof name === "string" && /^[A-Za-z0-9]{1,32}$/.test(name))
   ) {
     throw new TypeError(
-      'keyFormat: "environments" must be different names of letters and digits, such as ["live", "test"]',
+      'keyFormat: "environments" must be an array of distinct names of letters and digits, such as ["live", "test"]',
     );
   }
-  if (prefix === undefined) throw new TypeError('keyFormat: "environments" need a "prefix" in front of them');
+  if (prefix === undefined) throw new TypeError('keyFormat: "environments" requires "prefix"');
 }
 
-/** Draws characters without modulo bias: bytes past the last whole multiple of the alphabet are thrown away. */
+/** Generates random characters. Bytes that would cause modulo bias are skipped. */
 function randomText(alphabet: string, length: number): string {
   const limit = 256 - (256 % alphabet.length);
   let text = "";
@@ -212,60 +221,12 @@ function randomText(alphabet: string, length: number): string {
   return text;
 }
 
-const NO_DIGIT = 255;
-
-function digitTable(alphabet: string): Uint8Array {
-  const table = new Uint8Array(128).fill(NO_DIGIT);
-  for (let i = 0; i < alphabet.length; i++) table[alphabet.charCodeAt(i)] = i;
-  return table;
-}
-
-const BASE62_DIGITS: Uint8Array = digitTable(BASE62);
-
-// CRC-32 as in ISO 3309 and zlib, by table: a running register, begun at all ones and inverted at the end.
-const CRC_TABLE: Int32Array = Int32Array.from({ length: 256 }, (_, index) => {
-  let crc = index;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-function crc32Step(register: number, code: number, table: Int32Array = CRC_TABLE): number {
-  return (table[(register ^ code) & 0xff] as number) ^ (register >>> 8);
-}
-
-function crc32Value(register: number): number {
-  return ~register >>> 0;
-}
-
-/** The register behind an ASCII text. */
-function crc32(text: string): number {
-  let register = -1;
-  for (let i = 0; i < text.length; i++) register = crc32Step(register, text.charCodeAt(i));
-  return register;
-}
-
-function writeChecksum(crc: number): string {
-  let text = "";
-  for (let rest = crc; text.length < CHECKSUM_LENGTH; rest = Math.floor(rest / 62))
-    text = BASE62[rest % 62] + text;
-  return text;
-}
-
-/** The number that six base62 digits stand for; -1 when one of them is no digit. */
-function readChecksum(text: string, begin: number): number {
-  let value = 0;
-  for (let i = begin; i < begin + CHECKSUM_LENGTH; i++) {
-    const digit = BASE62_DIGITS[text.charCodeAt(i)] ?? NO_DIGIT;
-    if (digit === NO_DIGIT) return -1;
-    value = value * 62 + digit;
-  }
-  return value;
-}
-
-function named(environment: string | undefined): string {
+function describeEnvironment(environment: string | undefined): string {
   return environment === undefined ? "no environment" : `environment "${environment}"`;
 }
 
-function known(environments: readonly string[] | undefined): string {
-  return environments === undefined ? "this format has none" : `this format has ${environments.join(", ")}`;
+function describeKnown(environments: readonly string[] | undefined): string {
+  return environments === undefined
+    ? "this format has no environments"
+    : `this format has ${environments.join(", ")}`;
 }

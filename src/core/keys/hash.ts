@@ -1,6 +1,12 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
-import { checkFunction, checkOptions, describe } from "../../internal/validate.js";
+import {
+  checkBoolean,
+  checkFunction,
+  checkOptions,
+  describe,
+  isNonEmptyString,
+} from "../../internal/validate.js";
 import { warn } from "../../internal/warn.js";
 import { StoreError } from "../errors.js";
 
@@ -8,15 +14,15 @@ declare const keyHash: unique symbol;
 
 /**
  * The stored form of a secret: 64 hex digits of SHA-256, `<pepper version>:<64 hex digits>` of HMAC-SHA-256, or
- * `<name>:<text>` of a {@link LegacyHash}. The brand keeps a secret from being passed where a hash belongs.
+ * `<name>:<hash>` of a {@link LegacyHash}. The type is branded, so a secret cannot be passed where a hash is expected.
  */
 export type KeyHash = string & { readonly [keyHash]: true };
 
 /**
- * A secret of the service that goes into every hash, so that a stolen table alone proves nothing. A plain
- * string is version `v1`; give versions to replace it without reissuing keys. A key of an older version works,
- * and moves to the current one when it is used. List the versions from the oldest to the newest, and let every
- * process know a new one before the first one has it as `current`: a key never moves to an older version.
+ * A secret of the service that goes into every hash, so that a stolen table is useless without it. A string is
+ * version `v1`; use versions to replace a pepper without reissuing keys. A key of an older version works, and moves to
+ * the current version when it is used. List the versions from oldest to newest, and give a new version to every process
+ * before the first process has it as `current`: a key never moves to an older version.
  *
  * @example
  * const pepper: Pepper = { current: "v2", keys: { v1: readSecret("pepper-1"), v2: readSecret("pepper-2") } };
@@ -27,101 +33,111 @@ export type Pepper =
       readonly current: string;
       readonly keys: Readonly<Record<string, string>>;
       /**
-       * Find keys too that were stored before there was a pepper. By default they are not found. Let every
-       * verifier have this, with `rehash: false`, before the first key moves or is issued under the pepper.
+       * Whether keys that were stored before there was a pepper are found. Give it to every verifier, with
+       * `rehash: false`, before the first key moves or is issued under the pepper. `false` by default.
        */
       readonly unpeppered?: boolean;
     };
 
 /**
- * How another system hashed the secrets whose hashes were imported, such as the one that this library replaces.
- * A key that is found by it works, and moves to the current hash when it is used.
+ * How another system hashed secrets whose hashes were imported. A key found by such a hash works, and moves to the
+ * current hash when it is used.
  *
- * The hash must be determined by the secret. For a salted one, such as bcrypt, find the salt by the part of the
- * secret that identifies it, and answer the hash that comes out; the time limit of the store holds for it.
+ * The hash must be determined by the secret. For a salted hash such as bcrypt, find the salt by the part of the secret
+ * that identifies it. The time limit of the store applies.
  *
  * @example
  * const old: LegacyHash = { name: "old", hash: (secret) => createHash("sha512").update(secret).digest("base64") };
  */
 export interface LegacyHash {
-  /** Goes in front of the stored hash: 1 to 32 of `A-Z a-z 0-9 _ -`, and no version of a pepper. */
+  /** Precedes the stored hash: 1 to 32 characters of `A-Z a-z 0-9 _ -`, different from every pepper version. */
   readonly name: string;
   /**
-   * The hash as it was imported: 1 to 190 printable characters of ASCII. It is asked for secrets of every form:
-   * answer `undefined`, and do not throw, for one that cannot be the other system's.
+   * Returns the hash as it was imported: 1 to 190 printable ASCII characters. It is called for secrets of every format:
+   * return `undefined` for a secret that cannot come from the other system, and do not throw.
    */
   readonly hash: (secret: string) => Awaitable<string | undefined>;
 }
 
-/** Turns a secret into the hash that its key is stored under. */
+/** Returns the hash under which the key of a secret is stored. */
 export type Hasher = (secret: string) => KeyHash;
 
-/** Turns a secret into the hash that its key may still be stored under. */
+/** Returns a hash under which the key of a secret may still be stored. */
 export type OlderHasher = (secret: string) => Awaitable<KeyHash | undefined>;
 
-/** The hasher of new keys, and behind it those of older peppers and legacy hashes. */
+/** The hasher of new keys, followed by those of older peppers and legacy hashes. */
 export type Hashers = readonly [current: Hasher, ...older: OlderHasher[]];
 
 const LEGACY = /^[\x21-\x7e]{1,190}$/;
 const VERSION = /^[A-Za-z0-9_-]{1,32}$/;
-// 112 bits is the least that NIST SP 800-131A accepts for an HMAC key; a text of 16 bytes can reach it.
+const VERSION_FORMAT = "must be 1 to 32 characters of A-Z a-z 0-9 _ -";
+// NIST SP 800-131A requires 112 bits for an HMAC key; a string of 16 bytes can reach that.
 const SHORT_PEPPER_BYTES = 16;
 
 /**
- * Hashes a secret as verifiers and managers with the same pepper do; for stores that are filled by other
- * means than a manager. A random secret of 128 bits and more needs no slow hash: there is nothing to guess.
+ * Hashes a secret in the same way as verifiers and managers with the same pepper, for stores that are not filled by a
+ * manager. A random secret of at least 128 bits needs no slow hash, because it cannot be guessed.
  *
- * @throws TypeError for an empty secret or a pepper that is none.
+ * @throws TypeError if the secret is empty or the pepper is invalid.
  *
  * @example
  * await db.query("insert into api_keys (hash, owner) values ($1, $2)", [hashSecret(secret), owner]);
  */
 export function hashSecret(secret: string, pepper?: Pepper): KeyHash {
-  if (typeof secret !== "string" || secret === "")
-    throw new TypeError("hashSecret: the secret must be a text");
+  if (!isNonEmptyString(secret)) {
+    throw new TypeError(`hashSecret: the secret must be a non-empty string; received ${describe(secret)}`);
+  }
   return createHashers(pepper)[0](secret);
 }
 
-/** @throws TypeError when a pepper is empty, the current version is not among its keys, or a name is taken. */
+/**
+ * Creates the hashers of a verifier or manager.
+ *
+ * @throws TypeError if a pepper is empty, `keys` lacks the current version, or a name is used twice.
+ */
 export function createHashers(pepper: Pepper | undefined, legacyHashes: readonly LegacyHash[] = []): Hashers {
-  if (!Array.isArray(legacyHashes)) throw new TypeError('"legacyHashes" must be a list of { name, hash }');
-  const [versions, hashers] = pepperHashers(pepper);
+  if (!Array.isArray(legacyHashes)) {
+    throw new TypeError(
+      `"legacyHashes" must be an array of { name, hash }; received ${describe(legacyHashes)}`,
+    );
+  }
+  const [versions, hashers] = createPepperHashers(pepper);
   const names = new Set(versions);
   for (const legacy of legacyHashes as readonly LegacyHash[]) {
     const { name, hash: hasher } = checkOptions("legacyHashes", legacy, ["name", "hash"]);
     if (typeof name !== "string" || !VERSION.test(name)) {
-      throw new TypeError('legacyHashes: "name" is 1 to 32 of A-Z a-z 0-9 _ -');
+      throw new TypeError(`legacyHashes: "name" ${VERSION_FORMAT}`);
     }
-    if (names.has(name)) throw new TypeError(`legacyHashes: the name "${name}" is taken`);
-    if (hasher === undefined) throw new TypeError('legacyHashes: "hash" must be a function, got undefined');
+    if (names.has(name)) throw new TypeError(`legacyHashes: the name "${name}" is already used`);
+    if (hasher === undefined)
+      throw new TypeError('legacyHashes: "hash" must be a function; received undefined');
     checkFunction("legacyHashes", "hash", hasher);
     names.add(name);
   }
-  return [...hashers, ...legacyHashes.map(legacyHasher)];
+  return [...hashers, ...legacyHashes.map(createLegacyHasher)];
 }
 
-/** Writes the hash that another system made as the one that its key is stored under; `undefined` if it cannot. */
+/** Returns the stored form of another system's hash; `undefined` if it cannot be stored. */
 export function legacyKeyHash(name: string, hash: unknown): KeyHash | undefined {
   return typeof hash === "string" && LEGACY.test(hash) ? (`${name}:${hash}` as KeyHash) : undefined;
 }
 
-// No version and no name is written with a space.
-const PLAIN = "plain SHA-256";
+const PLAIN = "plain SHA-256"; // versions and names have no space
 
-/** What a hash was made with, for people: the version of a pepper, the name of a legacy hash, or none of them. */
+/** Names what a hash was made with: a pepper version, the name of a legacy hash, or plain SHA-256. */
 export function hashKind(hash: string): string {
   const colon = hash.indexOf(":");
   return colon < 0 ? PLAIN : hash.slice(0, colon);
 }
 
-/** The versions of a pepper that stand behind the current one in `keys`: newer ones, that others write already. */
+/** Returns the pepper versions listed after the current one: newer versions that other processes may already use. */
 export function newerVersions(pepper: Pepper | undefined): readonly string[] {
   if (pepper === undefined || typeof pepper === "string") return [];
   const versions = Object.keys(pepper.keys);
   return versions.slice(versions.indexOf(pepper.current) + 1);
 }
 
-/** The kinds of hash, without the legacy ones, that are looked for with this pepper. */
+/** Returns the kinds of hash that are looked up with this pepper, without legacy hashes. */
 export function ownHashKinds(pepper: Pepper | undefined): readonly string[] {
   if (pepper === undefined) return [PLAIN];
   if (typeof pepper === "string") return ["v1"];
@@ -129,8 +145,8 @@ export function ownHashKinds(pepper: Pepper | undefined): readonly string[] {
 }
 
 /**
- * Compares two hashes in a time that depends on their length alone. The work is a loop over the characters:
- * two Buffers for `timingSafeEqual` would cost more than the hash itself.
+ * Compares two hashes in constant time for their length. A loop, because two Buffers for `timingSafeEqual` would cost
+ * more than the hash itself.
  */
 export function sameHash(a: string, b: string): boolean {
   if (a.length !== b.length) return false;
@@ -139,13 +155,13 @@ export function sameHash(a: string, b: string): boolean {
   return difference === 0;
 }
 
-function pepperHashers(
+function createPepperHashers(
   pepper: Pepper | undefined,
 ): readonly [versions: readonly string[], hashers: readonly [Hasher, ...Hasher[]]] {
   if (pepper === null || (typeof pepper !== "string" && typeof pepper !== "object" && pepper !== undefined)) {
-    throw new TypeError(`pepper: expected a text or { current, keys }, got ${describe(pepper)}`);
+    throw new TypeError(`pepper: expected a string or { current, keys }; received ${describe(pepper)}`);
   }
-  if (pepper === undefined) return [[], [plain]];
+  if (pepper === undefined) return [[], [plainHasher]];
   const given = typeof pepper === "string" ? { current: "v1", keys: { v1: pepper } } : pepper;
   const {
     current,
@@ -153,38 +169,26 @@ function pepperHashers(
     unpeppered = false,
   } = checkOptions("pepper", given, ["current", "keys", "unpeppered"]);
   if (typeof keys !== "object" || keys === null || !Object.hasOwn(keys, current)) {
-    throw new TypeError('pepper: "keys" must have a member for the version that "current" names');
+    throw new TypeError('pepper: "keys" must have a member for the version in "current"');
   }
-  if (typeof unpeppered !== "boolean") throw new TypeError('pepper: "unpeppered" must be true or false');
+  checkBoolean("pepper", "unpeppered", unpeppered);
   const older = Object.keys(keys).filter((version) => version !== current);
   const hashers: [Hasher, ...Hasher[]] = [
-    peppered(current, keys[current]),
-    ...older.reverse().map((version) => peppered(version, keys[version])),
+    createPepperHasher(current, keys[current]),
+    ...older.reverse().map((version) => createPepperHasher(version, keys[version])),
   ];
-  if (unpeppered) hashers.push(plain);
+  if (unpeppered) hashers.push(plainHasher);
   return [[current, ...older], hashers];
 }
 
-const plain: Hasher = (secret) => hash("sha256", secret, "hex") as KeyHash;
+const plainHasher: Hasher = (secret) => hash("sha256", secret, "hex") as KeyHash;
 
-function legacyHasher({ name, hash: hasher }: LegacyHash): OlderHasher {
-  const written = (value: string | undefined): KeyHash | undefined => {
-    if (value === undefined) return undefined;
-    const stored = legacyKeyHash(name, value);
-    if (stored === undefined)
-      throw new StoreError(`The legacy hash "${name}" answered something that is no hash`);
-    return stored;
-  };
-  return (secret) => {
-    const value = hasher(secret);
-    return isPromiseLike(value) ? value.then(written) : written(value);
-  };
-}
-
-function peppered(version: string, pepper: unknown): Hasher {
-  if (!VERSION.test(version)) throw new TypeError("pepper: a version is 1 to 32 of A-Z a-z 0-9 _ -");
-  if (typeof pepper !== "string" || pepper === "") {
-    throw new TypeError(`pepper: version "${version}" must be a text that is not empty`);
+function createPepperHasher(version: string, pepper: unknown): Hasher {
+  if (!VERSION.test(version)) throw new TypeError(`pepper: a version ${VERSION_FORMAT}`);
+  if (!isNonEmptyString(pepper)) {
+    throw new TypeError(
+      `pepper: version "${version}" must be a non-empty string; received ${describe(pepper)}`,
+    );
   }
   const bytes = Buffer.from(pepper, "utf8");
   if (bytes.length < SHORT_PEPPER_BYTES) {
@@ -192,4 +196,17 @@ function peppered(version: string, pepper: unknown): Hasher {
   }
   const key: KeyObject = createSecretKey(bytes);
   return (secret) => `${version}:${createHmac("sha256", key).update(secret).digest("hex")}` as KeyHash;
+}
+
+function createLegacyHasher({ name, hash: hasher }: LegacyHash): OlderHasher {
+  const toStored = (value: string | undefined): KeyHash | undefined => {
+    if (value === undefined) return undefined;
+    const stored = legacyKeyHash(name, value);
+    if (stored === undefined) throw new StoreError(`The legacy hash "${name}" returned an invalid hash`);
+    return stored;
+  };
+  return (secret) => {
+    const value = hasher(secret);
+    return isPromiseLike(value) ? value.then(toStored) : toStored(value);
+  };
 }

@@ -2,65 +2,68 @@ import { deepFreeze } from "../../internal/freeze.js";
 import { isNonEmptyString } from "../../internal/validate.js";
 import type { KeyHash } from "./hash.js";
 
-/** Whether a key works, and if not, why. `retiring`: rotated, and its overlap still runs. */
-export type KeyStatus = "active" | "disabled" | "expired" | "revoked" | "retiring";
+/** Every {@link KeyStatus}. */
+export const KEY_STATUSES = ["active", "disabled", "expired", "revoked", "retiring"] as const;
 
-/** What the host wants to keep with a key: JSON values, by name. */
+/** Whether a key works, and if not, why. `retiring`: rotated, but still valid until its overlap ends. */
+export type KeyStatus = (typeof KEY_STATUSES)[number];
+
+/** JSON values that the host service keeps with a key, by name. */
 export type KeyMetadata = Readonly<Record<string, unknown>>;
 
-/** The limit that a key carries: so many requests in a window. */
+/** A rate limit of one key. */
 export interface RateLimit {
-  /** Requests. */
+  /** Requests allowed in a window. */
   readonly limit: number;
-  /** Seconds. */
+  /** Length of a window in seconds. */
   readonly windowSeconds: number;
 }
 
-/** What a store keeps of a key. The manager writes every member; `null` stands for none. */
+/** The stored form of a key. The manager writes every member; `null` means not set. */
 export interface KeyRecord {
-  /** Stays the same for the life of the key; safe to log. */
+  /** Never changes; safe to log. */
   readonly id: string;
-  /** What the secret hashes to; unique. */
+  /** The hash of the secret; unique. */
   readonly hash: KeyHash;
-  /** Grows by one with each change of state; what compare-and-set compares. `touch` leaves it alone. */
+  /** Grows by one with each change; compare-and-set compares it. `touch` does not change it. */
   readonly version: number;
   /** The company, user or project of the host service that the key belongs to. */
   readonly ownerId: string;
-  /** The environment in its secret. */
+  /** The environment in the secret. */
   readonly environment: string | null;
-  /** The first characters of the secret, for people to recognise it by. */
+  /** The first characters of the secret, for display. */
   readonly start: string;
   readonly name: string | null;
-  /** The granted scopes, without what they imply. */
+  /** The granted scopes, without the scopes that they imply. */
   readonly scopes: readonly string[];
-  /** Networks that may use the key. `null`: all; an empty list: none. */
+  /** Networks that may use the key. `null` allows all, an empty array none. */
   readonly ipAllowlist: readonly string[] | null;
   readonly rateLimit: RateLimit | null;
   readonly metadata: KeyMetadata | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
-  /** From this moment on the key is expired. */
+  /** The key is expired from this time on. */
   readonly expiresAt: Date | null;
-  /** Written behind, so it may lag by a minute. */
+  /** Written in batches, so it may lag by a minute. */
   readonly lastUsedAt: Date | null;
   readonly disabledAt: Date | null;
   readonly revokedAt: Date | null;
   readonly revokedReason: string | null;
-  /** When a successor took over. */
+  /** When the key was replaced by a successor. */
   readonly rotatedAt: Date | null;
-  /** The id of the key that this one was rotated into. */
+  /** The id of the successor that a rotation created. */
   readonly replacedBy: string | null;
-  /** The id of the key that this one was rotated from. */
+  /** The id of the key that this one replaced in a rotation. */
   readonly replaces: string | null;
 }
 
 /**
- * The least that a lookup has to answer: a {@link KeyRecord} of which only `id`, `hash`, `ownerId` and
- * `scopes` are required. A member that is absent, `undefined` or `null` stands for none: no allowlist, no
- * expiry, not disabled, not revoked. So read every column that your table has.
+ * The minimum that a lookup must return: a {@link KeyRecord} with only `id`, `hash`, `ownerId` and `scopes` required.
+ * A member that is absent, `undefined` or `null` is not set: no allowlist, no expiry, not disabled, not revoked.
+ * Return every member that your table has a column for.
  */
 export type VerifiableRecord = Pick<KeyRecord, "id" | "ownerId" | "scopes"> & {
-  /** The hash that the store has, to be compared again; not the one that it was asked for. */
+  /** The hash as stored, to be compared again; not the hash passed to the lookup. */
   readonly hash: string;
 } & {
   readonly [Member in Exclude<keyof KeyRecord, "id" | "hash" | "ownerId" | "scopes">]?:
@@ -69,17 +72,17 @@ export type VerifiableRecord = Pick<KeyRecord, "id" | "ownerId" | "scopes"> & {
     | undefined;
 };
 
-/** A key as everybody may see it: a {@link KeyRecord} without its hash and version, and with its status. */
+/** The public view of a key: a {@link KeyRecord} without hash and version, and with its status. */
 export type ApiKey = Omit<KeyRecord, "hash" | "version" | "createdAt" | "updatedAt"> & {
   readonly status: KeyStatus;
-  /** `null` when the store does not say. */
+  /** `null` if the store does not return it. */
   readonly createdAt: Date | null;
   readonly updatedAt: Date | null;
 };
 
 /**
- * The state of a key at a moment in milliseconds since 1970. Anything unreadable counts against the key: a
- * mark of revocation or disablement that is no date, an expiry that is none, a clock that is none.
+ * Returns the status of a key at a time in milliseconds since 1970. Values that cannot be read count against the key:
+ * a `revokedAt` or `disabledAt` that is not a date, an invalid expiry, an invalid clock.
  */
 export function keyStatus(record: VerifiableRecord, now: number): KeyStatus {
   if (isPresent(record.revokedAt)) return "revoked";
@@ -88,12 +91,12 @@ export function keyStatus(record: VerifiableRecord, now: number): KeyStatus {
   return isPresent(record.rotatedAt) ? "retiring" : "active";
 }
 
-/** Whether the expiry of a key has come, also for one that is disabled or revoked. */
+/** Whether the expiry of a key has passed, even if the key is also disabled or revoked. */
 export function isExpired({ expiresAt }: Pick<VerifiableRecord, "expiresAt">, now: number): boolean {
-  return isPresent(expiresAt) && !(now < timeOf(expiresAt));
+  return isPresent(expiresAt) && !(now < timeOf(expiresAt)); // true if either is NaN
 }
 
-/** Whether a store's answer has the shape of a record. Its dates are read one by one, later. */
+/** Whether a value from a store has the shape of a record. Dates are checked when they are used. */
 export function isReadableRecord(value: unknown): value is VerifiableRecord {
   if (typeof value !== "object" || value === null) return false;
   const { id, hash, ownerId, scopes, ipAllowlist, environment } = value as Record<keyof KeyRecord, unknown>;
@@ -107,7 +110,7 @@ export function isReadableRecord(value: unknown): value is VerifiableRecord {
   );
 }
 
-/** The view of a record that may leave the service. Nothing in it is shared with the record. */
+/** Returns the public view of a record: frozen, and without references to the record. */
 export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
   return deepFreeze({
     id: record.id,
@@ -133,16 +136,18 @@ export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
   });
 }
 
-/** Whether a member of a record is there; stores may spell its absence either way. */
+/** Whether a member of a record is set. Stores may return `null` or `undefined` for a member that is not. */
 export function isPresent<T>(value: T | null | undefined): value is T {
   return value !== null && value !== undefined;
 }
 
-function timeOf(date: unknown): number {
+/** Returns the milliseconds of a date since 1970; `NaN` for any other value. */
+export function timeOf(date: unknown): number {
   return date instanceof Date ? date.getTime() : Number.NaN;
 }
 
-function copyDate(date: Date | null | undefined): Date | null {
+/** Copies a date; returns `null` for any other value. */
+export function copyDate(date: Date | null | undefined): Date | null {
   return date instanceof Date ? new Date(date) : null;
 }
 

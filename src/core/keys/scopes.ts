@@ -1,47 +1,45 @@
-import { checkOptions } from "../../internal/validate.js";
+import { checkOptions, describe } from "../../internal/validate.js";
+import { isAnyOf, type Requirement, requiredScopes } from "./requirement.js";
 
-/** What a service says of one scope. `S` is every scope name it defines. */
+/** The definition of one scope. `S` is the union of all scope names of the service. */
 export interface ScopeDefinition<S extends string = string> {
-  /** For people: consent pages, documentation. */
+  /** Shown to people, for example in documentation. */
   readonly description?: string;
   /**
-   * Scopes that come with this one. `"*"` stands for every other defined scope and `"vehicles:*"` for every
-   * other one that begins with `vehicles:`.
+   * Scopes that are granted with this one. `"*"` means every other defined scope, `"vehicles:*"` every other scope that
+   * starts with `vehicles:`.
    */
   readonly implies?: readonly (S | "*" | `${string}:*`)[];
-  /** `planned`: known and documented, but granted to nobody yet, neither directly nor by implication. */
+  /** `"planned"`: defined, but not granted yet, neither directly nor by implication. `"active"` by default. */
   readonly status?: "active" | "planned";
-  /** Requests that need this scope are marked in events, for an audit log. */
+  /** Marks the events of requests that require this scope, for an audit log. `false` by default. */
   readonly audit?: boolean;
 }
 
-/** What a route asks for: one scope, all of a list, or any of a list. Absent: any valid key. */
-export type Requirement<S extends string = string> = S | readonly S[] | { readonly anyOf: readonly S[] };
-
-/** How a set of granted scopes meets a requirement. */
+/** How granted scopes compare with a requirement. */
 export interface ScopeExplanation<S extends string = string> {
   /** Whether the requirement is met. */
   readonly granted: boolean;
-  /** Required scopes that are not held. For `anyOf`: all of them when none is held, else none. */
+  /** The required scopes that are missing. For `anyOf`: all of them, or none if one is held. */
   readonly missing: readonly S[];
-  /** For each required scope that is held: the way to it, from a granted scope through what it implies. */
+  /** For each required scope that is held: the implications that lead from a granted scope to it. */
   readonly via: Readonly<Partial<Record<S, readonly S[]>>>;
 }
 
-/** The scopes of a service; made by {@link defineScopes}. */
+/** The scopes of a service, created by {@link defineScopes}. */
 export interface Scopes<S extends string = string> {
   /** Every defined name, in the order of definition. */
   readonly names: readonly S[];
-  /** The definition of a name, or `undefined`. */
+  /** Returns the definition of a name, or `undefined`. */
   get(name: string): ScopeDefinition<S> | undefined;
-  /** Whether a key may be given this scope: it is defined and not planned. */
+  /** Whether the scope can be granted to a key: it is defined and not planned. */
   isGrantable(name: string): name is S;
-  /** Whether the granted scopes, with all they imply, hold this one. Undefined names are never held. */
+  /** Whether the granted scopes include this one, directly or by implication. `false` for undefined scopes. */
   holds(granted: readonly string[], scope: string): boolean;
   /**
-   * Says why a requirement is met or not.
+   * Explains why a requirement is met or not.
    *
-   * @throws TypeError for a requirement that is empty or names an undefined scope.
+   * @throws TypeError if the requirement is empty or names an undefined scope.
    *
    * @example
    * scopes.explain(["fleet:admin"], "vehicles:read");
@@ -49,25 +47,25 @@ export interface Scopes<S extends string = string> {
    */
   explain(granted: readonly string[], required: Requirement<S>): ScopeExplanation<S>;
   /**
-   * Throws where `explain` would, so that a mistake in a route shows at start-up.
+   * Checks the requirement of a route, so that a mistake fails at start-up.
    *
-   * @throws TypeError for a requirement that is empty or names an undefined scope.
+   * @throws TypeError if the requirement is empty or names an undefined scope.
    */
   assertRequirement(required: Requirement<S> | undefined): void;
 }
 
-/** The names of a {@link Scopes}: `ScopeName<typeof scopes>`. */
+/** The scope names of a {@link Scopes}: `ScopeName<typeof scopes>`. */
 export type ScopeName<T> = T extends Scopes<infer S> ? S : never;
 
 const MEMBERS = ["description", "implies", "status", "audit"];
-// A scope-token of RFC 6749, section 3.3, without the wildcard: it travels in a quoted string of a challenge.
+// RFC 6749, 3.3 (scope-token) without "*", which is the wildcard of "implies".
 const NAME = /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,128}$/;
 
 /**
- * Defines every scope of a service and what each implies. Implications are closed here, once; a request costs
- * one lookup for each scope that its key holds.
+ * Defines all scopes of a service and their implications. Implications are resolved once, here; a request costs one
+ * lookup per scope of its key.
  *
- * @throws TypeError for a malformed name, an implication of an undefined scope, and a cycle of implications.
+ * @throws TypeError if a name is malformed, an implied scope is not defined, or implications form a cycle.
  *
  * @example
  * const scopes = defineScopes({
@@ -83,15 +81,15 @@ export function defineScopes<const S extends string>(
 ): Scopes<S> {
   const table = readDefinitions<S>(definitions);
   const implied = new Map(
-    [...table].map(([name, { implies }]) => [name, expand(name, implies ?? [], table)]),
+    [...table].map(([name, { implies }]) => [name, expandImplies(name, implies ?? [], table)]),
   );
-  refuseCycles(implied);
-  const holders = closeUpwards(table, implied);
+  rejectCycles(implied);
+  const holders = findHolders(table, implied);
 
   const holds = (granted: readonly string[], scope: string): boolean => {
-    const enough = holders.get(scope as S);
-    if (enough === undefined) return false;
-    for (let i = 0; i < granted.length; i++) if (enough.has(granted[i] as string)) return true;
+    const sufficient = holders.get(scope as S);
+    if (sufficient === undefined) return false;
+    for (let i = 0; i < granted.length; i++) if (sufficient.has(granted[i] as string)) return true;
     return false;
   };
 
@@ -100,9 +98,7 @@ export function defineScopes<const S extends string>(
     const names = requiredScopes(required);
     if (isAnyOf(required)) checkOptions("requirement", required, ["anyOf"]);
     if (names.length === 0) {
-      throw new TypeError(
-        "requirement: an empty list asks for nothing; leave it out to let any valid key pass",
-      );
+      throw new TypeError("requirement: the array of scopes is empty; omit it to accept any valid key");
     }
     for (const name of names) {
       if (!table.has(name)) throw new TypeError(`requirement: scope ${JSON.stringify(name)} is not defined`);
@@ -117,14 +113,16 @@ export function defineScopes<const S extends string>(
     assertRequirement,
     explain(granted: readonly string[], required: Requirement<S>): ScopeExplanation<S> {
       if (required === undefined)
-        throw new TypeError("requirement: expected a scope, a list of scopes or { anyOf }");
+        throw new TypeError(
+          "requirement: expected a scope, an array of scopes or { anyOf }; received undefined",
+        );
       assertRequirement(required);
       const names = requiredScopes(required);
       const lacking = names.filter((name) => !holds(granted, name));
       const met = isAnyOf(required) ? lacking.length < names.length : lacking.length === 0;
       const via: Partial<Record<S, readonly S[]>> = Object.create(null);
       for (const name of names) {
-        const path = pathTo(name, granted, implied, holders);
+        const path = findPath(name, granted, implied, holders);
         if (path !== undefined) via[name] = path;
       }
       return { granted: met, missing: met ? [] : lacking, via };
@@ -132,53 +130,18 @@ export function defineScopes<const S extends string>(
   });
 }
 
-/** Whether granted scopes meet a requirement that was checked before. The one comparison of a request. */
-export function meets<S extends string>(
-  scopes: Scopes<S>,
-  granted: readonly string[],
-  required: Requirement<S> | undefined,
-): boolean {
-  if (required === undefined) return true;
-  if (typeof required === "string") return scopes.holds(granted, required);
-  if (isAnyOf(required)) return required.anyOf.some((name) => scopes.holds(granted, name));
-  return required.length > 0 && required.every((name) => scopes.holds(granted, name));
-}
-
-/** The names in a requirement. */
-export function requiredScopes<S extends string>(required: Requirement<S> | undefined): readonly S[] {
-  if (required === undefined) return [];
-  const names = typeof required === "string" ? [required] : isAnyOf(required) ? required.anyOf : required;
-  if (!Array.isArray(names)) {
-    throw new TypeError("requirement: expected a scope, a list of scopes or { anyOf: [scopes] }");
-  }
-  return names;
-}
-
-/** A copy that later changes to the caller's array or object do not reach. */
-export function frozenRequirement<S extends string>(
-  required: Requirement<S> | undefined,
-): Requirement<S> | undefined {
-  if (required === undefined || typeof required === "string") return required;
-  const names = Object.freeze([...requiredScopes(required)]);
-  return isAnyOf(required) ? Object.freeze({ anyOf: names }) : names;
-}
-
-/** Whether a requirement is of the form that asks for one of several. */
-export function isAnyOf<S extends string>(
-  required: Requirement<S> | object | undefined,
-): required is { readonly anyOf: readonly S[] } {
-  return typeof required === "object" && required !== null && !Array.isArray(required);
-}
-
 function readDefinitions<S extends string>(definitions: object): ReadonlyMap<S, ScopeDefinition<S>> {
   if (typeof definitions !== "object" || definitions === null || Array.isArray(definitions)) {
-    throw new TypeError("defineScopes: expected an object of scope definitions");
+    throw new TypeError(
+      `defineScopes: expected an object of scope definitions; received ${describe(definitions)}`,
+    );
   }
   const table = new Map<S, ScopeDefinition<S>>();
   for (const [name, definition] of Object.entries(definitions)) {
     if (!NAME.test(name)) {
       throw new TypeError(
-        `defineScopes: ${JSON.stringify(name)} is not a scope name (RFC 6749, 3.3: visible ASCII without quotes and backslashes; "*" is kept for "implies")`,
+        `defineScopes: ${JSON.stringify(name)} is not a valid scope name; ` +
+          'expected 1 to 128 visible ASCII characters without ", \\ and * (RFC 6749, 3.3)',
       );
     }
     checkOptions(`defineScopes: scope "${name}"`, definition, MEMBERS);
@@ -187,7 +150,9 @@ function readDefinitions<S extends string>(definitions: object): ReadonlyMap<S, 
       throw new TypeError(`defineScopes: "status" of scope "${name}" must be "active" or "planned"`);
     }
     if (implies !== undefined && !Array.isArray(implies)) {
-      throw new TypeError(`defineScopes: "implies" of scope "${name}" must be a list`);
+      throw new TypeError(
+        `defineScopes: "implies" of scope "${name}" must be an array; received ${describe(implies)}`,
+      );
     }
     table.set(
       name as S,
@@ -200,8 +165,8 @@ function readDefinitions<S extends string>(definitions: object): ReadonlyMap<S, 
   return table;
 }
 
-/** The scopes that one implies directly, with wildcards written out. */
-function expand<S extends string>(
+/** Returns the scopes that a scope implies directly, with wildcards expanded. */
+function expandImplies<S extends string>(
   name: S,
   implies: readonly string[],
   table: ReadonlyMap<S, unknown>,
@@ -223,11 +188,12 @@ function expand<S extends string>(
   return result;
 }
 
-function refuseCycles<S extends string>(implied: ReadonlyMap<S, ReadonlySet<S>>): void {
+function rejectCycles<S extends string>(implied: ReadonlyMap<S, ReadonlySet<S>>): void {
   const done = new Set<S>();
   const visit = (name: S, path: readonly S[]): void => {
     if (path.includes(name)) {
-      throw new TypeError(`defineScopes: cycle ${[...path.slice(path.indexOf(name)), name].join(" -> ")}`);
+      const cycle = [...path.slice(path.indexOf(name)), name].join(" -> ");
+      throw new TypeError(`defineScopes: implications form the cycle ${cycle}`);
     }
     if (done.has(name)) return;
     for (const next of implied.get(name) ?? []) visit(next, [...path, name]);
@@ -237,10 +203,10 @@ function refuseCycles<S extends string>(implied: ReadonlyMap<S, ReadonlySet<S>>)
 }
 
 /**
- * For each scope, the scopes of which any one is enough to hold it. A planned scope is held by nobody, and so
- * passes nothing on.
+ * Returns, for each scope, the scopes that include it. No scope includes a planned one, and a planned scope includes
+ * no other.
  */
-function closeUpwards<S extends string>(
+function findHolders<S extends string>(
   table: ReadonlyMap<S, ScopeDefinition<S>>,
   implied: ReadonlyMap<S, ReadonlySet<S>>,
 ): ReadonlyMap<S, ReadonlySet<string>> {
@@ -257,15 +223,17 @@ function closeUpwards<S extends string>(
   return holders;
 }
 
-/** The shortest chain of implications from a granted scope to this one. */
-function pathTo<S extends string>(
+/** Returns the shortest chain of implications from a granted scope to `target`. */
+function findPath<S extends string>(
   target: S,
   granted: readonly string[],
   implied: ReadonlyMap<S, ReadonlySet<S>>,
   holders: ReadonlyMap<S, ReadonlySet<string>>,
 ): readonly S[] | undefined {
-  const enough = holders.get(target);
-  const queue = granted.filter((name): name is S => enough?.has(name) === true).map((name): S[] => [name]);
+  const sufficient = holders.get(target);
+  const queue = granted
+    .filter((name): name is S => sufficient?.has(name) === true)
+    .map((name): S[] => [name]);
   const seen = new Set<S>();
   for (const path of queue) {
     const last = path[path.length - 1] as S;

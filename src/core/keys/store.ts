@@ -3,10 +3,10 @@ import type { KeyHash } from "./hash.js";
 import type { KeyRecord, KeyStatus, VerifiableRecord } from "./record.js";
 
 /**
- * Where a verifier looks keys up. One method is enough.
+ * Looks keys up for a verifier. One method is enough.
  *
- * Throw (or reject) when the store cannot answer; the request is then refused with 503. Answer `undefined`
- * only when there is no such key.
+ * Throw (or reject) if the lookup fails; the request is then denied with 503. Return `undefined` only if there is no
+ * such key.
  *
  * @example
  * const store: KeyStore = {
@@ -18,44 +18,47 @@ import type { KeyRecord, KeyStatus, VerifiableRecord } from "./record.js";
  * };
  */
 export interface KeyStore {
-  /** The key that is stored under this hash. Must compare all of the hash. */
+  /** Returns the key stored under this hash. Must compare the whole hash. */
   findByHash(hash: KeyHash): Awaitable<VerifiableRecord | null | undefined>;
   /**
-   * The same for several hashes, the answers in their order. When a store has it, lookups that arrive in one
-   * turn of the event loop travel together.
+   * Returns the keys of several hashes, in the order of the hashes. If a store has this method, the lookups of one turn
+   * of the event loop are batched into one call.
    */
   findManyByHash?(hashes: readonly KeyHash[]): Awaitable<readonly (VerifiableRecord | null | undefined)[]>;
   /**
-   * Stores the key under the hash `to`, if it is still stored under `from`; answers whether it was. Neither
-   * version nor state changes. Verifiers call it behind a request, to bring a key from an older pepper, or from
-   * a hash that was imported, to the current one; without it keys stay as they are, and work.
+   * Stores the key under the hash `to` if it is still stored under `from`; returns whether it was. Changes neither
+   * version nor state. Verifiers call it in the background to move a key from an older pepper or a legacy hash to the
+   * current hash. Without it, keys keep their hash and still work.
    *
-   * @throws when a key of the hash `to` exists.
+   * @throws if a key with the hash `to` exists.
    */
   rehash?(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean>;
 }
 
 /**
- * What a manager needs of a store. Every change of state is compare-and-set on `version`, and the audit entry
- * that comes with it is written in the same transaction or not at all.
+ * The store of a manager. Every change is a compare-and-set on `version`, and its audit entry is written in the same
+ * transaction.
  *
- * Every member of a record comes back as it was written, dates to the millisecond. What cannot be written or
- * read is an error: a date that is lost must never become none. `keyStoreContract` of `keybearer/testing`
- * holds a store to all of this.
+ * Every member of a record is returned as it was written, dates to the millisecond. Throw if a value cannot be written
+ * or read: a date must never be replaced by `null`. `keyStoreContract` of `keybearer/testing` tests all of this.
  */
 export interface ManagedKeyStore extends KeyStore {
-  /** The key of this id. */
+  /** Returns the key with this id. */
   findById(id: string): Awaitable<KeyRecord | undefined>;
-  /** Newest first, by creation and then id; continues behind `cursor`. */
+  /** Lists keys, newest first: ordered by creation time, then id. Continues after `cursor`. */
   list(query: KeyQuery): Awaitable<Page<KeyRecord>>;
-  /** @throws when a key of this id or hash exists. */
+  /**
+   * Adds a key.
+   *
+   * @throws if a key with this id or hash exists.
+   */
   insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
   /**
-   * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`.
-   * Answers whether it did.
+   * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`. Returns
+   * whether it had.
    */
   update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean>;
-  /** Like `update`, and inserts the successor: both or neither. */
+  /** Does the same as `update` and inserts the successor, in one transaction. */
   replace(
     id: string,
     ifVersion: number,
@@ -63,38 +66,49 @@ export interface ManagedKeyStore extends KeyStore {
     successor: KeyRecord,
     audit: AuditEntry,
   ): Awaitable<boolean>;
-  /** Moves `lastUsedAt` forward for each id, never back; touches neither version nor state. */
+  /** Moves `lastUsedAt` of each id forward, never back. Changes neither version nor state. */
   touch(uses: ReadonlyMap<string, Date>): Awaitable<void>;
-  /** Newest first, by time and then id; continues behind `cursor`. */
+  /** Lists audit entries, newest first: ordered by time, then id. Continues after `cursor`. */
   auditTrail(query: AuditQuery): Awaitable<Page<AuditEntry>>;
   /**
-   * Forgets the key, if it still has version `ifVersion`; answers whether it did. Its audit trail stays.
-   * Needed by `purge` of a manager.
+   * Deletes the key if it still has version `ifVersion`; returns whether it had. Its audit trail stays. Required for
+   * `purge` of a manager.
    */
   remove?(id: string, ifVersion: number, audit: AuditEntry): Awaitable<boolean>;
   /**
-   * Writes entries that belong to no change, all of them or none; passes over those whose id it has, so that
-   * it can be called again after a failure. Needed by `auditLog` of `keybearer/observers`.
+   * Writes audit entries that belong to no change, in one transaction. Skips entries with an id that exists, so that a
+   * failed call can be repeated. Required for `auditLog` of `keybearer/observers`.
    */
   appendAudit?(entries: readonly AuditEntry[]): Awaitable<void>;
 }
 
-/** The members of a record that may change. */
-export type KeyChange = Partial<
-  Omit<
-    KeyRecord,
-    "id" | "hash" | "version" | "ownerId" | "environment" | "start" | "scopes" | "createdAt" | "lastUsedAt"
-  >
->;
+/** The members of a record that `update` and `replace` may change. */
+export const CHANGEABLE_MEMBERS = [
+  "name",
+  "ipAllowlist",
+  "rateLimit",
+  "metadata",
+  "updatedAt",
+  "expiresAt",
+  "disabledAt",
+  "revokedAt",
+  "revokedReason",
+  "rotatedAt",
+  "replacedBy",
+  "replaces",
+] as const;
+
+/** A change of a record. Members that are absent or `undefined` stay as they are. */
+export type KeyChange = Partial<Pick<KeyRecord, (typeof CHANGEABLE_MEMBERS)[number]>>;
 
 /** Which keys to list. */
 export interface KeyQuery {
   readonly ownerId?: string | undefined;
   readonly environment?: string | undefined;
   readonly status?: KeyStatus | undefined;
-  /** Only keys that were revoked, or whose expiry came, at this moment or before. A store may ignore it. */
+  /** Only keys that were revoked or expired at this time or before. A store may ignore it. */
   readonly endedBefore?: Date | undefined;
-  /** The moment at which `status` is judged. */
+  /** The time at which `status` is evaluated. */
   readonly now: Date;
   readonly cursor?: string | undefined;
   readonly limit: number;
@@ -108,37 +122,40 @@ export interface AuditQuery {
   readonly limit: number;
 }
 
-/** One page of a list. `nextCursor` is absent on the last one. */
+/** One page of a list. The last page has no `nextCursor`. */
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor?: string | undefined;
 }
 
-/**
- * What happened to a key. `rehashed`: it moved to the current pepper or hash; `purged`: its record is gone;
- * `used`: a request came through a route whose scope is marked `audit`, or was refused there (`details` has its
- * `code` then).
- */
-export type AuditAction =
-  | "created"
-  | "imported"
-  | "updated"
-  | "disabled"
-  | "enabled"
-  | "revoked"
-  | "rotated"
-  | "rehashed"
-  | "purged"
-  | "used";
+/** Every {@link AuditAction}. */
+export const AUDIT_ACTIONS = [
+  "created",
+  "imported",
+  "updated",
+  "disabled",
+  "enabled",
+  "revoked",
+  "rotated",
+  "rehashed",
+  "purged",
+  "used",
+] as const;
 
-/** One line of the audit trail; never holds a secret or a hash. */
+/**
+ * What happened to a key. `rehashed`: it moved to the current pepper or hash. `purged`: its record was deleted. `used`:
+ * a request required a scope that is marked `audit`; if it was denied, `details` has the `code`.
+ */
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
+/** An entry of the audit trail. Never holds a secret or a hash. */
 export interface AuditEntry {
   readonly id: string;
   readonly at: Date;
   readonly action: AuditAction;
   readonly keyId: string;
   readonly ownerId: string;
-  /** Who did it, as the host names them. */
+  /** Who did it, as named by the host service. */
   readonly actor: string | null;
   /** What changed, such as the reason of a revocation or the names of the changed members. */
   readonly details: Readonly<Record<string, unknown>>;

@@ -8,109 +8,113 @@ import type { Scopes } from "../keys/scopes.js";
 import type { AuditEntry, ManagedKeyStore, Page } from "../keys/store.js";
 
 /** Options of {@link createKeyManager}. */
-export interface KeyManagerOptions<S extends string = string> {
+export interface KeyManagerOptions<S extends string = string, E extends string = string> {
+  /** Where key records are kept. */
   readonly store: ManagedKeyStore;
+  /** The scopes that keys can be granted. */
   readonly scopes: Scopes<S>;
-  /** How new secrets look. */
-  readonly format: KeyFormat;
-  /** The same as the verifier has. */
+  /** The format of new secrets. */
+  readonly format: KeyFormat<E>;
+  /** The pepper of the hashes; the same as the verifier's. None by default. */
   readonly pepper?: Pepper;
-  /** How the hashes were made that are imported from another system; the same as the verifier has. */
+  /** The hashes of another system, for keys that are imported from it; the same as the verifier's. None by default. */
   readonly legacyHashes?: readonly LegacyHash[];
-  /** The longest that a key may live, counted from its creation. A key without an expiry gets this one. */
+  /** The longest lifetime of a key, counted from its creation. A key created without an expiry gets this one. No limit by default. */
   readonly maxLifetime?: Duration;
   /**
-   * How long one call of the store may take, in milliseconds: 10,000 by default. Then it fails with a StoreError. A
-   * change that is given up so may have happened, or happen later: read the key. Allow more where a page is read in
-   * many parts, as `list` and `purge` are over a Redis with a million keys.
+   * The time limit of one store call; then the method rejects with a {@link StoreError}. `"10s"` by default. After a
+   * timeout the outcome of a write is unknown: read the key. Raise it for slow pages, such as `list` and `purge` over a
+   * Redis with a million keys.
    */
   readonly storeTimeout?: Duration;
-  /** The time, for tests; the system's by default. */
+  /** Returns the current time; for tests. The system clock by default. */
   readonly clock?: () => Date;
-  /** Told of every change, once it is committed. */
+  /** Called with an event for every committed change. None by default. */
   readonly observers?: readonly Observer[];
 }
 
-/** What a new key is to be. */
-export interface CreateKey<S extends string = string> {
+/** The input of {@link KeyManager.create}. */
+export interface CreateKey<S extends string = string, E extends string = string> {
   /** The company, user or project that the key belongs to: 1 to 255 characters. */
   readonly ownerId: string;
-  /** For people: up to 255 characters. */
+  /** A display name of up to 255 characters. */
   readonly name?: string | null;
-  /** What the key may do. Fixed for its life. */
+  /** The granted scopes. They cannot be changed later. */
   readonly scopes: readonly S[];
-  /** One of the format's. May be left out when there is but one. */
-  readonly environment?: string;
-  /** Networks that may use the key; absent: all, empty: none. */
+  /** An environment of the format; optional if the format has only one. */
+  readonly environment?: E;
+  /** Networks that may use the key. Absent or `null`: all; an empty array: none. */
   readonly ipAllowlist?: readonly string[] | null;
-  /** A Date, or RFC 3339 with an offset. */
+  /** A Date, or an RFC 3339 string with an offset. */
   readonly expiresAt?: Date | string | null;
   /** JSON values: at most 100 members and 16 KiB. */
   readonly metadata?: KeyMetadata | null;
-  /** Counted by the `rateLimiter` of the verifier; without one it is not in force. */
+  /** Enforced by the verifier's `rateLimiter`; has no effect without one. */
   readonly rateLimit?: RateLimit | null;
 }
 
 /**
- * A key that another system issued: its secret, or its hash. `hash` is 64 hex digits of SHA-256 over the whole
- * secret (or, with a pepper, `<version>:` and HMAC-SHA-256), unless `hashedBy` names one of `legacyHashes`.
+ * The input of {@link KeyManager.import}: a key of another system, by its secret or by its hash. `hash` is the SHA-256
+ * of the whole secret as 64 hex digits (with a pepper, `<version>:` and the HMAC-SHA-256), unless `hashedBy` names one
+ * of `legacyHashes`.
  */
 export type ImportKey<S extends string = string> = Omit<CreateKey<S>, "environment"> &
   ImportedSecret & {
-    /** As it was. By default one that is made of the hash, so that an import that runs twice finds the key. */
+    /** The id in the other system. By default derived from the hash, so that a repeated import is detected. */
     readonly id?: string;
-    /** The first characters of the secret, for people: up to 16. Read from a secret that the format knows. */
+    /** The first characters of the secret, for display: up to 16. Read from `secret` if the format parses it. */
     readonly start?: string;
-    /** The one in the secret by default. A key of which neither names one works in every environment. */
+    /** By default the environment in the secret. A key without one is valid in every environment. */
     readonly environment?: string | null;
-    /** When it was made there: not in the future. A Date, or RFC 3339 with an offset; now by default. */
+    /** When the key was created; not in the future. A Date, or an RFC 3339 string with an offset. Now by default. */
     readonly createdAt?: Date | string | null;
-    /** When it was last used there: not in the future. */
+    /** When the key was last used; not in the future. */
     readonly lastUsedAt?: Date | string | null;
-    /** Bring it in disabled. */
+    /** Whether the key is imported as disabled. `false` by default. */
     readonly disabled?: boolean;
   };
 
-/** What {@link ImportKey} is imported by. */
+/** The secret of an imported key, or its hash. */
 export type ImportedSecret =
   | { readonly secret: string; readonly hash?: undefined; readonly hashedBy?: undefined }
   | { readonly hash: string; readonly hashedBy?: string | undefined; readonly secret?: undefined };
 
-/** Which keys to forget. */
+/** Options of {@link KeyManager.purge}. */
 export interface PurgeOptions extends ActorOption {
-  /** How long ago they must have been revoked or expired. */
+  /** How long a revoked or expired key is kept before it can be deleted. */
   readonly retention: Duration;
-  /** At most so many; all by default. */
+  /** The maximum number of keys to delete. All by default. */
   readonly limit?: number;
 }
 
-/** What was forgotten. */
+/** The result of {@link KeyManager.purge}. */
 export interface PurgeResult {
-  /** Keys. */
+  /** The number of deleted keys. */
   readonly purged: number;
 }
 
-/** What may change in a key. Members that are absent stay; `null` takes away. */
+/** The input of {@link KeyManager.update}. Absent members stay as they are; `null` removes a value. */
 export type UpdateKey = Partial<
   Pick<CreateKey, "name" | "ipAllowlist" | "expiresAt" | "metadata" | "rateLimit">
 >;
 
-/** A key with its secret: the only time that the secret is seen. */
+/** A key and its secret. The secret is not stored and cannot be read again. */
 export interface IssuedKey {
   readonly secret: string;
   readonly key: ApiKey;
 }
 
-/** Who did it, as the host names them; goes into the audit trail. */
+/** The actor of a change. */
 export interface ActorOption {
+  /** Who makes the change, for the audit trail: 1 to 255 characters. */
   readonly actor?: string | undefined;
 }
 
-/** Lets the caller judge a key on the very version that is about to change. */
+/** Options of a change. */
 export interface CheckOption extends ActorOption {
   /**
-   * Called with the key as it is before the change, and again when others changed it meanwhile. What it throws
-   * is thrown, and nothing is written.
+   * Called with the key before the change, and again after every conflict with a concurrent change. If it throws or
+   * rejects, the method rejects with the same error and nothing is written.
    *
    * @example
    * const check = (key: ApiKey) => { if (key.ownerId !== "acme") throw new Error("not yours"); };
@@ -119,104 +123,119 @@ export interface CheckOption extends ActorOption {
   readonly check?: (key: ApiKey) => Awaitable<void>;
 }
 
-/** Which keys to list. */
+/** Options of {@link KeyManager.revoke}. */
+export type RevokeOptions = CheckOption & {
+  /** Kept with the key and in the audit trail: up to 255 characters. */
+  readonly reason?: string;
+};
+
+/** Options of {@link KeyManager.rotate}. */
+export type RotateOptions<E extends string = string> = CheckOption & {
+  /** How long the old key stays valid. `"0s"` by default. */
+  readonly overlap?: Duration;
+  /** The environment of the successor; required if the old key has none and the format has several. */
+  readonly environment?: E;
+};
+
+/** The filters of {@link KeyManager.list}. */
 export interface ListKeys {
   readonly ownerId?: string;
   readonly status?: KeyStatus;
   readonly environment?: string;
-  /** The `nextCursor` of the page before. */
+  /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
-  /** 1 to 1000; 50 by default. */
+  /** The page size, 1 to 1000. 50 by default. */
   readonly limit?: number;
 }
 
-/** Which audit entries to list. */
+/** The filters of {@link KeyManager.auditTrail}. */
 export interface ListAudit {
   readonly keyId?: string;
   readonly ownerId?: string;
-  /** The `nextCursor` of the page before. */
+  /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
-  /** 1 to 1000; 50 by default. */
+  /** The page size, 1 to 1000. 50 by default. */
   readonly limit?: number;
 }
 
 /**
- * Issues and changes keys. Every method that takes an id throws a {@link KeyNotFoundError} when there is none, and every
- * method a {@link StoreError} when the store fails or does not answer within `storeTimeout`.
+ * Creates and changes keys. Methods that change a key reject with a {@link KeyNotFoundError} if no key has the id, and
+ * with a {@link KeyConflictError} if it keeps changing concurrently. Every method rejects with a {@link KeyInputError}
+ * if the input is invalid, and with a {@link StoreError} if the store fails or exceeds `storeTimeout`.
  */
-export interface KeyManager<S extends string = string> {
-  /** The scopes that its keys can be given. */
+export interface KeyManager<S extends string = string, E extends string = string> {
+  /** The scopes that keys can be granted. */
   readonly scopes: Scopes<S>;
-  /** The environments of its keys; absent when its format has none. */
-  readonly environments: readonly string[] | undefined;
+  /** The environments of the format; `undefined` if it has none. */
+  readonly environments: readonly E[] | undefined;
   /**
-   * Issues a key.
+   * Creates a key.
    *
-   * @throws KeyInputError that names the member at fault.
+   * @throws KeyInputError if a member is invalid; its `path` names the member.
    *
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
    */
-  create(input: CreateKey<S>, actor?: string | ActorOption): Promise<IssuedKey>;
-  /** The key, or `undefined`. */
+  create(input: CreateKey<S, E>, actor?: string | ActorOption): Promise<IssuedKey>;
+  /** Returns the key, or `undefined` if no key has this id. */
   get(id: string): Promise<ApiKey | undefined>;
-  /** A page of keys, newest first. */
+  /** Returns a page of keys, newest first. */
   list(query?: ListKeys): Promise<Page<ApiKey>>;
   /**
-   * Changes name, allowlist, expiry, metadata or rate limit.
+   * Changes the name, allowlist, expiry, metadata or rate limit of a key.
    *
-   * @throws KeyInputError that names the member at fault. @throws KeyStateError for a revoked key.
-   * @throws TypeError for `scopes`: they are fixed at creation, so create a new key.
+   * @throws KeyInputError if a member is invalid, or is `scopes`, which are fixed at creation.
+   * @throws KeyStateError if the key is revoked, or if `expiresAt` is changed on a rotated key.
    */
   update(id: string, change: UpdateKey, options?: CheckOption): Promise<ApiKey>;
-  /** Stops a key until it is enabled again. @throws KeyStateError for a revoked key. */
-  disable(id: string, options?: CheckOption): Promise<ApiKey>;
-  /** @throws KeyStateError for a revoked key. */
-  enable(id: string, options?: CheckOption): Promise<ApiKey>;
-  /** Stops a key for good. Of several revocations the first one counts. */
-  revoke(id: string, options?: CheckOption & { readonly reason?: string }): Promise<ApiKey>;
   /**
-   * Issues a successor with the same owner, scopes, allowlist, limits and expiry, and lets the old key work
-   * for `overlap` more, but never longer than it would have. Without an overlap it stops at once. Of
-   * concurrent rotations one wins. The rotation stands in the audit trail of the old key.
+   * Disables a key until it is enabled again.
    *
-   * @throws KeyStateError for a key that is revoked, expired or already rotated.
+   * @throws KeyStateError if the key is revoked.
+   */
+  disable(id: string, options?: CheckOption): Promise<ApiKey>;
+  /**
+   * Enables a disabled key.
+   *
+   * @throws KeyStateError if the key is revoked.
+   */
+  enable(id: string, options?: CheckOption): Promise<ApiKey>;
+  /** Revokes a key permanently. A second revocation changes nothing. */
+  revoke(id: string, options?: RevokeOptions): Promise<ApiKey>;
+  /**
+   * Replaces a key by a successor with the same owner, scopes, allowlist, limits and expiry, in one atomic write. The
+   * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
+   * several concurrent rotations succeeds.
+   *
+   * @throws KeyStateError if the key is revoked, expired or already rotated.
    *
    * @example
    * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
    */
-  rotate(
-    id: string,
-    options?: CheckOption & {
-      readonly overlap?: Duration;
-      /** That of the successor, for a key that was imported without one, when the format has several. */
-      readonly environment?: string;
-    },
-  ): Promise<IssuedKey>;
-  /** A page of what happened to keys, newest first. */
+  rotate(id: string, options?: RotateOptions<E>): Promise<IssuedKey>;
+  /** Returns a page of audit entries, newest first. */
   auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
   /**
-   * Takes a key over that another system issued, so that its holder keeps the secret. The verifier needs a
-   * format that recognises it, and the same `legacyHashes`. A hash of another kind than the current one is
-   * replaced when the key is first used.
+   * Imports a key of another system; its holder keeps the secret. The verifier needs a format that parses the secret,
+   * and the same `legacyHashes`. A legacy hash is replaced by the current one when the key is first used.
    *
-   * @throws KeyInputError that names the member at fault; `secret`, `hash` or `id` when that is of a key of another
-   * owner. @throws KeyConflictError when the key is there, also when it has moved to another hash since; a key that
-   * was purged is not there.
+   * @throws KeyInputError if a member is invalid, or if the `secret`, `hash` or `id` belongs to a key of another owner.
+   * @throws KeyConflictError if the key was already imported, even if its hash has been replaced since. Purged keys are
+   *   not detected.
    *
    * @example
    * await manager.import({ hash: row.digest, hashedBy: "old", ownerId: row.account, scopes: ["vehicles:read"] });
    */
   import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
   /**
-   * Forgets the keys that were revoked, or expired, at least `deadFor` ago; their audit trail stays. That the
-   * secret of a forgotten key was revoked is forgotten too: it must not be imported again. Runs until
-   * there are no more, one transaction for each, and may run in several processes at once.
+   * Deletes keys that were revoked, or expired, at least `retention` ago, each in its own transaction. Audit entries are
+   * kept. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
+   * because its revocation was deleted too.
    *
-   * @throws TypeError when the store has no `remove`.
+   * @throws TypeError if the store has no `remove` method.
    *
    * @example
-   * const { purged } = await manager.purge({ deadFor: "365d", actor: "cron" });
+   * const { purged } = await manager.purge({ retention: "365d", actor: "cron" });
    */
   purge(options: PurgeOptions): Promise<PurgeResult>;
 }

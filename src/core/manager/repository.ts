@@ -1,152 +1,220 @@
-import type { Awaitable } from "../../internal/awaitable.js";
+import { isPromiseLike } from "../../internal/awaitable.js";
+import { withTimeout } from "../../internal/timeout.js";
 import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from "../errors.js";
 import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
-import { type ApiKey, isPresent, isReadableRecord, type KeyRecord, toApiKey } from "../keys/record.js";
-import type { AuditEntry, KeyChange, Page } from "../keys/store.js";
+import { checkedRecord } from "../keys/checked-record.js";
+import type { KeyHash } from "../keys/hash.js";
+import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
+import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
-import type { CheckOption } from "./api.js";
-import { readId } from "./input.js";
+import type { CheckOption, IssuedKey } from "./api.js";
+import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
+import {
+  isManagedRecord,
+  readAuditEntry,
+  readCommitted,
+  readListedRecord,
+  readPage,
+  readRecord,
+  toManagedKey,
+} from "./store-results.js";
 
-// Each round has a winner, so this many changes of one key can be under way at once.
+// Every conflict means that another change succeeded, so up to 100 concurrent changes of one key succeed.
 const MAX_ATTEMPTS = 100;
+const UNKNOWN_OUTCOME = "; the outcome of the write is unknown";
 
-/** A change, and how it goes into the audit trail. */
-export interface Decision {
-  readonly change: KeyChange;
-  readonly audit: AuditEntry;
+/** The caller of a change. */
+export interface Caller {
+  readonly actor: string | null;
+  readonly check: CheckOption["check"];
 }
 
-/** Reads and writes keys, so that nobody's change is lost and each one is told. */
+/** What an audit entry says about a write. */
+export interface AuditFacts {
+  readonly action: LifecycleAction;
+  readonly actor: string | null;
+  readonly details?: AuditEntry["details"];
+}
+
+/** A change of a record. */
+export interface RecordChange extends Pick<AuditFacts, "action" | "details"> {
+  readonly change: KeyChange;
+}
+
+/** A change of a record that also inserts its successor. */
+export interface RecordReplacement extends RecordChange {
+  readonly successor: IssuedRecord;
+}
+
+/**
+ * Reads and writes records. Every write carries its audit entry in the same store call, and emits its event after the
+ * commit. Every call has the time limit of the manager, and what the store returns is checked.
+ */
 export interface Repository {
-  /** The record of this id, and no other; `undefined` when there is none. */
+  /** Returns the record of this id, or `undefined`. */
   read(id: string): Promise<KeyRecord | undefined>;
-  /** @throws KeyNotFoundError when there is none. */
-  find(id: string): Promise<KeyRecord>;
-  /** Makes the audit entry of a change. @throws KeyInputError for an actor that is none. */
-  entry(
-    action: LifecycleAction,
-    key: Pick<KeyRecord, "id" | "ownerId">,
-    at: Date,
-    actor: string | undefined,
-    details?: AuditEntry["details"],
-  ): AuditEntry;
-  /** Tells the observers of a change that is committed. */
-  announce(entry: AuditEntry): void;
-  /** Reads a key, checks, decides, and writes if nobody else did meanwhile; else begins anew. */
+  /** Returns the record that is stored under this hash, or `undefined`. */
+  findByHash(hash: KeyHash): Promise<VerifiableRecord | undefined>;
+  /** Returns a page of records. A damaged record fails the whole page, unless `damaged` is `"skip"`. */
+  list(query: KeyQuery, damaged: "reject" | "skip"): Promise<Page<KeyRecord>>;
+  /** Returns a page of audit entries. */
+  auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
+  /** @throws KeyConflictError if the id or the hash exists. */
+  insert(record: KeyRecord, audit: AuditFacts): Promise<void>;
+  /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
+  remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
+  /**
+   * Changes a record by compare-and-set: reads it, calls the check of the caller and `decide`, and writes. Starts again on
+   * a conflict. Writes nothing if `decide` returns `undefined`.
+   *
+   * @throws KeyNotFoundError if no key has this id.
+   * @throws KeyConflictError after 100 conflicts.
+   */
   change(
     id: string,
-    check: CheckOption["check"],
-    decide: (record: KeyRecord, at: Date) => Decision | undefined,
+    caller: Caller,
+    decide: (record: KeyRecord, at: Date) => RecordChange | undefined,
   ): Promise<ApiKey>;
-  /**
-   * Calls `check` and `attempt` with what the store has, until `attempt` answers something else than `undefined`.
-   *
-   * @throws KeyConflictError when others were faster each time.
-   */
-  retry<T>(
+  /** Changes a record and inserts its successor, in the same way. */
+  replace(
     id: string,
-    check: CheckOption["check"],
-    attempt: (record: KeyRecord, at: Date) => Promise<T | undefined>,
-  ): Promise<T>;
+    caller: Caller,
+    decide: (record: KeyRecord, at: Date) => RecordReplacement,
+  ): Promise<IssuedKey>;
 }
 
-export function createRepository({ store, observers, now }: PreparedManager<string>): Repository {
-  const read = async (id: string): Promise<KeyRecord | undefined> => {
-    const record = typeof id === "string" ? await asked(() => store.findById(id)) : undefined;
-    if (!isPresent(record)) return undefined;
-    if (!isChangeable(record)) {
-      throw new StoreError("The key store answered something that is not a key record");
+export function createRepository({ store, timeoutMs, observers, now }: PreparedManager<string>): Repository {
+  /** Calls the store within the time limit. Rejects with a StoreError, or an error of the store contract. */
+  const call = async <T>(
+    method: () => unknown,
+    readResult: (result: unknown) => T,
+    consequence = "",
+  ): Promise<T> => {
+    const onTimeout = () =>
+      new StoreError(`The key store did not respond within ${timeoutMs} ms${consequence}`);
+    try {
+      const result = method();
+      return readResult(isPromiseLike(result) ? await withTimeout(result, timeoutMs, { onTimeout }) : result);
+    } catch (error) {
+      throw isContractError(error) ? error : toStoreError(error);
     }
-    if (record.id !== id) throw new StoreError("The key store answered the record of another id");
-    return record;
   };
 
-  const find = async (id: string): Promise<KeyRecord> => {
-    const record = await read(id);
-    if (record === undefined) throw new KeyNotFoundError();
-    return record;
+  const auditEntry = (record: KeyRecord, at: Date, { action, actor, details }: AuditFacts): AuditEntry =>
+    createAuditEntry(action, record, at, actor, details);
+
+  const emitChange = (audit: AuditEntry): void => emit(observers, lifecycleEvent(audit));
+
+  const commit = async (
+    method: "update" | "replace" | "remove",
+    audit: AuditEntry,
+    write: () => unknown,
+  ): Promise<boolean> => {
+    const committed = await call(write, (result) => readCommitted(method, result), UNKNOWN_OUTCOME);
+    if (committed) emitChange(audit);
+    return committed;
   };
 
-  const announce = (entry: AuditEntry): void => emit(observers, lifecycleEvent(entry));
+  const read = async (id: string): Promise<KeyRecord | undefined> =>
+    typeof id === "string"
+      ? call(
+          () => store.findById(id),
+          (result) => readRecord(result, id),
+        )
+      : undefined;
 
-  const retry: Repository["retry"] = async (id, check, attempt) => {
+  const compareAndSet = async <T>(
+    id: string,
+    { check }: Caller,
+    attempt: (record: KeyRecord, at: Date) => Promise<T | undefined>,
+  ): Promise<T> => {
     for (let count = 0; count < MAX_ATTEMPTS; count++) {
-      const record = await find(id);
+      const record = await read(id);
+      if (record === undefined) throw new KeyNotFoundError();
       const at = now();
-      await check?.(toApiKey(record, at.getTime()));
+      await check?.(toManagedKey(record, at));
       const result = await attempt(record, at);
       if (result !== undefined) return result;
     }
-    throw new KeyConflictError("The key was changed by others each time; read it and try again");
+    throw new KeyConflictError("The key kept changing concurrently; read it and try again");
   };
 
   return {
     read,
-    find,
-    announce,
-    retry,
 
-    entry: (action, key, at, actor, details) =>
-      createAuditEntry(action, key, at, actor === undefined ? null : readId("actor", actor), details),
+    findByHash: (hash) =>
+      call(
+        () => store.findByHash(hash),
+        (result) => checkedRecord(result, hash),
+      ),
 
-    change: (id, check, decide) =>
-      retry(id, check, async (record, at) => {
+    async list(query, damaged) {
+      const { cursor, ownerId, environment } = query;
+      const page = await call(
+        () => store.list(query),
+        (result) =>
+          readPage(result, cursor, { ownerId, environment }, (item) =>
+            damaged === "skip" && !isManagedRecord(item) ? undefined : readListedRecord(item),
+          ),
+      );
+      return { ...page, items: page.items.filter((record) => record !== undefined) };
+    },
+
+    auditTrail(query) {
+      const { cursor, keyId, ownerId } = query;
+      return call(
+        () => store.auditTrail(query),
+        (result) => readPage(result, cursor, { keyId, ownerId }, readAuditEntry),
+      );
+    },
+
+    async insert(record, facts) {
+      const audit = auditEntry(record, record.updatedAt, facts);
+      await call(
+        () => store.insert(record, audit),
+        () => undefined,
+        UNKNOWN_OUTCOME,
+      );
+      emitChange(audit);
+    },
+
+    remove(record, facts) {
+      const audit = auditEntry(record, now(), facts);
+      return commit("remove", audit, () => store.remove?.(record.id, record.version, audit));
+    },
+
+    change: (id, caller, decide) =>
+      compareAndSet(id, caller, async (record, at) => {
         const decision = decide(record, at);
-        if (decision === undefined) return toApiKey(record, at.getTime());
-        const changed = { updatedAt: at, ...decision.change };
-        if (!(await written(() => store.update(id, record.version, changed, decision.audit)))) {
-          return undefined;
-        }
-        announce(decision.audit);
-        return toApiKey({ ...record, ...changed }, at.getTime());
+        if (decision === undefined) return toManagedKey(record, at);
+        const change = { updatedAt: at, ...decision.change };
+        const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
+        const committed = await commit("update", audit, () =>
+          store.update(id, record.version, change, audit),
+        );
+        return committed ? toManagedKey({ ...record, ...change }, at) : undefined;
+      }),
+
+    replace: (id, caller, decide) =>
+      compareAndSet(id, caller, async (record, at) => {
+        const { successor, ...decision } = decide(record, at);
+        const change = { updatedAt: at, ...decision.change };
+        const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
+        const committed = await commit("replace", audit, () =>
+          store.replace(id, record.version, change, successor.record, audit),
+        );
+        return committed ? { secret: successor.secret, key: toManagedKey(successor.record, at) } : undefined;
       }),
   };
 }
 
-/** Whether a store's answer is a record that can be changed by compare-and-set. */
-export function isChangeable(record: unknown): record is KeyRecord {
-  return isReadableRecord(record) && Number.isSafeInteger(record.version) && record.createdAt instanceof Date;
-}
-
-/**
- * Asks the store for a page, and makes sure that it is one, that the next one is another, and that all of its items
- * are of the owner, or key, that was asked for: what a store has mixed up must not be shown to others.
- */
-export async function askedPage<T>(
-  question: () => Awaitable<Page<T>>,
-  cursor: string | undefined,
-  wanted: Readonly<Record<string, unknown>> = {},
-): Promise<Page<T>> {
-  const page: unknown = await asked(question);
-  const { items, nextCursor } = (page ?? {}) as { items?: unknown; nextCursor?: unknown };
-  const next = nextCursor ?? undefined;
-  if (!Array.isArray(items) || (next !== undefined && (typeof next !== "string" || next === cursor))) {
-    throw new StoreError("The key store answered something that is not a page, or the same page again");
-  }
-  const isWanted = (item: unknown) =>
-    typeof item === "object" &&
-    item !== null &&
-    Object.entries(wanted).every(([name, value]) => (item as Record<string, unknown>)[name] === value);
-  if (!items.every(isWanted)) throw new StoreError("The key store answered items that were not asked for");
-  return next === undefined ? { items } : { items, nextCursor: next };
-}
-
-/** Asks the store to write. Only `true` says that it did: a driver's own result would pass for it. */
-export async function written(question: () => Awaitable<boolean>): Promise<boolean> {
-  const answer: unknown = await asked(question);
-  if (typeof answer === "boolean") return answer;
-  throw new StoreError(
-    "The key store did not say whether it wrote; update(), replace() and remove() answer true or false",
-  );
-}
-
-/** Asks the store; what a driver throws becomes a StoreError, so that nobody prints its parameters. */
-export async function asked<T>(question: () => Awaitable<T>): Promise<T> {
+/** Whether a store threw an error of its contract: a conflict on insert, or an invalid cursor. */
+function isContractError(error: unknown): boolean {
   try {
-    return await question();
-  } catch (error) {
-    throw error instanceof KeyInputError || error instanceof KeyConflictError ? error : toStoreError(error);
+    return error instanceof KeyInputError || error instanceof KeyConflictError;
+  } catch {
+    return false; // a Proxy may throw from instanceof
   }
 }

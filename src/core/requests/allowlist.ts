@@ -3,10 +3,10 @@ import { type CidrList, compileReadableCidrs, type IpAddress } from "./cidr.js";
 const compiled = new WeakMap<readonly string[], CidrList>();
 
 /**
- * Whether an allowlist lets an address through: absent, everybody; empty, nobody; an unknown address, never.
+ * Whether an allowlist contains an address. An unknown address is never allowed.
  *
- * A list is compiled once for as long as a store hands out the same frozen array. One that could still be
- * changed is compiled each time: a network taken out of it must be out.
+ * A frozen array is compiled once. An array that can still change is compiled on each call, so that a removed network
+ * takes effect at once.
  */
 export function allows(allowlist: readonly string[], address: IpAddress | undefined): boolean {
   if (address === undefined) return false;
@@ -19,8 +19,8 @@ export function allows(allowlist: readonly string[], address: IpAddress | undefi
 }
 
 /**
- * Whether every address that `child` lets through is let through by `parent` too: a key that is made with another
- * one must not work from more networks than that. Absent (or `null`) lets everybody through.
+ * Whether `parent` allows every address that `child` allows: a key that is created with another key must not work from
+ * more networks. An absent list, or `null`, allows every address.
  */
 export function allowlistWithin(
   child: readonly string[] | null | undefined,

@@ -1,42 +1,41 @@
 import ipaddr from "ipaddr.js";
 
 /**
- * An IP address as numbers: IPv4 is one of 32 bits, IPv6 eight of 16. An IPv4-mapped IPv6 address is its
- * IPv4 address (RFC 4291, 2.5.5.2), so that a dual-stack socket changes nothing.
+ * An IP address: IPv4 as a number of 32 bits, IPv6 as eight numbers of 16 bits. An IPv4-mapped IPv6 address (RFC 4291,
+ * 2.5.5.2), as dual-stack sockets report it, is converted to IPv4.
  */
 export type IpAddress = number | readonly number[];
 
 /** A compiled list of networks. */
 export interface CidrList {
-  /** Whether an address is in one of its networks. */
+  /** Whether an address is in one of the networks. */
   includes(address: IpAddress): boolean;
-  /** Whether it includes every address of another list. */
+  /** Whether the list includes every address of another list. */
   covers(other: CidrList): boolean;
-  /** In order, and apart from each other. */
+  /** Sorted and disjoint. */
   readonly ranges: readonly Range[];
 }
 
 /**
- * Reads an address in the strict spelling: four decimal octets without leading zeros, or RFC 4291 section 2.2;
- * no zone, no port, no brackets.
+ * Parses an address in strict form: four decimal octets without leading zeros, or RFC 4291, 2.2. Zones, ports and
+ * brackets are rejected.
  */
 export function parseIp(text: string): IpAddress | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 
-/** An address for people: as it was written, but a mapped IPv4 address as IPv4. */
+/** Returns an address as it was written, except that an IPv4-mapped address is written as IPv4. */
 export function formatIp(written: string, address: IpAddress): string {
-  // The strict spelling of IPv4 is the only one.
   return typeof address === "number" && written.includes(":") ? format4(address) : written;
 }
 
 /**
- * Compiles networks into sorted ranges; a lookup is a binary search, however many there are.
+ * Compiles networks into sorted ranges, which are searched by binary search.
  *
- * A bare address is a network of one. Bits behind the prefix length must be zero: `10.0.0.5/8` is a mistake
- * for either `10.0.0.0/8` or `10.0.0.5`, and guessing would open the wrong one.
+ * An address without a prefix length is a network of one address. Bits after the prefix length must be zero:
+ * `10.0.0.5/8` may be a mistake for `10.0.0.0/8` or for `10.0.0.5`, and one of them would allow too much.
  *
- * @throws TypeError that names the entry.
+ * @throws TypeError if an entry is invalid; the message names the entry.
  */
 export function compileCidrs(entries: readonly string[]): CidrList {
   const ranges = entries.map((entry) => {
@@ -47,18 +46,18 @@ export function compileCidrs(entries: readonly string[]): CidrList {
   return compileRanges(ranges);
 }
 
-/** Like {@link compileCidrs}, for a stored list: what cannot be read matches nothing. */
+/** Compiles a stored list. Unlike {@link compileCidrs}, it ignores invalid entries, so that they match no address. */
 export function compileReadableCidrs(entries: readonly unknown[]): CidrList {
   return compileRanges(entries.map(parseCidr).filter((range) => typeof range !== "string"));
 }
 
-/** What is wrong with a network, as half a sentence, or `undefined`. */
+/** Returns what is wrong with a network, as a sentence without its subject; `undefined` if it is valid. */
 export function cidrProblem(entry: unknown): string | undefined {
   const range = parseCidr(entry);
   return typeof range === "string" ? range : undefined;
 }
 
-/** The addresses of one family from the first to the last. */
+/** The addresses of one family from `first` to `last`, both included. */
 export interface Range {
   readonly first: IpAddress;
   readonly last: IpAddress;
@@ -67,17 +66,17 @@ export interface Range {
 const FORM = "is not an IP address or a network such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32";
 
 function parseCidr(entry: unknown): Range | string {
-  if (typeof entry !== "string") return "must be a text";
+  if (typeof entry !== "string") return "must be a string";
   const slash = entry.indexOf("/");
   const text = slash < 0 ? entry : entry.slice(0, slash);
   const address = parseIp(text);
   if (address === undefined) return FORM;
   const written = text.includes(":") ? 128 : 32;
   const bits = slash < 0 ? written : parsePrefix(entry.slice(slash + 1), written);
-  if (bits === undefined) return `has no prefix length from 0 to ${written}`;
+  if (bits === undefined) return `must have a prefix length from 0 to ${written}`;
   if (typeof address === "number") {
     const mapped = written === 128;
-    if (mapped && bits < 96) return "is an IPv4-mapped network that reaches beyond IPv4";
+    if (mapped && bits < 96) return "is an IPv4-mapped network with a prefix length below 96";
     return range4(address, mapped ? bits - 96 : bits);
   }
   return range6(address, bits);
@@ -91,14 +90,14 @@ function range4(address: number, bits: number): Range | string {
   const size = 2 ** (32 - bits);
   const first = Math.floor(address / size) * size;
   if (first !== address)
-    return `has bits set behind its prefix length; did you mean ${format4(first)}/${bits}?`;
+    return `has bits set after its prefix length; did you mean ${format4(first)}/${bits}?`;
   return { first, last: first + size - 1 };
 }
 
 function range6(address: readonly number[], bits: number): Range | string {
   const masks = address.map((_, index) => 0xffff >>> Math.min(16, Math.max(0, bits - index * 16)));
   if (address.some((part, index) => (part & (masks[index] as number)) !== 0)) {
-    return "has bits set behind its prefix length";
+    return "has bits set after its prefix length";
   }
   return {
     first: address,
@@ -117,7 +116,7 @@ function parseIpv4(text: string): number | undefined {
   for (let i = 0; i < text.length; i++) {
     const digit = text.charCodeAt(i) - 48;
     if (digit >= 0 && digit <= 9) {
-      if (octet === 0) return undefined; // a leading zero, which some readers take for octal
+      if (octet === 0) return undefined; // a leading zero, which other parsers read as octal
       octet = octet < 0 ? digit : octet * 10 + digit;
       if (octet > 255) return undefined;
     } else if (digit === -2 && octet >= 0 && dots < 3) {
@@ -131,23 +130,23 @@ function parseIpv4(text: string): number | undefined {
 
 function parseIpv6(text: string): IpAddress | undefined {
   if (text.length > 45 || !/^[0-9A-Fa-f:.]+$/.test(text)) return undefined;
-  const plain = writeOutIpv4(text);
-  const parts = plain === undefined ? undefined : readGroups(plain);
+  const plain = replaceDottedTail(text);
+  const parts = plain === undefined ? undefined : parseGroups(plain);
   if (parts === undefined) return undefined;
   const mapped = parts[5] === 0xffff && parts.slice(0, 5).every((part) => part === 0);
   return mapped ? (parts[6] as number) * 65_536 + (parts[7] as number) : parts;
 }
 
-function readGroups(text: string): readonly number[] | undefined {
+function parseGroups(text: string): readonly number[] | undefined {
   try {
     return ipaddr.IPv6.parse(text).parts;
   } catch {
-    return undefined; // ipaddr.js tells in no other way, and `isValid` would read all of it twice
+    return undefined; // calling `isValid` first would parse twice
   }
 }
 
-/** Turns an IPv4 address at the end into hex groups: ipaddr.js takes `::10.0.0.1` for an IPv4-mapped address. */
-function writeOutIpv4(text: string): string | undefined {
+/** Replaces an IPv4 address at the end by hex groups: ipaddr.js parses `::10.0.0.1` as an IPv4-mapped address. */
+function replaceDottedTail(text: string): string | undefined {
   if (!text.includes(".")) return text;
   const begin = text.lastIndexOf(":") + 1;
   const address = parseIpv4(text.slice(begin));
@@ -155,16 +154,16 @@ function writeOutIpv4(text: string): string | undefined {
   return `${text.slice(0, begin)}${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}`;
 }
 
-/** Sorts ranges and joins those that touch or overlap, each family on its own. */
+/** Sorts the ranges of each family and merges those that touch or overlap. */
 function compileRanges(ranges: readonly Range[]): CidrList {
   const four = merge(ranges.filter(({ first }) => typeof first === "number"));
   const six = merge(ranges.filter(({ first }) => typeof first !== "number"));
-  const [find4, find6] = [finder4(four), finder6(six)];
+  const [find4, find6] = [createSearch4(four), createSearch6(six)];
   const rangeOf = (address: IpAddress) => (typeof address === "number" ? find4 : find6)(address);
   return {
     ranges: [...four, ...six],
     includes: (address) => rangeOf(address) !== undefined,
-    // Ranges that touch are joined, so each one of the other list lies within a single one of this.
+    // Touching ranges are merged, so each range of the other list lies within one range of this list.
     covers: (other) =>
       other.ranges.every(({ first, last }) => {
         const range = rangeOf(first);
@@ -184,7 +183,7 @@ function merge(ranges: readonly Range[]): readonly Range[] {
   return merged;
 }
 
-/** Whether nothing lies between the end of one range and the beginning of a later one. */
+/** Whether no address lies between the end of a range and the start of a later range. */
 function touches(last: IpAddress, first: IpAddress): boolean {
   return compare(first, last) <= 0 || compare(first, next(last)) === 0;
 }
@@ -196,20 +195,23 @@ function next(address: IpAddress): IpAddress {
     parts[i] = ((parts[i] as number) + 1) & 0xffff;
     if (parts[i] !== 0) break;
   }
-  return parts; // the last address of all wraps around to the first, which no later range begins with
+  return parts; // the highest address wraps around to ::, where no later range starts
 }
 
 /**
- * Finds the one range that can hold an address: the last that does not begin behind it. The beginnings lie in one
- * piece of memory, because a search reads a few that are far apart.
+ * Creates a binary search for the range that contains an address: the last range that starts at or before it. The
+ * first addresses are kept in one typed array for speed.
  */
-function finder(ranges: readonly Range[], isAtOrBefore: (index: number, address: IpAddress) => boolean) {
+function createSearch(
+  ranges: readonly Range[],
+  startsAtOrBefore: (index: number, address: IpAddress) => boolean,
+) {
   return (address: IpAddress): Range | undefined => {
     let low = 0;
     let high = ranges.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (isAtOrBefore(middle, address)) low = middle + 1;
+      if (startsAtOrBefore(middle, address)) low = middle + 1;
       else high = middle;
     }
     const range = ranges[low - 1];
@@ -217,14 +219,14 @@ function finder(ranges: readonly Range[], isAtOrBefore: (index: number, address:
   };
 }
 
-function finder4(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
+function createSearch4(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
   const firsts = Uint32Array.from(ranges, ({ first }) => first as number);
-  return finder(ranges, (index, address) => (firsts[index] as number) <= (address as number));
+  return createSearch(ranges, (index, address) => (firsts[index] as number) <= (address as number));
 }
 
-function finder6(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
+function createSearch6(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
   const firsts = Uint16Array.from(ranges.flatMap(({ first }) => first as readonly number[]));
-  return finder(ranges, (index, address) => {
+  return createSearch(ranges, (index, address) => {
     for (let part = 0; part < 8; part++) {
       const difference =
         (firsts[index * 8 + part] as number) - ((address as readonly number[])[part] as number);
@@ -234,7 +236,7 @@ function finder6(ranges: readonly Range[]): (address: IpAddress) => Range | unde
   });
 }
 
-/** Orders two addresses of one family. */
+/** Compares two addresses of one family. */
 function compare(a: IpAddress, b: IpAddress): number {
   if (typeof a === "number") return a - (b as number);
   for (let i = 0; i < 8; i++) {

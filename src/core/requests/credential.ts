@@ -1,30 +1,33 @@
 import { checkOptions } from "../../internal/validate.js";
-import { type AuthRequest, headerCount, headerValue, trimOws } from "./request.js";
+import { type AuthRequest, headerCount, headerValue, TOKEN, trimOws } from "./request.js";
 
-/** Where a secret is looked for; by default `Authorization: Bearer <token>` and nowhere else. */
+/** Where the credential of a request is read from. `Authorization: Bearer <token>` by default. */
 export interface CredentialOptions {
-  /** The header's name. Another one than `authorization` holds the bare secret, unless `scheme` says more. */
+  /** The name of the header. `"Authorization"` by default. Any other header holds the secret alone, unless `scheme` is set. */
   readonly header?: string;
-  /** The authentication scheme in front of the secret, compared without case (RFC 9110, 11.1). */
+  /**
+   * The authentication scheme before the secret, compared case-insensitively (RFC 9110, 11.1). `"Bearer"` by default in
+   * the `Authorization` header, none in other headers.
+   */
   readonly scheme?: string;
 }
 
-/** A {@link CredentialOptions} made ready for requests. */
+/** The compiled form of {@link CredentialOptions}. */
 export interface CredentialSource {
   /** Lower case. */
   readonly header: string;
   readonly scheme: string | undefined;
   /** What a client should send, for the message of a 401. */
   readonly example: string;
-  /** The scheme that a challenge names. */
+  /** The scheme of the challenge. */
   readonly challenge: string;
-  /** What stands before the secret, as most clients write it. */
-  readonly lead: string;
-  /** The same as any client may write it. */
-  readonly anyLead: RegExp;
+  /** What precedes the secret, as most clients write it: `"Bearer "`. */
+  readonly usualLead: string;
+  /** Matches everything that may precede the secret, in any case and with any number of spaces. */
+  readonly lead: RegExp;
 }
 
-/** Why no secret could be read. */
+/** Why a request has no readable credential. */
 export type CredentialFault = {
   readonly fault: "missing_credential" | "malformed_credential";
 };
@@ -34,14 +37,17 @@ const MALFORMED: CredentialFault = Object.freeze({
   fault: "malformed_credential",
 });
 
-const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"; // RFC 9110, 5.6.2
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, 2.1
-const BEYOND_B64 = /[^A-Za-z0-9._~+/-]/;
+const NOT_B64 = /[^A-Za-z0-9._~+/-]/;
 const ONE_CREDENTIAL = new RegExp(`^${TOKEN}(?: |$)`);
-// Fetch joins repeated lines with a comma, and behind a comma only `name = value` continues a credential.
+// Fetch joins repeated lines with a comma. After a comma, only `name = value` continues a credential.
 const SECOND_CREDENTIAL = new RegExp(`,[ \\t]*${TOKEN}[ \\t]+[^ \\t=]`);
 
-/** @throws TypeError for a header or scheme name that HTTP does not allow, and for unknown options. */
+/**
+ * Compiles the credential options of a verifier.
+ *
+ * @throws TypeError if an option is unknown, or a header or scheme name is invalid.
+ */
 export function credentialSource(given: CredentialOptions = {}): CredentialSource {
   const options = checkOptions("credential", given, ["header", "scheme"]);
   const name = options.header ?? "Authorization";
@@ -50,7 +56,7 @@ export function credentialSource(given: CredentialOptions = {}): CredentialSourc
     ["scheme", options.scheme],
   ] as const) {
     if (value !== undefined && (typeof value !== "string" || !new RegExp(`^${TOKEN}$`).test(value))) {
-      throw new TypeError(`credential: "${option}" must be a token of RFC 9110, section 5.6.2`);
+      throw new TypeError(`credential: "${option}" must be a token (RFC 9110, 5.6.2), such as "X-API-Key"`);
     }
   }
   const header = name.toLowerCase();
@@ -60,45 +66,42 @@ export function credentialSource(given: CredentialOptions = {}): CredentialSourc
     scheme,
     example: scheme === undefined ? `${name}: <token>` : `${name}: ${scheme} <token>`,
     challenge: scheme ?? "ApiKey",
-    lead: scheme === undefined ? "" : `${scheme} `,
-    anyLead: new RegExp(
-      scheme === undefined ? "^" : `^${scheme.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} +`,
-      "i",
-    ),
+    usualLead: scheme === undefined ? "" : `${scheme} `,
+    lead: new RegExp(scheme === undefined ? "^" : `^${scheme.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} +`, "i"),
   });
 }
 
 /**
- * Reads the one credential of a request: the secret, or why there is none.
+ * Returns the secret of a request, or why there is no readable one.
  *
- * Two lines of the header are a fault even when they agree: what a proxy checked and what a server used
- * would be free to differ. So is a header section that was cut, behind which a second line may have been.
+ * A repeated header is malformed even if the lines are equal: a proxy may have checked one line and the server used the
+ * other. A truncated header section is malformed too, because a second line may have been dropped.
  */
 export function extractCredential(request: AuthRequest, source: CredentialSource): string | CredentialFault {
   if (request.headersTruncated === true || headerCount(request, source.header) > 1) return MALFORMED;
   const field = headerValue(request, source.header);
   if (field === undefined) return MISSING;
   const value = trimOws(field);
-  const begin = tokenBegin(value, source);
+  const begin = findToken(value, source);
   if (begin === undefined) return isAnotherScheme(value, source) ? MISSING : MALFORMED;
   const token = value.slice(begin);
   return isB64Token(token) ? token : MALFORMED;
 }
 
-/** Where the secret begins; `undefined` when the scheme before it is not the one that is asked for. */
-function tokenBegin(value: string, { lead, anyLead }: CredentialSource): number | undefined {
-  const usual = value.startsWith(lead) && value.charCodeAt(lead.length) !== 32;
-  return usual ? lead.length : anyLead.exec(value)?.[0].length;
+/** Returns the index of the secret; `undefined` if the scheme before it is another one. */
+function findToken(value: string, { usualLead, lead }: CredentialSource): number | undefined {
+  const isUsual = value.startsWith(usualLead) && value.charCodeAt(usualLead.length) !== 32;
+  return isUsual ? usualLead.length : lead.exec(value)?.[0].length;
 }
 
-/** A token without padding is told by what it does not have, in half the time of a match. */
+/** For a token without padding, searching for an invalid character is twice as fast as a match. */
 function isB64Token(token: string): boolean {
-  return (token !== "" && !BEYOND_B64.test(token)) || B64TOKEN.test(token);
+  return (token !== "" && !NOT_B64.test(token)) || B64TOKEN.test(token);
 }
 
-/** Whether the value is one whole credential of a scheme that is not ours to judge. */
+/** Whether the value is a single credential of another scheme. */
 function isAnotherScheme(value: string, source: CredentialSource): boolean {
   if (source.scheme === undefined || !ONE_CREDENTIAL.test(value) || SECOND_CREDENTIAL.test(value))
     return false;
-  return value.toLowerCase() !== source.scheme.toLowerCase(); // ours with a space behind it was found before
+  return value.toLowerCase() !== source.scheme.toLowerCase();
 }

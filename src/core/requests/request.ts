@@ -1,33 +1,36 @@
 /**
- * What a verifier looks at, independent of any framework. A guard builds it; build one yourself to verify
- * outside of HTTP, or to write a guard for a framework of your own.
+ * The parts of a request that a verifier reads, independent of the framework. Guards create it; create one yourself to
+ * verify without a guard.
  */
 export interface AuthRequest {
-  /** The header fields: a `Headers` object, or a record as Node has it. Names compare without case. */
+  /** The headers: a `Headers` object, or an object as in Node. Names are case-insensitive. */
   readonly headers: HeaderLookup | Readonly<Record<string, string | readonly string[] | undefined>>;
-  /** Names and values in turn, as `http.IncomingMessage` has them; the only way to see a repeated header. */
+  /** Alternating names and values, as in `http.IncomingMessage`. Without them, repeated headers may not be visible. */
   readonly rawHeaders?: readonly string[] | undefined;
   /**
-   * Whether the server may have dropped header lines: Node does past `server.maxHeadersCount`, a thousand by
-   * default, without a word. A dropped line could be a second credential, or the one that a proxy wrote.
+   * Whether the server may have dropped header lines. Node silently drops lines past `server.maxHeadersCount` (1000 by
+   * default); a dropped line may be a second credential or the forwarding header of a proxy.
    */
   readonly headersTruncated?: boolean | undefined;
-  /** The address of the socket's other end; never a forwarded one. */
+  /** The address of the other end of the socket, never a forwarded address. */
   readonly remoteAddress?: string | undefined;
   readonly method?: string | undefined;
-  /** The path; a query string is cut off before it reaches an event. */
+  /** The path. The query is removed before it reaches an event. */
   readonly path?: string | undefined;
-  /** An id that the framework gave the request. */
+  /** The request id of the framework. */
   readonly requestId?: string | undefined;
 }
 
-/** The part of the Fetch standard's `Headers` that is read. */
+/** The part of the Fetch standard's `Headers` that is used. */
 export interface HeaderLookup {
-  /** The value of a header, several joined by commas; `null` for none. */
+  /** Returns the value of a header, several values joined by commas; `null` if it is missing. */
   get(name: string): string | null;
 }
 
-/** The value of a header, a repeated one joined as RFC 9110 section 5.3 has it. `name` is lower case. */
+/** The pattern of a header name, scheme or parameter name: token of RFC 9110, 5.6.2. */
+export const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+
+/** Returns the value of a header, repeated values joined by commas (RFC 9110, 5.3). `name` is lower case. */
 export function headerValue(request: AuthRequest, name: string): string | undefined {
   const { headers } = request;
   if (isHeaderLookup(headers)) return headers.get(name) ?? undefined;
@@ -36,7 +39,7 @@ export function headerValue(request: AuthRequest, name: string): string | undefi
   return undefined;
 }
 
-/** How many lines of this header the request came with, as far as can be told. `name` is lower case. */
+/** Returns the number of lines of a header, as far as the request shows them. `name` is lower case. */
 export function headerCount(request: AuthRequest, name: string): number {
   const { headers, rawHeaders } = request;
   let count = 0;
@@ -53,7 +56,7 @@ export function headerCount(request: AuthRequest, name: string): number {
   return count;
 }
 
-/** Whether a header of any spelling is the one of this name, which is lower case. */
+/** Whether `key`, in any case, is the header `name`, which is lower case. */
 function isNamed(key: string, name: string): boolean {
   return key === name || (key.length === name.length && key.toLowerCase() === name);
 }
@@ -61,8 +64,8 @@ function isNamed(key: string, name: string): boolean {
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /**
- * The id that a refusal, an event and a principal name: the framework's own, else a well-formed
- * `X-Request-Id`, else a fresh one. An id of any other form is never echoed.
+ * Returns the request id for responses, events and principals: the id of the framework, or a well-formed `X-Request-Id`
+ * of the client, or a new UUID. Other values are never echoed.
  */
 export function resolveRequestId(request: AuthRequest): string {
   const { requestId } = request;
@@ -71,13 +74,13 @@ export function resolveRequestId(request: AuthRequest): string {
   return sent !== undefined && REQUEST_ID.test(sent) ? sent : crypto.randomUUID();
 }
 
-/** The same request under an id. Member by member, because a request may be of a class with getters. */
+/** Returns a copy of the request with this id. Members are read one by one, because they may be getters. */
 export function withRequestId(request: AuthRequest, requestId: string): AuthRequest {
   const { headers, rawHeaders, headersTruncated, remoteAddress, method, path } = request;
   return { headers, rawHeaders, headersTruncated, remoteAddress, method, path, requestId };
 }
 
-/** The path without its query, which is where clients put secrets that they should not. */
+/** Returns the path without query and fragment, where clients may have put a secret. */
 export function pathOf(request: AuthRequest): string | undefined {
   return request.path?.replace(/[?#].*$/s, "");
 }
@@ -90,7 +93,7 @@ function join(value: string | readonly string[] | undefined): string | undefined
   return typeof value === "string" || value === undefined ? value : value.join(", ");
 }
 
-/** Optional white space around a field value is no part of it (RFC 9110, 5.5). */
+/** Removes optional white space around a field value (RFC 9110, 5.5). */
 export function trimOws(value: string): string {
   let start = 0;
   let end = value.length;

@@ -1,58 +1,122 @@
-import type {
-  AuthRequest,
-  AuthResult,
-  CredentialOptions,
-  Requirement,
-  Verifier,
-  VerifyOptions,
-} from "../../index.js";
-import { checkMethods, checkOptions } from "../../internal/validate.js";
-import { credentialSource, extractCredential } from "../requests/credential.js";
-
-/** Options of {@link anyVerifier}. */
-export interface AnyVerifierOptions {
-  /** Where the credential is sent; the same as both verifiers have. */
-  readonly credential?: CredentialOptions;
-}
+import { mapAwaitable } from "../../internal/awaitable.js";
+import { checkMethods } from "../../internal/validate.js";
+import {
+  type CredentialFault,
+  type CredentialSource,
+  credentialSource,
+  extractCredential,
+} from "../requests/credential.js";
+import { type AuthRequest, withRequestId } from "../requests/request.js";
+import type { AuthResult, Verifier, VerifierCredential } from "./api.js";
+import { type Decide, decisionOf, toVerifier } from "./decision.js";
 
 const WHERE = "anyVerifier";
 // The form of a JWT (RFC 7519, 3): three parts of base64url. A secret of `keyFormat` has no dots.
-const THREE_PARTS = /^[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
+const JWT = /^[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
+
+/** A place in a request that may have a credential, and the verifiers that read it. */
+interface Place<S extends string> {
+  readonly source: CredentialSource;
+  readonly decisions: Map<VerifierCredential["type"], Decide<S>>;
+}
 
 /**
- * Makes one verifier of two, so that keys and JWTs are both accepted by a route. The form of the credential decides
- * who is asked: three parts with dots between them are a JWT, everything else is a key, and so is a credential that
- * is missing or cannot be read. Only that one is asked, and its word is final: a token that was refused is never
- * tried as a key.
+ * Creates one verifier from several, so that a route accepts several credentials: API keys and JWTs, or credentials in
+ * different headers. The request selects the verifier: by the header that it sends and, within one header, by the form
+ * of the credential. A credential is never tried with more than one verifier. A request with two credentials is denied
+ * as `malformed_credential`. A request without a credential receives the challenge of the first verifier.
  *
- * @throws TypeError for arguments that are no verifiers, and for unknown options.
+ * @throws TypeError if there is no verifier, an argument is not a verifier, or two verifiers accept the same credential.
  *
  * @example
  * const auth = expressAuth(anyVerifier(verifier, jwtVerifier));
  */
 export function anyVerifier<S extends string>(
-  apiKeys: Verifier<S>,
-  jwt: Verifier<S>,
-  options: AnyVerifierOptions = {},
+  ...args: readonly Verifier<S>[] | readonly [readonly Verifier<S>[]]
 ): Verifier<S> {
-  for (const [name, verifier] of Object.entries({ apiKeys, jwt })) {
-    checkMethods(WHERE, name, verifier, ["verify", "assertRequirement"]);
+  const verifiers = readVerifiers<S>(args.length === 1 && Array.isArray(args[0]) ? args[0] : args);
+  const places = readPlaces(verifiers);
+  const [first] = verifiers;
+  const [firstPlace] = places;
+  if (first === undefined || firstPlace === undefined) {
+    throw new TypeError(`${WHERE}: expected one or more verifiers; received none`);
   }
-  const source = credentialSource(checkOptions(WHERE, options, ["credential"]).credential);
+  const decideFirst = decisionOf(first);
 
-  return Object.freeze({
-    async verify(
-      request: AuthRequest,
-      required?: Requirement<S>,
-      trial?: VerifyOptions<S>,
-    ): Promise<AuthResult<S>> {
-      const credential = extractCredential(request, source);
-      const isJwt = typeof credential === "string" && THREE_PARTS.test(credential);
-      return (isJwt ? jwt : apiKeys).verify(request, required, trial);
+  return toVerifier({
+    credentials: Object.freeze(verifiers.flatMap(({ credentials = [] }) => credentials)),
+    assertRequirement(requirement) {
+      for (const verifier of verifiers) verifier.assertRequirement(requirement);
     },
-    assertRequirement(required: Requirement<S> | undefined): void {
-      apiKeys.assertRequirement(required);
-      jwt.assertRequirement(required);
+    decide(context) {
+      let selected: Decide<S> | undefined;
+      for (const place of places) {
+        const credential = extractCredential(context.request, place.source);
+        if (isMissing(credential)) continue;
+        if (selected !== undefined) {
+          const request = withRequestId(context.request, context.requestId);
+          context.request = repeatHeader(request, firstPlace.source.header);
+          return mapAwaitable(decideFirst(context), assertDenied);
+        }
+        selected = select(place, credential);
+      }
+      return (selected ?? decideFirst)(context);
     },
   });
+}
+
+function readVerifiers<S extends string>(given: readonly unknown[]): readonly Verifier<S>[] {
+  for (const [index, verifier] of given.entries()) {
+    const name = `verifiers[${index}]`;
+    checkMethods(WHERE, name, verifier, ["verify", "assertRequirement"]);
+    if ((verifier as Verifier).credentials?.length) continue;
+    throw new TypeError(`${WHERE}: "${name}" must have "credentials", such as [{ type: "jwt" }]`);
+  }
+  return [...given] as readonly Verifier<S>[];
+}
+
+function readPlaces<S extends string>(verifiers: readonly Verifier<S>[]): readonly Place<S>[] {
+  const places = new Map<string, Place<S>>();
+  for (const verifier of verifiers) {
+    for (const { type, ...options } of verifier.credentials ?? []) {
+      if (type !== "api_key" && type !== "jwt") {
+        throw new TypeError(`${WHERE}: the type of a credential must be "api_key" or "jwt"`);
+      }
+      const source = credentialSource(options);
+      const id = `${source.header} ${source.scheme?.toLowerCase()}`;
+      const place = places.get(id) ?? { source, decisions: new Map() };
+      if (place.decisions.has(type)) {
+        throw new TypeError(
+          `${WHERE}: two verifiers accept credentials of type "${type}" in ${source.example}`,
+        );
+      }
+      place.decisions.set(type, decisionOf(verifier));
+      places.set(id, place);
+    }
+  }
+  return [...places.values()];
+}
+
+function isMissing(credential: string | CredentialFault): boolean {
+  return typeof credential !== "string" && credential.fault === "missing_credential";
+}
+
+/** Selects the verifier of a place. One that cannot accept the form denies the credential. */
+function select<S extends string>(
+  { decisions }: Place<S>,
+  credential: string | CredentialFault,
+): Decide<S> | undefined {
+  const isJwt = typeof credential === "string" && JWT.test(credential);
+  return decisions.get(isJwt ? "jwt" : "api_key") ?? decisions.values().next().value;
+}
+
+/** Adds two lines of a header, which every verifier rejects as malformed. */
+function repeatHeader(request: AuthRequest, header: string): AuthRequest {
+  return { ...request, rawHeaders: [...(request.rawHeaders ?? []), header, "", header, ""] };
+}
+
+/** A custom verifier may ignore `rawHeaders`. */
+function assertDenied<S extends string>(result: AuthResult<S>): AuthResult<S> {
+  if (result.ok) throw new TypeError(`${WHERE}: a verifier allowed a request with two credentials`);
+  return result;
 }

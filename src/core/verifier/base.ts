@@ -1,8 +1,7 @@
 import type { Awaitable } from "../../internal/awaitable.js";
-import { type Duration, readDuration } from "../../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../../internal/validate.js";
-import { warn } from "../../internal/warn.js";
-import type { StoreError } from "../errors.js";
+import { readDuration } from "../../internal/duration.js";
+import { checkFunction, checkMethods } from "../../internal/validate.js";
+import { warnOnce } from "../../internal/warn.js";
 import {
   checkObservers,
   type DenialReason,
@@ -11,170 +10,116 @@ import {
   type Observer,
   type RequestFacts,
 } from "../events.js";
-import { type Requirement, requiredScopes, type Scopes } from "../keys/scopes.js";
-import { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "../requests/client-ip.js";
-import {
-  type CredentialFault,
-  type CredentialOptions,
-  credentialSource,
-  extractCredential,
-} from "../requests/credential.js";
-import { type AuthRequest, pathOf, resolveRequestId, withRequestId } from "../requests/request.js";
-import { boundedLimiter, type RateLimitSubject, warningOfLimits } from "./bounded-limiter.js";
-import { createDenials, type VerificationContext } from "./denials.js";
+import { meets } from "../keys/requirement.js";
+import type { Scopes } from "../keys/scopes.js";
+import { type ClientIpResolver, clientIpResolver } from "../requests/client-ip.js";
+import { type CredentialFault, credentialSource, extractCredential } from "../requests/credential.js";
+import { type AuthRequest, pathOf, withRequestId } from "../requests/request.js";
+import type { AuthResult, VerifierCredential } from "./api.js";
+import type { CommonVerifierOptions } from "./common-options.js";
+import type { VerificationContext } from "./context.js";
+import { createDenials } from "./denials.js";
 import { readEnvironments } from "./environments.js";
 import type { Principal } from "./principal.js";
-import { type RateLimitDecision, type RateLimiter, rateLimitHeaders } from "./rate-limit.js";
-import { createTrials, NOTHING_DENIED, type ReportOnlyOptions } from "./report-only.js";
-import type { AuthResult, VerifyOptions } from "./verifier.js";
+import {
+  boundedLimiter,
+  type RateLimitDecision,
+  type RateLimitSubject,
+  rateLimitHeaders,
+  warnOfMissingLimiter,
+} from "./rate-limit.js";
 
-/** Options that every verifier has, whatever its credentials are. */
-export interface CommonVerifierOptions<S extends string = string> extends ClientIpOptions {
-  /** What routes may ask for, from `defineScopes`. */
-  readonly scopes: Scopes<S>;
-  /** The environment, or environments, that this service serves. Absent: every one. */
-  readonly environment?: string | readonly string[];
-  /** Named in challenges; `"api"` by default. */
-  readonly realm?: string;
-  /** The time, for tests; the system's by default. */
-  readonly clock?: () => Date;
-  /** How long the store, and the rate limiter, may take: 250 ms by default. */
-  readonly storeTimeout?: Duration;
-  /** Asked last, for requests that everything else allows. */
-  readonly rateLimiter?: RateLimiter;
-  /** Rules on trial, which deny nothing: observers are told what they would have denied. */
-  readonly reportOnly?: ReportOnlyOptions;
-  /** Told of every decision. */
-  readonly observers?: readonly Observer[];
-  /** Where the credential is sent; `Authorization: Bearer <token>` by default. */
-  readonly credential?: CredentialOptions;
-}
-
-/** The names of {@link CommonVerifierOptions}, for `checkOptions`. */
-export const COMMON_VERIFIER_OPTIONS: readonly (keyof CommonVerifierOptions)[] = [
-  "scopes",
-  "environment",
-  "trustedProxies",
-  "clientIpHeader",
-  "realm",
-  "clock",
-  "storeTimeout",
-  "rateLimiter",
-  "reportOnly",
-  "observers",
-  "credential",
-];
-
-/** What differs between the verifiers of this package, beside their steps. */
+/** The properties of one kind of verifier. */
 export interface VerifierKind {
-  /** The name of the function that makes it, for errors. */
+  /** The name of the function that creates the verifier, for error messages. */
   readonly where: string;
-  /** What its credentials are called in the messages of refusals, such as `API key`. */
+  /** The name of its credentials in messages to clients, such as `API key`. */
   readonly noun: string;
-  /** Every environment there can be, where they are known. */
+  /** The type of its credentials; `"api_key"` by default. */
+  readonly type?: VerifierCredential["type"];
+  /** All environments, if they are known: `environment` must be one of them. */
   readonly environments?: readonly string[] | undefined;
-  /** Tell the holder of a key whether it is revoked, disabled or expired. */
+  /** Whether messages say that a key is revoked, disabled or expired. `false` by default. */
   readonly exposeKeyState?: boolean | undefined;
 }
 
-/**
- * The parts that every verifier is put together from: it reads the credential, and writes the decision down.
- * What lies between is the verifier's own.
- */
+/** The parts that verifiers are built from: they read the credential, apply limits, create results and emit events. */
 export interface VerifierBase<S extends string> {
   readonly scopes: Scopes<S>;
   readonly timeoutMs: number;
   readonly observers: readonly Observer[];
-  /** Milliseconds since 1970. */
+  readonly credentials: readonly VerifierCredential[];
+  /** Returns the current time in milliseconds since 1970. */
   readonly now: () => number;
-  /** The one credential of a request, or why there is none. */
+  /** Extracts the credential of a request. */
   readonly credential: (request: AuthRequest) => string | CredentialFault;
-  /** Whether this service serves an environment; `undefined` stands for none, and is served. */
+  /** Whether this service serves an environment; `undefined`, no environment, is always served. */
   readonly serves: (environment: string | undefined) => boolean;
   readonly clientIp: ClientIpResolver;
-  /** Asks the rate limiter, within the time limit; `undefined` without one. */
+  /** Calls the rate limiter within the time limit; returns `undefined` without one. */
   readonly limit: (
-    holder: RateLimitSubject,
+    subject: RateLimitSubject,
     request: AuthRequest,
   ) => Awaitable<RateLimitDecision | undefined>;
-  /** Takes a request in. */
-  readonly begin: (
-    request: AuthRequest,
-    required: Requirement<S> | undefined,
-    options?: VerifyOptions<S>,
-  ) => VerificationContext<S>;
-  /** Lets it through, and tells the observers. */
+  /** Prepares a context for events. `createVerifierFrom` calls it. */
+  readonly begin: (context: VerificationContext<S>) => void;
+  /** Creates the result of an allowed request and emits `auth.allowed`. */
   readonly allow: (
-    attempt: VerificationContext<S>,
+    context: VerificationContext<S>,
     principal: Principal<S>,
     limited?: RateLimitDecision,
     headers?: Readonly<Record<string, string>>,
   ) => AuthResult<S>;
-  /** Refuses it, and tells the observers. */
+  /** Creates the result of a denied request and emits `auth.denied`. */
   readonly deny: (
-    attempt: VerificationContext<S>,
+    context: VerificationContext<S>,
     reason: DenialReason,
     limited?: RateLimitDecision,
   ) => AuthResult<S>;
-  /** Tells the observers that it could not be judged. */
-  readonly fail: (attempt: VerificationContext<S>, error: unknown) => void;
+  /** Emits `auth.failed`. `createVerifierFrom` calls it. */
+  readonly fail: (context: VerificationContext<S>, error: unknown) => void;
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_REASONS: readonly DenialReason[] = Object.freeze([]);
+const INSUFFICIENT_SCOPE: readonly DenialReason[] = Object.freeze(["insufficient_scope"] as const);
 
 /**
- * Checks the options that every verifier has, and makes its kit; for verifiers of credentials of another kind.
- * Options of your own have to be checked before, with `checkOptions`.
+ * Creates the base of a verifier from the options that all verifiers share. Check the names of your own options first,
+ * with `checkOptions`.
  *
- * @throws TypeError for options that are missing or cannot work, naming the option.
+ * @throws TypeError if an option is missing or invalid; the message names the option.
  */
 export function createVerifierBase<S extends string>(
   options: CommonVerifierOptions<S>,
-  { where, noun, environments, exposeKeyState = false }: VerifierKind,
+  { where, noun, type = "api_key", environments = [], exposeKeyState = false }: VerifierKind,
 ): VerifierBase<S> {
-  const { scopes, clock, observers: given = [], rateLimiter } = options;
+  const { scopes, clock, rateLimiter, observers: givenObservers = [] } = options;
+  const { realm = "api", storeTimeout = "250ms" } = options;
   checkMethods(where, "scopes", scopes, ["holds", "get", "assertRequirement"]);
   checkFunction(where, "clock", clock);
-  checkObservers(where, given);
-  rejectUndefined(where, options, "reportOnly");
+  checkObservers(where, givenObservers);
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
-  const timeoutMs = readDuration(where, "storeTimeout", options.storeTimeout ?? "250ms");
+  const timeoutMs = readDuration(where, "storeTimeout", storeTimeout);
   const source = credentialSource(options.credential);
-  const refusals = createDenials(scopes, {
-    where,
-    noun,
-    source,
-    realm: options.realm ?? "api",
-    exposeKeyState,
-  });
+  const createError = createDenials(scopes, { where, noun, source, realm, exposeKeyState });
   const clientIp = clientIpResolver(options);
   const now = clock === undefined ? Date.now : () => clock().getTime();
-  const observers = [...given];
-  const observed = observers.length > 0;
+  const observers = [...givenObservers];
+  const isObserved = observers.length > 0;
+  const warnUnobserved = warnOnce("KEYBEARER_REPORT_ONLY");
 
-  const trials = createTrials(options.reportOnly ?? {}, {
-    where,
-    scopes,
-    clientIp,
-    timeoutMs,
-  });
-  const tried = options.reportOnly !== undefined;
-  const warnOfSilence = warningOfSilence(where);
-  if (tried && !observed) warnOfSilence();
-
-  const factsOf = (attempt: VerificationContext<S>): RequestFacts & Partial<KeyIdentity> => {
-    const { request, requirement: required, startedAt: began = 0 } = attempt;
-    const names = Object.freeze([...requiredScopes(required)]);
+  const factsOf = (context: VerificationContext<S>): RequestFacts => {
+    const { request, route, startedAt, requestId } = context;
     return {
       at: new Date(now()),
-      requestId: resolveRequestId(request),
+      requestId,
       method: request.method,
       path: pathOf(request),
       clientIp: clientIp(request)?.text,
-      requiredScopes: names,
-      audit: names.some((name) => scopes.get(name)?.audit === true),
-      durationMs: performance.now() - began,
-      ...identity(attempt),
+      requiredScopes: route.requiredScopes,
+      audit: route.requiredScopes.some((name) => scopes.get(name)?.audit === true),
+      durationMs: performance.now() - startedAt,
     };
   };
 
@@ -182,49 +127,38 @@ export function createVerifierBase<S extends string>(
     scopes,
     timeoutMs,
     observers,
+    credentials: Object.freeze([Object.freeze({ type, ...options.credential })]),
     now,
     credential: (request) => extractCredential(request, source),
-    serves: readEnvironments(where, options.environment, environments ?? []),
+    serves: readEnvironments(where, options.environment, environments),
     clientIp,
     limit:
       rateLimiter === undefined
-        ? warningOfLimits()
+        ? warnOfMissingLimiter()
         : boundedLimiter(rateLimiter, timeoutMs, "The rate limiter"),
 
-    // Only an attempt that will be told about needs an id: its events, and the principal, name the same one.
-    begin(request, required, verifying) {
-      const reportOnly = verifying === undefined ? undefined : readTrial(scopes, verifying);
-      if (observed) {
-        return {
-          request: withRequestId(request, resolveRequestId(request)),
-          requirement: required,
-          reportOnly,
-          startedAt: performance.now(),
-          subject: undefined,
-        };
+    begin(context) {
+      if (isObserved) {
+        context.startedAt = performance.now();
+        context.request = withRequestId(context.request, context.requestId);
+      } else if (context.route.reportOnly !== undefined) {
+        warnUnobserved(`${where}: "reportOnly" has no effect without "observers"`);
       }
-      if (reportOnly !== undefined) warnOfSilence();
-      return { request, requirement: required, subject: undefined };
     },
 
-    allow(attempt, principal, limited, headers = NO_HEADERS) {
-      if (observed) {
+    allow(context, principal, limited, headers = NO_HEADERS) {
+      if (isObserved) {
         const { id: keyId, ownerId, environment } = principal;
-        const isKey = attempt.subject?.isKey !== false;
-        const facts = {
-          ...factsOf(attempt),
+        const { subject, route } = context;
+        emit(observers, {
+          ...factsOf(context),
           type: "auth.allowed",
           keyId,
           ownerId,
           environment,
-          isKey,
-        } as const;
-        const told = (wouldDeny: readonly DenialReason[]) => emit(observers, { ...facts, wouldDeny });
-        const { at } = facts;
-        const failed = (error: StoreError) =>
-          emit(observers, { type: "background.failed", at: new Date(at), task: "report-only", keyId, error });
-        if (tried || attempt.reportOnly !== undefined) trials(attempt, principal, told, failed);
-        else told(NOTHING_DENIED);
+          isKey: subject?.isKey !== false,
+          wouldDeny: meets(scopes, subject?.scopes ?? [], route.reportOnly) ? NO_REASONS : INSUFFICIENT_SCOPE,
+        });
       }
       return {
         ok: true,
@@ -233,39 +167,24 @@ export function createVerifierBase<S extends string>(
       };
     },
 
-    deny(attempt, reason, limited) {
-      const error = refusals(attempt, reason, limited);
-      if (observed) emit(observers, { ...factsOf(attempt), type: "auth.denied", code: error.code, reason });
+    deny(context, reason, limited) {
+      const error = createError(context, reason, limited);
+      if (isObserved) {
+        const facts = { ...factsOf(context), ...identityOf(context) };
+        emit(observers, { ...facts, type: "auth.denied", code: error.code, reason });
+      }
       return { ok: false, error };
     },
 
-    fail(attempt, error) {
-      if (observed) emit(observers, { ...factsOf(attempt), type: "auth.failed", error });
+    fail(context, error) {
+      if (!isObserved) return;
+      emit(observers, { ...factsOf(context), ...identityOf(context), type: "auth.failed", error });
     },
   };
 }
 
-/** What is on trial, of a verifier or of a route, is for observers only. */
-function warningOfSilence(where: string): () => void {
-  let warned = false;
-  return () => {
-    if (warned) return;
-    warned = true;
-    warn("KEYBEARER_REPORT_ONLY", `${where}: "reportOnly" tells nobody, because there are no "observers"`);
-  };
-}
-
-function readTrial<S extends string>(
-  scopes: Scopes<S>,
-  options: VerifyOptions<S>,
-): Requirement<S> | undefined {
-  const { reportOnly } = checkOptions("verify", options, ["reportOnly"]);
-  scopes.assertRequirement(reportOnly);
-  return reportOnly;
-}
-
-function identity({ subject: holder }: VerificationContext<string>): Partial<KeyIdentity> {
-  if (holder === undefined) return {};
-  const { id: keyId, ownerId, environment, isKey = true } = holder;
+function identityOf({ subject }: VerificationContext<string>): Partial<KeyIdentity> {
+  if (subject === undefined) return {};
+  const { id: keyId, ownerId, environment, isKey = true } = subject;
   return { keyId, ownerId, environment: environment ?? undefined, isKey };
 }

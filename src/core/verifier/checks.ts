@@ -6,10 +6,9 @@ import type { ClientIpResolver } from "../requests/client-ip.js";
 import type { AuthRequest } from "../requests/request.js";
 
 /**
- * Why a key does not work at this moment, in this environment; `undefined` when it does.
- *
- * The secret and its record must agree on the environment. A secret that names none takes the record's word,
- * and a key of which neither names one belongs to every environment.
+ * Returns why a key does not work at a time, in milliseconds since 1970, and in this environment; `undefined` if it
+ * works. Secret and record must have the same environment. If the secret has none, the environment of the record must
+ * be served. A key without any environment works everywhere.
  */
 export function checkKey(
   record: VerifiableRecord,
@@ -21,11 +20,11 @@ export function checkKey(
   if (status !== "active" && status !== "retiring") return status;
   const environment = record.environment ?? undefined;
   if (environment === undefined) return undefined;
-  const agreed = parsed.environment === undefined ? serves(environment) : parsed.environment === environment;
-  return agreed ? undefined : "environment_mismatch";
+  const agrees = parsed.environment === undefined ? serves(environment) : parsed.environment === environment;
+  return agrees ? undefined : "environment_mismatch";
 }
 
-/** Why a key must not be used from where the request comes; `undefined` when it may. */
+/** Returns why a key may not be used from the address of a request; `undefined` if it may. */
 export function checkNetwork(
   record: Pick<VerifiableRecord, "ipAllowlist">,
   request: AuthRequest,

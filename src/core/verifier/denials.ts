@@ -1,59 +1,40 @@
 import { AuthError } from "../errors.js";
 import type { DenialReason } from "../events.js";
-import type { VerifiableRecord } from "../keys/record.js";
-import { type Requirement, requiredScopes, type Scopes } from "../keys/scopes.js";
+import type { Scopes } from "../keys/scopes.js";
 import type { CredentialSource } from "../requests/credential.js";
-import type { AuthRequest } from "../requests/request.js";
+import type { VerificationContext } from "./context.js";
 import { definedScopes } from "./principal.js";
 import { type RateLimitDecision, rateLimitHeaders } from "./rate-limit.js";
 
-/** One request on its way through a verifier, as far as it came. */
-export interface VerificationContext<S extends string> {
-  readonly request: AuthRequest;
-  readonly requirement: Requirement<S> | undefined;
-  /** What its route has on trial. */
-  readonly reportOnly?: Requirement<S> | undefined;
-  /** When it began, in milliseconds of `performance.now()`, for verifiers with observers. */
-  readonly startedAt?: number;
-  /** Whose it is, once that is known. */
-  subject?: AuthSubject | undefined;
-}
-
-/** Who holds the credential of a request. */
-export type AuthSubject = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "scopes"> & {
-  /** `false` for the subject of a token that no key stands behind. */
-  readonly isKey?: boolean;
-};
-
-/** How the refusals of one verifier are worded. */
+/** The wording of the denials of one verifier. */
 export interface DenialWording {
-  /** The name of the function that makes the verifier, for errors. */
+  /** The name of the function that creates the verifier, for error messages. */
   readonly where: string;
-  /** What a credential is called, such as `API key`. */
+  /** The name of a credential in messages, such as `API key`. */
   readonly noun: string;
   readonly source: CredentialSource;
   readonly realm: string;
   readonly exposeKeyState: boolean;
 }
 
-/** The error that a client is answered, for each reason to refuse it. */
+/** Returns the error that a client receives for a denial reason. */
 export type Denials<S extends string> = (
-  attempt: VerificationContext<S>,
+  context: Pick<VerificationContext<S>, "route" | "subject">,
   reason: DenialReason,
   limited?: RateLimitDecision,
 ) => AuthError;
 
-/** Reasons whose error is the same for every request. */
+/** Reasons with the same error for every request. */
 type FixedReason = Exclude<DenialReason, "insufficient_scope" | "rate_limited">;
 
-/** The 503 that a guard answers when nobody could judge the request. */
+/** The error of a request that could not be verified: 503. */
 export const UNAVAILABLE: AuthError = new AuthError(
   "unavailable",
   "The API key cannot be checked right now. Try again later.",
   { "Retry-After": "1" },
 );
 
-/** With `exposeKeyState`, the holder of a key is told why it stopped working. */
+/** Messages with `exposeKeyState`. */
 const STATES = {
   revoked: "has been revoked",
   disabled: "is disabled",
@@ -61,9 +42,9 @@ const STATES = {
 } as const;
 
 /**
- * Makes the errors of one verifier. Most are made once, here, and shared by every request.
+ * Creates the errors of one verifier. Most are created once and shared by all requests.
  *
- * @throws TypeError for a realm that a quoted string could not carry.
+ * @throws TypeError if the realm cannot be sent in a quoted string.
  */
 export function createDenials<S extends string>(
   scopes: Scopes<S>,
@@ -92,7 +73,7 @@ export function createDenials<S extends string>(
     missing_credential: new AuthError(
       "missing_credential",
       `Authentication required. Provide a valid ${noun} via ${source.example}`,
-      challenge(), // RFC 6750, 3.1: a request without authentication information is told no error
+      challenge(), // RFC 6750, 3.1: no error code if the request has no authentication information
     ),
     malformed_credential: new AuthError(
       "malformed_credential",
@@ -118,25 +99,21 @@ export function createDenials<S extends string>(
     ip_not_allowed: ipNotAllowed,
   };
 
-  return ({ requirement: required, subject: holder }, reason, limited) => {
+  return ({ route, subject }, reason, limited = { allowed: false, states: [] }) => {
     if (reason === "rate_limited") {
-      return new AuthError(
-        reason,
-        "Too many requests. Try again later.",
-        rateLimitHeaders(limited ?? { allowed: false, states: [] }),
-      );
+      return new AuthError(reason, "Too many requests. Try again later.", rateLimitHeaders(limited));
     }
     if (reason !== "insufficient_scope") return fixed[reason];
-    const granted = holder?.scopes ?? [];
-    const names = requiredScopes(required);
+    const granted = subject?.scopes ?? [];
+    const { requiredScopes } = route;
     return new AuthError(
       reason,
       `The ${noun} lacks a scope that this request needs.`,
-      challenge(`, error="insufficient_scope", scope="${names.join(" ")}"`),
+      challenge(`, error="insufficient_scope", scope="${requiredScopes.join(" ")}"`),
       {
-        requiredScopes: names,
+        requiredScopes,
         grantedScopes: definedScopes(granted, scopes),
-        missingScopes: names.filter((name) => !scopes.holds(granted, name)),
+        missingScopes: requiredScopes.filter((name) => !scopes.holds(granted, name)),
       },
     );
   };

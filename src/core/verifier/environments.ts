@@ -1,9 +1,9 @@
-import { describe } from "../../internal/validate.js";
+import { describe, isNonEmptyString } from "../../internal/validate.js";
 
 /**
- * Whether a service serves an environment; one that is not named is served.
+ * Returns whether a service serves an environment. A key without an environment is always served.
  *
- * @throws TypeError for names that are none, or that `known` does not have.
+ * @throws TypeError if `environment` is not a name or an array of names, or names an environment that is not in `known`.
  */
 export function readEnvironments(
   where: string,
@@ -12,19 +12,22 @@ export function readEnvironments(
 ): (environment: string | undefined) => boolean {
   if (environment === undefined) return () => true;
   const names: readonly unknown[] = Array.isArray(environment) ? environment : [environment];
+  if (names.length === 0) {
+    throw new TypeError(`${where}: "environment" is an empty array; omit it to serve all environments`);
+  }
   for (const name of names) {
-    if (typeof name !== "string" || name === "") {
-      const got = name === "" ? "an empty text" : describe(name);
-      throw new TypeError(`${where}: "environment" must be a name or a list of names, got ${got}`);
+    if (!isNonEmptyString(name)) {
+      throw new TypeError(
+        `${where}: "environment" must be a name or an array of names; received ${describe(name)}`,
+      );
     }
     if (known.length > 0 && !known.includes(name)) {
+      const expected = known.map((one) => JSON.stringify(one)).join(", ");
       throw new TypeError(
-        `${where}: "environment" names ${JSON.stringify(name)}; the format has ${known.join(", ")}`,
+        `${where}: "environment" must be one of ${expected}; received ${JSON.stringify(name)}`,
       );
     }
   }
-  if (names.length === 0)
-    throw new TypeError(`${where}: "environment" is empty; leave it out to serve every one`);
   const served = new Set(names);
   return (name) => name === undefined || served.has(name);
 }

@@ -1,11 +1,11 @@
 import type { AuthError, AuthErrorStatus } from "../errors.js";
 
-/** A refusal as bytes: every guard sends the same ones. */
+/** The response to a denied request. Every guard sends the same bytes. */
 export interface HttpDenial {
   readonly status: AuthErrorStatus;
-  /** Names in lower case and in alphabetical order, as the Fetch standard's `Headers` yields them. */
+  /** Names in lower case and alphabetical order, like those of the Fetch standard's `Headers`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** JSON. In the answer to HEAD only its length counts, which the headers tell. */
+  /** JSON. A response to HEAD has no body, but the same headers. */
   readonly body: string;
 }
 
@@ -18,11 +18,12 @@ const TITLES: Readonly<Record<AuthErrorStatus, string>> = {
 };
 
 /**
- * Writes a refusal down: `{ message, code, requestId }` and the details, or the same members in a problem
- * document (RFC 9457) for a client that asks for `application/problem+json`. `members` replaces all of these.
+ * Creates the response to a denied request. The body is `{ message, code, requestId }` and the details of the error, or
+ * a problem document (RFC 9457) with the same members if `accept` prefers `application/problem+json`. `members`
+ * replaces these members.
  *
  * @example
- * const { status, headers, body } = toHttpRefusal(result.error, requestId, request.headers.accept);
+ * const { status, headers, body } = toHttpDenial(result.error, requestId, request.headers.accept);
  */
 export function toHttpDenial(
   error: AuthError,
@@ -60,7 +61,7 @@ export function toHttpDenial(
   };
 }
 
-/** Whether `Accept` (RFC 9110, 12.5.1) names problem documents, and likes them no less than plain JSON. */
+/** Whether `Accept` (RFC 9110, 12.5.1) names problem documents with at least the weight of plain JSON. */
 function prefersProblem(accept: string): boolean {
   let problem = 0;
   let json = 0;

@@ -1,43 +1,47 @@
 import type { Duration } from "../../internal/duration.js";
-import { checkFunction, checkMethods, checkOptions, rejectUndefined } from "../../internal/validate.js";
+import {
+  checkBoolean,
+  checkFunction,
+  checkMethods,
+  checkOptions,
+  rejectUndefined,
+} from "../../internal/validate.js";
 import type { KeyFormat } from "../keys/format.js";
 import { createHashers, type LegacyHash, newerVersions, type Pepper } from "../keys/hash.js";
 import type { KeyStore } from "../keys/store.js";
-import {
-  COMMON_VERIFIER_OPTIONS,
-  type CommonVerifierOptions,
-  createVerifierBase,
-  type VerifierBase,
-} from "./base.js";
-import { createFinder, type Finder } from "./lookup.js";
+import { createVerifierBase, type VerifierBase } from "./base.js";
+import { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./common-options.js";
+import { createFindRecord, type FindRecord } from "./find-record.js";
 import { type KeyNotices, keyNotices } from "./notices.js";
 import { createRehash, type Rehash } from "./rehash.js";
 
 /** Options of {@link createVerifier}. */
-export interface VerifierOptions<S extends string = string> extends CommonVerifierOptions<S> {
+export interface VerifierOptions<S extends string = string, E extends string = string>
+  extends CommonVerifierOptions<S, E> {
   /** Where keys are looked up. */
   readonly store: KeyStore;
-  /** How secrets look, from `keyFormat`; the first of a list that recognises a secret decides. */
-  readonly format: KeyFormat | readonly KeyFormat[];
-  /** The same as the manager has. */
+  /** The format of secrets, from `keyFormat`. Of several formats, the first that recognizes a secret is used. */
+  readonly format: KeyFormat<E> | readonly KeyFormat<E>[];
+  /** The pepper of the hashes; the same as that of the manager. None by default. */
   readonly pepper?: Pepper;
-  /** How the hashes were made that were imported from another system; asked for keys that are not found else. */
+  /** The hashes of another system, for keys that were imported from it. Tried last. None by default. */
   readonly legacyHashes?: readonly LegacyHash[];
   /**
-   * Move keys to the current hash when they are used: of an older pepper, stored before there was one, or
-   * imported. `true` by default, for stores that can. Keys work either way.
+   * Whether keys are moved to the current hash when they are used: from an older pepper, from before there was a
+   * pepper, or from a legacy hash. `true` by default, if the store supports it.
    */
   readonly rehash?: boolean;
-  /** Tell the holder of a key whether it is revoked, disabled or expired; by default it is just not valid. */
+  /** Whether responses say that a key is revoked, disabled or expired, instead of not valid. `false` by default. */
   readonly exposeKeyState?: boolean;
   /**
-   * The age from which responses to a key remind its holder to rotate it, in the header `API-Key-Notice`: 90 days
-   * by default; `false` for never. That a key is retiring, or expires within 14 days, is always said.
+   * The age from which the header `API-Key-Notice` reminds clients to rotate a key, or `false` for never. The notices of
+   * keys that are retiring, or expire within 14 days, are always sent. `"90d"` by default.
    */
   readonly rotationAge?: Duration | false;
 }
 
-const OPTIONS: readonly (keyof VerifierOptions)[] = [
+/** The names of {@link VerifierOptions}, for `checkOptions`. */
+export const VERIFIER_OPTIONS: readonly (keyof VerifierOptions)[] = [
   "store",
   "format",
   "pepper",
@@ -48,44 +52,42 @@ const OPTIONS: readonly (keyof VerifierOptions)[] = [
   ...COMMON_VERIFIER_OPTIONS,
 ];
 
-/** The options of a verifier, checked and compiled: what its steps work with. */
+/** The checked and compiled options of a verifier. */
 export interface PreparedVerifier<S extends string> {
-  readonly kit: VerifierBase<S>;
+  readonly base: VerifierBase<S>;
   readonly formats: readonly KeyFormat[];
-  readonly find: Finder;
-  /** Called for each request that is let through; `undefined` when no key can be under an older hash. */
+  readonly findRecord: FindRecord;
+  /** Called for each allowed request; `undefined` if no key can be stored under an older hash. */
   readonly rehash: Rehash | undefined;
   readonly notices: KeyNotices;
 }
 
-/** @throws TypeError for options that are unknown, missing or cannot work, naming the option. */
+/** @throws TypeError if an option is unknown, missing or invalid; the message names the option. */
 export function prepareVerifier<S extends string>(given: VerifierOptions<S>): PreparedVerifier<S> {
   const where = "createVerifier";
-  const options = checkOptions(where, given, OPTIONS);
+  const options = checkOptions(where, given, VERIFIER_OPTIONS);
   const { store, exposeKeyState } = options;
   checkMethods(where, "store", store, ["findByHash"]);
   checkFunction(where, "store.findManyByHash", store.findManyByHash);
   checkFunction(where, "store.rehash", store.rehash);
-  for (const name of ["exposeKeyState", "rehash"] as const) {
-    if (options[name] !== undefined && typeof options[name] !== "boolean") {
-      throw new TypeError(`${where}: "${name}" must be true or false`);
-    }
-  }
-  for (const name of ["environment", "pepper", "legacyHashes"] as const)
-    rejectUndefined(where, options, name);
+  checkBoolean(where, "exposeKeyState", exposeKeyState);
+  checkBoolean(where, "rehash", options.rehash);
+  rejectUndefined(where, options, "environment");
+  rejectUndefined(where, options, "pepper");
+  rejectUndefined(where, options, "legacyHashes");
   const formats = readFormats(where, options.format);
-  const kit = createVerifierBase(options, {
+  const base = createVerifierBase(options, {
     where,
     noun: "API key",
     environments: environmentsOf(formats),
     exposeKeyState,
   });
   const hashers = createHashers(options.pepper, options.legacyHashes);
-  const { timeoutMs, now, observers } = kit;
+  const { timeoutMs, now, observers } = base;
   return {
-    kit,
+    base,
     formats,
-    find: createFinder(store, hashers, timeoutMs),
+    findRecord: createFindRecord(store, hashers, timeoutMs),
     rehash:
       options.rehash === false
         ? undefined
@@ -96,12 +98,12 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
 
 function readFormats(where: string, format: VerifierOptions["format"]): readonly KeyFormat[] {
   const formats: readonly KeyFormat[] = Array.isArray(format) ? [...format] : [format];
-  if (formats.length === 0) throw new TypeError(`${where}: "format" must name at least one format`);
+  if (formats.length === 0) throw new TypeError(`${where}: "format" must have at least one format`);
   for (const candidate of formats) checkMethods(where, "format", candidate, ["parse"]);
   return formats;
 }
 
-/** Every environment that a secret can name. A format that lists none may still tell one from a secret. */
+/** The environments that secrets can name; `undefined` if a format does not list them. */
 function environmentsOf(formats: readonly KeyFormat[]): readonly string[] | undefined {
   return formats.some((format) => format.environments === undefined)
     ? undefined

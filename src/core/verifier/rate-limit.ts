@@ -1,44 +1,82 @@
+import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
+import { warnOnce } from "../../internal/warn.js";
+import { StoreError } from "../errors.js";
 import type { VerifiableRecord } from "../keys/record.js";
 import type { AuthRequest } from "../requests/request.js";
+import { toStoreError, withStoreTimeout } from "../store-calls.js";
 
-/** One window and where it stands. */
+/** The state of one rate-limit window. */
 export interface RateLimitState {
-  /** The policy's name on the wire. */
+  /** The name of the policy in `RateLimit` and `RateLimit-Policy`. */
   readonly name: string;
+  /** Requests allowed in a window. */
   readonly limit: number;
+  /** Length of a window in seconds. */
   readonly windowSeconds: number;
-  /** Requests left in this window. */
+  /** Requests left in the current window. */
   readonly remaining: number;
-  /** Seconds until the window ends. */
+  /** Seconds until the current window ends. */
   readonly resetSeconds: number;
 }
 
-/** What a rate limiter says of one request. */
+/** The decision of a rate limiter about one request. */
 export interface RateLimitDecision {
   readonly allowed: boolean;
   readonly states: readonly RateLimitState[];
   /**
-   * Of a refusal: when the same request may be let through. Absent: when every window that is used up has ended.
-   * Of use where requests differ in cost, and one finds too little left.
+   * Seconds after which a denied request may be repeated. By default, the time until every used-up window has ended.
+   * Set it if requests have different costs.
    */
   readonly retryAfterSeconds?: number;
 }
 
+/** The key or subject that a rate limiter counts for. */
+export type RateLimitSubject = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">;
+
 /**
- * Counts requests. It is asked last, when everything else allows the request, so that a refused one never
- * counts; two guards in front of one route ask it twice. When it throws, the request is refused with 503.
+ * Counts requests. It is called last, so a request that another check denies is not counted; two guards on one route
+ * count twice. If it throws, the request is denied with 503.
  */
 export interface RateLimiter {
-  /** Counts a request of this key, or says why not. */
-  consume(
-    key: Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">,
-    request: AuthRequest,
-  ): PromiseLike<RateLimitDecision> | RateLimitDecision;
+  /** Counts one request of a key, or denies it. */
+  consume(key: RateLimitSubject, request: AuthRequest): Awaitable<RateLimitDecision>;
+}
+
+/** Calls a rate limiter within a time limit. Throws or rejects only with a StoreError. */
+export type BoundedLimiter = (
+  subject: RateLimitSubject,
+  request: AuthRequest,
+) => Awaitable<RateLimitDecision>;
+
+/** Adds a time limit to a rate limiter and rejects results that are not decisions. */
+export function boundedLimiter(limiter: RateLimiter, timeoutMs: number, name: string): BoundedLimiter {
+  const checked = (decision: RateLimitDecision) => {
+    if (isRateLimitDecision(decision)) return decision;
+    throw new StoreError(`${name} returned a value that is not a decision`);
+  };
+  return ({ id, ownerId, environment, rateLimit }, request) => {
+    try {
+      const decision = limiter.consume({ id, ownerId, environment, rateLimit }, request); // no hash
+      if (!isPromiseLike(decision)) return checked(decision);
+      return withStoreTimeout(Promise.resolve(decision).then(checked), timeoutMs, name);
+    } catch (error) {
+      throw toStoreError(error, name);
+    }
+  };
+}
+
+/** Creates the `limit` of a verifier without a rate limiter: warns once if a key has a limit, which is not enforced. */
+export function warnOfMissingLimiter(): (subject: RateLimitSubject) => undefined {
+  const warn = warnOnce("KEYBEARER_NO_RATE_LIMITER");
+  return ({ rateLimit }) => {
+    if (rateLimit) warn('A key has a "rateLimit", but the verifier has no "rateLimiter"');
+    return undefined;
+  };
 }
 
 /**
- * `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers, and on a refusal
- * `Retry-After` (RFC 9110, 10.2.3): what the limiter says, or the longest wait of the windows that are used up.
+ * Returns the headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), and `Retry-After`
+ * (RFC 9110, 10.2.3) for a denied request.
  */
 export function rateLimitHeaders({
   allowed,
@@ -50,21 +88,23 @@ export function rateLimitHeaders({
     headers.RateLimit = states
       .map(
         ({ name, remaining, resetSeconds }) =>
-          `"${name}";r=${whole(Math.floor(remaining))};t=${whole(resetSeconds)}`,
+          `"${name}";r=${toInteger(Math.floor(remaining))};t=${toInteger(resetSeconds)}`,
       )
       .join(", ");
     headers["RateLimit-Policy"] = states
-      .map(({ name, limit, windowSeconds }) => `"${name}";q=${whole(limit)};w=${whole(windowSeconds)}`)
+      .map(
+        ({ name, limit, windowSeconds }) => `"${name}";q=${toInteger(limit)};w=${toInteger(windowSeconds)}`,
+      )
       .join(", ");
   }
   if (!allowed) {
     const waits = states.filter(({ remaining }) => remaining <= 0).map(({ resetSeconds }) => resetSeconds);
-    headers["Retry-After"] = String(Math.max(1, whole(retryAfterSeconds ?? Math.max(0, ...waits))));
+    headers["Retry-After"] = String(Math.max(1, toInteger(retryAfterSeconds ?? Math.max(0, ...waits))));
   }
   return headers;
 }
 
-/** Whether a limiter answered something that can be trusted to mean what it says. */
+/** Whether a value is a decision that can be sent in headers. */
 export function isRateLimitDecision(value: unknown): value is RateLimitDecision {
   const { allowed, states, retryAfterSeconds } = (value ?? {}) as Partial<RateLimitDecision>;
   return (
@@ -80,7 +120,7 @@ export function isRateLimitDecision(value: unknown): value is RateLimitDecision 
   );
 }
 
-function whole(value: number): number {
-  // RFC 9651, 3.3.1: an integer has at most 15 digits.
+/** Rounds up to an integer of at most 15 digits (RFC 9651, 3.3.1) that is not negative. */
+function toInteger(value: number): number {
   return Math.min(999_999_999_999_999, Math.max(0, Math.ceil(value)));
 }

@@ -1,105 +1,51 @@
-import { isPromiseLike } from "../../internal/awaitable.js";
-import type { AuthError } from "../errors.js";
+import { mapAwaitable } from "../../internal/awaitable.js";
 import { parseSecret } from "../keys/format.js";
-import { meets, type Requirement } from "../keys/scopes.js";
-import type { AuthRequest } from "../requests/request.js";
+import { meets } from "../keys/requirement.js";
+import type { Verifier } from "./api.js";
 import { checkKey, checkNetwork } from "./checks.js";
+import { createVerifierFrom } from "./decision.js";
 import { prepareVerifier, type VerifierOptions } from "./options.js";
-import { ApiKeyPrincipal, type Principal } from "./principal.js";
-
-/** A request let through, or refused. Never neither: what cannot be judged is an exception. */
-export type AuthResult<S extends string = string> =
-  | {
-      readonly ok: true;
-      readonly principal: Principal<S>;
-      /** Headers for the response, such as `RateLimit`. */
-      readonly headers: Readonly<Record<string, string>>;
-    }
-  | { readonly ok: false; readonly error: AuthError };
-
-/** What a request is judged by without being denied for it. */
-export interface VerifyOptions<S extends string = string> {
-  /**
-   * A requirement on trial. Whether it is met decides nothing: that it would have denied the request is in
-   * `wouldDeny` of its event, `auth.allowed`.
-   */
-  readonly reportOnly?: Requirement<S>;
-}
-
-/** Turns a request into an {@link AuthResult}. Every guard takes any verifier. */
-export interface Verifier<S extends string = string> {
-  /**
-   * Decides over one request. Without a requirement, any valid key will do.
-   *
-   * @throws StoreError when the store or the rate limiter fails, is slow or answers nonsense: answer 503.
-   * @throws TypeError for a requirement, on trial or not, that is empty or names an undefined scope.
-   *
-   * @example
-   * const result = await verifier.verify({ headers: request.headers }, "vehicles:read");
-   * if (result.ok) console.log(result.principal.ownerId);
-   */
-  verify(
-    request: AuthRequest,
-    requirement?: Requirement<S>,
-    options?: VerifyOptions<S>,
-  ): Promise<AuthResult<S>>;
-  /**
-   * Throws where `verify` would, so that a mistake in a route shows at start-up.
-   *
-   * @throws TypeError for a requirement that is empty or names an undefined scope.
-   */
-  assertRequirement(requirement: Requirement<S> | undefined): void;
-}
+import { RequestPrincipal } from "./principal.js";
 
 /**
- * Makes the verifier of a service's API keys.
+ * Creates the verifier of API keys.
  *
- * @throws TypeError for options that are unknown, missing or cannot work, naming the option.
+ * @throws TypeError if an option is unknown, missing or invalid; the message names the option.
  *
  * @example
  * const verifier = createVerifier({ store, scopes, format, environment: "live" });
  * const auth = expressAuth(verifier);
  */
-export function createVerifier<S extends string>(given: VerifierOptions<S>): Verifier<S> {
-  const { kit, formats, find, rehash, notices } = prepareVerifier(given);
-  const { scopes, credential, serves, clientIp, limit, now, begin, allow, deny, fail } = kit;
+export function createVerifier<S extends string, E extends string = string>(
+  given: VerifierOptions<S, E>,
+): Verifier<S> {
+  const { base, formats, findRecord, rehash, notices } = prepareVerifier(given);
+  const { scopes, credential, serves, clientIp, limit, now, allow, deny } = base;
 
-  async function verify(
-    request: AuthRequest,
-    required?: Requirement<S>,
-    options?: VerifyOptions<S>,
-  ): Promise<AuthResult<S>> {
-    scopes.assertRequirement(required);
-    const attempt = begin(request, required, options);
-    try {
-      const secret = credential(request);
-      if (typeof secret !== "string") return deny(attempt, secret.fault);
-      const parsed = parseSecret(secret, formats);
-      if (parsed === undefined) return deny(attempt, "unrecognized_format");
-      if (!serves(parsed.environment)) return deny(attempt, "wrong_environment");
+  return createVerifierFrom(base, (context) => {
+    const secret = credential(context.request);
+    if (typeof secret !== "string") return deny(context, secret.fault);
+    const parsed = parseSecret(secret, formats);
+    if (parsed === undefined) return deny(context, "unrecognized_format");
+    if (!serves(parsed.environment)) return deny(context, "wrong_environment");
 
-      const found = find(secret);
-      const record = isPromiseLike(found) ? await found : found;
-      if (record === undefined) return deny(attempt, "unknown_key");
-      attempt.subject = record;
-
+    return mapAwaitable(findRecord(secret), (record) => {
+      if (record === undefined) return deny(context, "unknown_key");
+      context.subject = record;
       const time = now();
-      const flaw = checkKey(record, parsed, serves, time) ?? checkNetwork(record, request, clientIp);
-      if (flaw !== undefined) return deny(attempt, flaw);
-      if (!meets(scopes, record.scopes, required)) return deny(attempt, "insufficient_scope");
+      const reason =
+        checkKey(record, parsed, serves, time) ?? checkNetwork(record, context.request, clientIp);
+      if (reason !== undefined) return deny(context, reason);
+      if (!meets(scopes, record.scopes, context.route.requirement)) {
+        return deny(context, "insufficient_scope");
+      }
 
-      const limiting = limit(record, request);
-      const limited = isPromiseLike(limiting) ? await limiting : limiting;
-      if (limited?.allowed === false) return deny(attempt, "rate_limited", limited);
-
-      rehash?.(record, secret);
-      const principal = new ApiKeyPrincipal(record, scopes, attempt.request, time);
-      return allow(attempt, principal, limited, notices(record, time));
-    } catch (error) {
-      fail(attempt, error);
-      throw error;
-    }
-  }
-
-  return Object.freeze({ verify, assertRequirement: scopes.assertRequirement });
+      return mapAwaitable(limit(record, context.request), (limited) => {
+        if (limited?.allowed === false) return deny(context, "rate_limited", limited);
+        rehash?.(record, secret);
+        const principal = new RequestPrincipal(record, scopes, context, time, record);
+        return allow(context, principal, limited, notices(record, time));
+      });
+    });
+  });
 }

@@ -1,98 +1,85 @@
+import {
+  type IoRedisScripting,
+  ioRedisScripts,
+  type NodeRedisScripting,
+  nodeRedisScripts,
+  type RedisScript,
+  redisErrorCode,
+  redisLibrary,
+  runScript,
+  type ScriptCommands,
+} from "../../internal/redis-client.js";
+import { hasMethod } from "../../internal/validate.js";
 import { StoreError } from "../../kit.js";
 
 /**
- * What `redisStore` calls of a client of node-redis: that of `createClient`, `createCluster`, `createSentinel`
- * or `createClientPool` has it.
+ * What `redisStore` calls of a node-redis client: one of `createClient`, `createCluster`, `createSentinel` or
+ * `createClientPool`.
  */
-export interface NodeRedisClient {
+export interface NodeRedisClient extends NodeRedisScripting {
   get(key: string): PromiseLike<unknown>;
   mGet(keys: string[]): PromiseLike<unknown>;
-  evalSha(sha1: string, options: { keys: string[]; arguments: string[] }): PromiseLike<unknown>;
-  eval(script: string, options: { keys: string[]; arguments: string[] }): PromiseLike<unknown>;
 }
 
-/** What `redisStore` calls of a client of ioredis: `Redis` or `Cluster`. */
-export interface IoRedisClient {
+/** What `redisStore` calls of an ioredis client: `Redis` or `Cluster`. */
+export interface IoRedisClient extends IoRedisScripting {
   get(key: string): PromiseLike<unknown>;
   mget(...keys: string[]): PromiseLike<unknown>;
-  evalsha(sha1: string, numberOfKeys: number, ...keysAndArguments: string[]): PromiseLike<unknown>;
-  eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): PromiseLike<unknown>;
 }
 
-/** A script, and the name that Redis knows it by once it has seen it. */
-export interface Script {
-  readonly text: string;
-  readonly sha1: string;
-}
-
-/** A client of either kind. What it answers is not believed; what it fails with is a StoreError. */
-export interface Connection {
+/** The commands of a store, over either library. Errors are StoreErrors; results are not checked. */
+export interface RedisCommands {
   get(key: string): Promise<unknown>;
-  getMany(keys: readonly string[]): Promise<readonly unknown[]>;
-  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+  mGet(keys: readonly string[]): Promise<readonly unknown[]>;
+  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
 }
 
-/**
- * Tells the kinds of client apart by their methods.
- *
- * @throws TypeError for anything else, and for a client that may read what is no longer true.
- */
-export function connect(where: string, client: NodeRedisClient | IoRedisClient): Connection {
-  // What multi(), legacy() and pipeline() answer has the methods too, but they promise nothing; it emits no events.
-  const known = has(client, "get", "eval", "on");
-  if (known && has(client, "mGet", "evalSha")) {
-    return connection(overNodeRedis(where, client as NodeRedisClient));
+/** @throws TypeError if `client` is not a supported client, or may return outdated keys. */
+export function redisCommands(where: string, client: NodeRedisClient | IoRedisClient): RedisCommands {
+  const library = hasMethod(client, "get") && hasMethod(client, "eval") ? redisLibrary(client) : undefined;
+  if (library === "node-redis" && hasMethod(client, "mGet")) {
+    return withStoreErrors(nodeRedisCommands(where, client as NodeRedisClient));
   }
-  // node-redis 3 has methods of these names too, but they answer to callbacks; it has no pipeline().
-  if (known && has(client, "mget", "evalsha", "pipeline")) {
-    return connection(overIoRedis(where, client as IoRedisClient));
+  if (library === "ioredis" && hasMethod(client, "mget")) {
+    return withStoreErrors(ioRedisCommands(where, client as IoRedisClient));
   }
-  throw new TypeError(`${where}: the client must be one of node-redis (version 4 or later) or ioredis`);
+  throw new TypeError(`${where}: the client must be a client of node-redis (version 4 or later) or ioredis`);
 }
 
-/** The commands of a client, in one shape. */
-interface Commands {
+interface ClientCommands extends ScriptCommands {
   get(key: string): PromiseLike<unknown>;
   mGet(keys: readonly string[]): PromiseLike<unknown>;
-  evalSha(sha1: string, keys: readonly string[], args: readonly string[]): PromiseLike<unknown>;
-  eval(text: string, keys: readonly string[], args: readonly string[]): PromiseLike<unknown>;
 }
 
-function connection(commands: Commands): Connection {
+function withStoreErrors(commands: ClientCommands): RedisCommands {
   return {
     async get(key) {
       try {
         return await commands.get(key);
       } catch (error) {
-        throw told(error);
+        throw toStoreError(error);
       }
     },
-    async getMany(keys) {
+    async mGet(keys) {
       try {
-        const answer = await commands.mGet(keys);
-        if (Array.isArray(answer) && answer.length === keys.length) return answer;
+        const values = await commands.mGet(keys);
+        if (Array.isArray(values) && values.length === keys.length) return values;
       } catch (error) {
-        throw told(error);
+        throw toStoreError(error);
       }
-      throw new StoreError("Redis answered another number of records than it was asked for");
+      throw new StoreError("MGET did not return one value for each key");
     },
-    async run({ sha1, text }, keys, args) {
+    async run(script, keys, args) {
       try {
-        try {
-          return await commands.evalSha(sha1, keys, args);
-        } catch (error) {
-          // It did not run: this Redis has been restarted, has taken over, or has dropped its scripts.
-          if (codeOf(error) !== "NOSCRIPT") throw error;
-          return await commands.eval(text, keys, args);
-        }
+        return await runScript(commands, script, keys, args);
       } catch (error) {
-        throw told(error);
+        throw toStoreError(error);
       }
     },
   };
 }
 
-function overNodeRedis(where: string, given: NodeRedisClient): Commands {
+function nodeRedisCommands(where: string, given: NodeRedisClient): ClientCommands {
   const { options, _options, clientSideCache, withTypeMapping } = given as NodeRedisClient & {
     readonly options?: { readonly legacyMode?: unknown; readonly readonly?: unknown };
     readonly _options?: { readonly useReplicas?: unknown };
@@ -101,19 +88,22 @@ function overNodeRedis(where: string, given: NodeRedisClient): Commands {
   };
   if (options?.legacyMode) throw new TypeError(`${where}: the client must not be in legacy mode`);
   if (clientSideCache) {
-    throw new TypeError(`${where}: the client must not have a clientSideCache: a revoked key could be in it`);
+    throw new TypeError(`${where}: the client must not have a clientSideCache: it may return revoked keys`);
   }
   if (_options?.useReplicas || options?.readonly) throw new TypeError(`${where}: ${NO_REPLICAS}`);
-  if (withTypeMapping === undefined && has(given, "sendCommand", "getSlotRandomNode")) {
-    return overCluster4(given as unknown as Cluster4);
+  if (
+    withTypeMapping === undefined &&
+    hasMethod(given, "sendCommand") &&
+    hasMethod(given, "getSlotRandomNode")
+  ) {
+    return cluster4Commands(given as unknown as Cluster4);
   }
-  // Texts must come as texts, whatever the host has them come as elsewhere.
+  // Resets the type mapping of the caller, so that strings are returned as strings.
   const client = withTypeMapping === undefined ? given : withTypeMapping.call(given, {});
   return {
+    ...nodeRedisScripts(client),
     get: (key) => client.get(key),
     mGet: (keys) => client.mGet([...keys]),
-    evalSha: (sha1, keys, args) => client.evalSha(sha1, { keys: [...keys], arguments: [...args] }),
-    eval: (text, keys, args) => client.eval(text, { keys: [...keys], arguments: [...args] }),
   };
 }
 
@@ -122,8 +112,8 @@ interface Cluster4 {
   sendCommand(firstKey: string | undefined, isReadonly: boolean, args: string[]): PromiseLike<unknown>;
 }
 
-/** It does not see the keys of scripts, and asks nodes at random. Told where to go, it also leaves out replicas. */
-function overCluster4(client: Cluster4): Commands {
+/** It does not find the keys of scripts, and sends them to random nodes. With `isReadonly: false` it avoids replicas. */
+function cluster4Commands(client: Cluster4): ClientCommands {
   const send = (keys: readonly string[], args: string[]) => client.sendCommand(keys[0], false, args);
   return {
     get: (key) => send([key], ["GET", key]),
@@ -133,7 +123,7 @@ function overCluster4(client: Cluster4): Commands {
   };
 }
 
-function overIoRedis(where: string, client: IoRedisClient): Commands {
+function ioRedisCommands(where: string, client: IoRedisClient): ClientCommands {
   const { options } = client as {
     readonly options?: {
       readonly scaleReads?: unknown;
@@ -145,40 +135,27 @@ function overIoRedis(where: string, client: IoRedisClient): Commands {
     throw new TypeError(`${where}: ${NO_REPLICAS}`);
   }
   return {
+    ...ioRedisScripts(client),
     get: (key) => client.get(key),
     mGet: (keys) => client.mget(...keys),
-    evalSha: (sha1, keys, args) => client.evalsha(sha1, keys.length, ...keys, ...args),
-    eval: (text, keys, args) => client.eval(text, keys.length, ...keys, ...args),
   };
 }
 
-const NO_REPLICAS = "the client must not read from replicas: a key that was revoked is still valid there";
+const NO_REPLICAS = "the client must not read from replicas: they may return revoked keys";
 
-function has(client: unknown, ...methods: readonly string[]): boolean {
-  const members = client as Record<string, unknown> | null | undefined;
-  return methods.every((method) => typeof members?.[method] === "function");
-}
-
-/** What the scripts refuse with, in words. Two of the codes have an id behind them, as it stands in JSON. */
-const REFUSALS: ReadonlyMap<string, (id: string) => string> = new Map([
+/** The messages for the error codes of the scripts. Two of the codes are followed by an id, escaped as in JSON. */
+const SCRIPT_ERRORS: ReadonlyMap<string, (id: string) => string> = new Map([
   ["KEYBEARER_EXISTS", () => "A key of this id or hash exists"],
   ["KEYBEARER_ENTRY", () => "An audit entry of this id exists"],
-  ["KEYBEARER_DAMAGED", (id: string) => `The record of "${id}" cannot be read, or is missing`],
+  ["KEYBEARER_DAMAGED", (id: string) => `The record of "${id}" is missing or cannot be read`],
   ["KEYBEARER_LOST", (id: string) => `The audit entry "${id}" is missing`],
 ]);
 
-/** Names the kind of an error, never its text: clients keep the command, and so hashes, in their errors. */
-function told(error: unknown): StoreError {
+/** Names the kind of an error and never its message, because clients put commands, and so hashes, into errors. */
+function toStoreError(error: unknown): StoreError {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
-  const code = codeOf(error) ?? "";
-  const refusal = REFUSALS.get(code)?.(`${message}`.slice(code.length + 1));
+  const code = redisErrorCode(error) ?? "";
+  const explanation = SCRIPT_ERRORS.get(code)?.(`${message}`.slice(code.length + 1));
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
-  return new StoreError(refusal ?? `Redis failed${kind && ` (${kind})`}`, error);
-}
-
-/** The code of a network error, or the word in capitals that an error of Redis begins with. */
-function codeOf(error: unknown): string | undefined {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  if (typeof code === "string") return code;
-  return typeof message === "string" ? /^[A-Z][A-Z_]{1,39}(?= |$)/.exec(message)?.[0] : undefined;
+  return new StoreError(explanation ?? `Redis failed${kind && ` (${kind})`}`, error);
 }

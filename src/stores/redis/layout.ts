@@ -1,117 +1,116 @@
-import { type Duration, parseDuration } from "../../internal/duration.js";
+import { type Duration, readDuration } from "../../internal/duration.js";
 import { checkOptions } from "../../internal/validate.js";
-import { StoreError } from "../../kit.js";
+import { type ListPosition, StoreError } from "../../kit.js";
+import { encodeTime } from "../record-codec.js";
 
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
   /**
-   * What the names of all keys of this store begin with, in braces: `keybearer` by default. 1 to 64 of
-   * `A-Z a-z 0-9 _ . : -`.
+   * The hash tag that the names of all Redis keys of this store begin with; `"keybearer"` by default. 1 to 64
+   * characters of `A-Z a-z 0-9 _ . : -`.
    */
   readonly prefix?: string;
   /**
-   * After this time the record of a revoked key is gone by itself: `"90d"`. By default it stays until it is
-   * removed. It counts for keys that are revoked from now on. The audit trail stays in any case.
+   * How long the record of a revoked key is kept, such as `"90d"`; by default until it is purged. Applies to keys that
+   * are revoked from now on. The audit trail is kept.
    */
-  readonly forgetRevokedAfter?: Duration;
+  readonly deleteRevokedAfter?: Duration;
 }
 
-/** The names of the keys of one store. They share a hash tag, and so lie in one slot of a cluster. */
+/** The names of the Redis keys of a store. They share a hash tag, and so one slot of a cluster. */
 export interface Layout {
-  /** Sorted set: the place of every key. The scripts derive all other names from this one. */
+  /** Sorted set: the positions of all keys. The scripts derive other names from this one. */
   readonly keys: string;
-  /** Sorted set: the place of every audit entry, and behind it the entry. */
+  /** Sorted set: the positions of all audit entries, each followed by the entry. */
   readonly trail: string;
   /** String: the record of a key. */
   record(hash: string): string;
-  /** String: the hash of the key of this id. */
+  /** String: the hash of the key with this id. */
   id(id: string): string;
-  /** Sorted set: the places of the keys of one owner. */
+  /** Sorted set: the positions of the keys of an owner. */
   owner(ownerId: string): string;
-  /** Sorted set: the places of the audit entries of one key. */
+  /** Sorted set: the positions of the audit entries of a key. */
   trailOfKey(keyId: string): string;
-  /** Sorted set: the places of the audit entries of one owner. */
+  /** Sorted set: the positions of the audit entries of an owner. */
   trailOfOwner(ownerId: string): string;
 }
 
-/** The options, read. */
+/** The options of a store, checked. */
 export interface Settings {
   readonly layout: Layout;
-  /** Milliseconds. */
-  readonly forgetAfter: number | undefined;
+  readonly deleteRevokedAfterMs: number | undefined;
 }
 
 const DEFAULT_PREFIX = "keybearer";
 const PREFIX = /^[A-Za-z0-9_.:-]{1,64}$/;
 
-/** @throws TypeError for an option that is unknown or cannot be used. */
+/** @throws TypeError if an option is unknown or invalid. */
 export function readSettings(where: string, given: RedisStoreOptions = {}): Settings {
-  const { prefix = DEFAULT_PREFIX, forgetRevokedAfter } = checkOptions(where, given, [
+  const { prefix = DEFAULT_PREFIX, deleteRevokedAfter } = checkOptions(where, given, [
     "prefix",
-    "forgetRevokedAfter",
+    "deleteRevokedAfter",
   ]);
   if (typeof prefix !== "string" || !PREFIX.test(prefix)) {
-    throw new TypeError(`${where}: "prefix" must be 1 to 64 of A-Z a-z 0-9 _ . : -`);
+    throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
   }
-  const forgetAfter = parseDuration(forgetRevokedAfter);
-  if (forgetRevokedAfter !== undefined && !forgetAfter) {
-    throw new TypeError(`${where}: "forgetRevokedAfter" must be a duration such as "90d", and not 0`);
-  }
-  return { layout: createLayout(`{${prefix}}:`), forgetAfter };
+  return {
+    layout: createLayout(`{${prefix}}:`),
+    deleteRevokedAfterMs:
+      deleteRevokedAfter === undefined
+        ? undefined
+        : readDuration(where, "deleteRevokedAfter", deleteRevokedAfter, { max: "36500d" }),
+  };
 }
 
 function createLayout(base: string): Layout {
   return {
     keys: `${base}keys`,
     trail: `${base}audit`,
-    record: (hash) => `${base}key:${nameOf(hash)}`,
-    id: (id) => `${base}id:${nameOf(id)}`,
-    owner: (ownerId) => `${base}owner:${nameOf(ownerId)}`,
-    trailOfKey: (keyId) => `${base}audit:key:${nameOf(keyId)}`,
-    trailOfOwner: (ownerId) => `${base}audit:owner:${nameOf(ownerId)}`,
+    record: (hash) => `${base}key:${escapeString(hash)}`,
+    id: (id) => `${base}id:${escapeString(id)}`,
+    owner: (ownerId) => `${base}owner:${escapeString(ownerId)}`,
+    trailOfKey: (keyId) => `${base}audit:key:${escapeString(keyId)}`,
+    trailOfOwner: (ownerId) => `${base}audit:owner:${escapeString(ownerId)}`,
   };
 }
 
 /**
- * A text as a part of a name, as it stands between the quotes of JSON. It has no line ends, and no two texts
- * share one: in UTF-8 itself, all that is not well-formed would become the same replacement character.
+ * Escapes a string as in JSON, without the quotes. The result has no line breaks, and differs for different strings:
+ * UTF-8 would encode all lone surrogates as the same replacement character.
  */
-export function nameOf(text: string): string {
+export function escapeString(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }
 
 // Enough for the latest Date, 8.64e15.
 const TIME_DIGITS = 16;
-const PLACE = /^(\d{16}):(.*)$/s;
+const POSITION = /^(\d{16}):(.*)$/s;
 
 /**
- * The place of an item in a list, as a text that sorts by time and then id. All members of a sorted set have
- * one score, and so are sorted by their bytes.
+ * Encodes the position of an item in a list as a string that sorts by time and then id. All members of a sorted set
+ * have the same score, so Redis sorts them by their bytes.
  */
-export function placeOf(at: Date, id: string): string {
-  return `${String(at.getTime()).padStart(TIME_DIGITS, "0")}:${nameOf(id)}`;
+export function encodePosition({ at, id }: ListPosition): string {
+  return `${String(at.getTime()).padStart(TIME_DIGITS, "0")}:${escapeString(id)}`;
 }
 
-/** The place of an item that is to be written. @throws StoreError for a time that has none. */
-export function placeToWrite(at: Date, id: string): string {
-  if (writeTime(at) < 0) throw new StoreError("redisStore sorts by times from 1970 on");
-  return placeOf(at, id);
+/**
+ * Encodes the position of an item to be written.
+ *
+ * @throws StoreError if the time is before 1970, which would not sort.
+ */
+export function encodeNewPosition(position: ListPosition): string {
+  if (encodeTime(position.at) < 0) throw new StoreError("redisStore cannot store times before 1970");
+  return encodePosition(position);
 }
 
-/** Reads a place; `undefined` for what is none. */
-export function readPlace(place: string): { readonly at: Date; readonly id: string } | undefined {
-  const match = PLACE.exec(place);
+/** Decodes a position. Returns `undefined` for any other string. */
+export function decodePosition(text: string): ListPosition | undefined {
+  const match = POSITION.exec(text);
   if (match === null) return undefined;
   try {
     return { at: new Date(Number(match[1])), id: JSON.parse(`"${match[2]}"`) };
   } catch {
     return undefined;
   }
-}
-
-/** Milliseconds since 1970. @throws TypeError for anything that is not a valid Date. */
-export function writeTime(date: Date): number {
-  const time = date instanceof Date ? date.getTime() : Number.NaN;
-  if (Number.isNaN(time)) throw new TypeError("A date of a key record is not a valid Date");
-  return time;
 }

@@ -1,42 +1,41 @@
-import { createHash } from "node:crypto";
-import type { Script } from "./client.js";
+import { type RedisScript, redisScript } from "../../internal/redis-client.js";
 
-// How the scripts are written, so that each is all or nothing. Redis runs a script alone, but does not undo what
-// one has written before it fails. So each checks everything first and then writes with commands that cannot
-// fail: it looks at the type of every key that it is going to write. That is also the moment at which a cluster
-// that is moving the slot refuses a key. Memory is checked by Redis itself, at the first write and not after it.
+// Every script is all or nothing. Redis runs a script alone, but does not undo its writes if it fails later. So each
+// script checks everything first, and then writes with commands that cannot fail: it checks the type of every key that
+// it writes. A cluster that is migrating the slot rejects a key at that point too. Redis checks memory at the first
+// write and not after it.
 //
-// They name keys that are not among KEYS, because only the record says which: what an id leads to, or whose the
-// key is. Those names are made of the first key, which every script is given, and so carry its hash tag, and the
-// prefix that a client may add.
+// The scripts use keys that are not in KEYS, because only the record shows which: the record of an id, or the keys of
+// an owner. Their names are derived from KEYS[1], and so have its hash tag, and any prefix that the client adds.
 //
-// No shebang line: Redis 6 cannot read one. Without one, Redis 7 runs scripts as Redis 6 did.
+// There is no shebang line, because Redis 6 does not support one. Redis 7 runs scripts without one as Redis 6 does.
 
-// KEYS and ARGV begin alike in all scripts that change a key: see UPDATE.
+// Scripts that change a key share the first KEYS and ARGV: see UPDATE in scripts.ts.
 const PRELUDE = `
 local base = string.sub(KEYS[1], 1, -5)
-local trail, entry_place, entry_body = KEYS[2], ARGV[1], ARGV[2]
+local trail, entry_position, entry_body = KEYS[2], ARGV[1], ARGV[2]
 
--- Errors begin with a code. An id may follow, and nothing else of what is stored.
-local function damaged(pointer)
-  return redis.error_reply('KEYBEARER_DAMAGED ' .. string.sub(pointer, #base + 4))
+-- Errors begin with a code. An id may follow, and no other stored data.
+local function damaged(id_key)
+  return redis.error_reply('KEYBEARER_DAMAGED ' .. string.sub(id_key, #base + 4))
 end
 
-local function exists()
+local function key_exists()
   return redis.error_reply('KEYBEARER_EXISTS already')
 end
 
-local function unfit(kind, keys)
+-- An error if one of the keys exists and is of another type.
+local function check_type(type, keys)
   for _, key in ipairs(keys) do
     local found = redis.call('TYPE', key).ok
-    if found ~= 'none' and found ~= kind then
+    if found ~= 'none' and found ~= type then
       return redis.error_reply('WRONGTYPE a key of the store holds something else')
     end
   end
 end
 
--- Where the JSON of a member begins and ends: a record has a member in each line.
-local function span(record, name)
+-- Where the JSON of a member begins and ends. A record has one member per line.
+local function member_range(record, name)
   local label = '\\n,"' .. name .. '":'
   local start = string.find(record, label, 1, true)
   local stop = start and string.find(record, '\\n', start + #label, true)
@@ -45,90 +44,92 @@ local function span(record, name)
   end
 end
 
-local function member(record, name)
-  local from, to = span(record, name)
+local function get_member(record, name)
+  local from, to = member_range(record, name)
   return from and string.sub(record, from, to)
 end
 
-local function with(record, name, json)
-  local from, to = span(record, name)
+local function set_member(record, name, json)
+  local from, to = member_range(record, name)
   return from and string.sub(record, 1, from - 1) .. json .. string.sub(record, to + 1)
 end
 
-local function place_of(record)
-  local id, at = string.match(record, '^{"id":"([^\\n]*)"\\n'), member(record, 'createdAt')
+local function position_of(record)
+  local id, at = string.match(record, '^{"id":"([^\\n]*)"\\n'), get_member(record, 'createdAt')
   return id and at and string.rep('0', 16 - #at) .. at .. ':' .. id
 end
 
--- Where the record of an id is, and the record: false if it is missing there.
-local function find(pointer)
-  local hash = redis.call('GET', pointer)
+-- The name of the record of an id, and the record: false if it is missing.
+local function find(id_key)
+  local hash = redis.call('GET', id_key)
   if hash then
     local key = base .. 'key:' .. hash
     return key, redis.call('GET', key)
   end
 end
 
--- The records of many ids, with two commands: false for each that is missing, or is no text.
-local function find_many(pointers)
-  if #pointers == 0 then
+-- The records of many ids, with two commands: false for each that is missing or not a string.
+local function find_many(id_keys)
+  if #id_keys == 0 then
     return {}
   end
   local keys = {}
-  for index, hash in ipairs(redis.call('MGET', unpack(pointers))) do
-    keys[index] = hash and base .. 'key:' .. hash or pointers[index]
+  for index, hash in ipairs(redis.call('MGET', unpack(id_keys))) do
+    keys[index] = hash and base .. 'key:' .. hash or id_keys[index]
   end
   return redis.call('MGET', unpack(keys)), keys
 end
 
-local function forget(moment, key, pointer)
-  for _, each in ipairs({ key, pointer }) do
-    if moment == 'never' then
+-- expiry: a time in milliseconds, 'never', or '' to leave it as it is.
+local function set_expiry(expiry, key, id_key)
+  for _, each in ipairs({ key, id_key }) do
+    if expiry == 'never' then
       redis.call('PERSIST', each)
-    elseif moment ~= '' then
-      redis.call('PEXPIREAT', each, moment)
+    elseif expiry ~= '' then
+      redis.call('PEXPIREAT', each, expiry)
     end
   end
 end
 
-local function taken(place)
-  return redis.call('ZLEXCOUNT', trail, '[' .. place .. '\\n', '(' .. place .. '\\11') > 0
+local function has_entry(position)
+  return redis.call('ZLEXCOUNT', trail, '[' .. position .. '\\n', '(' .. position .. '\\11') > 0
 end
 
-local function note(place, body, of_key, of_owner)
-  redis.call('ZADD', trail, 0, place .. '\\n' .. body)
-  redis.call('ZADD', of_key, 0, place)
-  redis.call('ZADD', of_owner, 0, place)
+local function add_entry(position, body, trail_of_key, trail_of_owner)
+  redis.call('ZADD', trail, 0, position .. '\\n' .. body)
+  redis.call('ZADD', trail_of_key, 0, position)
+  redis.call('ZADD', trail_of_owner, 0, position)
 end
 
--- Whether this very change was made before: a client that lost its connection may send a script twice, and
--- the second time must answer what nobody heard the first time.
-local function made()
-  return redis.call('ZSCORE', trail, entry_place .. '\\n' .. entry_body)
+-- Whether this change was made before. A client that lost its connection may send a script twice; the second run
+-- returns the result of the first.
+local function is_repeated()
+  return redis.call('ZSCORE', trail, entry_position .. '\\n' .. entry_body)
 end
 
-local function unfit_for_entry()
-  if taken(entry_place) then
+local function check_entry()
+  if has_entry(entry_position) then
     return redis.error_reply('KEYBEARER_ENTRY exists')
   end
 end
 
--- The record of KEYS[5] with another version and other members, which ARGV names from first on.
-local function changed(first)
+-- The record of KEYS[5] with the next version and the members in ARGV from 'first' on; or nil and the result of the
+-- script.
+local function changed_record(first)
   local key, record = find(KEYS[5])
   if not key then
     return nil, 0
   end
-  local version = record and member(record, 'version')
+  local version = record and get_member(record, 'version')
   if not version then
     return nil, damaged(KEYS[5])
   end
   if version ~= ARGV[3] then
-    return nil, made() and tonumber(version) >= tonumber(ARGV[4]) and 1 or 0
+    return nil, is_repeated() and tonumber(version) >= tonumber(ARGV[4]) and 1 or 0
   end
-  local result = with(record, 'version', ARGV[4])
+  local result = set_member(record, 'version', ARGV[4])
   for index = first, #ARGV, 2 do
-    result = result and with(result, ARGV[index], ARGV[index + 1])
+    result = result and set_member(result, ARGV[index], ARGV[index + 1])
   end
   if not result then
     return nil, damaged(KEYS[5])
@@ -137,8 +138,7 @@ local function changed(first)
 end
 `;
 
-/** Makes a script of its body. Redis calls a script by the SHA-1 of its text. */
-export function script(body: string): Script {
-  const text = PRELUDE + body;
-  return { text, sha1: createHash("sha1").update(text).digest("hex") };
+/** Creates a script that may use the functions above. */
+export function storeScript(body: string): RedisScript {
+  return redisScript(PRELUDE + body);
 }

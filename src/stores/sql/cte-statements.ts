@@ -8,43 +8,45 @@ import {
   type UpdateQueryBuilder,
 } from "kysely";
 import type { AuditEntry, KeyRecord } from "../../kit.js";
-import { writeAudit, writeKey, writeTime } from "./rows.js";
+import { encodeTime } from "../record-codec.js";
+import { encodeAudit, encodeKey } from "./rows.js";
 import {
   AUDIT_COLUMNS,
+  type ColumnKind,
   type Columns,
   columnsOf,
   KEY_COLUMNS,
   type TableNames,
   type Tables,
 } from "./schema.js";
-import { createChanges, type Statement, type Write, type Writes } from "./statements.js";
-import { inOrder } from "./transactions.js";
+import { type AtomicWrite, type AtomicWrites, createStatements, type Statement } from "./statements.js";
+import { sortById } from "./transactions.js";
 
 type Changed = { id: string };
-type Change =
+type KeyStatement =
   | InsertQueryBuilder<Tables, "keys", Changed>
   | UpdateQueryBuilder<Tables, "keys", "keys", Changed>
   | DeleteQueryBuilder<Tables, "keys", Changed>;
 
 /**
- * Writes of one statement each, for PostgreSQL, which can change several tables in one: all of it happens or
- * nothing, in one round trip, and a process that stops in the middle leaves no lock behind.
+ * Creates writes of one statement each, for PostgreSQL, which can write several tables in one statement with common
+ * table expressions. A write takes one round trip, and a process that stops halfway holds no lock.
  */
-export function createSingleStatements(builder: Kysely<Tables>, tables: TableNames): Writes {
-  const { insertKey, updateKey, rehashKey, removeKey } = createChanges(builder, tables);
-  // Longer than the name of a table can be, or with another end.
+export function createCteStatements(builder: Kysely<Tables>, tables: TableNames): AtomicWrites {
+  const { insertKey, updateKey, rehashKey, removeKey } = createStatements(builder, tables);
+  // Longer than a table name can be, or with another suffix, so neither hides a table.
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
 
-  /** What the change answers, one row or none, decides over everything that is written beside it. */
-  const audited = (change: Change, audit: AuditEntry, successor?: KeyRecord): Write => {
-    let creator: QueryCreator<Tables & { changed: Changed }> = builder.with(changed, () => change);
+  /** The other rows are selected from the changed row, so they are written only if there is one. */
+  const withAudit = (statement: KeyStatement, audit: AuditEntry, successor?: KeyRecord): AtomicWrite => {
+    let creator: QueryCreator<Tables & { changed: Changed }> = builder.with(changed, () => statement);
     if (successor !== undefined) {
       creator = creator.with(successors, (inner) =>
         inner
           .insertInto(tables.keys)
           .columns(columnsOf(KEY_COLUMNS))
-          .expression((eb) => eb.selectFrom(changed).select(constants(KEY_COLUMNS, writeKey(successor))))
+          .expression((eb) => eb.selectFrom(changed).select(constants(KEY_COLUMNS, encodeKey(successor))))
           .returning("id"),
       ) as unknown as typeof creator;
     }
@@ -52,35 +54,34 @@ export function createSingleStatements(builder: Kysely<Tables>, tables: TableNam
       creator
         .insertInto(tables.audit)
         .columns(columnsOf(AUDIT_COLUMNS))
-        .expression((eb) => eb.selectFrom(changed).select(constants(AUDIT_COLUMNS, writeAudit(audit))))
+        .expression((eb) => eb.selectFrom(changed).select(constants(AUDIT_COLUMNS, encodeAudit(audit))))
         .compile(),
     ];
   };
 
   return {
-    insert: (record, audit) => audited(insertKey(record).returning("id"), audit),
+    insert: (record, audit) => withAudit(insertKey(record).returning("id"), audit),
 
     update: (id, ifVersion, change, audit) =>
-      audited(updateKey(id, ifVersion, change).returning("id"), audit),
+      withAudit(updateKey(id, ifVersion, change).returning("id"), audit),
 
     replace: (id, ifVersion, change, successor, audit) =>
-      audited(updateKey(id, ifVersion, change).returning("id"), audit, successor),
+      withAudit(updateKey(id, ifVersion, change).returning("id"), audit, successor),
 
-    rehash: (id, from, to, audit) => audited(rehashKey(id, from, to).returning("id"), audit),
+    rehash: (id, from, to, audit) => withAudit(rehashKey(id, from, to).returning("id"), audit),
 
-    remove: (id, ifVersion, audit) => audited(removeKey(id, ifVersion).returning("id"), audit),
+    remove: (id, ifVersion, audit) => withAudit(removeKey(id, ifVersion).returning("id"), audit),
 
     appendAudit: (entries) => {
-      const rows = inOrder(entries).map(writeAudit);
-      const columns = columnsOf(AUDIT_COLUMNS);
-      const lists = Object.values(AUDIT_COLUMNS).map(
+      const rows = sortById(entries).map(encodeAudit);
+      const arrays = Object.values(AUDIT_COLUMNS).map(
         ([column, kind]) => sql`${rows.map((row) => row[column])}::${sql.raw(TYPES[kind])}[]`,
       );
       return [
         builder
           .insertInto(tables.audit)
-          .columns(columns)
-          .expression(sql`select * from unnest(${sql.join(lists)})`)
+          .columns(columnsOf(AUDIT_COLUMNS))
+          .expression(sql`select * from unnest(${sql.join(arrays)})`)
           .onConflict((conflict) => conflict.column("id").doNothing())
           .compile(),
       ];
@@ -91,8 +92,8 @@ export function createSingleStatements(builder: Kysely<Tables>, tables: TableNam
 const MAX_USES = 1_000;
 
 /**
- * Moves `last_used_at` forward. The rows are locked in the order of their ids before any is changed: with the
- * order left to the plan, two processes could wait for each other.
+ * Creates the statements that move `last_used_at` forward. Rows are locked in the order of their ids before any is
+ * updated, because two processes could deadlock if the query plan chose the order.
  */
 export function createTouch(
   builder: Kysely<Tables>,
@@ -100,7 +101,7 @@ export function createTouch(
 ): (uses: ReadonlyMap<string, Date>) => readonly Statement[] {
   const table = sql.table(keys);
   return (uses) => {
-    const all = [...uses].map(([id, at]) => [id, writeTime(at)] as const);
+    const all = [...uses].map(([id, at]) => [id, encodeTime(at)] as const);
     const statements: Statement[] = [];
     for (let start = 0; start < all.length; start += MAX_USES) {
       const chunk = all.slice(start, start + MAX_USES);
@@ -121,9 +122,16 @@ export function createTouch(
   };
 }
 
-const TYPES = { word: "text", text: "text", json: "text", integer: "bigint", time: "bigint" } as const;
+const TYPES: Record<ColumnKind, string> = {
+  word: "text",
+  text: "text",
+  json: "text",
+  list: "text",
+  integer: "bigint",
+  time: "bigint",
+};
 
-/** The values of a row as a list of what to select; PostgreSQL is told their types, which nothing else shows. */
+/** Selects the values of a row. PostgreSQL cannot infer the types of the parameters, so they are cast. */
 function constants<Names extends Columns>(
   columns: Names,
   row: Readonly<Record<Names[keyof Names][0], unknown>>,

@@ -1,36 +1,39 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely";
+import type { StoredRow } from "../record-codec.js";
 import type { TableNames, Tables } from "./schema.js";
-import { attempt, type Server } from "./server-store.js";
+import { type SqlServer, withRetries } from "./server-store.js";
 import type { Statement } from "./statements.js";
 
-/** What a database calls the columns that keys need. */
+type ColumnType = ColumnDataType | RawBuilder<unknown>;
+
+/** The column types of a database. */
 export interface ColumnTypes {
-  /** A text that is indexed: an id, a hash, an owner. Compared exactly, capitals and all. */
-  readonly word: ColumnDataType | RawBuilder<unknown>;
-  /** A text of any length. */
-  readonly text: ColumnDataType | RawBuilder<unknown>;
-  /** A whole number of 64 bits. */
-  readonly integer: ColumnDataType | RawBuilder<unknown>;
-  /** What stands behind the columns of a table. */
+  /** An indexed string, such as an id, a hash or an owner. Compared byte by byte. */
+  readonly word: ColumnType;
+  /** A string of any length. */
+  readonly text: ColumnType;
+  /** A 64-bit integer. */
+  readonly integer: ColumnType;
+  /** What follows the columns in `create table`. */
   readonly tableEnd?: RawBuilder<unknown>;
 }
 
-/** How a store brings its tables up to date. Only one process at a time may. */
+/** The migrations of a store. Only one process at a time may run them. */
 export interface Migrations {
-  /** Makes the table of applied migrations unless there is one. */
+  /** Creates the table of applied migrations if it does not exist. */
   readonly prepare: Statement;
-  /** Answers `version`, the last migration that was applied, or null. */
+  /** Selects `version`, the latest applied migration, or null. */
   readonly current: Statement;
   /** The statements of each migration; the first one has version 1. */
   readonly steps: readonly (readonly Statement[])[];
-  /** Notes that a migration was applied. */
+  /** Inserts an applied migration. */
   record(version: number, appliedAt: number): Statement;
 }
 
 /**
- * Writes the migrations of one store. A step that was ever released stays as it is: a change of the schema is
- * a new step behind it. MySQL has no transactions for them, so a step may begin anew after some of its
- * statements: it must end as well then, or fail as `mysqlStore` expects of what is done.
+ * Creates the migrations of a store. A released step never changes: a schema change is a new step after it. MySQL has
+ * no transactions for schema changes, so a step may run again after some of its statements; those must then succeed, or
+ * fail with an error that `mysqlStore` ignores.
  */
 export function createMigrations(
   builder: Kysely<Tables>,
@@ -54,7 +57,7 @@ export function createMigrations(
   };
 }
 
-// No "if not exists": a table of this name that is somebody else's must be an error, not be taken for ours.
+// Without "if not exists": a foreign table of this name must be an error.
 function createTables(
   { schema }: Kysely<Tables>,
   { keys, audit }: TableNames,
@@ -108,19 +111,19 @@ function createTables(
   ];
 }
 
-/** The last migration that a server has seen; 0 for none, `undefined` where even their table is missing. */
-export function appliedVersion(server: Server, { current }: Migrations): Promise<number | undefined> {
-  return attempt(server, async () => {
+/** Returns the latest applied migration, 0 if there is none, or `undefined` if the table is missing. */
+export function appliedVersion(server: SqlServer, { current }: Migrations): Promise<number | undefined> {
+  return withRetries(server, async () => {
     try {
-      return versionIn((await server.read(current)).rows);
+      return readVersion((await server.read(current)).rows);
     } catch (error) {
-      if (server.faultOf(error) === "missing") return undefined;
+      if (server.classifyError(error) === "missing-table") return undefined;
       throw error;
     }
   });
 }
 
-/** Reads the answer to {@link Migrations.current}. */
-export function versionIn(rows: readonly Readonly<Record<string, unknown>>[]): number {
+/** Reads the result of {@link Migrations.current}. */
+export function readVersion(rows: readonly StoredRow[]): number {
   return Number(rows[0]?.version ?? 0);
 }

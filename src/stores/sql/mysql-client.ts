@@ -1,8 +1,8 @@
 import { StoreError } from "../../kit.js";
-import type { RawRow } from "./rows.js";
-import type { Fault, Outcome, Run, Server } from "./server-store.js";
+import type { StoredRow } from "../record-codec.js";
+import type { ErrorKind, RunStatement, SqlServer, StatementResult } from "./server-store.js";
 
-/** A statement as `mysqlStore` hands it to mysql2; what the pool was set to for its rows is set back. */
+/** A statement as `mysqlStore` passes it to mysql2. Its members override the pool's options for rows. */
 export interface MysqlQuery {
   sql: string;
   rowsAsArray: false;
@@ -10,7 +10,7 @@ export interface MysqlQuery {
   typeCast?(field: unknown, next: () => unknown): unknown;
 }
 
-/** A value as `mysqlStore` hands it to mysql2. */
+/** A parameter as `mysqlStore` passes it to mysql2. */
 export type MysqlValue = Buffer | bigint | null;
 
 /** What `mysqlStore` calls of a connection of `mysql2/promise`. */
@@ -18,7 +18,7 @@ export interface MysqlConnection {
   readonly config?: { readonly typeCast?: unknown };
   /** Sends the statement as text. */
   query(query: MysqlQuery): Promise<[result: unknown, ...rest: unknown[]]>;
-  /** Has the server prepare the statement, once for each connection. */
+  /** Runs a prepared statement, which each connection prepares once. */
   execute(query: MysqlQuery, values: MysqlValue[]): Promise<[result: unknown, ...rest: unknown[]]>;
   release(): void;
   destroy(): void;
@@ -31,85 +31,86 @@ export interface MysqlPool {
   getConnection(): Promise<MysqlConnection>;
 }
 
-/** MySQL or MariaDB, and what it needs beyond other servers. */
-export interface MysqlServer extends Server {
-  /** Runs the work on one connection, outside of a transaction, while nobody else does so under this name. */
-  exclusively<T>(name: string, work: (run: Run) => Promise<T>): Promise<T>;
+/** A MySQL or MariaDB server. */
+export interface MysqlServer extends SqlServer {
+  /** Runs `work` on one connection, outside a transaction, while it holds the lock of this name. */
+  withLock<T>(name: string, work: (run: RunStatement) => Promise<T>): Promise<T>;
 }
 
 const LOCK_SECONDS = 60;
 
 /**
- * Talks to MySQL or MariaDB through a pool. A connection goes back to it when what was open on it is committed
- * or rolled back, and is closed otherwise.
+ * Runs statements through a pool of mysql2. A connection returns to the pool after a commit or rollback, and is closed
+ * after any other error.
  *
- * Texts travel as bytes of UTF-8 and into columns of bytes, so that neither the character set of a connection
- * nor a collation changes them, or takes two of them for one. Statements are prepared by the server: the
- * escaping of the client is not safe under every `sql_mode`.
+ * Strings are sent as UTF-8 bytes to binary columns, so neither the character set of a connection nor a collation
+ * changes or equates them. Statements are prepared by the server, because the escaping of mysql2 is not safe in every
+ * `sql_mode`.
  */
-export function overMysql(pool: MysqlPool): MysqlServer {
-  const onConnection = async <T>(
-    work: (connection: MysqlConnection, isSound: () => void) => Promise<T>,
+export function mysqlServer(pool: MysqlPool): MysqlServer {
+  const withConnection = async <T>(
+    work: (connection: MysqlConnection, markReusable: () => void) => Promise<T>,
   ): Promise<T> => {
     const connection = await pool.getConnection();
-    // A connection that breaks between two statements says so here, and an error that nobody hears ends the
-    // process.
+    // Emitted if the connection breaks between statements; without a listener it would end the process.
     connection.on("error", ignore);
-    let sound = false;
+    let reusable = false;
     try {
       return await work(connection, () => {
-        sound = true;
+        reusable = true;
       });
     } finally {
-      if (sound) {
+      if (reusable) {
         connection.removeListener("error", ignore);
         connection.release();
       } else connection.destroy();
     }
   };
 
-  const transaction = <T>(work: (run: Run) => Promise<T>): Promise<T> =>
-    onConnection(async (connection, isSound) => {
-      // For the next transaction only; refused when one is open on the connection.
-      await ask(connection, "set transaction isolation level read committed").catch(explainOpenTransaction);
-      await ask(connection, "start transaction");
+  const transaction = <T>(work: (run: RunStatement) => Promise<T>): Promise<T> =>
+    withConnection(async (connection, markReusable) => {
+      // Sets the level of the next transaction only, and fails if one is open on the connection.
+      await execute(connection, "set transaction isolation level read committed").catch(
+        explainOpenTransaction,
+      );
+      await execute(connection, "start transaction");
       let result: T;
       try {
-        result = await work(({ sql, parameters }) => ask(connection, sql, parameters));
+        result = await work(({ sql, parameters }) => execute(connection, sql, parameters));
       } catch (error) {
-        await ask(connection, "rollback").then(isSound, ignore);
+        await execute(connection, "rollback").then(markReusable, ignore);
         throw error;
       }
-      await ask(connection, "commit");
-      isSound();
+      await execute(connection, "commit");
+      markReusable();
       return result;
     });
 
   return {
     name: "MySQL",
     read: ({ sql, parameters }) =>
-      onConnection(async (connection, isSound) => {
-        const outcome = await ask(connection, sql, parameters);
-        isSound();
-        return outcome;
+      withConnection(async (connection, markReusable) => {
+        const result = await execute(connection, sql, parameters);
+        markReusable();
+        return result;
       }),
 
-    // In a transaction of its own: a pool may have `autocommit` off.
+    // In a transaction, because `autocommit` may be off.
     write: (statement) => transaction((run) => run(statement)),
     transaction,
-    exclusively: (name, work) =>
-      onConnection(async (connection, isSound) => {
-        const run: Run = ({ sql, parameters }) => ask(connection, sql, parameters);
-        const locked = { sql: "select get_lock(?, ?) as locked", parameters: [name, LOCK_SECONDS] };
-        if (Number((await run(locked)).rows[0]?.locked) !== 1) {
+    withLock: (name, work) =>
+      withConnection(async (connection, markReusable) => {
+        const run: RunStatement = ({ sql, parameters }) => execute(connection, sql, parameters);
+        const lock = { sql: "select get_lock(?, ?) as locked", parameters: [name, LOCK_SECONDS] };
+        if (Number((await run(lock)).rows[0]?.locked) !== 1) {
           throw new StoreError(`Another process has held the lock "${name}" for ${LOCK_SECONDS} seconds`);
         }
         const result = await work(run);
         await run({ sql: "select release_lock(?)", parameters: [name] });
-        isSound();
+        markReusable();
         return result;
       }),
-    faultOf,
+    classifyError,
   };
 }
 
@@ -117,45 +118,45 @@ const ER_CANT_CHANGE_TX_CHARACTERISTICS = 1568;
 
 function explainOpenTransaction(error: unknown): never {
   if (errnoOf(error) !== ER_CANT_CHANGE_TX_CHARACTERISTICS) throw error;
-  throw new StoreError("The pool gave out a connection with an open transaction", error);
+  throw new StoreError("The pool returned a connection with an open transaction", error);
 }
 
-async function ask(
+async function execute(
   connection: MysqlConnection,
   sql: string,
   parameters: readonly unknown[] = [],
-): Promise<Outcome> {
+): Promise<StatementResult> {
   const query: MysqlQuery = { sql, rowsAsArray: false, nestTables: false };
-  // In place of the pool's own, which may read our columns wrong. Only then: any makes every row slow.
+  // Overrides a typeCast of the pool, which may misread our columns. Not set otherwise, because it slows every row.
   if ((connection.config?.typeCast ?? true) !== true) query.typeCast = (_, next) => next();
   const [result] = await (parameters.length === 0
     ? connection.query(query)
-    : connection.execute(query, parameters.map(parameterOf)));
-  if (Array.isArray(result)) return { rows: result.map(readTexts), changes: 0 };
+    : connection.execute(query, parameters.map(toParameter)));
+  if (Array.isArray(result)) return { rows: result.map(decodeBytes), changes: 0 };
   const { affectedRows } = (result ?? {}) as { affectedRows?: unknown };
   if (typeof affectedRows === "number") return { rows: [], changes: affectedRows };
-  throw new StoreError("The pool did not answer as one of mysql2 does");
+  throw new StoreError("The pool did not return a result of mysql2");
 }
 
-/** A whole number goes as a bigint: mysql2 makes a float of a number, which MySQL refuses behind LIMIT. */
-function parameterOf(value: unknown): MysqlValue {
+/** Integers are sent as bigint: mysql2 sends a number as a float, which MySQL rejects after LIMIT. */
+function toParameter(value: unknown): MysqlValue {
   if (typeof value === "string") return Buffer.from(value);
   return value === null ? null : BigInt(value as number);
 }
 
-// The first bytes of a text may be those of a byte order mark, and are part of it.
+// ignoreBOM keeps a leading byte order mark, which is part of the string.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function readTexts(row: RawRow): RawRow {
-  const read: Record<string, unknown> = {};
+function decodeBytes(row: StoredRow): StoredRow {
+  const decoded: Record<string, unknown> = {};
   for (const [column, value] of Object.entries(row)) {
-    read[column] = value instanceof Uint8Array ? readText(value) : value;
+    decoded[column] = value instanceof Uint8Array ? decodeString(value) : value;
   }
-  return read;
+  return decoded;
 }
 
-/** What is no UTF-8 stays bytes, which the reader of the column refuses. */
-function readText(bytes: Uint8Array): unknown {
+/** Returns invalid UTF-8 as bytes, which the row decoder rejects. */
+function decodeString(bytes: Uint8Array): unknown {
   try {
     return decoder.decode(bytes);
   } catch {
@@ -163,21 +164,21 @@ function readText(bytes: Uint8Array): unknown {
   }
 }
 
-// ER_NO_SUCH_TABLE, ER_DUP_ENTRY, ER_CHECKREAD (MariaDB: a row has changed since the transaction saw it),
+// ER_NO_SUCH_TABLE, ER_DUP_ENTRY, ER_CHECKREAD (MariaDB: the row changed since the transaction read it),
 // ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK.
-const FAULTS = new Map<unknown, Fault>([
-  [1146, "missing"],
+const ERROR_KINDS = new Map<unknown, ErrorKind>([
+  [1146, "missing-table"],
   [1062, "duplicate"],
   [1020, "transient"],
   [1205, "transient"],
   [1213, "transient"],
 ]);
 
-function faultOf(error: unknown): Fault | undefined {
-  return FAULTS.get(errnoOf(error));
+function classifyError(error: unknown): ErrorKind | undefined {
+  return ERROR_KINDS.get(errnoOf(error));
 }
 
-/** The number of an error of the server. */
+/** The number of a server error. */
 export function errnoOf(error: unknown): unknown {
   return (error as { errno?: unknown } | null | undefined)?.errno;
 }

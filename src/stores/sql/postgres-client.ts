@@ -1,6 +1,6 @@
 import { StoreError } from "../../kit.js";
-import type { RawRow } from "./rows.js";
-import type { Fault, Outcome, Run, Server } from "./server-store.js";
+import type { StoredRow } from "../record-codec.js";
+import type { ErrorKind, RunStatement, SqlServer, StatementResult } from "./server-store.js";
 import type { Statement } from "./statements.js";
 
 /** What `postgresStore` calls of a connection of `pg`. */
@@ -13,7 +13,7 @@ export interface PostgresConnection {
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
-  /** `I` outside of a transaction. Older versions of `pg` lack it; its native client answers null. */
+  /** `I` outside a transaction. Older versions of `pg` lack it; the native client returns null. */
   getTransactionStatus?(): string | null;
 }
 
@@ -35,44 +35,40 @@ export interface PGliteDatabase extends PGliteQueries {
   transaction<T>(work: (transaction: PGliteQueries) => Promise<T>): Promise<T>;
 }
 
-/** PostgreSQL, and what it can do beyond other servers. */
-export interface PostgresServer extends Server {
-  /** Reads with a statement that the server keeps under this name on each connection, where there can be one. */
-  readPrepared(name: string, statement: Statement): Promise<Outcome>;
+/** A PostgreSQL server. */
+export interface PostgresServer extends SqlServer {
+  /** Reads with a prepared statement of this name, where the connection supports one. */
+  readPrepared(name: string, statement: Statement): Promise<StatementResult>;
 }
 
 const BEGIN = { text: "begin isolation level read committed", values: [] };
 const COMMIT = { text: "commit", values: [] };
-// A connection without the statement (26000), or with another one of its name (42P05), as behind a pooler that
-// changes connections between transactions; or a plan that a change of the table has outdated (0A000).
+// The connection lacks the statement (26000) or has another one of this name (42P05), as behind a pooler that changes
+// connections between transactions; or a schema change invalidated the plan (0A000).
 const UNPREPARED = ["26000", "42P05", "0A000"];
 
-/**
- * Talks to PostgreSQL through a pool. A connection on which anything failed is closed, which also rolls back
- * what was open on it.
- */
-export function overPool(pool: PostgresPool): PostgresServer {
-  const onConnection = async <T>(work: (connection: PostgresConnection) => Promise<T>): Promise<T> => {
+/** Runs statements through a pool of `pg`. Closes a connection after any error, which also rolls back. */
+export function pgServer(pool: PostgresPool): PostgresServer {
+  const withConnection = async <T>(work: (connection: PostgresConnection) => Promise<T>): Promise<T> => {
     const connection = await pool.connect();
-    // A connection that breaks between two statements says so here, and an error that nobody hears ends the
-    // process.
+    // Emitted if the connection breaks between statements; without a listener it would end the process.
     connection.on("error", ignore);
-    let sound = false;
+    let reusable = false;
     try {
-      refuseOpenTransaction(connection);
+      rejectOpenTransaction(connection);
       const result = await work(connection);
-      sound = true;
+      reusable = true;
       return result;
     } finally {
-      if (sound) connection.removeListener("error", ignore);
-      connection.release(!sound);
+      if (reusable) connection.removeListener("error", ignore);
+      connection.release(!reusable);
     }
   };
 
-  const transaction = <T>(work: (run: Run) => Promise<T>): Promise<T> =>
-    onConnection(async (connection) => {
+  const transaction = <T>(work: (run: RunStatement) => Promise<T>): Promise<T> =>
+    withConnection(async (connection) => {
       await connection.query(BEGIN);
-      const result = await work((statement) => ask(connection, statement));
+      const result = await work((statement) => execute(connection, statement));
       await connection.query(COMMIT);
       return result;
     });
@@ -80,87 +76,91 @@ export function overPool(pool: PostgresPool): PostgresServer {
   return {
     name: "PostgreSQL",
 
-    read: (statement) => onConnection((connection) => ask(connection, statement)),
+    read: (statement) => withConnection((connection) => execute(connection, statement)),
 
     readPrepared: async (name, statement) => {
       try {
-        return await onConnection((connection) => ask(connection, statement, name));
+        return await withConnection((connection) => execute(connection, statement, name));
       } catch (error) {
         if (!UNPREPARED.includes(codeOf(error))) throw error;
-        return onConnection((connection) => ask(connection, statement));
+        return withConnection((connection) => execute(connection, statement));
       }
     },
 
     write: async (statement) => {
-      const alone = await onConnection(async (connection) => {
+      const result = await withConnection(async (connection) => {
         if (connection.getTransactionStatus?.() !== "I") return undefined;
-        return ask(connection, statement);
+        return execute(connection, statement);
       }).catch((error: unknown) => {
-        // By default the host's transactions are stricter than this statement needs.
+        // The default isolation level of the connection may be stricter than READ COMMITTED.
         if (codeOf(error) !== SERIALIZATION_FAILURE) throw error;
         return undefined;
       });
-      return alone ?? transaction((run) => run(statement));
+      return result ?? transaction((run) => run(statement));
     },
 
     transaction,
-    faultOf,
+    classifyError,
   };
 }
 
-/** Talks to a PGlite instance, which is one connection that its users take turns with. */
-export function overPGlite(database: PGliteDatabase): PostgresServer {
+/** Runs statements in a PGlite instance, which is a single connection that its users share. */
+export function pgliteServer(database: PGliteDatabase): PostgresServer {
   const runIn =
-    (queries: PGliteQueries): Run =>
+    (queries: PGliteQueries): RunStatement =>
     async ({ sql, parameters }) => {
       const { rows, affectedRows } = await queries.query(sql, [...parameters]);
-      return { rows: rows as RawRow[], changes: affectedRows ?? 0 };
+      return { rows: rows as StoredRow[], changes: affectedRows ?? 0 };
     };
 
-  const transaction = <T>(work: (run: Run) => Promise<T>): Promise<T> =>
+  const transaction = <T>(work: (run: RunStatement) => Promise<T>): Promise<T> =>
     database.transaction((queries) => work(runIn(queries)));
 
   return {
     name: "PGlite",
     read: runIn(database),
     readPrepared: (_, statement) => runIn(database)(statement),
-    // With a commit of its own: in a transaction that is open on the instance, it could still be rolled back.
+    // Commits even if a transaction is open on the instance, which could still be rolled back.
     write: (statement) => transaction((run) => run(statement)),
     transaction,
-    faultOf,
+    classifyError,
   };
 }
 
-async function ask(connection: PostgresConnection, statement: Statement, name?: string): Promise<Outcome> {
+async function execute(
+  connection: PostgresConnection,
+  statement: Statement,
+  name?: string,
+): Promise<StatementResult> {
   const { rows, rowCount } = await connection.query({
     ...(name === undefined ? {} : { name }),
     text: statement.sql,
     values: statement.parameters as unknown[],
   });
-  return { rows: rows as RawRow[], changes: rowCount ?? 0 };
+  return { rows: rows as StoredRow[], changes: rowCount ?? 0 };
 }
 
 /**
- * Somebody has given the connection back in the middle of a transaction. What is written in it may be rolled
- * back by whoever comes next, after a revocation was answered as done.
+ * Rejects a connection that its last user returned to the pool inside a transaction: whatever is written there, such as
+ * a revocation, could be rolled back later.
  */
-function refuseOpenTransaction(connection: PostgresConnection): void {
+function rejectOpenTransaction(connection: PostgresConnection): void {
   const status = connection.getTransactionStatus?.() ?? "I";
-  if (status !== "I") throw new StoreError("The pool gave out a connection with an open transaction");
+  if (status !== "I") throw new StoreError("The pool returned a connection with an open transaction");
 }
 
 const SERIALIZATION_FAILURE = "40001";
 
-// PostgreSQL, appendix A.
-const FAULTS = new Map<string, Fault>([
-  ["42P01", "missing"],
+// PostgreSQL documentation, appendix A.
+const ERROR_KINDS = new Map<string, ErrorKind>([
+  ["42P01", "missing-table"],
   ["23505", "duplicate"],
   ["40P01", "transient"],
   [SERIALIZATION_FAILURE, "transient"],
 ]);
 
-function faultOf(error: unknown): Fault | undefined {
-  return FAULTS.get(codeOf(error));
+function classifyError(error: unknown): ErrorKind | undefined {
+  return ERROR_KINDS.get(codeOf(error));
 }
 
 function codeOf(error: unknown): string {

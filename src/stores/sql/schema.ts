@@ -2,8 +2,8 @@ import { checkOptions } from "../../internal/validate.js";
 import type { AuditEntry, KeyRecord } from "../../kit.js";
 
 /**
- * Where each member of a record is kept, and how: as a word (a text that is looked up), as text, as a whole
- * number, as the milliseconds since 1970 or as JSON in a text.
+ * The column and the kind of each member of a record. `word`: an indexed string; `text`: any other string; `integer`;
+ * `time`: milliseconds since 1970; `json`: an object, and `list`: an array of strings, both as JSON.
  */
 export const KEY_COLUMNS = {
   id: ["id", "word"],
@@ -13,8 +13,8 @@ export const KEY_COLUMNS = {
   environment: ["environment", "word"],
   start: ["start", "text"],
   name: ["name", "text"],
-  scopes: ["scopes", "json"],
-  ipAllowlist: ["ip_allowlist", "json"],
+  scopes: ["scopes", "list"],
+  ipAllowlist: ["ip_allowlist", "list"],
   rateLimit: ["rate_limit", "json"],
   metadata: ["metadata", "json"],
   createdAt: ["created_at", "time"],
@@ -29,7 +29,7 @@ export const KEY_COLUMNS = {
   replaces: ["replaces", "word"],
 } as const;
 
-/** The same for audit entries. */
+/** The column and the kind of each member of an audit entry. */
 export const AUDIT_COLUMNS = {
   id: ["id", "word"],
   at: ["at", "time"],
@@ -40,8 +40,8 @@ export const AUDIT_COLUMNS = {
   details: ["details", "json"],
 } as const;
 
-/** The kinds of column. */
-export type ColumnKind = "word" | "text" | "integer" | "time" | "json";
+/** How a column stores its member. */
+export type ColumnKind = "word" | "text" | "integer" | "time" | "json" | "list";
 
 /** Columns and their kinds, by member. */
 export type Columns<Members extends string = string> = {
@@ -56,51 +56,51 @@ type Row<Names extends Columns, Members> = {
     | (null extends Members[Member] ? null : never);
 };
 
-/** A row of the table of keys, as it is written. */
+/** A row of the key table. */
 export type KeyRow = Row<typeof KEY_COLUMNS, KeyRecord>;
 
-/** A row of the table of audit entries, as it is written. */
+/** A row of the audit table. */
 export type AuditRow = Row<typeof AUDIT_COLUMNS, AuditEntry>;
 
-/** The columns of a table, for a list of what to select. */
+/** The column names of a table. */
 export function columnsOf<Names extends Columns>(columns: Names): Names[keyof Names][0][] {
   return Object.values(columns).map(([column]) => column);
 }
 
-/** A row of the table that says which migrations were applied. */
+/** A row of the table of applied migrations. */
 export interface MigrationRow {
   version: number;
   applied_at: number;
 }
 
-/** The tables of one store, for the query builder. Their real names are in {@link TableNames}. */
+/** The tables of a store, as Kysely types them. The names in the database are in {@link TableNames}. */
 export interface Tables {
   keys: KeyRow;
   audit: AuditRow;
   migrations: MigrationRow;
 }
 
-/** What the tables are called. Typed as the keys of {@link Tables}, so that the builder knows their columns. */
+/** The names in the database, typed as the keys of {@link Tables} so that Kysely knows their columns. */
 export type TableNames = { readonly [Table in keyof Tables]: Table };
 
 const DEFAULT_TABLE = "keybearer_keys";
-// The longest name made of it is that of an index, and PostgreSQL cuts names off at 63 bytes.
+// PostgreSQL truncates names at 63 bytes; index names are the longest ones derived from it.
 const TABLE = /^(?!sqlite_|pg_)[a-z_][a-z0-9_]{0,39}$/i;
 
 /**
- * Reads the options that every store over SQL has.
+ * Reads the option `table` of a SQL store. `otherOptions` names the options that the caller reads.
  *
- * @throws TypeError for an unknown option, or a table name that is not 1 to 40 of `A-Z a-z 0-9 _`.
+ * @throws TypeError if an option is unknown or the table name is invalid.
  */
 export function readTableNames(
   where: string,
   options: { readonly table?: string } = {},
-  more: readonly string[] = [],
+  otherOptions: readonly string[] = [],
 ): TableNames {
-  const { table = DEFAULT_TABLE } = checkOptions(where, options, ["table", ...more]);
+  const { table = DEFAULT_TABLE } = checkOptions(where, options, ["table", ...otherOptions]);
   if (typeof table !== "string" || !TABLE.test(table)) {
     throw new TypeError(
-      `${where}: "table" must be 1 to 40 of A-Z a-z 0-9 _, not begin with a digit and not with sqlite_ or pg_`,
+      `${where}: "table" must be 1 to 40 characters of A-Z a-z 0-9 _ that do not begin with a digit, "sqlite_" or "pg_"`,
     );
   }
   return {

@@ -10,59 +10,57 @@ import {
   type ManagedKeyStore,
   type Page,
   StoreError,
+  toStoreError,
 } from "../../kit.js";
-import { type Lists, pageOf } from "./queries.js";
-import { createKeyReader, isStorable, type RawRow, readAudit } from "./rows.js";
-import type { Statement, Write, Writes } from "./statements.js";
+import type { StoredRow } from "../record-codec.js";
+import { type Queries, toPage } from "./queries.js";
+import { createRowDecoder, decodeAudit, isStorable } from "./rows.js";
+import type { AtomicWrite, AtomicWrites, Statement } from "./statements.js";
 
-/** What a statement came to. */
-export interface Outcome {
-  readonly rows: readonly RawRow[];
-  /** How many rows it wrote. */
+/** The result of a statement. */
+export interface StatementResult {
+  readonly rows: readonly StoredRow[];
+  /** The number of rows that were written. */
   readonly changes: number;
 }
 
-/** Runs a statement, within a transaction or outside of one. */
-export type Run = (statement: Statement) => Promise<Outcome>;
+/** Runs a statement, inside or outside a transaction. */
+export type RunStatement = (statement: Statement) => Promise<StatementResult>;
 
-/** What goes wrong at a server that a store knows what to do about. */
-export type Fault = "missing" | "duplicate" | "transient";
+/** The errors that a store handles. `transient`: the server rolled the work back, and it can be repeated. */
+export type ErrorKind = "missing-table" | "duplicate" | "transient";
 
-/**
- * A database server, through the client that the host opened. Whatever fails, a connection goes back to its
- * pool only when nothing is open on it.
- */
-export interface Server {
-  /** For messages. */
+/** A database server. After an error, a connection returns to its pool only without an open transaction. */
+export interface SqlServer {
+  /** For error messages. */
   readonly name: string;
-  readonly read: Run;
-  /** Runs one statement that writes; it is committed when this answers. */
-  readonly write: Run;
-  /** Runs the work in a transaction, READ COMMITTED, on one connection. Rolls back when the work throws. */
-  transaction<T>(work: (run: Run) => Promise<T>): Promise<T>;
-  faultOf(error: unknown): Fault | undefined;
+  readonly read: RunStatement;
+  /** Runs one statement that writes, and resolves after it is committed. */
+  readonly write: RunStatement;
+  /** Runs `work` in a READ COMMITTED transaction on one connection. Rolls back if `work` throws. */
+  transaction<T>(work: (run: RunStatement) => Promise<T>): Promise<T>;
+  classifyError(error: unknown): ErrorKind | undefined;
 }
 
-/** What is different from one database to the next. */
+/** The parts of a store that differ between database servers. */
 export interface ServerStoreParts {
-  readonly server: Server;
-  readonly writes: Writes;
-  readonly lists: Lists;
-  /** Reads the keys that have one of these values in the column: one statement for as many as there are. */
+  readonly server: SqlServer;
+  readonly writes: AtomicWrites;
+  readonly queries: Queries;
+  /** Reads the keys with these values in the column. */
   readonly find: (
     column: "id" | "hash",
     values: readonly [string, ...string[]],
-  ) => Promise<readonly RawRow[]>;
-  /** Statements that move `last_used_at` forward, each a transaction of its own. */
+  ) => Promise<readonly StoredRow[]>;
+  /** Builds statements that move `last_used_at` forward. Each runs in its own transaction. */
   readonly touch: (uses: ReadonlyMap<string, Date>) => readonly Statement[];
 }
 
-/** A store over a database server: every method of a store, and each answers a promise. */
+/** A store over a database server. It has every method of a store, and each returns a promise. */
 export interface ServerStore extends ManagedKeyStore {
   findByHash(hash: KeyHash): Promise<KeyRecord | undefined>;
-  /** In an answer for several hashes, a key that cannot be read is an object that is no record. */
+  /** In a result for several hashes, a key that cannot be read is an object without members. */
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
-  /** The key of this id. */
   findById(id: string): Promise<KeyRecord | undefined>;
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   insert(record: KeyRecord, audit: AuditEntry): Promise<void>;
@@ -81,27 +79,27 @@ export interface ServerStore extends ManagedKeyStore {
   appendAudit(entries: readonly AuditEntry[]): Promise<void>;
 }
 
-// Is there, and is none: whoever looks for this key is refused, as with an error.
-const NO_RECORD = Object.freeze({}) as unknown as KeyRecord;
-// While a server hangs, requests come on; those that were given up still wait for a connection.
+// Not a readable record, so a verifier rejects the request as it does for a store error.
+const UNREADABLE = Object.freeze({}) as unknown as KeyRecord;
+// Bounds the lookups that pile up while a server hangs: after their timeout they still wait for a connection.
 const MAX_LOOKUPS = 1_000;
-const PATIENCE_MS = 5_000;
-const LONGEST_PAUSE_MS = 100;
+const RETRY_MS = 5_000;
+const MAX_PAUSE_MS = 100;
 
 /**
- * Makes a store of the statements of a database and a client that runs them. All that the client throws becomes
- * a StoreError: the errors of drivers hold statements and parameters, and so hashes.
+ * Creates a store from the statements of a database. Every error of the driver becomes a StoreError, because drivers
+ * put statements and parameters, and so hashes, into their errors.
  */
-export function createServerStore({ server, writes, lists, find, touch }: ServerStoreParts): ServerStore {
-  const readKey = createKeyReader();
+export function createServerStore({ server, writes, queries, find, touch }: ServerStoreParts): ServerStore {
+  const decodeKey = createRowDecoder();
   let lookups = 0;
 
-  /** For lookups that share an answer: what is wrong with one key must not keep the others from theirs. */
-  const readKeyOrNone = (row: RawRow): KeyRecord => {
+  /** In a batch, one unreadable key must not fail the lookups of the others. */
+  const decodeInBatch = (row: StoredRow): KeyRecord => {
     try {
-      return readKey(row);
+      return decodeKey(row);
     } catch {
-      return NO_RECORD;
+      return UNREADABLE;
     }
   };
 
@@ -110,17 +108,17 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
     values: readonly string[],
   ): Promise<readonly (KeyRecord | undefined)[]> => {
     const [first, ...others] = values.filter(isStorable);
-    const rows = first === undefined ? [] : await attempt(server, () => find(column, [first, ...others]));
+    const rows = first === undefined ? [] : await withRetries(server, () => find(column, [first, ...others]));
     const found = new Map(rows.map((row) => [row[column], row]));
-    const read = values.length === 1 ? readKey : readKeyOrNone;
+    const decode = values.length === 1 ? decodeKey : decodeInBatch;
     return values.map((value) => {
       const row = found.get(value);
-      return row && read(row);
+      return row && decode(row);
     });
   };
 
   const findByHashes = async (hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]> => {
-    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups wait for an answer`);
+    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`);
     lookups += 1;
     try {
       return await findAll("hash", hashes);
@@ -129,12 +127,12 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
     }
   };
 
-  const readAll = async (statement: Statement | undefined): Promise<readonly RawRow[]> =>
-    statement === undefined ? [] : (await attempt(server, () => server.read(statement))).rows;
+  const readAll = async (statement: Statement | undefined): Promise<readonly StoredRow[]> =>
+    statement === undefined ? [] : (await withRetries(server, () => server.read(statement))).rows;
 
-  /** Writes all, or nothing when the first statement finds its row changed by somebody else. */
-  const writeIfCurrent = ([first, ...others]: Write): Promise<boolean> =>
-    attempt(server, async () => {
+  /** Runs a compare-and-set write. Returns whether the first statement changed a row. */
+  const runWrite = ([first, ...others]: AtomicWrite): Promise<boolean> =>
+    withRetries(server, async () => {
       if (others.length === 0) return (await server.write(first)).changes > 0;
       return server.transaction(async (run) => {
         if ((await run(first)).changes === 0) return false;
@@ -151,41 +149,40 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
     findById: async (id) => (await findAll("id", [id]))[0],
 
     async list(query) {
-      const rows = await readAll(lists.keys(query));
-      return pageOf(rows, query.limit, readKey, ({ createdAt, id }) => ({ at: createdAt, id }));
+      const rows = await readAll(queries.keys(query));
+      return toPage(rows, query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id }));
     },
 
     async insert(record, audit) {
-      const inserted = await writeIfCurrent(writes.insert(record, audit));
-      if (!inserted) throw new StoreError("The key was not stored");
+      const inserted = await runWrite(writes.insert(record, audit));
+      if (!inserted) throw new StoreError("The key was not inserted");
     },
 
     update: async (id, ifVersion, change, audit) =>
-      isStorable(id) && writeIfCurrent(writes.update(id, ifVersion, change, audit)),
+      isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
 
     replace: async (id, ifVersion, change, successor, audit) =>
-      isStorable(id) && writeIfCurrent(writes.replace(id, ifVersion, change, successor, audit)),
+      isStorable(id) && runWrite(writes.replace(id, ifVersion, change, successor, audit)),
 
     rehash: async (id, from, to, audit) =>
-      isStorable(id) && isStorable(from) && writeIfCurrent(writes.rehash(id, from, to, audit)),
+      isStorable(id) && isStorable(from) && runWrite(writes.rehash(id, from, to, audit)),
 
-    remove: async (id, ifVersion, audit) =>
-      isStorable(id) && writeIfCurrent(writes.remove(id, ifVersion, audit)),
+    remove: async (id, ifVersion, audit) => isStorable(id) && runWrite(writes.remove(id, ifVersion, audit)),
 
     async touch(uses) {
       const storable = new Map([...uses].filter(([id]) => isStorable(id)));
-      for (const statement of touch(storable)) await attempt(server, () => server.write(statement));
+      for (const statement of touch(storable)) await withRetries(server, () => server.write(statement));
     },
 
     async auditTrail(query) {
-      const rows = await readAll(lists.audit(query));
-      return pageOf(rows, query.limit, readAudit, (entry) => entry);
+      const rows = await readAll(queries.audit(query));
+      return toPage(rows, query.limit, decodeAudit, (entry) => entry);
     },
 
     async appendAudit(entries) {
       const [first, ...others] = entries.length === 0 ? [] : writes.appendAudit(entries);
       if (first === undefined) return;
-      await attempt(server, async () => {
+      await withRetries(server, async () => {
         if (others.length === 0) return server.write(first);
         return server.transaction(async (run) => {
           for (const statement of [first, ...others]) await run(statement);
@@ -196,36 +193,34 @@ export function createServerStore({ server, writes, lists, find, touch }: Server
 }
 
 /**
- * Runs the work, and again when the server has undone it for the sake of others: for up to 5 seconds, with
- * pauses that grow and differ.
+ * Runs `work`, and repeats it after transient errors for up to 5 seconds, with exponential back-off and jitter.
  *
- * @throws StoreError for whatever the work throws.
+ * @throws StoreError for any error of `work`.
  */
-export async function attempt<T>(
-  server: Pick<Server, "name" | "faultOf">,
+export async function withRetries<T>(
+  server: Pick<SqlServer, "name" | "classifyError">,
   work: () => Promise<T>,
 ): Promise<T> {
-  const end = performance.now() + PATIENCE_MS;
-  for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+  const end = performance.now() + RETRY_MS;
+  for (let pause = 1; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
     try {
       return await work();
     } catch (error) {
-      if (server.faultOf(error) !== "transient" || performance.now() >= end) throw explained(server, error);
+      const kind = server.classifyError(error);
+      if (kind !== "transient" || performance.now() >= end) throw explain(server, kind, error);
     }
     await sleep(pause * (0.5 + Math.random()));
   }
 }
 
 const EXPLANATIONS = {
-  missing: "The tables are missing; call await store.migrate() first",
+  "missing-table": "The tables are missing; call await store.migrate() first",
   duplicate: "A key, or an audit entry, of this id or hash exists",
 };
 
-function explained({ name, faultOf }: Pick<Server, "name" | "faultOf">, error: unknown): unknown {
+function explain({ name }: Pick<SqlServer, "name">, kind: ErrorKind | undefined, error: unknown): unknown {
   if (error instanceof StoreError || error instanceof KeyInputError) return error;
-  const fault = faultOf(error);
-  if (fault === "missing" || fault === "duplicate") return new StoreError(EXPLANATIONS[fault], error);
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  const known = typeof code === "string" && /^\w{1,64}$/.test(code);
-  return new StoreError(`${name} failed${known ? ` (${code})` : ""}`, error);
+  return kind === "missing-table" || kind === "duplicate"
+    ? new StoreError(EXPLANATIONS[kind], error)
+    : toStoreError(error, name);
 }

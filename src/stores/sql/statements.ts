@@ -9,65 +9,71 @@ import type {
   UpdateResult,
 } from "kysely";
 import type { AuditEntry, KeyChange, KeyHash, KeyRecord } from "../../kit.js";
-import { writeAudit, writeChange, writeHash, writeKey } from "./rows.js";
+import { encodeAudit, encodeChange, encodeHash, encodeKey } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
 
-/** A statement with its parameters, as the builder writes it. */
+/** A statement and its parameters. */
 export type Statement = Pick<CompiledQuery, "sql" | "parameters">;
 
-/** Statements that change one row, each. Those with a condition change none when it no longer holds. */
-export interface Changes {
+/** Builds the statements that write one row each. */
+export interface Statements {
   insertKey(record: KeyRecord): InsertQueryBuilder<Tables, "keys", InsertResult>;
-  /** If the version is still the same: the compare-and-set of a store. */
-  updateKey(id: string, ifVersion: number, change: KeyChange): Update;
-  /** If the hash is still the same. */
-  rehashKey(id: string, from: KeyHash, to: KeyHash): Update;
-  /** If the version is still the same. */
+  /** Matches no row if the version differs. */
+  updateKey(id: string, ifVersion: number, change: KeyChange): KeyUpdate;
+  /** Matches no row if the hash differs. */
+  rehashKey(id: string, from: KeyHash, to: KeyHash): KeyUpdate;
+  /** Matches no row if the version differs. */
   removeKey(id: string, ifVersion: number): DeleteQueryBuilder<Tables, "keys", DeleteResult>;
   insertAudit(audit: AuditEntry): InsertQueryBuilder<Tables, "audit", InsertResult>;
 }
 
-type Update = UpdateQueryBuilder<Tables, "keys", "keys", UpdateResult>;
+type KeyUpdate = UpdateQueryBuilder<Tables, "keys", "keys", UpdateResult>;
 
 /**
- * What a store writes as a whole or not at all, in one statement or several. It is done when the first statement
- * has changed a row; when that changed none, somebody else was faster, and nothing else must be written.
+ * Statements that run in one transaction. If the first one changes no row, the compare-and-set failed and the others
+ * must not run.
  */
-export type Write = readonly [first: Statement, ...others: Statement[]];
+export type AtomicWrite = readonly [first: Statement, ...others: Statement[]];
 
-/** How a database writes. */
-export interface Writes {
-  insert(record: KeyRecord, audit: AuditEntry): Write;
-  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Write;
-  replace(id: string, ifVersion: number, change: KeyChange, successor: KeyRecord, audit: AuditEntry): Write;
-  rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Write;
-  remove(id: string, ifVersion: number, audit: AuditEntry): Write;
-  /** All of them or none; passes over entries whose id is there. */
+/** Builds the writes of a store. */
+export interface AtomicWrites {
+  insert(record: KeyRecord, audit: AuditEntry): AtomicWrite;
+  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): AtomicWrite;
+  replace(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    successor: KeyRecord,
+    audit: AuditEntry,
+  ): AtomicWrite;
+  rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): AtomicWrite;
+  remove(id: string, ifVersion: number, audit: AuditEntry): AtomicWrite;
+  /** Skips entries whose id exists. */
   appendAudit(entries: readonly AuditEntry[]): readonly Statement[];
 }
 
-/** Makes the statements of changes, for one store. The builder is never connected: it only writes them. */
-export function createChanges(builder: Kysely<Tables>, tables: TableNames): Changes {
+/** Creates the statements of a store. The query builder only compiles them and is never connected. */
+export function createStatements(builder: Kysely<Tables>, tables: TableNames): Statements {
   return {
-    insertKey: (record) => builder.insertInto(tables.keys).values(writeKey(record)),
+    insertKey: (record) => builder.insertInto(tables.keys).values(encodeKey(record)),
 
     updateKey: (id, ifVersion, change) =>
       builder
         .updateTable(tables.keys)
-        .set({ ...writeChange(change), version: ifVersion + 1 })
+        .set({ ...encodeChange(change), version: ifVersion + 1 })
         .where("id", "=", id)
         .where("version", "=", ifVersion),
 
     rehashKey: (id, from, to) =>
       builder
         .updateTable(tables.keys)
-        .set({ hash: writeHash(to) })
+        .set({ hash: encodeHash(to) })
         .where("id", "=", id)
         .where("hash", "=", from),
 
     removeKey: (id, ifVersion) =>
       builder.deleteFrom(tables.keys).where("id", "=", id).where("version", "=", ifVersion),
 
-    insertAudit: (audit) => builder.insertInto(tables.audit).values(writeAudit(audit)),
+    insertAudit: (audit) => builder.insertInto(tables.audit).values(encodeAudit(audit)),
   };
 }

@@ -1,23 +1,23 @@
 import type { InsertQueryBuilder, InsertResult, Kysely } from "kysely";
 import type { AuditEntry } from "../../kit.js";
-import { writeAudit } from "./rows.js";
+import { encodeAudit } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
-import { createChanges, type Writes } from "./statements.js";
+import { type AtomicWrites, createStatements } from "./statements.js";
 
 const MAX_ROWS = 64;
 
-type InsertAudit = InsertQueryBuilder<Tables, "audit", InsertResult>;
+type AuditInsert = InsertQueryBuilder<Tables, "audit", InsertResult>;
 
 /**
- * Writes of several statements, to be run in a transaction: for databases that cannot change two tables in
- * one. `passingOver` makes an insertion pass over rows whose id is there, and over no other mistake.
+ * Creates writes of several statements each, for databases that cannot write two tables in one statement.
+ * `skipDuplicates` makes an insert skip rows whose id exists; every other error must remain one.
  */
-export function createSteps(
+export function createTransactions(
   builder: Kysely<Tables>,
   tables: TableNames,
-  passingOver: (insertion: InsertAudit) => InsertAudit,
-): Writes {
-  const { insertKey, updateKey, rehashKey, removeKey, insertAudit } = createChanges(builder, tables);
+  skipDuplicates: (insert: AuditInsert) => AuditInsert,
+): AtomicWrites {
+  const { insertKey, updateKey, rehashKey, removeKey, insertAudit } = createStatements(builder, tables);
   return {
     insert: (record, audit) => [insertKey(record).compile(), insertAudit(audit).compile()],
 
@@ -37,25 +37,25 @@ export function createSteps(
     remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), insertAudit(audit).compile()],
 
     appendAudit: (entries) =>
-      inPaddedChunks(inOrder(entries), MAX_ROWS).map((chunk) =>
-        passingOver(builder.insertInto(tables.audit).values(chunk.map(writeAudit))).compile(),
+      toPaddedChunks(sortById(entries), MAX_ROWS).map((chunk) =>
+        skipDuplicates(builder.insertInto(tables.audit).values(chunk.map(encodeAudit))).compile(),
       ),
   };
 }
 
-/** Sorted, so that no two processes that write the same rows wait for each other. */
-export function inOrder(entries: readonly AuditEntry[]): readonly AuditEntry[] {
+/** Sorts entries by id. Processes that write the same rows in the same order cannot deadlock. */
+export function sortById(entries: readonly AuditEntry[]): readonly AuditEntry[] {
   return [...entries].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
 /**
- * Cuts a list into chunks whose lengths are powers of two; the last item is repeated to fill its chunk. So there
- * are few different statements, and a server that prepares them keeps few.
+ * Splits an array into chunks of at most `maxLength` items, and repeats the last item until a chunk's length is a power
+ * of two. This keeps the number of different prepared statements small.
  */
-export function inPaddedChunks<T>(items: readonly T[], most: number): readonly (readonly T[])[] {
+export function toPaddedChunks<T>(items: readonly T[], maxLength: number): readonly (readonly T[])[] {
   const chunks: T[][] = [];
-  for (let start = 0; start < items.length; start += most) {
-    const chunk = items.slice(start, start + most);
+  for (let start = 0; start < items.length; start += maxLength) {
+    const chunk = items.slice(start, start + maxLength);
     const last = chunk.at(-1) as T;
     while ((chunk.length & (chunk.length - 1)) !== 0) chunk.push(last);
     chunks.push(chunk);

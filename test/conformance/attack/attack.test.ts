@@ -5,7 +5,7 @@ import { secrets, UPSTREAMS } from "../../unit/adapters/fixtures.js";
 import { setups } from "../../unit/adapters/frameworks.js";
 import { type Attack, bytesOf, GROUPS } from "./attack.js";
 import { attacks } from "./catalogue.js";
-import { aims, openTargets } from "./runner.js";
+import { openTargets, variantsOf } from "./runner.js";
 import type { Target } from "./target.js";
 import { managedState } from "./world.js";
 
@@ -17,7 +17,7 @@ const note = (fault: unknown) => void faults.push(fault);
 let before: string;
 
 beforeAll(async () => {
-  vi.spyOn(console, "error").mockImplementation(() => {}); // Express prints what handlers throw
+  vi.spyOn(console, "error").mockImplementation(() => {}); // Express prints the errors of handlers
   process.on("unhandledRejection", note).on("uncaughtException", note);
   before = await managedState();
   for (const { name, start } of guards) {
@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 describe("the catalogue", () => {
-  test("is large, and no attack is another one, nor a case of the guards", () => {
+  test("has at least 200 attacks, without duplicates and without cases of the guard contract", () => {
     expect(attacks.length).toBeGreaterThanOrEqual(200);
     expect(new Set(attacks.map(({ id }) => id)).size).toBe(attacks.length);
     const titles = attacks.map(({ group, title }) => `${group}: ${title}`);
@@ -63,7 +63,7 @@ describe("the catalogue", () => {
     expect(twice.map(({ id }) => id)).toEqual([]);
   });
 
-  test("says where each attack comes from", () => {
+  test("has a valid source for each attack", () => {
     const known = /^(RFC \d{4}, \d+(\.\d+)*|CVE-\d{4}-\d{4,5}|CWE-\d{2,4}|OWASP API\d{1,2}:2023)$/;
     expect(
       attacks.filter(({ source }) => !known.test(source)).map(({ id, source }) => `${id} ${source}`),
@@ -78,7 +78,7 @@ describe.each(guards)("$name", ({ name }) => {
     test.each(own.map((attack) => [attack.id, attack.title, attack] as const))(
       "%s: %s",
       async (_id, _title, attack) => {
-        for (const [where, aimed] of aims(attack)) {
+        for (const [where, aimed] of variantsOf(attack)) {
           await (targets.get(`${name} ${where}`) as Target).attack(aimed);
         }
         expect(faults).toEqual([]);
@@ -87,12 +87,12 @@ describe.each(guards)("$name", ({ name }) => {
     );
   });
 
-  test("nothing of it changed a key, and good requests pass", async () => {
+  test("no attack changed a key, and valid requests still succeed", async () => {
     expect(await managedState()).toBe(before);
     for (const upstream of UPSTREAMS) {
       const target = targets.get(`${name} ${upstream}`) as Target;
-      const good = { request: { headers: [bearer(secrets.writer)] }, expected: pass("writer"), id: "" };
-      await check(good, (request) => target.app.request(request));
+      const valid = { request: { headers: [bearer(secrets.writer)] }, expected: pass("writer"), id: "" };
+      await check(valid, (request) => target.app.request(request));
     }
   });
 });

@@ -2,7 +2,7 @@ import type { Case, Expected } from "../../contract/guards/case.js";
 import type { Upstream } from "../../unit/adapters/fixtures.js";
 import { type RawRequest, toBytes } from "../../unit/adapters/raw.js";
 
-/** What an attack is aimed at. */
+/** The groups of the catalogue. */
 export const GROUPS = [
   "headers",
   "keys",
@@ -17,49 +17,49 @@ export const GROUPS = [
 ] as const;
 export type Group = (typeof GROUPS)[number];
 
-/** An answer that is not of the wire table of guards: of the server, of a router, of a handler of ours. */
-export interface Answer {
-  readonly kind: "answer";
-  /** Any of these; `hangup` is a connection that is closed without a word. */
+/** An expected response that is not in the wire table of guards: of the server, a router or a handler. */
+export interface StatusExpectation {
+  readonly kind: "status";
+  /** The accepted statuses; `hangup` is a connection that is closed without a response. */
   readonly status: readonly (number | "hangup")[];
-  /** The statuses are those of the answers of one connection, in this order. */
+  /** Whether the statuses are those of successive responses on one connection. */
   readonly inOrder?: true;
-  /** The `owner` in each of those answers; `undefined` for a refusal. */
+  /** The `owner` in each of those responses; `undefined` for a denial. */
   readonly owners?: readonly (string | undefined)[];
-  /** The `code` (or, by RFC 6749, the `error`) of the body. */
+  /** The `code` of the body (in RFC 6749, `error`). */
   readonly code?: string;
-  /** Header fields; `null` must not be there. */
+  /** Header fields; `null` means absent. */
   readonly headers?: Readonly<Record<string, string | null>>;
 }
 
-/** What is written, where that is more than one request. */
+/** How the bytes are sent, if not as one request. */
 export interface Traffic {
-  /** So many connections at once. 1 when absent. */
+  /** Number of concurrent connections. 1 by default. */
   readonly connections?: number;
-  /** So many answers on each connection. 1 when absent; none where the client goes silent or away. */
-  readonly answers?: number;
-  /** Written in pieces of so many bytes, with a turn of the event loop after each. */
+  /** Number of responses to read on each connection. 1 by default, 0 if the client stops or disconnects. */
+  readonly responses?: number;
+  /** Writes pieces of this many bytes, with a turn of the event loop after each. */
   readonly piece?: number;
-  /** The client sends nothing more, and still reads. */
+  /** Whether the client ends its side of the connection and still reads. */
   readonly halfClosed?: true;
-  /** The bytes of one of many connections, where each has its own. */
+  /** Returns the bytes of one connection, if they differ. */
   readonly bytesOf?: (connection: number) => string;
 }
 
-/** One hostile case, as data. */
+/** An attack, as data. */
 export interface Attack {
-  /** Such as `headers-07`. */
+  /** The id, such as `headers-07`. */
   readonly id: string;
   readonly group: Group;
   readonly title: string;
-  /** The section, advisory or item that it comes from. */
+  /** The section of a standard, the advisory or the weakness behind it. */
   readonly source: string;
-  /** What is written onto the socket, byte by byte. */
+  /** The bytes sent to the socket. */
   readonly request: RawRequest;
-  readonly expected: Expected | Answer;
-  /** What stands in front of the service. When absent it is tried with nothing, and behind a trusted proxy. */
+  readonly expected: Expected | StatusExpectation;
+  /** The proxy in front of the service. By default the attack runs without one and behind a trusted one. */
   readonly behind?: Upstream;
-  /** Against a service whose store fails. */
+  /** Whether the store of the service fails. */
   readonly broken?: true;
   readonly traffic?: Traffic;
 }
@@ -67,7 +67,7 @@ export interface Attack {
 export type Draft = Omit<Attack, "id" | "group">;
 type More = Pick<Attack, "behind" | "broken" | "traffic">;
 
-/** Numbers the attacks of a group. */
+/** Assigns ids to the attacks of a group. */
 export function catalogue(group: Group, drafts: readonly Draft[]): readonly Attack[] {
   return drafts.map((draft, index) => ({
     id: `${group}-${String(index + 1).padStart(2, "0")}`,
@@ -84,27 +84,39 @@ export const attack = (
   more: More = {},
 ): Draft => ({ title, source, request, expected, ...more });
 
-/** One of these statuses. */
-export const answer = (
-  status: number | "hangup" | readonly (number | "hangup")[],
+/** Expects one of these statuses. */
+export const status = (
+  expected: number | "hangup" | readonly (number | "hangup")[],
   code?: string,
-  headers?: Answer["headers"],
-): Answer => ({
-  kind: "answer",
-  status: Array.isArray(status) ? status : [status as number],
+  headers?: StatusExpectation["headers"],
+): StatusExpectation => ({
+  kind: "status",
+  status: Array.isArray(expected) ? expected : [expected as number],
   ...(code === undefined ? {} : { code }),
   ...(headers === undefined ? {} : { headers }),
 });
 
-/** What Node, or a framework, refuses before any guard is asked. */
-export const REFUSED: Answer = answer([400, 404, 405, 411, 413, 414, 415, 431, 501, "hangup"]);
-/** Refused, by the server or by the guard. */
-export const NEVER: Answer = answer([401, 400, 404, 405, 411, 413, 414, 415, 431, 501, "hangup"]);
+/** Rejected by Node or the framework, before a guard runs. */
+export const REJECTED: StatusExpectation = status([400, 404, 405, 411, 413, 414, 415, 431, 501, "hangup"]);
+/** Rejected by Node, the framework or the guard. */
+export const NOT_ALLOWED: StatusExpectation = status([
+  401,
+  400,
+  404,
+  405,
+  411,
+  413,
+  414,
+  415,
+  431,
+  501,
+  "hangup",
+]);
 
-/** The address that the trusted proxy of these attacks saw. */
+/** The client address that the trusted proxy reports. */
 export const SEEN_BY_PROXY = "203.0.113.200";
 
-/** The same request as it leaves a proxy that appends to `X-Forwarded-For`. */
+/** Returns the request with the `X-Forwarded-For` line that a proxy adds. */
 export function forwarded(request: RawRequest): RawRequest {
   const line = `X-Forwarded-For: ${SEEN_BY_PROXY}`;
   if (request.bytes !== undefined) {
@@ -113,12 +125,12 @@ export function forwarded(request: RawRequest): RawRequest {
   return { ...request, headers: [line, ...(request.headers ?? [])] };
 }
 
-/** The attack as a case of the table that guards are held to. */
+/** Converts an attack to a case of the guard contract. */
 export const asCase = ({ title, request, expected }: Attack): Case => ({
   id: title,
   request,
   expected: expected as Expected,
 });
 
-/** The bytes as text, one character each. */
+/** Returns the bytes as a string, one character per byte. */
 export const bytesOf = (request: RawRequest): string => toBytes(request).toString("latin1");

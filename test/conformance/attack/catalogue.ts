@@ -10,7 +10,7 @@ import { networkAttacks } from "./catalogue/network.js";
 import { routeAttacks } from "./catalogue/routes.js";
 import { scopeAttacks } from "./catalogue/scopes.js";
 
-/** Every attack there is. */
+/** All attacks. */
 export const attacks: readonly Attack[] = [
   ...headerAttacks,
   ...keyAttacks,

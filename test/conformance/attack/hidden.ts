@@ -7,11 +7,11 @@ import { sentSecrets } from "./soundness.js";
 import { bytesFor } from "./target.js";
 import { managed } from "./world.js";
 
-/** Of a secret: its prefix, its environment and four random characters (`start`). */
+/** Length of the `start` of a secret: prefix, environment and four random characters. */
 export const SHOWN = "ezt_live_".length + 4;
-const NEARLY_A_SECRET = /^ezt[_.~-]/;
+const SECRET_LIKE = /^ezt[_.~-]/;
 
-/** A secret, and each of its hashes. */
+/** Returns a secret and each of its hashes. */
 export function secretAndHashes(name: string, secret: string, pepper?: Pepper): readonly Hidden[] {
   const hashes = [undefined, ...versionsOf(pepper)].map((version) => hashSecret(secret, version));
   return [
@@ -20,13 +20,13 @@ export function secretAndHashes(name: string, secret: string, pepper?: Pepper): 
   ];
 }
 
-/** A pepper with each of its versions as the current one. */
+/** Returns the pepper with each of its versions as the current one. */
 function versionsOf(pepper: Pepper | undefined): readonly Pepper[] {
   if (pepper === undefined || typeof pepper === "string") return pepper === undefined ? [] : [pepper];
   return Object.keys(pepper.keys).map((current) => ({ ...pepper, current }));
 }
 
-/** A hash as its digits, and as the bytes that it stands for, which could be in another encoding. */
+/** Returns a hash in hex, base64, base64url and as bytes. */
 export function hashForms(name: string, hash: string): readonly Hidden[] {
   const digits = hash.replace(/^.*:/, "");
   const bytes = Buffer.from(digits, "hex");
@@ -38,26 +38,26 @@ export function hashForms(name: string, hash: string): readonly Hidden[] {
   ];
 }
 
-/** The peppers of the pepper. */
+/** Returns every version of a pepper. */
 export function peppers(pepper: Pepper): readonly Hidden[] {
   const texts = typeof pepper === "string" ? [pepper] : Object.values(pepper.keys);
   return texts.map((text, index) => ({ name: `pepper ${index}`, text }));
 }
 
-/** What a request carried as a credential. Of a token it is the signature: what it claims is known to whoever asks. */
+/** Returns what must stay hidden of a sent credential. Of a token it is the signature, because its claims are public. */
 function sentHidden(name: string, text: string, pepper: Pepper): readonly Hidden[] {
   if (format.parse(text) !== undefined) return secretAndHashes(name, text, pepper);
-  if (NEARLY_A_SECRET.test(text)) return [{ name, text, shown: SHOWN }]; // refused by its form, and never hashed
+  if (SECRET_LIKE.test(text)) return [{ name, text, shown: SHOWN }]; // rejected by its format, and never hashed
   const dots = text.split(".").length - 1;
   const shown = dots === 2 ? text.lastIndexOf(".") + 1 : 0;
   return isRandom(text.slice(shown)) ? [{ name, text, shown }] : [];
 }
 
-/** Whether a text of the catalogue could be a secret: not `hasOwnProperty`, nor a path. */
+/** Whether a string of the catalogue could be a secret, unlike `hasOwnProperty` or a path. */
 const isRandom = (text: string): boolean =>
   text.length >= 16 && /[0-9]/.test(text) && /[a-z]/.test(text) && /[A-Z]/.test(text) && !/[/:]/.test(text);
 
-/** Every secret, what is nearly one, token, hash and pepper that the catalogue uses, or is answered from. */
+/** Returns every secret, similar string, token, hash and pepper of the catalogue and of its services. */
 export function hiddenOfCatalogue(pepper: Pepper): readonly Hidden[] {
   const own = [
     ...Object.entries(secrets),
@@ -75,7 +75,7 @@ export function hiddenOfCatalogue(pepper: Pepper): readonly Hidden[] {
   const keys = [ec, otherEc].map(({ privateKey }) => privateKey.export({ format: "jwk" }).d as string);
   return [
     ...own.flatMap(([name, secret]) => secretAndHashes(name, secret, pepper)),
-    ...[...sent].flatMap(([text, id]) => sentHidden(`what ${id} sent`, text, pepper)),
+    ...[...sent].flatMap(([text, id]) => sentHidden(`the credential of ${id}`, text, pepper)),
     ...peppers(pepper),
     ...keys.map((text, index) => ({ name: `private key ${index}`, text })),
   ];

@@ -1,21 +1,21 @@
 import { connect } from "node:net";
 
-/** A header field, as it goes over the wire. */
+/** A header field as sent. */
 export type Field = readonly [name: string, value: string];
 
-/** A request of HTTP/2, written frame by frame: Node's own client would refuse to send most of these. */
+/** An HTTP/2 request, encoded frame by frame, because the client of Node rejects most of these. */
 export interface Http2Request {
   readonly fields: readonly Field[];
   readonly body?: string;
   readonly trailers?: readonly Field[];
-  /** What the client does instead of ending its request. */
+  /** What the client does instead of ending the request. */
   readonly instead?: "reset" | "end" | "abort";
 }
 
-/** What came back. */
-export interface Http2Answer {
+/** The response. */
+export interface Http2Response {
   readonly body: string;
-  /** The stream was reset, or the connection closed, before the answer had ended. */
+  /** Whether the stream was reset or the connection closed before the end of the response. */
   readonly broken: boolean;
 }
 
@@ -41,7 +41,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer = Bu
   return Buffer.concat([head, payload]);
 }
 
-/** RFC 7541, 5.1 and 5.2: a text without Huffman code. */
+/** RFC 7541, 5.1 and 5.2: a string without Huffman code. */
 function text(value: string): Buffer {
   const bytes = Buffer.from(value, "latin1");
   const length: number[] = [Math.min(bytes.length, 127)];
@@ -53,7 +53,7 @@ function text(value: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-/** RFC 7541, 6.2.2: literal fields that no table keeps. */
+/** RFC 7541, 6.2.2: literal fields without indexing. */
 const block = (fields: readonly Field[]): Buffer =>
   Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
 
@@ -74,10 +74,10 @@ function framesOf({ fields, body, trailers, instead }: Http2Request): Buffer {
   return Buffer.concat(frames);
 }
 
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
-/** Sends one request over a connection of its own, and takes what comes back. */
-export function sendHttp2(port: number, request: Http2Request): Promise<Http2Answer> {
+/** Sends a request on a new connection and returns the response. */
+export function sendHttp2(port: number, request: Http2Request): Promise<Http2Response> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1" });
     let received = Buffer.alloc(0);
@@ -89,8 +89,8 @@ export function sendHttp2(port: number, request: Http2Request): Promise<Http2Ans
     };
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new Error("No whole answer"));
-    }, PATIENCE_MS);
+      reject(new Error("no complete response"));
+    }, TIMEOUT_MS);
     socket.on("error", () => {}); // a reset is a close
     socket.on("close", () => done(true));
     socket.on("data", (chunk) => {
@@ -108,7 +108,7 @@ export function sendHttp2(port: number, request: Http2Request): Promise<Http2Ans
     });
     socket.write(framesOf(request));
     if (request.instead === undefined) return;
-    // Once the server has begun to read the body.
+    // After the server has started to read the body.
     setTimeout(() => {
       if (request.instead === "end") socket.end();
       if (request.instead === "abort") socket.resetAndDestroy();

@@ -5,20 +5,26 @@ import { type Attack, forwarded } from "./attack.js";
 import { openTarget, type Target } from "./target.js";
 import { apiBehind, brokenApi, brokenVerifier, verifierFor, type Watch } from "./world.js";
 
-/** What sees a whole run. */
+/** What observes a run. */
 export interface Watching {
   readonly watch?: Watch;
-  /** Stands around every verifier. */
+  /** Wraps every verifier. */
   readonly around?: (verifier: AppOptions["verifier"]) => AppOptions["verifier"];
   readonly guard?: AppOptions["guard"];
   readonly log?: AppOptions["log"];
-  readonly hear?: (response: RawResponse) => void;
+  readonly onResponse?: (response: RawResponse) => void;
 }
 
-/** Starts one framework behind everything that can stand in front of it, and over a store that fails. */
+/** Starts a framework behind each kind of proxy, and over a failing store. */
 export async function openTargets(
   start: Setup["start"],
-  { watch = {}, around = (verifier) => verifier, guard = { onError: () => {} }, log, hear }: Watching = {},
+  {
+    watch = {},
+    around = (verifier) => verifier,
+    guard = { onError: () => {} },
+    log,
+    onResponse,
+  }: Watching = {},
 ): Promise<ReadonlyMap<string, Target>> {
   const targets = new Map<string, Target>();
   const services: readonly (readonly [string, AppOptions])[] = [
@@ -30,13 +36,13 @@ export async function openTargets(
   ];
   for (const [place, { verifier, mount }] of services) {
     const app = await start({ verifier: around(verifier), guard, mount, ...(log && { log }) });
-    targets.set(place, openTarget(app, hear));
+    targets.set(place, openTarget(app, onResponse));
   }
   return targets;
 }
 
-/** Where an attack goes to: the service as it is, and behind a proxy, unless it says itself. */
-export function aims(attack: Attack): readonly (readonly [string, Attack])[] {
+/** Returns the targets of an attack, with the request for each: by default without a proxy and behind one. */
+export function variantsOf(attack: Attack): readonly (readonly [string, Attack])[] {
   if (attack.broken) return [["broken", attack]];
   if (attack.behind) return [[attack.behind, attack]];
   const { bytesOf } = attack.traffic ?? {};

@@ -7,7 +7,7 @@ import { connect, toBytes } from "../../unit/adapters/raw.js";
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** The first 20 characters of a key that is there, others behind them, and the checksum that belongs to them. */
+/** Returns the first 20 characters of a secret, other random characters and a correct checksum. */
 function nearMiss(secret: string): string {
   const text = secret.slice(0, 20) + format.generate("live").slice(20, -6);
   let checksum = "";
@@ -19,26 +19,26 @@ function nearMiss(secret: string): string {
 }
 
 const { unknown, revoked, expired, disabled, retired, mismatched, reader } = secrets;
-const refused = { unknown, "near-miss": nearMiss(reader), revoked, expired, disabled, retired, mismatched };
+const rejected = { unknown, "near-miss": nearMiss(reader), revoked, expired, disabled, retired, mismatched };
 
 describe.each(setups.filter(({ wire }) => wire))("$name", ({ start }) => {
-  test("unknown, near-miss, revoked, expired, disabled and retired keys get identical bytes", async () => {
+  test("sends identical bytes for unknown, near-miss, revoked, expired, disabled and retired keys", async () => {
     const app = await start({ verifier: verifierBehind("none") });
     try {
       for (const request of [{}, { method: "HEAD" }, { headers: ["Accept: application/problem+json"] }]) {
-        const answers: Record<string, string> = {};
-        for (const [state, secret] of Object.entries(refused)) {
+        const responses: Record<string, string> = {};
+        for (const [state, secret] of Object.entries(rejected)) {
           const connection = connect(app.port as number);
           const headers = [bearer(secret), "Connection: close", ...(request.headers ?? [])];
           connection.write(toBytes({ ...request, target: "/me", headers }));
           const response = await connection.read(request.method);
           connection.close();
           const lines = response?.lines.filter((line) => !/^date:/i.test(line)) ?? [];
-          answers[state] = [response?.statusLine, ...lines, "", response?.body].join("\r\n");
+          responses[state] = [response?.statusLine, ...lines, "", response?.body].join("\r\n");
         }
-        expect(answers.unknown).toContain("401");
-        expect(answers).toEqual(
-          Object.fromEntries(Object.keys(refused).map((state) => [state, answers.unknown])),
+        expect(responses.unknown).toContain("401");
+        expect(responses).toEqual(
+          Object.fromEntries(Object.keys(rejected).map((state) => [state, responses.unknown])),
         );
       }
     } finally {

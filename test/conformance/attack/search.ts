@@ -1,21 +1,21 @@
 import { inspect } from "node:util";
 
-/** A text that nobody may see. */
+/** A string that must not appear in any output. */
 export interface Hidden {
   readonly name: string;
   readonly text: string;
-  /** How many of its first characters may be shown. None when absent. */
+  /** The number of first characters that may be shown. 0 by default. */
   readonly shown?: number;
-  /** How many characters lie between the windows that are searched for. 1 when absent. */
+  /** The distance between the windows that are searched for. 1 by default. */
   readonly step?: number;
 }
 
-/** What is found counts from so many characters on, wherever in the text they stand. */
+/** The length of a substring that counts as a leak. */
 const WINDOW = 16;
-/** So few different characters are found in what is no secret too: runs of zeros, or of one letter. */
-const FEWEST_DIFFERENT = 7;
+/** Substrings with fewer distinct characters, such as runs of zeros, also occur without a leak. */
+const MIN_DISTINCT = 7;
 
-/** How a text could be written down: as it is, backwards, escaped, and encoded wherever in a larger text it stands. */
+/** Returns the forms in which a string could appear: plain, reversed, escaped and encoded, at any offset of a larger text. */
 export function spellingsOf(text: string): readonly string[] {
   const bytes = Buffer.from(text);
   const base64 = [0, 1, 2].map((shift) =>
@@ -44,12 +44,12 @@ export function spellingsOf(text: string): readonly string[] {
   ];
 }
 
-/** The parts of a text of which none may be found, and the whole of it. */
+/** Returns the substrings that must not be found. */
 function windowsOf({ text, shown = 0, step = 1 }: Hidden): readonly string[] {
   const windows = new Set<string>();
   if (text.length >= WINDOW) windows.add(text);
   for (let at = shown; at + WINDOW <= text.length; at += step) windows.add(text.slice(at, at + WINDOW));
-  return [...windows].filter((window) => new Set(window).size >= FEWEST_DIFFERENT);
+  return [...windows].filter((window) => new Set(window).size >= MIN_DISTINCT);
 }
 
 interface Needle {
@@ -62,8 +62,8 @@ const LAST_FACTOR = Array.from({ length: WINDOW }).reduce<number>((power) => Mat
 const BITS = 22;
 
 /**
- * Makes a search for all of them at once: the names of what is found. A rolling hash (Rabin and Karp) of the last
- * characters is looked up at every place, so that its time does not grow with how much there is to find.
+ * Creates a function that returns the names of all hidden strings in a text. It uses a rolling hash (Rabin-Karp), so its
+ * time does not depend on the number of hidden strings.
  */
 export function searchFor(hidden: Iterable<Hidden>): (text: string) => readonly string[] {
   const needles = new Map<number, Needle[]>();
@@ -102,14 +102,14 @@ const EVERYTHING = {
   getters: true,
 };
 
-/** A thing in every form in which it is printed or sent. */
+/** Returns a value in every form in which it could be printed or sent. */
 export function printed(thing: unknown): string {
   const forms = [inspect(thing, EVERYTHING)];
   for (const write of [String, JSON.stringify]) {
     try {
       forms.push(write(thing) ?? "");
     } catch {
-      // What has cycles, or no prototype, is not written so.
+      // cycles, or no prototype
     }
   }
   if (thing instanceof Error) forms.push(thing.message, thing.stack ?? "", inspect(thing.cause, EVERYTHING));

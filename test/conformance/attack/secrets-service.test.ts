@@ -43,10 +43,10 @@ beforeAll(() => {
 });
 afterAll(() => vi.restoreAllMocks());
 
-test("no secret, hash or pepper is in a log, an event, an error, an answer or a public object", async () => {
+test("no secret, hash or pepper is in a log, event, error, response or public object", async () => {
   const events: KeyEvent[] = [];
   const errors: unknown[] = [];
-  const answers: string[] = [];
+  const responses: string[] = [];
   const log = new Writable({
     write(chunk, _encoding, done) {
       lines.push(String(chunk));
@@ -57,7 +57,7 @@ test("no secret, hash or pepper is in a log, an event, an error, an answer or a 
   const onError = (error: unknown) => {
     errors.push(error);
     app.log.error(error);
-    app.log.error({ err: error }, "in a member");
+    app.log.error({ err: error }, "as a member");
   };
   const used = lastUsed(store, { onError });
   const audited = auditLog(store, { onError });
@@ -107,7 +107,7 @@ test("no secret, hash or pepper is in a log, an event, an error, an answer or a 
     request.log.trace({ auth: request.auth }, inspect(request.auth, { depth: 9, showHidden: true }));
     return request.auth;
   });
-  app.get("/down", { onRequest: failing() }, async () => "of the route");
+  app.get("/down", { onRequest: failing() }, async () => "from the route");
   await app.register(fastifyHandler(management), { prefix: "/manage" });
   await app.register(fastifyHandler(tokens.handler));
 
@@ -157,7 +157,7 @@ test("no secret, hash or pepper is in a log, an event, an error, an answer or a 
         headers: { authorization: `Bearer ${credential}`, ...(method === "POST" && form) },
         ...(method === "POST" && { payload }),
       });
-      answers.push(`${response.statusCode} ${JSON.stringify(response.headers)} ${response.body}`);
+      responses.push(`${response.statusCode} ${JSON.stringify(response.headers)} ${response.body}`);
     }
   }
   await Promise.all([used.close(), audited.close(), app.close()]);
@@ -202,33 +202,35 @@ test("no secret, hash or pepper is in a log, an event, an error, an answer or a 
     guards: [expressAuth, fastifyAuth, fetchAuth, honoAuth, koaAuth, nodeAuth].map((guard) =>
       guard(verifier),
     ),
-    routes: [expressAuth(verifier), honoAuth(verifier), koaAuth(verifier)].map((guard) =>
-      guard("vehicles:read"),
-    ),
+    routes: [
+      expressAuth(verifier)("vehicles:read"),
+      honoAuth(verifier)("vehicles:read"),
+      koaAuth(verifier)("vehicles:read"),
+    ],
     used,
     audited,
     key,
     page: await manager.list({}),
     results: [allowedResult, tokenResult],
     principal,
-    refusal: await verifier.verify(bearer(unknown)),
+    denial: await verifier.verify(bearer(unknown)),
     rotated: rotated.key,
   };
   for (const [name, object] of Object.entries(objects)) expect(found(printed(object)), name).toEqual([]);
   for (const error of errors) expect(found(printed(error))).toEqual([]);
   expect(found(printed(events))).toEqual([]);
   expect(found(lines.join("\n"))).toEqual([]);
-  expect(found(answers.join("\n"))).toEqual([]);
+  expect(found(responses.join("\n"))).toEqual([]);
   expect(lines.join("\n")).not.toContain("hunter2");
 
-  // Each of the places shows what is put there.
+  // The search finds a secret that is put into these places.
   app.log.trace({ secret }, "planted");
   console.log(secret);
   expect(found(lines.join("\n"))).toContain("secret 0");
   expect(found(printed({ ...objects, planted: secret }))).toContain("secret 0");
 });
 
-test("no error of any class says what it was made of", async () => {
+test("no error contains the secret, hash or pepper that caused it", async () => {
   const secret = format.generate("live");
   const driver = Object.assign(new Error(`${hashSecret(secret, PEPPER)}`, { cause: secret }), {
     parameters: [PEPPER],
@@ -268,8 +270,8 @@ test("no error of any class says what it was made of", async () => {
       () => createJwtVerifier({ issuer: "a", audience: "b", algorithms: ["HS256"], key: PEPPER, scopes }),
     ].map((act) => thrownBy(act).catch((error: unknown) => error)),
   );
-  const said = Object.fromEntries(
+  const printedErrors = Object.fromEntries(
     [...thrown, failed, new DroppedError("x")].map((error) => [String(error), find(printed(error))]),
   );
-  expect(said).toEqual(Object.fromEntries(Object.keys(said).map((text) => [text, []])));
+  expect(printedErrors).toEqual(Object.fromEntries(Object.keys(printedErrors).map((text) => [text, []])));
 });

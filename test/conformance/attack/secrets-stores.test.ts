@@ -15,13 +15,13 @@ import { allowed, bearer, format, scopes } from "../../unit/core/fixtures.js";
 import { peppers, SHOWN, secretAndHashes } from "./hidden.js";
 import { type Hidden, printed, searchFor } from "./search.js";
 
-/** What a store has written down: where hashes belong, by the name of the place, and everything else. */
+/** Everything that a store has written: the places of hashes, and all others, by name. */
 interface Dump {
   readonly hashes: Readonly<Record<string, string>>;
   readonly rest: Readonly<Record<string, string>>;
 }
 
-/** The rows of tables: the column `hash` of the first one apart from all others. */
+/** Splits rows of tables into the column `hash` and all other columns. */
 function dumpOf(tables: Readonly<Record<string, readonly Record<string, unknown>[]>>): Dump {
   const hashes: Record<string, string> = {};
   const rest: Record<string, string> = {};
@@ -46,7 +46,7 @@ const tablesOf = ({ table }: { readonly table: string }): readonly string[] => [
 type Kind = "memory" | "sqlite" | "postgres" | "mysql" | "redis";
 
 const dumps: Readonly<Record<Kind, (place: string, store: ManagedKeyStore) => Promise<Dump>>> = {
-  /** What it answers; a record has its hash, and nothing else does. */
+  /** Everything that it returns. Only records have hashes. */
   async memory(_place, store) {
     const { items } = await store.list({ now: new Date(), limit: 1_000 });
     const trail = await store.auditTrail({ limit: 1_000 });
@@ -54,10 +54,10 @@ const dumps: Readonly<Record<Kind, (place: string, store: ManagedKeyStore) => Pr
     return { hashes, rest: { ...rest, "the store itself": printed(store) } };
   },
 
-  /** Its tables, and the bytes of its files, also those that were written before and are free now. */
+  /** The tables, and the bytes of the files, including freed pages. */
   async sqlite(place) {
     const files = readdirSync(dirname(place)).filter((name) => name.startsWith(basename(place)));
-    expect(files.length, "the log of the database too").toBeGreaterThan(1);
+    expect(files.length, "the write-ahead log too").toBeGreaterThan(1);
     const bytes = files.map((name) => [name, readFileSync(join(dirname(place), name), "latin1")] as const);
     const database = (drivers.find(({ available }) => available) as SqliteDriver).open(place);
     const all = (sql: string) => database.prepare(sql).all() as Record<string, unknown>[];
@@ -87,7 +87,7 @@ const dumps: Readonly<Record<Kind, (place: string, store: ManagedKeyStore) => Pr
     return dumpOf(tables);
   },
 
-  /** Every name and value below its prefix. A record is named by its hash, and the name of an id leads there. */
+  /** Every name and value under the prefix. A record is stored under its hash, and an id refers to it. */
   async redis(place) {
     const { urls, prefix } = JSON.parse(place);
     const client = new Redis(urls[0], { lazyConnect: true });
@@ -116,7 +116,7 @@ async function valueAt(client: Redis, name: string): Promise<unknown> {
   const kind = await client.type(name);
   if (kind === "string") return client.get(name);
   if (kind === "zset") return client.zrange(name, "0", "-1");
-  throw new Error(`a ${kind} is not read here`);
+  throw new Error(`cannot read a ${kind}`);
 }
 
 const { postgres, mysql, redis } = inject("servers");
@@ -134,8 +134,8 @@ const PEPPERS = { v1: "an-older-pepper-of-these-tests-0123", v2: "the-pepper-of-
 const old = { current: "v1", keys: PEPPERS };
 const pepper = { current: "v2", keys: PEPPERS };
 
-/** Keys through everything that can become of them. */
-async function live(store: ManagedKeyStore, canary: string): Promise<readonly string[]> {
+/** Runs keys through every operation; returns their secrets. */
+async function useStore(store: ManagedKeyStore, canary: string): Promise<readonly string[]> {
   const audit = auditLog(store, { denied: true });
   const used = lastUsed(store);
   const observers = [audit.observer, used.observer];
@@ -145,7 +145,7 @@ async function live(store: ManagedKeyStore, canary: string): Promise<readonly st
   const input = { ownerId: "acme", environment: "live", scopes: ["vehicles:write"] } as const;
   const aged = await before.create({ ...input, name: canary });
   const made = await manager.create({ ...input, metadata: { plan: "gold" }, ipAllowlist: ["10.0.0.0/8"] });
-  const next = await manager.rotate(aged.key.id, { overlap: "1h", actor: "somebody" });
+  const next = await manager.rotate(aged.key.id, { overlap: "1h", actor: "ann" });
   const last = await manager.rotate(next.key.id, { overlap: "1h" });
   const imported = format.generate("live");
   await manager.import({ ...input, secret: imported });
@@ -160,7 +160,7 @@ async function live(store: ManagedKeyStore, canary: string): Promise<readonly st
   allowed(await verifier.verify(bearer(last.secret)));
   await manager.update(made.key.id, { name: "renamed" });
   await manager.disable(made.key.id);
-  await manager.revoke(last.key.id, { reason: "leaked", actor: "somebody" });
+  await manager.revoke(last.key.id, { reason: "leaked", actor: "ann" });
   await audit.close();
   await used.close();
   return secrets;
@@ -168,18 +168,18 @@ async function live(store: ManagedKeyStore, canary: string): Promise<readonly st
 
 describe.each(backends)("%s", (_name, kind, backend) => {
   test.skipIf(backend.missing !== undefined)(
-    "writes no secret and no pepper down, and hashes only where they belong",
+    "stores no secret or pepper, and hashes only in their places",
     async () => {
       const { store, place, close } = await backend.create();
       const canary = format.generate("live");
       try {
-        const secrets = await live(store, canary);
+        const secrets = await useStore(store, canary);
         const { hashes, rest } = await dumps[kind](place, store);
-        const never: readonly Hidden[] = [
+        const hidden: readonly Hidden[] = [
           ...secrets.map((text, index) => ({ name: `secret ${index}`, text, shown: SHOWN })),
           ...peppers(pepper),
         ];
-        const find = searchFor(never);
+        const find = searchFor(hidden);
         for (const [where, text] of Object.entries({ ...hashes, ...rest }))
           expect(find(text), where).toEqual([]);
 
@@ -191,7 +191,7 @@ describe.each(backends)("%s", (_name, kind, backend) => {
         expect(findHash(written)).toContain("the hash of 1");
         expect(written).toContain(hashSecret(secrets[1] as string, pepper).replace(/^.*:/, ""));
 
-        // A secret that somebody did write down is found: as the name of a key.
+        // The search finds a secret that is stored, here as the name of a key.
         const planted = searchFor([{ name: "canary", text: canary, shown: SHOWN }]);
         const whole = Object.values({ ...hashes, ...rest }).join("\n");
         expect(planted(whole)).toEqual(["canary"]);

@@ -8,13 +8,13 @@ import { type Attack, bytesOf } from "./attack.js";
 import { attacks } from "./catalogue.js";
 
 import { hiddenOfCatalogue, secretAndHashes } from "./hidden.js";
-import { aims, openTargets } from "./runner.js";
+import { openTargets, variantsOf } from "./runner.js";
 import { printed, searchFor } from "./search.js";
 import { capturedOutput, everyObserver, printing, textsOf } from "./sinks.js";
 import type { Target } from "./target.js";
 import { apiBehind, brokenApi, brokenVerifier, LEAK, managedStore, verifierFor } from "./world.js";
 
-// The router of Express, its sender and Koa tell every step of theirs. Read when they are loaded.
+// Express and Koa log every step. They read DEBUG when they are loaded.
 vi.hoisted(() => {
   process.env.DEBUG = "*";
 });
@@ -24,24 +24,24 @@ const PEPPER = {
   keys: { v1: "an-older-pepper-of-these-tests-0123", v2: "the-pepper-of-these-tests-abcdef0123" },
   unpeppered: true,
 };
-const PATIENCE_MS = 600_000;
+const TIMEOUT_MS = 600_000;
 const canary = format.generate("live");
 
 const output = capturedOutput();
 const logs: Record<string, string[]> = {};
 const errors = new Set<string>();
 const results = new Set<string>();
-const answers = new Set<string>();
+const responses = new Set<string>();
 const onError = (error: unknown): void => {
   errors.add(printed(error));
 };
 const all = everyObserver(onError);
 const watch = { observers: all.observers, pepper: PEPPER, onError };
 
-const hear = (response: RawResponse): void =>
-  void answers.add([response.statusLine, ...response.lines, "", response.body].join("\n"));
+const onResponse = (response: RawResponse): void =>
+  void responses.add([response.statusLine, ...response.lines, "", response.body].join("\n"));
 
-/** With a pepper there is more than one lookup, which is another test's business. */
+/** Removes the expected number of lookups, which is higher with a pepper. */
 function withoutLookups(attack: Attack): Attack {
   if (attack.expected.kind !== "deny") return attack;
   const { lookups: _, ...expected } = attack.expected;
@@ -52,16 +52,16 @@ const guards = setups.filter(({ name }) =>
   ["Express", "Fastify", "Hono on Node", "node:http"].includes(name),
 );
 const started: Target[] = [];
-/** What everything had written when the catalogue was through. */
+/** The outputs after the catalogue. */
 let written: Readonly<Record<string, readonly string[]>>;
 
 beforeAll(async () => {
   await Promise.all([...guards.map(attackAll), directly()]);
   await all.flush();
   written = await sinks();
-}, PATIENCE_MS);
+}, TIMEOUT_MS);
 
-/** Sends a guard everything, with a log of its own. */
+/** Runs the catalogue against a guard with its own log. */
 async function attackAll({ name, start }: (typeof guards)[number]): Promise<void> {
   const lines: string[] = [];
   logs[name] = lines;
@@ -74,11 +74,11 @@ async function attackAll({ name, start }: (typeof guards)[number]): Promise<void
     },
   };
   const around = (verifier: AppOptions["verifier"]) => printing(verifier, results);
-  const targets = await openTargets(start, { watch, guard, log, hear, around });
+  const targets = await openTargets(start, { watch, guard, log, onResponse, around });
   started.push(...targets.values());
   for (const attack of attacks) {
-    // Behind a proxy once is enough: what it adds is the same for every guard.
-    for (const [place, aimed] of name === "Fastify" ? aims(attack) : aims(attack).slice(0, 1))
+    // The variant behind a proxy runs for one guard only, because the proxy adds the same to all.
+    for (const [place, aimed] of name === "Fastify" ? variantsOf(attack) : variantsOf(attack).slice(0, 1))
       await (targets.get(place) as Target).attack(withoutLookups(aimed));
   }
 }
@@ -89,7 +89,7 @@ afterAll(async () => {
   vi.restoreAllMocks();
 });
 
-/** The same without a server: the head as it is written, and what can be a `Request`. */
+/** Runs the catalogue without a server: on verifiers with the parsed head, and on handlers with a `Request`. */
 async function directly(): Promise<void> {
   const verifiers = { good: verifierFor("x-forwarded-for", watch), broken: brokenVerifier(watch) };
   const handlers = { good: apiBehind("none", watch).handler, broken: brokenApi(watch).handler };
@@ -108,7 +108,7 @@ async function directly(): Promise<void> {
       continue; // such as a method that fetch forbids
     }
     const response = await handlers[kind](request, { remoteAddress: "127.0.0.1" });
-    answers.add(`${response.status} ${printed([...response.headers])} ${await response.text()}`);
+    responses.add(`${response.status} ${printed([...response.headers])} ${await response.text()}`);
   }
 }
 
@@ -120,7 +120,7 @@ function headOf({ request }: Attack): AuthRequest {
   return { headers, rawHeaders: pairs.flat(), method, path, remoteAddress: "127.0.0.1" };
 }
 
-/** What a client wrote into a URL, a logger of the host writes down; it cannot know better. */
+/** Targets with a secret. The loggers of frameworks log the target of a request. */
 const targetsSent = [
   ...new Set(
     attacks.map(({ request }) => bytesOf(request).split("\r\n", 1)[0]?.split(" ")[1] ?? "").filter(Boolean),
@@ -131,7 +131,7 @@ function withoutTargets(text: string): string {
   return targetsSent.reduce((rest, target) => rest.replaceAll(target, "<the target>"), text);
 }
 
-/** Every place that something is written to, and all that was. */
+/** Returns everything that was written, by output. */
 async function sinks(): Promise<Record<string, readonly string[]>> {
   const { items } = await managedStore.list({ now: new Date(), limit: 1_000 });
   return {
@@ -144,7 +144,7 @@ async function sinks(): Promise<Record<string, readonly string[]>> {
     ),
     errors: [...errors],
     results: [...results],
-    answers: [...answers],
+    responses: [...responses],
     events: [...all.events],
     spans: all.spans(),
     metrics: await all.metrics(),
@@ -153,8 +153,8 @@ async function sinks(): Promise<Record<string, readonly string[]>> {
   };
 }
 
-describe("the whole catalogue, with everything that logs at its most verbose", () => {
-  test("no secret, hash or pepper is in an output, a log, an event, a span, an error or an answer", () => {
+describe("the catalogue with verbose logs", () => {
+  test("no secret, hash or pepper is in an output, log, event, span, error or response", () => {
     const hidden = hiddenOfCatalogue(PEPPER);
     expect(hidden.length).toBeGreaterThan(1_000);
     const find = searchFor(hidden);
@@ -166,7 +166,7 @@ describe("the whole catalogue, with everything that logs at its most verbose", (
     expect([...new Set(found)]).toEqual([]);
   });
 
-  test("nor is a word of what the database said", () => {
+  test("no output contains the error message of the database", () => {
     expect(LEAK).toContain("hunter2");
     for (const [place, texts] of Object.entries(written))
       expect(
@@ -175,7 +175,7 @@ describe("the whole catalogue, with everything that logs at its most verbose", (
       ).toBe(false);
   });
 
-  test("all of it was written to: every guard's log, and the events, spans and errors of every outcome", () => {
+  test("every output was used: the log of every guard, and the events, spans and errors of every outcome", () => {
     for (const { name } of guards) expect(written[`log of ${name}`]?.length).toBeGreaterThan(attacks.length);
     expect(written.events?.length).toBeGreaterThan(attacks.length * guards.length);
     expect(written.spans?.length).toBeGreaterThan(attacks.length * guards.length);
@@ -184,7 +184,7 @@ describe("the whole catalogue, with everything that logs at its most verbose", (
       "stderr",
       "errors",
       "results",
-      "answers",
+      "responses",
       "metrics",
       "audit trail",
       "keys",
@@ -195,7 +195,7 @@ describe("the whole catalogue, with everything that logs at its most verbose", (
     expect(written.errors?.join("")).toContain("KEYBEARER_STORE_ERROR");
   });
 
-  test("a secret that is put into any of these places is found there", async () => {
+  test("the search finds a secret in each of these outputs", async () => {
     const find = searchFor(secretAndHashes("canary", canary));
     expect(Object.values(written).flatMap(textsOf).flatMap(find)).toEqual([]);
 
@@ -212,9 +212,9 @@ describe("the whole catalogue, with everything that logs at its most verbose", (
     for (const { name, start } of guards) {
       const log = (line: string) => void logs[name]?.push(line);
       const app = await start({ verifier: printing(verifierFor("none", watch), results), log });
-      // A request id is answered as it came, and a target is logged so.
+      // The response has the request id, and the log has the target.
       const response = await app.request({ target: `/vehicles?q=${canary}`, requestId: canary });
-      hear(response as RawResponse);
+      onResponse(response as RawResponse);
       await app.close();
     }
     results.add(printed({ ok: true, principal: { id: canary } }));

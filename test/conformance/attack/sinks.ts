@@ -7,7 +7,7 @@ import { printed } from "./search.js";
 
 const LEVELS = ["log", "info", "warn", "error", "debug", "trace", "dir"] as const;
 
-/** Whatever this process writes, from here on, to a console, a stream or a listener of warnings. */
+/** Captures everything that the process writes to the console, its streams and as warnings from now on. */
 export function capturedOutput() {
   const console_: string[] = [];
   const stdout: string[] = [];
@@ -29,14 +29,14 @@ export function capturedOutput() {
   return { console: console_, stdout, stderr, warnings };
 }
 
-/** Everything of a list, joined to larger texts: no string may be longer than half a gigabyte. */
+/** Joins strings to larger ones, but not to one, which could exceed the maximum string length. */
 export function textsOf(list: readonly string[]): readonly string[] {
   const texts: string[] = [];
   for (let at = 0; at < list.length; at += 1_000) texts.push(list.slice(at, at + 1_000).join("\n"));
   return texts;
 }
 
-/** Each observer of ours, and one that keeps every event as it is printed. */
+/** Creates every observer of the package, and one that records each event as printed. */
 export function everyObserver(onError: (error: unknown) => void) {
   const events: string[] = [];
   const types = new Set<string>();
@@ -69,7 +69,7 @@ export function everyObserver(onError: (error: unknown) => void) {
     async close() {
       await Promise.all([audit.close(), used.close()]);
     },
-    /** The spans as their exporter has them. */
+    /** Returns the exported spans. */
     spans: (): readonly string[] => [
       printed(tracer.spans()[0]?.resource.attributes),
       ...tracer
@@ -92,7 +92,7 @@ export function everyObserver(onError: (error: unknown) => void) {
   };
 }
 
-/** A verifier that prints everything that it answers. */
+/** Wraps a verifier and records every result as printed. */
 export function printing<S extends string>(verifier: Verifier<S>, into: Set<string>): Verifier<S> {
   return {
     ...verifier,

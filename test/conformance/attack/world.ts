@@ -3,32 +3,32 @@ import { hashSecret, type KeyStore, type ManagedKeyStore, type Verifier } from "
 import { createJwtVerifier } from "../../../src/jwt/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import {
+  type ExtraOptions,
   type FleetScope,
   scopes,
   secrets,
   type Upstream,
   verifierBehind,
   verifierOver,
-  type Watched,
 } from "../../unit/adapters/fixtures.js";
 import { AUDIENCE, ec, ISSUER, NOW } from "../../unit/jwt/fixtures.js";
 import { type Api, DAY, later, managementApi } from "../../unit/management/fixtures.js";
 
-/** What a database says when it fails; no word of it may reach a client. */
+/** The error message of a failing database, which must not reach a client. */
 export const LEAK = "connect ECONNREFUSED db.internal:5432 password=hunter2";
 
-/** Where the keys are that a management API is asked for. */
+/** The store of the management API. */
 export const managedStore = memoryStore();
 const store = managedStore;
 const issuing = managementApi({}, { store });
 
-/** What sees everything that happens in a service under attack. */
-export interface Watch extends Watched {
+/** What observes a service under attack. */
+export interface Watch extends ExtraOptions {
   /** For the management API. */
   readonly onError?: (error: unknown) => void;
 }
 
-/** One management API over the keys of this file, below `/manage`. Keys and people manage with `vehicles:write`. */
+/** Creates a management API at `/manage`. Keys and people need `vehicles:write` to change keys. */
 export function apiOver(over: ManagedKeyStore, upstream: Upstream, { onError, ...watched }: Watch = {}): Api {
   const trust = upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream };
   return managementApi(
@@ -42,36 +42,36 @@ export function apiOver(over: ManagedKeyStore, upstream: Upstream, { onError, ..
 }
 
 const issue = async (input: Parameters<typeof issuing.issue>[0]) => issuing.issue(input);
-const maker = await issue({
+const creator = await issue({
   scopes: ["vehicles:write"],
   ipAllowlist: ["127.0.0.0/8", "::1", "203.0.113.0/24"],
   expiresAt: later(30 * DAY),
   rateLimit: { limit: 10, windowSeconds: 60 },
 });
-const ended = await issue({ scopes: ["fleet:admin"] });
-await issuing.manager.revoke(ended.key.id);
-const asleep = await issue({ scopes: ["fleet:admin"] });
-await issuing.manager.disable(asleep.key.id);
+const revoked = await issue({ scopes: ["fleet:admin"] });
+await issuing.manager.revoke(revoked.key.id);
+const disabled = await issue({ scopes: ["fleet:admin"] });
+await issuing.manager.disable(disabled.key.id);
 
-/** The keys that a management API is asked for. */
+/** The keys in the store of the management API. */
 export const managed = {
-  maker,
-  ended,
-  asleep,
+  creator,
+  revoked,
+  disabled,
   reader: await issue({ scopes: ["vehicles:read"] }),
   admin: await issue({ scopes: ["fleet:admin"] }),
   testing: await issue({ environment: "test" }),
   foreign: await issue({ ownerId: "evil" }),
 };
 
-/** Everything that the store of the management API holds, to be compared. */
+/** Returns the contents of the store of the management API, for comparison. */
 export async function managedState(): Promise<string> {
   const { items } = await store.list({ now: later(0), limit: 1_000 });
   const trail = await Promise.all(items.map(({ id }) => store.auditTrail({ keyId: id, limit: 1_000 })));
   return JSON.stringify([items, trail]);
 }
 
-const jwt = ({ observers = [] }: Watched): Verifier<FleetScope> =>
+const jwt = ({ observers = [] }: ExtraOptions): Verifier<FleetScope> =>
   createJwtVerifier<FleetScope>({
     issuer: ISSUER,
     audience: AUDIENCE,
@@ -83,19 +83,19 @@ const jwt = ({ observers = [] }: Watched): Verifier<FleetScope> =>
     observers,
   });
 
-/** Keys and JWTs, as the service under attack takes both. */
+/** Creates the verifier of the service under attack, for keys and JWTs. */
 export const verifierFor = (upstream: Upstream, { observers, pepper }: Watch = {}): Verifier<FleetScope> => {
   const watched = { ...(observers && { observers }), ...(pepper && { pepper }) };
   return anyVerifier(verifierBehind(upstream, watched), jwt(watched));
 };
 
-/** What drivers throw, with what they know in every place where they put it. */
+/** Creates an error like those of drivers, with details in every place. */
 export function driverError(parameter = LEAK): Error {
-  const told = `${LEAK} ${parameter}`;
-  return Object.assign(new Error(told, { cause: new Error(told) }), {
+  const message = `${LEAK} ${parameter}`;
+  return Object.assign(new Error(message, { cause: new Error(message) }), {
     code: "ECONNREFUSED",
     parameters: [parameter],
-    sql: `select * from api_keys -- ${told}`,
+    sql: `select * from api_keys -- ${message}`,
   });
 }
 
@@ -117,7 +117,7 @@ const FAULTS = new Map<string, (hash: string) => unknown>([
   [local, (hash) => Promise.reject(new AggregateError([driverError(hash)], LEAK))],
 ]);
 
-function failing(pepper: Watched["pepper"]): KeyStore {
+function failing(pepper: ExtraOptions["pepper"]): KeyStore {
   const faults = new Map([...FAULTS].map(([secret, fault]) => [hashSecret(secret, pepper), fault]));
   return {
     findByHash(hash) {
@@ -128,13 +128,13 @@ function failing(pepper: Watched["pepper"]): KeyStore {
   };
 }
 
-/** A verifier whose store fails in another way for each key. */
+/** Creates a verifier whose store fails in a different way for each key. */
 export const brokenVerifier = ({ observers, pepper }: Watch = {}): Verifier<FleetScope> => {
   const watched = { ...(observers && { observers }), ...(pepper && { pepper }) };
-  return anyVerifier(verifierOver(failing(pepper), 60, watched), jwt(watched));
+  return anyVerifier(verifierOver(failing(pepper), "60ms", watched), jwt(watched));
 };
 
-/** A management API whose store is down. */
+/** Creates a management API whose store is down. */
 export function brokenApi(watch: Watch = {}): Api {
   const members = Object.entries(store).map(([name, value]) => [
     name,

@@ -1,6 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { toHttpDenial } from "../../../src/core/verifier/http-denial.js";
-import { bearer, polluted, refused } from "../../unit/core/fixtures.js";
+import { bearer, errorOf, polluted } from "../../unit/core/fixtures.js";
 import { CLAIMS, ec, jwk, jwtService, token } from "../../unit/jwt/fixtures.js";
 import { forgeries, sized } from "./forgeries.js";
 
@@ -8,50 +8,50 @@ const services = {
   "one key": jwtService(),
   "a set": jwtService({ jwks: { keys: [jwk(ec.publicKey, { kid: "a" })] } as never }),
 };
-const wire = (result: Parameters<typeof refused>[0]) => toHttpDenial(refused(result), "id", undefined);
+const wire = (result: Parameters<typeof errorOf>[0]) => toHttpDenial(errorOf(result), "id", undefined);
 
 describe("forged tokens", () => {
-  test("are many, and each is another one", () => {
+  it("are numerous and distinct", () => {
     expect(forgeries.length).toBeGreaterThan(200);
     expect(new Set(forgeries.map((forgery) => forgery.token)).size).toBeGreaterThan(forgeries.length - 10);
   });
 
-  test.each(forgeries)("$name", async ({ token: forged }) => {
-    for (const { ask } of Object.values(services)) {
+  it.each(forgeries)("denies $name", async ({ token: forged }) => {
+    for (const { send } of Object.values(services)) {
       for (const _ of [1, 2]) {
-        const error = refused(await ask(forged));
+        const error = errorOf(await send(forged));
         expect(error.status).toBe(401);
-        // What is no b64token of RFC 6750 is not a credential at all.
+        // A value that is not a b64token of RFC 6750 is malformed.
         expect(["invalid_key", "malformed_credential"]).toContain(error.code);
       }
     }
   });
 
-  test("are all answered with the same bytes", async () => {
+  it("are all denied with the same bytes", async () => {
     const { verifier } = services["one key"];
-    const answers = new Set<string>();
+    const denials = new Set<string>();
     for (const { token: forged } of forgeries) {
-      const answer = wire(await verifier.verify(bearer(forged)));
-      answers.add(JSON.stringify(answer));
+      const denial = wire(await verifier.verify(bearer(forged)));
+      denials.add(JSON.stringify(denial));
     }
-    expect([...answers].filter((answer) => answer.includes("invalid_key"))).toHaveLength(1);
-    expect([...answers][0]).toContain('error=\\"invalid_token\\"');
+    expect([...denials].filter((denial) => denial.includes("invalid_key"))).toHaveLength(1);
+    expect([...denials][0]).toContain('error=\\"invalid_token\\"');
   });
 
-  test("leave the right one alone", async () => {
-    for (const { ask } of Object.values(services)) {
-      expect((await ask(token())).ok).toBe(true);
-      expect((await ask(sized(8_192))).ok).toBe(true);
+  it("do not affect the valid token", async () => {
+    for (const { send } of Object.values(services)) {
+      expect((await send(token())).ok).toBe(true);
+      expect((await send(sized(8_192))).ok).toBe(true);
     }
   });
 
-  test("are refused under a polluted prototype too", async () => {
+  it("are denied with a polluted prototype too", async () => {
     const claims = { ...CLAIMS, exp: undefined, sub: undefined };
     await polluted(
       { exp: CLAIMS.exp, sub: "admin", scope: "fleet:admin", iss: CLAIMS.iss, aud: CLAIMS.aud },
       async () => {
-        expect(refused(await services["one key"].ask(token(claims))).code).toBe("invalid_key");
-        expect(refused(await services["one key"].ask(token({}))).code).toBe("invalid_key");
+        expect(errorOf(await services["one key"].send(token(claims))).code).toBe("invalid_key");
+        expect(errorOf(await services["one key"].send(token({}))).code).toBe("invalid_key");
       },
     );
   });

@@ -15,18 +15,18 @@ import {
   token,
 } from "../../unit/jwt/fixtures.js";
 
-/** Every forged or broken token that the verifier of the tests is sent. It takes ES256 by one key. */
+/** A forged or malformed token. The verifiers of the tests accept ES256 with one key. */
 export interface Forgery {
   readonly name: string;
   readonly token: string;
 }
 
-const good = token();
-const [goodHeader = "", goodClaims = "", goodSignature = ""] = good.split(".");
+const valid = token();
+const [validHeader = "", validClaims = "", validSignature = ""] = valid.split(".");
 const list: Forgery[] = [];
 const add = (name: string, forged: string): void => void list.push({ name, token: forged });
 
-/** The same bytes with other bits behind the last one. */
+/** Encodes the same bytes with other trailing bits. */
 function otherTail(part: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const last = alphabet.indexOf(part.at(-1) as string);
@@ -35,39 +35,39 @@ function otherTail(part: string): string {
       index !== last &&
       Buffer.from(part.slice(0, -1) + letter, "base64url").equals(Buffer.from(part, "base64url")),
   );
-  if (twin === undefined) throw new Error("this part has no bits left");
+  if (twin === undefined) throw new Error("this part has no trailing bits");
   return part.slice(0, -1) + twin;
 }
 
 // Without a signature (RFC 7518, 3.6; RFC 8725, 2.1)
 for (const alg of ["none", "None", "NONE", "nOnE", "none ", ""]) {
-  add(`alg ${JSON.stringify(alg)}, no signature`, `${encode({ alg })}.${goodClaims}.`);
-  add(`alg ${JSON.stringify(alg)}, some signature`, `${encode({ alg })}.${goodClaims}.${goodSignature}`);
+  add(`alg ${JSON.stringify(alg)}, no signature`, `${encode({ alg })}.${validClaims}.`);
+  add(`alg ${JSON.stringify(alg)}, some signature`, `${encode({ alg })}.${validClaims}.${validSignature}`);
 }
-add("the right header, no signature", `${goodHeader}.${goodClaims}.`);
+add("the valid header, no signature", `${validHeader}.${validClaims}.`);
 add(
   "a signature of zeros (r = s = 0)",
-  `${goodHeader}.${goodClaims}.${Buffer.alloc(64).toString("base64url")}`,
+  `${validHeader}.${validClaims}.${Buffer.alloc(64).toString("base64url")}`,
 );
 add(
   "an empty signature in DER",
-  `${goodHeader}.${goodClaims}.${Buffer.from([0x30, 6, 2, 1, 0, 2, 1, 0]).toString("base64url")}`,
+  `${validHeader}.${validClaims}.${Buffer.from([0x30, 6, 2, 1, 0, 2, 1, 0]).toString("base64url")}`,
 );
-add("one byte for a signature", `${goodHeader}.${goodClaims}.AA`);
-add("the signature cut", good.slice(0, -4));
-add("the signature doubled", `${good}${goodSignature}`);
+add("a signature of one byte", `${validHeader}.${validClaims}.AA`);
+add("a truncated signature", valid.slice(0, -4));
+add("the signature twice", `${valid}${validSignature}`);
 
-// Another algorithm than the key is for (RFC 8725, 2.1)
+// An algorithm that the key is not for (RFC 8725, 2.1)
 for (const key of [pem(ec.publicKey), pem(rsa.publicKey), pem(ec.publicKey).trim(), SECRET, ""]) {
   for (const alg of ["HS256", "HS512"]) {
     add(
-      `${alg} by ${JSON.stringify(key.slice(0, 30))} (${key.length})`,
+      `${alg} with ${JSON.stringify(key.slice(0, 30))} (${key.length})`,
       token(CLAIMS, { alg }, { alg, key }),
     );
   }
 }
 add(
-  "HS256 by the DER of the public key",
+  "HS256 with the DER of the public key",
   token(
     CLAIMS,
     { alg: "HS256" },
@@ -78,11 +78,11 @@ add(
   ),
 );
 add(
-  "ES256 in the header, HS256 by the public key",
+  "ES256 in the header, HS256 with the public key",
   token(CLAIMS, { alg: "ES256" }, { alg: "HS256", key: pem(ec.publicKey) }),
 );
-add("RS256 by another key", token(CLAIMS, { alg: "RS256" }, { alg: "RS256", key: rsa.privateKey }));
-add("ES256 by another key", token(CLAIMS, { alg: "ES256" }, { key: otherEc.privateKey }));
+add("RS256 with another key", token(CLAIMS, { alg: "RS256" }, { alg: "RS256", key: rsa.privateKey }));
+add("ES256 with another key", token(CLAIMS, { alg: "ES256" }, { key: otherEc.privateKey }));
 for (const alg of [
   "es256",
   "ES256 ",
@@ -101,7 +101,7 @@ for (const alg of [null, 256, ["ES256"], { name: "ES256" }, true]) {
 }
 add("no alg", token(CLAIMS, { typ: "JWT" }));
 
-// Keys that the token brings along (RFC 7515, 4.1; RFC 8725, 2.9 and 3.10)
+// Keys in the header (RFC 7515, 4.1; RFC 8725, 2.9 and 3.10)
 const own = { key: otherEc.privateKey };
 add("jwk of the attacker", token(CLAIMS, { alg: "ES256", jwk: jwk(otherEc.publicKey) }, own));
 add("jku of the attacker", token(CLAIMS, { alg: "ES256", jku: "https://evil.example/jwks" }, own));
@@ -109,13 +109,13 @@ add("x5u of the attacker", token(CLAIMS, { alg: "ES256", x5u: "https://evil.exam
 add("x5c of the attacker", token(CLAIMS, { alg: "ES256", x5c: ["MIIB"] }, own));
 for (const name of ["jwk", "jku", "x5u", "x5c", "crit", "b64", "enc", "zip"]) {
   for (const value of [null, "", true, ["b64"], {}]) {
-    add(`${name}: ${JSON.stringify(value)}, signed rightly`, token(CLAIMS, { alg: "ES256", [name]: value }));
+    add(`${name}: ${JSON.stringify(value)}, validly signed`, token(CLAIMS, { alg: "ES256", [name]: value }));
   }
 }
 add("crit that names b64", token(CLAIMS, { alg: "ES256", crit: ["b64"], b64: false }));
 add("crit that names exp", token(CLAIMS, { alg: "ES256", crit: ["exp"], exp: NOW + 600 }));
 for (const kid of ["../../../dev/null", "' or 1=1 --", "/dev/null\0", "__proto__", "k".repeat(5_000)]) {
-  add(`kid ${JSON.stringify(kid.slice(0, 20))} by another key`, token(CLAIMS, { alg: "ES256", kid }, own));
+  add(`kid ${JSON.stringify(kid.slice(0, 20))} with another key`, token(CLAIMS, { alg: "ES256", kid }, own));
 }
 for (const kid of [null, 1, ["a"], {}])
   add(`kid ${JSON.stringify(kid)}`, token(CLAIMS, { alg: "ES256", kid }));
@@ -139,23 +139,23 @@ for (const typ of [
   add(`typ ${JSON.stringify(typ)}`, token(CLAIMS, { alg: "ES256", typ }));
 }
 
-// Claims (RFC 7519, 4.1), signed rightly. Text, because JSON.stringify cannot write all of them.
+// Claims (RFC 7519, 4.1), validly signed. As text, because JSON.stringify cannot produce all of them.
 const withText = (text: string) => JSON.stringify(CLAIMS).replace(`"exp":${CLAIMS.exp}`, text);
 for (const [name, text] of [
   ["missing", '"x":1'],
   ["a string", `"exp":"${NOW + 600}"`],
   ["null", '"exp":null'],
   ["true", '"exp":true'],
-  ["a list", `"exp":[${NOW + 600}]`],
+  ["an array", `"exp":[${NOW + 600}]`],
   ["an object", '"exp":{}'],
   ["too large for a number", '"exp":1e400'],
   ["too small for a number", '"exp":-1e400'],
   ["negative", '"exp":-1'],
   ["zero", '"exp":0'],
-  ["a moment ago", `"exp":${NOW - 1}`],
-  ["this moment", `"exp":${NOW}`],
-  ["NaN, which is no JSON", '"exp":NaN'],
-  ["Infinity, which is no JSON", '"exp":Infinity'],
+  ["a second ago", `"exp":${NOW - 1}`],
+  ["now", `"exp":${NOW}`],
+  ["NaN, which is not JSON", '"exp":NaN'],
+  ["Infinity, which is not JSON", '"exp":Infinity'],
   ["a date in words", '"exp":"2999-01-01T00:00:00Z"'],
   ["in another case", `"Exp":${NOW + 600}`],
   ["in the prototype", `"__proto__":{"exp":${NOW + 600}}`],
@@ -166,40 +166,40 @@ for (const [name, more] of [
   ["nbf a second from now", { nbf: NOW + 1 }],
   ["nbf a string", { nbf: "0" }],
   ["nbf null", { nbf: null }],
-  ["nbf a list", { nbf: [0] }],
+  ["nbf an array", { nbf: [0] }],
   ["iat a string", { iat: "0" }],
   ["iat an object", { iat: {} }],
   ["no iss", { iss: undefined }],
-  ["iss with a slash behind", { iss: `${ISSUER}/` }],
-  ["iss in capitals", { iss: ISSUER.toUpperCase() }],
-  ["iss with a space behind", { iss: `${ISSUER} ` }],
-  ["iss with a zero byte behind", { iss: `${ISSUER}\0` }],
-  ["iss by http", { iss: ISSUER.replace("https", "http") }],
-  ["iss with a prefix", { iss: `${ISSUER}.evil.example` }],
-  ["iss with a letter that looks alike", { iss: ISSUER.replace("o", "о") }],
-  ["iss in full width", { iss: ISSUER.replace("l", "ｌ") }],
-  ["iss a list", { iss: [ISSUER] }],
+  ["iss with a trailing slash", { iss: `${ISSUER}/` }],
+  ["iss in upper case", { iss: ISSUER.toUpperCase() }],
+  ["iss with a trailing space", { iss: `${ISSUER} ` }],
+  ["iss with a trailing zero byte", { iss: `${ISSUER}\0` }],
+  ["iss with http", { iss: ISSUER.replace("https", "http") }],
+  ["iss as a prefix", { iss: `${ISSUER}.evil.example` }],
+  ["iss with a homoglyph", { iss: ISSUER.replace("o", "о") }],
+  ["iss with a full-width letter", { iss: ISSUER.replace("l", "ｌ") }],
+  ["iss an array", { iss: [ISSUER] }],
   ["iss an object", { iss: { toString: ISSUER } }],
   ["iss a number", { iss: 1 }],
   ["iss empty", { iss: "" }],
   ["no aud", { aud: undefined }],
-  ["aud of another", { aud: "https://other.example.com" }],
-  ["aud with a slash behind", { aud: `${AUDIENCE}/` }],
-  ["aud in capitals", { aud: AUDIENCE.toUpperCase() }],
+  ["aud of another service", { aud: "https://other.example.com" }],
+  ["aud with a trailing slash", { aud: `${AUDIENCE}/` }],
+  ["aud in upper case", { aud: AUDIENCE.toUpperCase() }],
   ["aud empty", { aud: "" }],
-  ["aud an empty list", { aud: [] }],
-  ["aud a list of others", { aud: ["a", "b"] }],
-  ["aud a list with a number", { aud: [AUDIENCE, 1] }],
-  ["aud a list in a list", { aud: [[AUDIENCE]] }],
+  ["aud an empty array", { aud: [] }],
+  ["aud an array of others", { aud: ["a", "b"] }],
+  ["aud an array with a number", { aud: [AUDIENCE, 1] }],
+  ["aud a nested array", { aud: [[AUDIENCE]] }],
   ["aud an object", { aud: { [AUDIENCE]: true } }],
   ["aud joined by spaces", { aud: `${AUDIENCE} other` }],
   ["no sub", { sub: undefined }],
   ["sub empty", { sub: "" }],
   ["sub a number", { sub: 1 }],
-  ["sub a list", { sub: ["user-1"] }],
+  ["sub an array", { sub: ["user-1"] }],
   ["scope a number", { scope: 1 }],
   ["scope an object", { scope: { "vehicles:read": true } }],
-  ["scope a list with a number", { scope: ["vehicles:read", 1] }],
+  ["scope an array with a number", { scope: ["vehicles:read", 1] }],
 ] as const) {
   add(name, token(claimsWith(more)));
 }
@@ -224,15 +224,15 @@ for (const payload of [
   add(`the payload ${JSON.stringify(payload.slice(0, 8))} (${payload.length})`, token(payload));
 }
 add(
-  "a payload that is no UTF-8",
+  "a payload that is not UTF-8",
   token(Buffer.concat([Buffer.from(text.slice(0, -2)), Buffer.from([0xff]), Buffer.from('"}')])),
 );
-add("a member twice", token(`${text.slice(0, -1)},"sub":"admin"}`));
-add("a member twice, once with an escape", token(`${text.slice(0, -1)},"su\\u0062":"admin"}`));
-add("a member twice, deeper", token(`${text.slice(0, -1)},"a":[{"b":{"c":1,"c":2}}]}`));
+add("a duplicate member", token(`${text.slice(0, -1)},"sub":"admin"}`));
+add("a duplicate member, once with an escape", token(`${text.slice(0, -1)},"su\\u0062":"admin"}`));
+add("a duplicate nested member", token(`${text.slice(0, -1)},"a":[{"b":{"c":1,"c":2}}]}`));
 add("__proto__ with a scope", token(`${text.slice(0, -1)},"__proto__":{"scope":"fleet:admin"}}`));
 add("__proto__ with an escape", token(`${text.slice(0, -1)},"\\u005f_proto__":{}}`));
-add("__proto__, deeper", token(`${text.slice(0, -1)},"a":[{"__proto__":{"isAdmin":true}}]}`));
+add("a nested __proto__", token(`${text.slice(0, -1)},"a":[{"__proto__":{"isAdmin":true}}]}`));
 for (const header of [
   "",
   "null",
@@ -249,43 +249,40 @@ for (const header of [
 }
 
 // Form (RFC 7515, 2 and 7.1)
-add("two parts", `${goodHeader}.${goodClaims}`);
-add("one part", goodHeader);
-add("four parts", `${good}.${goodSignature}`);
-add("five parts, as if encrypted", `${good}.${goodSignature}.${goodSignature}`);
+add("two parts", `${validHeader}.${validClaims}`);
+add("one part", validHeader);
+add("four parts", `${valid}.${validSignature}`);
+add("five parts, as in JWE", `${valid}.${validSignature}.${validSignature}`);
 add(
-  "encrypted, by its header",
-  `${encode({ alg: "dir", enc: "A256GCM" })}..${goodSignature}.${goodClaims}.${goodSignature}`,
+  "the header of JWE",
+  `${encode({ alg: "dir", enc: "A256GCM" })}..${validSignature}.${validClaims}.${validSignature}`,
 );
-add("dots alone", "..");
-add("no header", `.${goodClaims}.${goodSignature}`);
-add("no payload", `${goodHeader}..${goodSignature}`);
-add("a dot in front", `.${good}`);
-add("a dot behind", `${good}.`);
-add("padding behind", `${good}==`);
-add("a padded payload", `${goodHeader}.${Buffer.from(`${text} `).toString("base64")}.${goodSignature}`);
-add("base64, not base64url", good.replaceAll("-", "+").replaceAll("_", "/").replace(/\.(.)/, ".+$1"));
-add("a plus for a minus", `${goodHeader}.${goodClaims}.${goodSignature.slice(0, -2)}+w`);
+add("only dots", "..");
+add("no header", `.${validClaims}.${validSignature}`);
+add("no payload", `${validHeader}..${validSignature}`);
+add("a leading dot", `.${valid}`);
+add("a trailing dot", `${valid}.`);
+add("trailing padding", `${valid}==`);
+add("a padded payload", `${validHeader}.${Buffer.from(`${text} `).toString("base64")}.${validSignature}`);
+add("base64, not base64url", valid.replaceAll("-", "+").replaceAll("_", "/").replace(/\.(.)/, ".+$1"));
+add("a plus instead of a minus", `${validHeader}.${validClaims}.${validSignature.slice(0, -2)}+w`);
+add("a signature with other trailing bits", `${validHeader}.${validClaims}.${otherTail(validSignature)}`);
+const altered = `${validHeader}.${otherTail(encode(padded()))}`;
 add(
-  "a signature with other bits behind its last byte",
-  `${goodHeader}.${goodClaims}.${otherTail(goodSignature)}`,
+  "a payload with other trailing bits, validly signed",
+  `${altered}.${signature(altered, "ES256", ec.privateKey)}`,
 );
-const bent = `${goodHeader}.${otherTail(encode(padded()))}`;
-add(
-  "a payload with other bits behind its last byte, signed rightly",
-  `${bent}.${signature(bent, "ES256", ec.privateKey)}`,
-);
-for (let cut = 1; cut < good.length; cut += 37) add(`cut to ${cut} characters`, good.slice(0, cut));
-add("8,193 characters, signed rightly", sized(8_193));
-add("15,000 characters, signed rightly", sized(15_000));
+for (let cut = 1; cut < valid.length; cut += 37) add(`truncated to ${cut} characters`, valid.slice(0, cut));
+add("8,193 characters, validly signed", sized(8_193));
+add("15,000 characters, validly signed", sized(15_000));
 
-/** Claims whose last letter of base64url has bits to spare. */
+/** Returns claims that have trailing bits in base64url. */
 function padded(): string {
   const texts = ["", "1", "12"].map((pad) => JSON.stringify(claimsWith({ pad })));
   return texts.find((json) => Buffer.byteLength(json) % 3 !== 0) as string;
 }
 
-/** A token that is right in everything, and has that many characters. */
+/** Creates a valid token of this length. */
 export function sized(length: number): string {
   for (const x of ["", "1", "12", "123"]) {
     const header = { alg: "ES256", x };

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { inspect } from "node:util";
 import express from "express";
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import { afterAll, describe, expect, test, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
 import { toNodeListener } from "../../../src/adapters/node.js";
 import { anyVerifier } from "../../../src/core/verifier/any-verifier.js";
@@ -32,7 +32,7 @@ async function listen(listener: Parameters<typeof createServer>[1]): Promise<URL
   return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 }
 
-/** A service that tells the system's time, and its fleet API behind keys and tokens. */
+/** Creates a token service with the system clock, which can be advanced. */
 function fleet(basePath = "") {
   const store = memoryStore();
   const events: KeyEvent[] = [];
@@ -57,8 +57,8 @@ function fleet(basePath = "") {
   });
   return {
     ...{ store, verifier, manager, tokens, events, signingKey },
-    /** The clock of the token service runs ahead, as if so many milliseconds had passed. */
-    pass(ms: number) {
+    /** Advances the clock of the token service. */
+    advance(ms: number) {
       ahead += ms;
     },
   };
@@ -75,7 +75,7 @@ const mounts: Record<string, (parts: ReturnType<typeof fleet>) => Promise<URL>> 
     app.use(expressHandler(tokens.handler));
     return listen(app);
   },
-  "Express behind a parser of forms": ({ tokens, verifier }) => {
+  "Express with a form parser": ({ tokens, verifier }) => {
     const app = guarded(verifier, tokens);
     app.use(express.urlencoded({ extended: false }), expressHandler(tokens.handler));
     return listen(app);
@@ -113,8 +113,8 @@ function send(url: URL, method: string, headers: Record<string, string>, body?: 
 }
 
 /**
- * A client that knows RFC 6749 and nothing of this package: it gets a token (4.4), uses it (RFC 6750, 2.1), and
- * gets another one when it is over.
+ * A client of RFC 6749 without this package: it requests a token (4.4), uses it (RFC 6750, 2.1), and requests another one
+ * when it has expired.
  */
 class OAuthClient {
   tokens = 0;
@@ -142,16 +142,16 @@ class OAuthClient {
       },
       "grant_type=client_credentials&scope=vehicles%3Aread",
     );
-    const answer = JSON.parse(text);
-    if (status !== 200) throw new Error(answer.error);
+    const response = JSON.parse(text);
+    if (status !== 200) throw new Error(response.error);
     // RFC 6749, 5.1
     if (!/^application\/json\b/.test(headers["content-type"] ?? "")) throw new Error("not JSON");
     if (headers["cache-control"] !== "no-store" || headers.pragma !== "no-cache")
       throw new Error("cacheable");
-    if (answer.token_type.toLowerCase() !== "bearer") throw new Error("not a bearer token");
+    if (response.token_type.toLowerCase() !== "bearer") throw new Error("not a bearer token");
     this.tokens++;
-    this.#until = Date.now() + answer.expires_in * 1_000;
-    this.#token = answer.access_token as string;
+    this.#until = Date.now() + response.expires_in * 1_000;
+    this.#token = response.access_token as string;
     return this.#token;
   }
 
@@ -163,10 +163,10 @@ class OAuthClient {
   }
 }
 
-describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
+describe.each(Object.keys(mounts))("the token service over a socket, in %s", (name) => {
   const mount = mounts[name] as (typeof mounts)[string];
 
-  test("a client of RFC 6749 works, until its key is revoked", async () => {
+  it("serves a client of RFC 6749 until its key is revoked", async () => {
     const parts = fleet();
     const url = await mount(parts);
     const { secret, key } = await parts.manager.create({
@@ -181,7 +181,7 @@ describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
       expect([status, JSON.parse(text)]).toEqual([200, { type: "jwt", owner: "acme" }]);
     }
     expect(client.tokens).toBe(1);
-    parts.pass(900_000); // for the service, while its client does not know yet
+    parts.advance(900_000); // the token expires before the client expects it
     expect((await client.get(vehicles)).status).toBe(200);
     expect(client.tokens).toBe(2);
     expect((await send(vehicles, "GET", { authorization: `Bearer ${secret}` })).status).toBe(200);
@@ -191,7 +191,7 @@ describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
     expect(client.tokens).toBe(2);
   });
 
-  test("jose verifies with nothing but the published keys, through a rotation", async () => {
+  it("publishes keys with which jose verifies tokens, through a rotation", async () => {
     const parts = fleet();
     const url = await mount(parts);
     const { secret } = await parts.manager.create({
@@ -229,7 +229,7 @@ describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
     expect(after.protectedHeader.kid).not.toBe(before.protectedHeader.kid);
   });
 
-  test("two Authorization lines are refused, and so is a body that is too long, on a connection that goes on", async () => {
+  it("rejects two Authorization headers, and a body that is too large", async () => {
     const parts = fleet();
     const url = await mount(parts);
     const { secret } = await parts.manager.create({
@@ -259,7 +259,7 @@ describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
     });
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     expect(answer).toContain('"error":"invalid_request"');
-    if (name.includes("parser")) return; // which has limits of its own
+    if (name.includes("parser")) return; // the parser has its own limits
     const headers = {
       authorization: `Bearer ${secret}`,
       "content-type": "application/x-www-form-urlencoded",
@@ -269,7 +269,7 @@ describe.each(Object.keys(mounts))("over a socket, in %s", (name) => {
   });
 });
 
-test("mounted below a path, in Express, with the metadata of RFC 8414 to find it by", async () => {
+it("is mounted below a path in Express, and describes it in the metadata of RFC 8414", async () => {
   const parts = fleet("/oauth");
   const app = express();
   app.use("/oauth", expressHandler(parts.tokens.handler));
@@ -303,7 +303,7 @@ test("mounted below a path, in Express, with the metadata of RFC 8414 to find it
   expect(status).toBe(200);
 });
 
-test.each([
+it.each([
   ["https://api.example.com", "", "https://api.example.com/token"],
   ["https://api.example.com/", "", "https://api.example.com/token"],
   ["https://api.example.com/", "/oauth", "https://api.example.com/oauth/token"],
@@ -313,7 +313,7 @@ test.each([
   ["urn:fleet", "", undefined],
   ["https://api.example.com/?x", "", undefined],
   ["https://api.example.com/#x", "", undefined],
-])("the endpoints of the issuer %s below %j", async (issuer, basePath, endpoint) => {
+])("derives the endpoints of the issuer %s below %j", async (issuer, basePath, endpoint) => {
   const { store, verifier } = fleet();
   const tokens = createTokenService({
     ...{ issuer, basePath, store, verifier, scopes },
@@ -324,7 +324,7 @@ test.each([
   expect(((await response.json()) as { token_endpoint?: string }).token_endpoint).toBe(endpoint);
 });
 
-test("no secret, hash, token or private key is in any answer, event, warning or line that is printed", async () => {
+it("exposes no secret, hash, token or private key in responses, events, warnings and logs", async () => {
   const printed: unknown[] = [];
   for (const level of ["log", "info", "warn", "error", "debug"] as const) {
     vi.spyOn(console, level).mockImplementation((...args) => void printed.push(args));
@@ -391,7 +391,7 @@ test("no secret, hash, token or private key is in any answer, event, warning or 
     maxStringLength: null,
     maxArrayLength: null,
   });
-  // A request id is the client's own to choose, and 43 characters of it are one of safe characters.
+  // Clients choose the request id, and the secret has only characters that are allowed in one.
   const without = all.replaceAll(
     new RegExp(`(['"]?(?:x-request-id|requestId)['"]?: *['"]|"requestId":")${secret}`, "g"),
     "$1",
@@ -401,7 +401,7 @@ test("no secret, hash, token or private key is in any answer, event, warning or 
   vi.restoreAllMocks();
 });
 
-test("a form that a parser has nested is the client's mistake", async () => {
+it("responds with 400 to a form that a parser has nested", async () => {
   const { tokens } = fleet();
   const app = express();
   app.use(express.urlencoded({ extended: true }), expressHandler(tokens.handler));

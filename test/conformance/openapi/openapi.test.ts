@@ -5,9 +5,9 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import type { ManagementOptions, Presenter } from "../../../src/management/index.js";
 import type { FleetScope } from "../../unit/core/fixtures.js";
-import { type Answered, DAY, later, managementApi, type Setting } from "../../unit/management/fixtures.js";
+import { type ApiResponse, DAY, later, managementApi, type Setup } from "../../unit/management/fixtures.js";
 
-// biome-ignore lint/suspicious/noExplicitAny: a document is whatever JSON it is
+// biome-ignore lint/suspicious/noExplicitAny: any JSON
 type Json = any;
 type Options = Partial<ManagementOptions<FleetScope>>;
 
@@ -47,14 +47,14 @@ const variants: readonly (readonly [string, Options])[] = [
   ["in envelopes, with schemas", { presenter: enveloped }],
   ["in envelopes, without schemas", { presenter: { ...enveloped, schemas: {} } }],
   [
-    "below a path, for keys",
+    "with a base path and requirements",
     {
       basePath: "/api/v2",
       requires: { read: "vehicles:read", write: { anyOf: ["vehicles:write", "fleet:admin"] } },
     },
   ],
   [
-    "in part",
+    "with some routes and members",
     {
       routes: ["create", "openapi", "revoke"],
       input: { create: ["name", "expiresAt"] },
@@ -71,7 +71,7 @@ describe.each(variants)("the document, %s", (_, options) => {
     expect(result.valid).toBe(true);
   });
 
-  test("has no reference to nowhere", async () => {
+  test("has no dangling references", async () => {
     const document = await documentOf(options);
     const text = JSON.stringify(document);
     for (const [, name = ""] of text.matchAll(/"\$ref":"([^"]+)"/g)) {
@@ -83,20 +83,20 @@ describe.each(variants)("the document, %s", (_, options) => {
 });
 
 describe("the document", () => {
-  test("is the same each time, open to everybody, and made once", async () => {
-    let asked = 0;
-    const error: Presenter["error"] = (_, usual) => {
-      asked++;
-      return { body: usual };
+  test("is public and built once", async () => {
+    let calls = 0;
+    const error: Presenter["error"] = (_, defaultBody) => {
+      calls++;
+      return { body: defaultBody };
     };
     const { call } = managementApi({ presenter: { error } });
     const first = await call("GET /openapi.json", { as: undefined });
-    const before = asked;
+    const before = calls;
     expect((await call("GET /openapi.json")).text).toBe(first.text);
-    expect(asked).toBe(before);
+    expect(calls).toBe(before);
   });
 
-  test("names the served routes only", async () => {
+  test("contains only the served routes", async () => {
     const { paths } = await documentOf({ routes: ["create", "openapi", "revoke"] });
     expect(Object.entries(paths).map(([path, item]) => [path, Object.keys(item as object)])).toEqual([
       ["/api-keys", ["post"]],
@@ -105,13 +105,13 @@ describe("the document", () => {
     ]);
   });
 
-  test("says what the service is", async () => {
+  test("has the info of the service", async () => {
     const info = { title: "Keys of Acme", version: "2.3.4", description: "How to manage them" };
     expect((await documentOf({ info })).info).toEqual(info);
     expect((await documentOf()).info).toEqual({ title: "API keys", version: "1.0.0" });
   });
 
-  test("shows the schemas that requests are read with", async () => {
+  test("has the schemas that validate requests", async () => {
     const { components } = await documentOf({
       presenter: { naming: "snake_case" },
       input: { create: ["name", "scopes", "expiresAt", "rateLimit", "metadata", "ipAllowlist"] },
@@ -137,14 +137,14 @@ describe("the document", () => {
     expect(components.securitySchemes).toEqual({ bearer: { type: "http", scheme: "bearer" } });
   });
 
-  test("says what routes need, and that the document needs nothing", async () => {
+  test("has the required scopes of routes; the document itself is public", async () => {
     const { paths } = await documentOf({ requires: { read: "vehicles:read" } });
     expect(paths["/api-keys"].get.description).toBe("Needs the scope vehicles:read.");
     expect(paths["/api-keys"].get.security).toEqual([{ bearer: [] }]);
     expect(paths["/openapi.json"].get.security).toEqual([]);
   });
 
-  test("has the statuses that the presenter answers with", async () => {
+  test("has the statuses of presenter.error", async () => {
     const { paths } = await documentOf({ presenter: enveloped });
     expect(Object.keys(paths["/api-keys"].post.responses)).toEqual([
       "201",
@@ -159,7 +159,7 @@ describe("the document", () => {
     ]);
   });
 
-  test("follows schemas of a host that refer to themselves, and to named parts", async () => {
+  test("supports recursive and shared schemas of the host", async () => {
     const tree: z.ZodType = z.lazy(() => z.object({ key: z.string(), older: tree.optional() }));
     const named = z.object({ id: z.string() }).meta({ id: "HostPart" });
     const document = await documentOf({
@@ -177,36 +177,36 @@ describe("the document", () => {
   });
 });
 
-/** Holds answers against a document: their status must be in it, and their body fit its schema. */
-function judge(document: Json) {
+/** Checks responses against a document: the status must be documented, and the body must match its schema. */
+function responseChecker(document: Json) {
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   (formats as unknown as (ajv: Ajv2020) => void)(ajv);
   ajv.addSchema({ $id: "doc", ...document });
   const seen = new Set<string>();
   return {
     seen,
-    expect(template: string, method: string, answer: Answered) {
-      const response = document.paths[template][method].responses[answer.status];
-      expect(response, `${method} ${template} ${answer.status}`).toBeDefined();
-      const schema = response.content["application/json"].schema;
+    expect(template: string, method: string, response: ApiResponse) {
+      const documented = document.paths[template][method].responses[response.status];
+      expect(documented, `${method} ${template} ${response.status}`).toBeDefined();
+      const schema = documented.content["application/json"].schema;
       const at = schema.$ref ? { $ref: `doc${schema.$ref}` } : schema;
-      const valid = ajv.validate(at, answer.body);
-      expect(ajv.errors ?? [], `${method} ${template} ${answer.status} ${answer.text}`).toEqual([]);
+      const valid = ajv.validate(at, response.body);
+      expect(ajv.errors ?? [], `${method} ${template} ${response.status} ${response.text}`).toEqual([]);
       expect(valid).toBe(true);
-      seen.add(`${method} ${template} ${answer.status}`);
-      return answer;
+      seen.add(`${method} ${template} ${response.status}`);
+      return response;
     },
   };
 }
 
-/** Walks through every route, and through its errors. */
-async function walk(options: Options, setting: Setting = {}): Promise<Set<string>> {
+/** Calls every route, successfully and with errors. */
+async function callEveryRoute(options: Options, setup: Setup = {}): Promise<Set<string>> {
   const api = managementApi(
     { ...options, requires: { read: "vehicles:read", write: "vehicles:write" } },
-    setting,
+    setup,
   );
   const document = (await api.call("GET /openapi.json")).body;
-  const { seen, expect: fits } = judge(document);
+  const { seen, expect: fits } = responseChecker(document);
   const snake = options.presenter?.naming === "snake_case";
   const { key } = await api.issue({
     scopes: ["fleet:admin"],
@@ -227,7 +227,7 @@ async function walk(options: Options, setting: Setting = {}): Promise<Set<string
   await go("/openapi.json", "GET /openapi.json?x=1");
   await go("/me", "GET /me", { as: own.secret });
   await go("/me", "GET /me");
-  await go("/me", "GET /me", { as: "nobody" });
+  await go("/me", "GET /me", { as: "jwt-unknown" });
   await go("/api-keys", "GET /api-keys?limit=1");
   await go("/api-keys", "GET /api-keys?limit=0");
   await go("/api-keys", "GET /api-keys", { as: undefined });
@@ -256,16 +256,16 @@ async function walk(options: Options, setting: Setting = {}): Promise<Set<string
   return seen;
 }
 
-describe("real answers fit the document", () => {
+describe("responses match the document", () => {
   test.each(variants.slice(0, 4))("%s", async (_, options) => {
-    const seen = await walk(options);
+    const seen = await callEveryRoute(options);
     expect(seen.size).toBeGreaterThanOrEqual(24);
   });
 
-  test("also those of failures", async () => {
+  test("including failures", async () => {
     const { manager, errors, call } = managementApi();
     const document = (await call("GET /openapi.json")).body;
-    const { expect: fits } = judge(document);
+    const { expect: fits } = responseChecker(document);
     const broken = managementApi({ manager: { ...manager, list: () => Promise.reject(new Error("x")) } });
     fits("/api-keys", "get", await broken.call("GET /api-keys"));
     const rateLimiter = { consume: () => ({ allowed: false, states: [] }) };
@@ -277,7 +277,7 @@ describe("real answers fit the document", () => {
     expect(errors).toEqual([]);
   });
 
-  test("and its examples fit it too", async () => {
+  test("and so do its examples", async () => {
     for (const [, options] of variants) {
       const document = await documentOf(options);
       const ajv = new Ajv2020({ strict: false });

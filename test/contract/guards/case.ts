@@ -3,33 +3,33 @@ import { lookups, secrets, type Upstream } from "../../unit/adapters/fixtures.js
 import { header, type RawRequest, type RawResponse, REQUEST_ID } from "../../unit/adapters/raw.js";
 import { type HandlerBody, PROTECTED } from "../../unit/adapters/routes.js";
 
-/** The codes of a refusal. */
+/** The code of a denial. */
 export type Code = keyof typeof WIRE;
 
-/** What must become of a request. */
+/** The expected response to a request. */
 export type Expected =
-  /** The handler answers, for a key of this owner, or for nobody on an optional route. */
+  /** The handler responds; `owner` is `null` on an optional route without a credential. */
   | {
       readonly kind: "pass";
       readonly owner: string | null;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  /** The guard answers, in the words of the wire table. */
+  /** The guard denies the request as in {@link WIRE}. */
   | {
       readonly kind: "deny";
       readonly code: Code;
-      /** For `insufficient_scope`: the scopes in the body. */
+      /** The scopes in the body, for `insufficient_scope`. */
       readonly scopes?: ScopesOfBody;
-      /** A problem document of RFC 9457. */
+      /** Whether the body is a problem document (RFC 9457). */
       readonly problem?: boolean;
-      /** How often the store is asked; for refusals that must come before any lookup, 0. */
+      /** The number of store lookups. */
       readonly lookups?: number;
-      /** `fresh`: an id that the service made up. */
+      /** `fresh`: an id that the service generated. */
       readonly requestId?: "fresh";
     }
-  /** Not a request for a guard: the server or the router refuse it, in their own words. */
+  /** The server or the router rejects the request before any guard. */
   | { readonly kind: "unserved" }
-  /** Whether the router serves the path is its business; if it does, the guard stands in front. */
+  /** The router may not know the path; if it does, the guard denies the request. */
   | { readonly kind: "guarded" };
 
 interface ScopesOfBody {
@@ -38,15 +38,14 @@ interface ScopesOfBody {
   readonly missingScopes: readonly string[];
 }
 
-/** One line of the table: a request and what must become of it, in every framework. */
+/** A request and the expected response in every framework. */
 export interface Case {
-  /** What the request is, in words. */
   readonly id: string;
   readonly request: RawRequest;
   readonly expected: Expected;
-  /** What stands in front of the service; nothing by default. */
+  /** The proxy in front of the service; none by default. */
   readonly behind?: Upstream;
-  /** Bytes that have no form as a Fetch `Request`. */
+  /** Whether a Fetch `Request` cannot express the request. */
   readonly wireOnly?: boolean;
 }
 
@@ -59,7 +58,7 @@ interface WireLine {
   readonly headers?: readonly string[];
 }
 
-/** The contract, written out. */
+/** The wire contract. */
 const WIRE = {
   missing_credential: {
     status: "401 Unauthorized",
@@ -122,23 +121,23 @@ export const lacks = (
 export const UNSERVED: Expected = { kind: "unserved" };
 export const GUARDED: Expected = { kind: "guarded" };
 
-/** The header lines that a service chooses: not the time, nor how the connection goes on. */
+/** The header lines except those of the server and the connection. */
 export function chosenLines(response: RawResponse): readonly string[] {
   return response.lines.filter((line) => !/^(date|connection|keep-alive):/i.test(line));
 }
 
-/** Everything of a response that must be the same in every framework. */
+/** The parts of a response that must be the same in every framework. */
 export function comparable(response: RawResponse): string {
   return [response.statusLine, ...chosenLines(response), "", response.body].join("\r\n");
 }
 
-/** Asks, and holds the answer to what the case expects. */
+/** Sends the request of a case and checks the response. */
 export async function check(
   { request, expected }: Case,
-  ask: (request: RawRequest) => Promise<RawResponse | undefined>,
+  send: (request: RawRequest) => Promise<RawResponse | undefined>,
 ): Promise<void> {
   const before = lookups.count;
-  const response = await ask(request);
+  const response = await send(request);
   expectNoSecrets(response);
   if (expected.kind === "pass") return expectPass(response, request, expected);
   expect(response?.body ?? "").not.toContain(PROTECTED);
@@ -146,10 +145,10 @@ export async function check(
     if (expected.lookups !== undefined) expect(lookups.count - before, "lookups").toBe(expected.lookups);
     return expectDenial(response, request, expected);
   }
-  // No answer at all is what a server that hangs up gives, and OPTIONS may be answered for any path.
+  // The server may close the connection, and may respond to OPTIONS for any path.
   if (response === undefined || request.method === "OPTIONS") return;
-  const refused = [400, 404, 405, 431, 501];
-  expect(expected.kind === "guarded" ? [401, ...refused] : refused).toContain(response.status);
+  const rejected = [400, 404, 405, 431, 501];
+  expect(expected.kind === "guarded" ? [401, ...rejected] : rejected).toContain(response.status);
 }
 
 function expectPass(
@@ -175,7 +174,7 @@ function expectDenial(
   request: RawRequest,
   expected: Extract<Expected, { kind: "deny" }>,
 ): void {
-  if (response === undefined) throw new Error("no answer");
+  if (response === undefined) throw new Error("no response");
   const line: WireLine = WIRE[expected.code];
   const requestId = expected.requestId === "fresh" ? header(response, "x-request-id") : request.requestId;
   if (expected.requestId === "fresh") {
@@ -215,7 +214,7 @@ function expectDenial(
   ]);
 }
 
-/** No answer holds a secret, nor the random part of one. */
+/** Checks that a response has no part of a secret. */
 export function expectNoSecrets(response: RawResponse | undefined): void {
   if (response === undefined) return;
   const text = [response.statusLine, ...response.lines, response.body].join("\n");

@@ -5,7 +5,7 @@ import { keyCases } from "./cases/key.js";
 import { networkCases } from "./cases/network.js";
 import { scopeCases } from "./cases/scope.js";
 
-/** The table: every case holds in every framework. */
+/** The cases of the contract, for every framework. */
 export const cases: readonly Case[] = [
   ...credentialCases,
   ...keyCases,

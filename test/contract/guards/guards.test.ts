@@ -9,7 +9,7 @@ import { cases } from "./cases.js";
 const apps = new Map<string, App>();
 const appOf = (name: string, behind: Upstream = "none"): App => apps.get(`${name} ${behind}`) as App;
 
-/** With the whole name in front: titles cut off what they take from an object. */
+/** The id is separate, because vitest truncates titles taken from objects. */
 const named = (entries: readonly Case[]) => entries.map((entry) => [entry.id, entry] as const);
 
 beforeAll(async () => {
@@ -21,32 +21,33 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([...apps.values()].map((app) => app.close())));
 
-test("the cases have names of their own", () => {
+test("case ids are unique", () => {
   const names = [...cases, ...requestIdCases].map(({ id }) => id);
   expect(new Set(names).size).toBe(names.length);
   expect(names.length).toBeGreaterThan(300);
 });
 
 describe.each(setups)("$name", ({ name, wire }) => {
-  const own = name === "Fastify" ? [] : requestIdCases;
-  const asked = [...cases, ...own].filter(({ wireOnly }) => wire || !wireOnly);
+  const applicable = [...cases, ...(name === "Fastify" ? [] : requestIdCases)].filter(
+    ({ wireOnly }) => wire || !wireOnly,
+  );
 
-  test.each(named(asked))("%s", async (_id, entry) => {
+  test.each(named(applicable))("%s", async (_id, entry) => {
     await check(entry, (request: RawRequest) => appOf(name, entry.behind).request(request));
   });
 });
 
-describe("the same bytes in every framework", () => {
+describe("denials are the same bytes in every framework", () => {
   const denials = cases.filter(({ expected }) => expected.kind === "deny");
 
   test.each(named(denials))("%s", async (_id, entry) => {
-    const answers: Record<string, string> = {};
+    const responses: Record<string, string> = {};
     for (const { name, wire } of setups) {
       if (!wire && entry.wireOnly) continue;
       const response = await appOf(name, entry.behind).request(entry.request);
-      answers[name] = response === undefined ? "no answer" : comparable(response);
+      responses[name] = response === undefined ? "no response" : comparable(response);
     }
-    const [first] = Object.values(answers);
-    expect(answers).toEqual(Object.fromEntries(Object.keys(answers).map((name) => [name, first])));
+    const [first] = Object.values(responses);
+    expect(responses).toEqual(Object.fromEntries(Object.keys(responses).map((name) => [name, first])));
   });
 });

@@ -34,7 +34,7 @@ function startKoa(handler: RequestHandler, ...parsers: Middleware[]): Promise<Ap
   return listen(createServer(app.callback()));
 }
 
-/** Reads JSON in front of the routes, as body parsers do. */
+/** A body parser. */
 const koaBody: Middleware = async (ctx, next) => {
   if (ctx.get("content-type") === "application/json") {
     const chunks: Buffer[] = [];
@@ -57,7 +57,7 @@ function startHono(handler: RequestHandler): Promise<App> {
 }
 
 async function startFastify(handler: RequestHandler): Promise<App> {
-  const app = Fastify({ genReqId: (req) => String(req.headers["x-request-id"]) }); // the same bytes, the id too
+  const app = Fastify({ genReqId: (req) => String(req.headers["x-request-id"]) }); // so that responses have the same id
   await app.register(fastifyHandler(handler), { prefix: "/admin" });
   await app.ready();
   const { port, request, close } = await listen(app.server);
@@ -67,11 +67,11 @@ async function startFastify(handler: RequestHandler): Promise<App> {
 const mounts: Readonly<Record<string, (handler: RequestHandler) => Promise<App>>> = {
   toNodeListener: (handler) => listen(createServer(toNodeListener(handler))),
   Express: startExpress,
-  "Express behind express.json()": (handler) => startExpress(handler, express.json()),
-  "Express behind express.json() and urlencoded()": (handler) =>
+  "Express after express.json()": (handler) => startExpress(handler, express.json()),
+  "Express after express.json() and urlencoded()": (handler) =>
     startExpress(handler, express.json(), express.urlencoded()),
   Koa: startKoa,
-  "Koa behind a body parser": (handler) => startKoa(handler, koaBody),
+  "Koa after a body parser": (handler) => startKoa(handler, koaBody),
   Hono: startHono,
   Fastify: startFastify,
 };
@@ -85,8 +85,8 @@ const withBody = (method: string, target: string, json: unknown, ...more: string
 };
 
 /**
- * What a client does with an API over its life; `key` is the id of a key that is there. A path that cannot be
- * decoded is missing: Fastify's router answers it before any handler.
+ * Requests of a typical client; `key` is the id of an existing key. There is no path that cannot be decoded, because
+ * Fastify's router rejects it before any handler.
  */
 const conversation = (key: string, secret: string): readonly RawRequest[] => [
   { target: "/admin/api-keys", headers: [ann] },
@@ -103,7 +103,7 @@ const conversation = (key: string, secret: string): readonly RawRequest[] => [
   withBody("PATCH", `/admin/api-keys/${key}`, { name: "new" }),
   { method: "POST", target: `/admin/api-keys/${key}/disable`, headers: [ann, "Content-Length: 0"] },
   { method: "POST", target: `/admin/api-keys/${key}/enable`, headers: [ann] },
-  // Bodies of no bytes, as clients send them that name a type with every request
+  // Empty bodies with a type, as many clients send them
   withBody("POST", "/admin/api-keys", ""),
   withBody("POST", `/admin/api-keys/${key}/disable`, ""),
   {
@@ -127,44 +127,44 @@ const conversation = (key: string, secret: string): readonly RawRequest[] => [
   { method: "PUT", target: "/admin/me", headers: [ann] },
 ];
 
-/** Headers that belong to the connection, or to the moment. */
+/** Headers of the connection, and the date. */
 const HOP = /^(date|connection|keep-alive|transfer-encoding):/i;
-/** What is different in each run of the same conversation. */
+/** Values that differ between runs. */
 const RANDOM = /key_[0-9a-f]{32}|ezt_live_[0-9A-Za-z]+|[0-9a-f]{12}-[0-9a-f]{12}-[0-9a-f-]{18}/g;
 
-async function answers(start: (handler: RequestHandler) => Promise<App>): Promise<readonly string[]> {
+async function transcript(start: (handler: RequestHandler) => Promise<App>): Promise<readonly string[]> {
   const api: Api = managementApi({ basePath: "/admin" });
   const { key, secret } = await api.issue({ name: "first" });
   const app = await start(api.handler);
   try {
-    const texts: string[] = [];
+    const entries: string[] = [];
     for (const request of conversation(key.id, secret)) {
       const response = await app.request(request);
       const headers = (response?.lines ?? [])
         .filter((line) => !HOP.test(line))
         .map((line) => line.toLowerCase());
       const text = [response?.statusLine, ...headers.sort(), response?.body].join("\n");
-      texts.push(`${request.method ?? "GET"} ${request.target}\n${text}`.replace(RANDOM, "…"));
+      entries.push(`${request.method ?? "GET"} ${request.target}\n${text}`.replace(RANDOM, "…"));
     }
     expect(api.errors).toEqual([]);
-    return texts;
+    return entries;
   } finally {
     await app.close();
   }
 }
 
 describe("over a socket", async () => {
-  const bare = await answers(mounts.toNodeListener as (handler: RequestHandler) => Promise<App>);
+  const expected = await transcript(mounts.toNodeListener as (handler: RequestHandler) => Promise<App>);
 
-  test("the conversation goes as it should", () => {
-    expect(bare.map((text) => Number(/HTTP\/1\.1 (\d+)/.exec(text)?.[1]))).toEqual([
+  test("toNodeListener responds with the expected statuses", () => {
+    expect(expected.map((text) => Number(/HTTP\/1\.1 (\d+)/.exec(text)?.[1]))).toEqual([
       200, 200, 401, 401, 400, 200, 200, 201, 400, 400, 415, 200, 200, 200, 400, 200, 200, 201, 200, 200, 200,
       404, 404, 405, 405,
     ]);
   });
 
-  test.each(Object.keys(mounts))("%s answers the same bytes", async (name) => {
+  test.each(Object.keys(mounts))("%s responds with the same bytes", async (name) => {
     const start = mounts[name] as (handler: RequestHandler) => Promise<App>;
-    expect(await answers(start)).toEqual(bare);
+    expect(await transcript(start)).toEqual(expected);
   });
 });

@@ -13,7 +13,7 @@ import { createClient } from "redis";
 import { flexibleLimits, type LimitStore, memoryLimits, redisLimits } from "../../../src/rate-limit/index.js";
 import type { Servers } from "../../servers.js";
 
-/** A store of counters, and what it leaves behind. */
+/** An open limit store. */
 export interface OpenLimits {
   readonly store: LimitStore;
   close(): Promise<unknown>;
@@ -22,18 +22,18 @@ export interface OpenLimits {
 export interface LimitBackend {
   readonly name: string;
   readonly missing?: string | undefined;
-  /** Whether a request is counted in every window in one step. */
+  /** Whether a request is counted in all windows atomically. */
   readonly atomic: boolean;
   open(): Promise<OpenLimits>;
 }
 
-const fresh = () => `limits_${randomBytes(6).toString("hex")}`;
+const uniqueName = () => `limits_${randomBytes(6).toString("hex")}`;
 const ANY = { points: 1, duration: 1 };
 
-/** Made, and its table there. */
-function ready<L>(make: (done: (error?: unknown) => void) => L): Promise<L> {
+/** Resolves with the limiter when its table has been created. */
+function ready<L>(create: (done: (error?: unknown) => void) => L): Promise<L> {
   return new Promise((resolve, reject) => {
-    const made: L = make((error) => (error ? reject(error) : setImmediate(() => resolve(made))));
+    const limiter: L = create((error) => (error ? reject(error) : setImmediate(() => resolve(limiter))));
   });
 }
 
@@ -51,7 +51,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
       atomic: true,
       async open() {
         const client = await createClient({ url: redis as string }).connect();
-        return { store: redisLimits(client, { prefix: fresh() }), close: () => client.close() };
+        return { store: redisLimits(client, { prefix: uniqueName() }), close: () => client.close() };
       },
     },
     {
@@ -60,7 +60,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
       atomic: true,
       async open() {
         const client = new Redis(redis as string);
-        return { store: redisLimits(client, { prefix: fresh() }), close: () => client.quit() };
+        return { store: redisLimits(client, { prefix: uniqueName() }), close: () => client.quit() };
       },
     },
     {
@@ -69,7 +69,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
       atomic: false,
       async open() {
         const storeClient = new Redis(redis as string);
-        const limiter = new RateLimiterRedis({ storeClient, keyPrefix: fresh(), ...ANY });
+        const limiter = new RateLimiterRedis({ storeClient, keyPrefix: uniqueName(), ...ANY });
         return { store: flexibleLimits(limiter), close: () => storeClient.quit() };
       },
     },
@@ -81,7 +81,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
         const storeClient = await createClient({ url: redis as string }).connect();
         const limiter = new RateLimiterRedis({
           storeClient,
-          keyPrefix: fresh(),
+          keyPrefix: uniqueName(),
           useRedisPackage: true,
           ...ANY,
         });
@@ -94,7 +94,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
       atomic: false,
       async open() {
         const pool = new pg.Pool({ connectionString: postgres as string, max: 10 });
-        const tableName = fresh();
+        const tableName = uniqueName();
         const limiter = await ready(
           (done) => new RateLimiterPostgres({ storeClient: pool, tableName, ...ANY }, done),
         );
@@ -113,7 +113,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
       atomic: false,
       async open() {
         const pool = createPool({ uri: mysql as string, connectionLimit: 10 });
-        const tableName = fresh();
+        const tableName = uniqueName();
         const dbName = new URL(mysql as string).pathname.slice(1);
         const limiter = await ready(
           (done) => new RateLimiterMySQL({ storeClient: pool, dbName, tableName, ...ANY }, done),
@@ -135,7 +135,7 @@ export function limitBackends({ postgres, mysql, redis }: Servers): readonly Lim
         const limiter = await ready(
           (done) =>
             new RateLimiterSQLite(
-              { storeClient, storeType: "better-sqlite3", tableName: fresh(), ...ANY },
+              { storeClient, storeType: "better-sqlite3", tableName: uniqueName(), ...ANY },
               done,
             ),
         );

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { RateLimitDecision, RateLimiter } from "../../../src/index.js";
 import { type Counter, createRateLimiter, type RateWindow } from "../../../src/rate-limit/index.js";
 import { sleep } from "../../unit/core/fixtures.js";
@@ -13,12 +13,12 @@ interface Holder {
 }
 
 const REQUEST = { headers: {} };
-const MINUTE: RateWindow = { name: "minute", per: "key", limit: 3, windowSeconds: 60 };
+const MINUTE: RateWindow = { name: "minute", per: "key", limit: 3, window: "1m" };
 
 const left = ({ states }: RateLimitDecision) => states.map(({ remaining }) => remaining);
 
 describe.each(limitBackends(inject("servers")))("$name", (backend) => {
-  describe.skipIf(backend.missing !== undefined)("counts", () => {
+  describe.skipIf(backend.missing !== undefined)("limit store", () => {
     let open: OpenLimits;
     beforeAll(async () => {
       open = await backend.open();
@@ -33,9 +33,9 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
     const limiter = (windows: readonly RateWindow[], cost?: number): RateLimiter =>
       createRateLimiter({ store: open.store, windows, ...(cost === undefined ? {} : { cost: () => cost }) });
     const counter = (limit: number, windowMs = 60_000): Counter => ({ key: randomUUID(), limit, windowMs });
-    const usedOf = async (one: Counter) => (await open.store.take([one], 0)).standings[0]?.used;
+    const usedOf = async (one: Counter) => (await open.store.take([one], 0)).states[0]?.used;
 
-    test("up to the limit, and says what is left", async () => {
+    it("allows requests up to the limit and returns what remains", async () => {
       const { consume } = limiter([MINUTE]);
       const key = holder();
       for (const remaining of [2, 1, 0]) {
@@ -48,14 +48,14 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
         expect(resetSeconds).toBeGreaterThan(50);
         expect(resetSeconds).toBeLessThanOrEqual(60);
       }
-      const refused = await consume(key, REQUEST);
-      expect(refused.allowed).toBe(false);
-      expect(left(refused)).toEqual([0]);
-      expect(refused.retryAfterSeconds).toBeGreaterThan(50);
+      const denied = await consume(key, REQUEST);
+      expect(denied.allowed).toBe(false);
+      expect(left(denied)).toEqual([0]);
+      expect(denied.retryAfterSeconds).toBeGreaterThan(50);
       expect((await consume(holder(), REQUEST)).allowed).toBe(true);
     });
 
-    test("a window ends where its first request put the end, however many are refused in it", async () => {
+    it("anchors a window at its first request", async () => {
       const one = counter(2, 1000);
       const began = performance.now();
       await open.store.take([one], 1);
@@ -70,13 +70,13 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       expect(await usedOf(one)).toBe(1);
     });
 
-    test("a refusal takes nothing of any window", async () => {
+    it("takes nothing from any window for a denied request", async () => {
       const [narrow, full, wide] = [counter(100), counter(1), counter(100)];
       await open.store.take([full], 1);
       for (let i = 0; i < 3; i++) {
         const taken = await open.store.take([narrow, full, wide], 1);
         expect(taken.allowed).toBe(false);
-        expect(taken.standings.map(({ used }) => used)).toEqual([0, 1, 0]);
+        expect(taken.states.map(({ used }) => used)).toEqual([0, 1, 0]);
       }
       for (const [one, used] of [
         [narrow, 0],
@@ -87,7 +87,7 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       }
     });
 
-    test("of a hundred at once, as many pass as there is room", async () => {
+    it("allows exactly the limit of 100 concurrent requests", async () => {
       for (const room of [1, 30]) {
         const one = counter(room);
         const all = await Promise.all(Array.from({ length: 100 }, () => open.store.take([one], 1)));
@@ -96,7 +96,7 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       }
     });
 
-    test("of a hundred at once, one passes several windows, and the rest is in none", async () => {
+    it("allows one of 100 concurrent requests in several windows, and counts no other", async () => {
       for (const limits of [
         [1, 100, 100],
         [100, 1, 50],
@@ -110,7 +110,7 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       }
     });
 
-    test("of a hundred at once of many keys, no window holds more than its limit, and what passed", async () => {
+    it("counts exactly the allowed requests of many keys of one owner", async () => {
       const owner = counter(40);
       const keys = Array.from({ length: 10 }, () => counter(7));
       const all = await Promise.all(
@@ -127,20 +127,20 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       }
     });
 
-    test("costs; one that finds too little left takes nothing", async () => {
+    it("takes nothing for a cost above what remains", async () => {
       const key = holder();
       const windows = [{ ...MINUTE, limit: 10 }];
       expect(left(await limiter(windows, 7).consume(key, REQUEST))).toEqual([3]);
-      const refused = await limiter(windows, 4).consume(key, REQUEST);
-      expect([refused.allowed, ...left(refused)]).toEqual([false, 3]);
-      expect(refused.retryAfterSeconds).toBeGreaterThan(50);
+      const denied = await limiter(windows, 4).consume(key, REQUEST);
+      expect([denied.allowed, ...left(denied)]).toEqual([false, 3]);
+      expect(denied.retryAfterSeconds).toBeGreaterThan(50);
       expect(left(await limiter(windows, 3).consume(key, REQUEST))).toEqual([0]);
       expect((await limiter(windows, 1).consume(key, REQUEST)).allowed).toBe(false);
       expect((await limiter(windows, 0).consume(key, REQUEST)).allowed).toBe(true);
       expect((await limiter(windows, 11).consume(holder(), REQUEST)).allowed).toBe(false);
     });
 
-    test("at once with different costs, never more than the limit, and what passed", async () => {
+    it("stays within the limit under concurrent requests of different costs", async () => {
       const one = counter(100);
       const costs = Array.from({ length: 60 }, (_, i) => 1 + (i % 9));
       const all = await Promise.all(
@@ -152,24 +152,24 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       if (backend.atomic) expect(sum).toBeGreaterThan(91);
     });
 
-    test("a free request begins no window", async () => {
+    it("starts no window for a free request", async () => {
       const one = counter(5, 1000);
       for (let i = 0; i < 3; i++) {
         expect(await open.store.take([one], 0)).toEqual({
           allowed: true,
-          standings: [{ used: 0, resetMs: 1000 }],
+          states: [{ used: 0, resetMs: 1000 }],
         });
         await sleep(50);
       }
-      const { standings } = await open.store.take([one], 1);
-      expect(standings[0]?.resetMs).toBeGreaterThan(900);
+      const { states } = await open.store.take([one], 1);
+      expect(states[0]?.resetMs).toBeGreaterThan(900);
     });
 
-    test("per key, per environment and per owner", async () => {
+    it("counts per key, environment and owner", async () => {
       const windows: RateWindow[] = [
-        { name: "owner", per: "owner", limit: 6, windowSeconds: 60 },
-        { name: "place", per: "environment", limit: 4, windowSeconds: 60 },
-        { name: "each", per: "key", limit: 3, windowSeconds: 60 },
+        { name: "owner", per: "owner", limit: 6, window: "1m" },
+        { name: "environment", per: "environment", limit: 4, window: "1m" },
+        { name: "key-minute", per: "key", limit: 3, window: "1m" },
       ];
       const { consume } = limiter(windows);
       const ownerId = randomUUID();
@@ -186,7 +186,7 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       expect(left(await consume(holder({ id: a.id, environment: "live" }), REQUEST))).toEqual([2, 3, 5]);
     });
 
-    test("ids that look alike are not counted together", async () => {
+    it("counts similar ids separately", async () => {
       const { consume } = limiter([{ ...MINUTE, limit: 1 }]);
       const base = randomUUID();
       const ids = [
@@ -217,12 +217,12 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       }
     });
 
-    test("large numbers", async () => {
+    it("supports large limits and long windows", async () => {
       const one = counter(2_000_000_000, 90 * 86_400_000);
       expect((await open.store.take([one], 1_999_999_999)).allowed).toBe(true);
       await sleep(20);
       expect((await open.store.take([one], 2)).allowed).toBe(false);
-      expect((await open.store.take([one], 1)).standings[0]).toMatchObject({ used: 2_000_000_000 });
+      expect((await open.store.take([one], 1)).states[0]).toMatchObject({ used: 2_000_000_000 });
     });
   });
 });

@@ -1,11 +1,11 @@
 import { RateLimiterMemory, RateLimiterUnion } from "rate-limiter-flexible";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import { type Counter, type FlexibleLimiter, flexibleLimits } from "../../../src/rate-limit/index.js";
 import { sleep, thrownBy } from "../../unit/core/fixtures.js";
 
-/** A limiter that keeps a diary, and does what a test wants in between. */
-function scripted(before: (call: string) => unknown = () => {}) {
+/** A limiter that records its calls and calls `before` first. */
+function recordingLimiter(before: (call: string) => unknown = () => {}) {
   const counts = new Map<string, { consumedPoints: number; ends: number }>();
   const calls: string[] = [];
   const change = async (name: string, key: string, points: number, customDuration: number) => {
@@ -35,8 +35,8 @@ function scripted(before: (call: string) => unknown = () => {}) {
 const counter = (key: string, limit: number, windowMs = 60_000): Counter => ({ key, limit, windowMs });
 
 describe("flexibleLimits", () => {
-  test("a request without room writes nothing", async () => {
-    const { limiter, calls } = scripted();
+  it("writes nothing for a request without room", async () => {
+    const { limiter, calls } = recordingLimiter();
     const store = flexibleLimits(limiter);
     await store.take([counter("a", 1)], 1);
     calls.length = 0;
@@ -45,19 +45,19 @@ describe("flexibleLimits", () => {
     expect(calls).toEqual([]);
   });
 
-  test("what was taken is given back when others came first", async () => {
-    const { limiter, calls, used } = scripted();
+  it("returns counts if concurrent requests were faster", async () => {
+    const { limiter, calls, used } = recordingLimiter();
     const store = flexibleLimits(limiter);
     const results = await Promise.all([1, 2].map(() => store.take([counter("a", 5), counter("b", 1)], 1)));
     expect(results.map(({ allowed }) => allowed)).toEqual([true, false]);
-    expect(results[1]?.standings.map(({ used }) => used)).toEqual([1, 1]);
+    expect(results[1]?.states.map(({ used }) => used)).toEqual([1, 1]);
     expect(calls.filter((call) => call === "reward")).toHaveLength(2);
     expect(used()).toEqual([1, 1]);
   });
 
-  test("and when a window cannot be counted, which refuses", async () => {
+  it("returns counts and rejects if a window fails", async () => {
     let taken = 0;
-    const { limiter, used } = scripted((call) => {
+    const { limiter, used } = recordingLimiter((call) => {
       if (call === "penalty" && ++taken === 2) throw new Error("down");
     });
     const store = flexibleLimits(limiter);
@@ -67,8 +67,8 @@ describe("flexibleLimits", () => {
     expect(used()).toEqual([0]);
   });
 
-  test("what cannot be given back stays taken, and refuses", async () => {
-    const { limiter, used } = scripted((call) => {
+  it("rejects if a return fails", async () => {
+    const { limiter, used } = recordingLimiter((call) => {
       if (call === "reward") throw new Error("down");
     });
     const store = flexibleLimits(limiter);
@@ -77,8 +77,8 @@ describe("flexibleLimits", () => {
     expect(used()).toEqual([2]);
   });
 
-  test("a return that comes after the window's end is no present to the next one", async () => {
-    const { limiter, used } = scripted((call) => (call === "reward" ? sleep(350) : undefined));
+  it("does not add a late return to the next window", async () => {
+    const { limiter, used } = recordingLimiter((call) => (call === "reward" ? sleep(350) : undefined));
     const store = flexibleLimits(limiter);
     const one = counter("a", 1, 300);
     const results = await Promise.all([1, 2].map(() => store.take([one], 1)));
@@ -88,9 +88,9 @@ describe("flexibleLimits", () => {
     expect(next.filter(({ allowed }) => allowed)).toHaveLength(1);
   });
 
-  test("in the last tenth of a window, or its last second, nothing is given back", async () => {
+  it("returns nothing in the last tenth or the last second of a window", async () => {
     let taken = 0;
-    const { limiter, calls, used } = scripted((call) => {
+    const { limiter, calls, used } = recordingLimiter((call) => {
       if (call === "penalty" && ++taken === 2) return sleep(2750);
     });
     const store = flexibleLimits(limiter);
@@ -100,25 +100,25 @@ describe("flexibleLimits", () => {
     expect(used()).toEqual([2]);
   });
 
-  const NONSENSE = [undefined, {}, { consumedPoints: "x", msBeforeNext: 1 }, { consumedPoints: 1 }];
-  test.each(NONSENSE)("an answer that is no count is a failure: %j", async (answer) => {
-    const limiter = { ...scripted().limiter, penalty: async () => answer as never };
+  const INVALID = [undefined, {}, { consumedPoints: "x", msBeforeNext: 1 }, { consumedPoints: 1 }];
+  it.each(INVALID)("rejects an invalid count: %j", async (count) => {
+    const limiter = { ...recordingLimiter().limiter, penalty: async () => count as never };
     expect(await thrownBy(() => flexibleLimits(limiter).take([counter("a", 1)], 1))).toBeInstanceOf(
       StoreError,
     );
   });
 
-  test("numbers that come as texts are numbers", async () => {
-    const { limiter } = scripted();
+  it("accepts numbers as strings", async () => {
+    const { limiter } = recordingLimiter();
     const penalty = async () => ({ consumedPoints: "7" as never, msBeforeNext: 1000 });
     const store = flexibleLimits({ ...limiter, penalty });
     expect(await store.take([counter("a", 9)], 7)).toEqual({
       allowed: true,
-      standings: [{ used: 7, resetMs: 1000 }],
+      states: [{ used: 7, resetMs: 1000 }],
     });
   });
 
-  test("refuses what does not count, and what does so in memory", () => {
+  it("rejects combined limiters and RateLimiterMemory", () => {
     const memory = new RateLimiterMemory({ points: 1, duration: 1 });
     expect(() => flexibleLimits(memory)).toThrow("memoryLimits");
     expect(() => flexibleLimits(new RateLimiterUnion(memory) as never)).toThrow(

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
-import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import { createRateLimiter, redisLimits } from "../../../src/rate-limit/index.js";
 import { thrownBy } from "../../unit/core/fixtures.js";
@@ -14,13 +14,13 @@ const WINDOWS = (["key", "environment", "owner"] as const).map((per) => ({
   name: per,
   per,
   limit: 50,
-  windowSeconds: 60,
+  window: "1m" as const,
 }));
 
 describe("redisLimits", () => {
-  test("refuses what is no client, and prefixes that would not stay apart", () => {
+  it("rejects invalid clients and prefixes", () => {
     for (const wrong of [undefined, null, {}, url, new Map(), new Redis({ lazyConnect: true }).multi()]) {
-      expect(() => redisLimits(wrong as never)).toThrow(/^redisLimits: the client must be one of/);
+      expect(() => redisLimits(wrong as never)).toThrow(/^redisLimits: the client must be a node-redis/);
     }
     for (const wrong of ["", "a b", "a{b}", "é", "a".repeat(65), 7, null]) {
       expect(() => redisLimits(createClient(), { prefix: wrong as string })).toThrow('"prefix"');
@@ -28,17 +28,17 @@ describe("redisLimits", () => {
     expect(() => redisLimits(createClient(), { prefx: "a" } as never)).toThrow('"prefx"');
   });
 
-  test.each([undefined, null, "OK", [], [1], [1, 2, "x"], [1, 2, null], [1, 1, 1, 1]])(
-    "an answer that is no count is a failure: %j",
-    async (answer) => {
-      const client = { evalSha: async () => answer, eval: async () => answer, on: () => {} };
+  it.each([undefined, null, "OK", [], [1], [1, 2, "x"], [1, 2, null], [1, 1, 1, 1]])(
+    "rejects an invalid reply: %j",
+    async (reply) => {
+      const client = { evalSha: async () => reply, eval: async () => reply, on: () => {} };
       expect(await thrownBy(() => redisLimits(client).take([counter(), counter()], 1))).toBeInstanceOf(
         StoreError,
       );
     },
   );
 
-  test("a client that promises nothing is a failure", async () => {
+  it("rejects a reply that is no promise", async () => {
     const client = { evalSha: () => 1, eval: () => 1, on: () => {} };
     expect(await thrownBy(() => redisLimits(client as never).take([counter()], 1))).toBeInstanceOf(
       StoreError,
@@ -47,26 +47,26 @@ describe("redisLimits", () => {
 });
 
 describe.skipIf(url === "")("redisLimits over Redis", () => {
-  const opened = async () => {
+  const connect = async () => {
     const client = await createClient({ url }).connect();
     onTestFinished(async () => client.close());
     return client;
   };
 
-  test("brings its script again when Redis has dropped it", async () => {
-    const client = await opened();
+  it("sends the script again after SCRIPT FLUSH", async () => {
+    const client = await connect();
     const io = new Redis(url);
     onTestFinished(async () => void (await io.quit()));
     for (const store of [redisLimits(client), redisLimits(io)]) {
       const one = counter();
       await store.take([one], 1);
       await client.scriptFlush();
-      expect((await store.take([one], 1)).standings[0]?.used).toBe(2);
+      expect((await store.take([one], 1)).states[0]?.used).toBe(2);
     }
   });
 
-  test("a counter has a name, a value and an end, and no other trace is left", async () => {
-    const client = await opened();
+  it("stores one key with a value and a TTL per counter, and nothing else", async () => {
+    const client = await connect();
     const name = prefix();
     const store = redisLimits(client, { prefix: name });
     const { consume } = createRateLimiter({ store, windows: WINDOWS });
@@ -85,8 +85,8 @@ describe.skipIf(url === "")("redisLimits over Redis", () => {
     }
   });
 
-  test("a counter that somebody robbed of its end does not refuse for ever", async () => {
-    const client = await opened();
+  it("replaces a counter without a TTL", async () => {
+    const client = await connect();
     const name = prefix();
     const store = redisLimits(client, { prefix: name });
     const one = counter(1);
@@ -97,26 +97,26 @@ describe.skipIf(url === "")("redisLimits over Redis", () => {
     expect(await client.pTTL(`${name}:limit:${one.key}`)).toBeGreaterThan(50_000);
   });
 
-  test("something else under its name is a failure, and counts nowhere", async () => {
-    const client = await opened();
+  it("rejects a counter of another Redis type and counts in no window", async () => {
+    const client = await connect();
     const name = prefix();
     const store = redisLimits(client, { prefix: name });
     const [one, other] = [counter(), counter()];
     await client.sAdd(`${name}:limit:${other.key}`, "x");
     await client.expire(`${name}:limit:${other.key}`, 60);
     expect(await thrownBy(() => store.take([one, other], 1))).toBeInstanceOf(Error);
-    expect((await store.take([one], 0)).standings[0]?.used).toBe(0);
+    expect((await store.take([one], 0)).states[0]?.used).toBe(0);
   });
 
-  test("numbers as large as JavaScript has them", async () => {
-    const store = redisLimits(await opened(), { prefix: prefix() });
+  it("supports numbers up to Number.MAX_SAFE_INTEGER", async () => {
+    const store = redisLimits(await connect(), { prefix: prefix() });
     const one = counter(Number.MAX_SAFE_INTEGER, 3_153_600_000_000);
     const most = await store.take([one], Number.MAX_SAFE_INTEGER - 1);
-    expect([most.allowed, most.standings[0]?.used]).toEqual([true, Number.MAX_SAFE_INTEGER - 1]);
+    expect([most.allowed, most.states[0]?.used]).toEqual([true, Number.MAX_SAFE_INTEGER - 1]);
     expect((await store.take([one], 2)).allowed).toBe(false);
-    // node-redis rounds the largest of all up by one.
+    // node-redis rounds Number.MAX_SAFE_INTEGER up by one.
     const last = await store.take([one], 1);
-    expect(last.standings[0]?.used).toBeGreaterThanOrEqual(Number.MAX_SAFE_INTEGER);
+    expect(last.states[0]?.used).toBeGreaterThanOrEqual(Number.MAX_SAFE_INTEGER);
     expect((await store.take([one], 1)).allowed).toBe(false);
   });
 });
@@ -124,7 +124,7 @@ describe.skipIf(url === "")("redisLimits over Redis", () => {
 describe.skipIf(nodes.length === 0)("redisLimits over Redis Cluster", () => {
   const [host = "", port = ""] = (nodes[0] ?? "").replace(/^redis:\/\//, "").split(":");
 
-  test("all windows of an owner are counted in one step, on whatever node", async () => {
+  it("counts all windows of an owner atomically", async () => {
     const nodeRedis = await createCluster({
       rootNodes: nodes.map((one) => ({ url: one.includes("://") ? one : `redis://${one}` })),
     }).connect();

@@ -7,7 +7,7 @@ import { localBus } from "../../unit/cache/fixtures.js";
 
 const { redis } = inject("servers");
 
-/** The contract over a store that is wrapped, in use, and closed afterwards. */
+/** Runs the contract over a cached store, in use if `inUse`, and closes it. */
 function contract(options: () => CachedStoreOptions, inUse = true): void {
   const create = async () => {
     const store = cachedStore(memoryStore(), options());
@@ -19,18 +19,16 @@ function contract(options: () => CachedStoreOptions, inUse = true): void {
 
 describe("cachedStore", () => contract(() => ({})));
 
-describe("cachedStore that keeps absences, with room for little", () =>
-  contract(() => ({ negativeTtl: "1m", max: 2, negativeMax: 2 })));
+describe("cachedStore of two keys", () => contract(() => ({ max: 2 })));
 
-describe("cachedStore over a bus within the process", () =>
-  contract(() => ({ bus: localBus(), ttl: "1h", negativeTtl: "1h" })));
+describe("cachedStore with a bus within the process", () => contract(() => ({ bus: localBus(), ttl: "1h" })));
 
-describe("cachedStore over a bus that fails", () => {
+describe("cachedStore with a bus that fails", () => {
   const publish = () => Promise.reject(new Error("down"));
-  contract(() => ({ bus: { ...localBus(), publish }, negativeTtl: "1h" }), false);
+  contract(() => ({ bus: { ...localBus(), publish } }), false);
 });
 
-describe.skipIf(redis === undefined)("cachedStore over Redis", () => {
+describe.skipIf(redis === undefined)("cachedStore with redisBus", () => {
   let publisher: Redis;
   let subscriber: Redis;
   beforeAll(() => {
@@ -45,6 +43,5 @@ describe.skipIf(redis === undefined)("cachedStore over Redis", () => {
   contract(() => ({
     bus: redisBus({ publisher, subscriber, channel: `keybearer:test:${crypto.randomUUID()}` }),
     ttl: "1h",
-    negativeTtl: "1h",
   }));
 });

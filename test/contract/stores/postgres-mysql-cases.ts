@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeCursor } from "../../../src/core/keys/cursor.js";
 import {
   type AuditEntry,
@@ -14,19 +14,19 @@ import type { PostgresKeyStore } from "../../../src/stores/postgres.js";
 import { at, everyEntry, fullKey, NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
 import { serviceOver } from "./service.js";
 
-/** A store over a server, and another way to its tables. */
+/** A store over a server, and direct access to its tables. */
 export interface OpenServerStore {
   readonly store: PostgresKeyStore | MysqlKeyStore;
   readonly table: string;
-  /** Runs a statement with no parameters. */
+  /** Runs a statement without parameters. */
   sql(text: string): Promise<unknown>;
-  /** Opens a store over another table. Nothing is migrated. */
+  /** Opens a store over another table, without migrating it. */
   other(table: string): PostgresKeyStore | MysqlKeyStore;
   close(): Promise<void>;
 }
 
 const CREATE = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" };
-// What quoting by hand, array literals and prepared statements stumble over.
+// Strings that break manual quoting, array literals or prepared statements.
 const AWKWARD = [
   "NULL",
   "null",
@@ -45,7 +45,7 @@ const AWKWARD = [
   "é ",
 ];
 
-/** What holds for every store over a database server, beyond the contract of all stores. */
+/** Cases for every store over a database server, in addition to the contract of all stores. */
 export function serverStoreCases(title: string, skip: boolean, open: () => Promise<OpenServerStore>): void {
   describe.skipIf(skip)(title, () => {
     let opened: OpenServerStore;
@@ -63,7 +63,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       return key;
     };
 
-    test("issues, verifies, restricts, rotates and revokes keys", async () => {
+    it("issues, verifies, restricts, rotates and revokes keys", async () => {
       let now = new Date("2030-01-01T00:00:00Z");
       const { manager, verify } = serviceOver(store, () => now);
       const { secret, key } = await manager.create({
@@ -83,14 +83,14 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       expect(trail.items).toMatchObject([{ action: "revoked", actor: "ada" }]);
     });
 
-    test("migrates once, however often it is told to", async () => {
+    it("migrates once when called several times", async () => {
       const key = await inserted();
       await Promise.all([store.migrate(), store.migrate(), store.migrate()]);
       expect(await store.findById(key.id)).toEqual(key);
       expect(await opened.sql(`select version from ${opened.table}_migrations`)).toHaveLength(1);
     });
 
-    test("says what to do when it was not migrated", async () => {
+    it("throws an error that explains how to migrate when the tables are missing", async () => {
       const late = opened.other(`${opened.table}_late`);
       const key = sampleKey();
       for (const call of [
@@ -109,7 +109,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
     });
 
     describe("a row that cannot be read", () => {
-      test.each([
+      it.each([
         ["expires_at", "9000000000000000"],
         ["revoked_at", "8640000000000001"],
         ["created_at", "9000000000000000"],
@@ -121,29 +121,29 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
         ["ip_allowlist", "'[null]'"],
         ["metadata", "'[]'"],
         ["rate_limit", "'{}'"],
-      ])("is refused: %s = %s", async (column, value) => {
+      ])("is rejected: %s = %s", async (column, value) => {
         const { manager, verify } = serviceOver(store);
         const { secret, key } = await manager.create(CREATE);
-        const sound = await manager.create(CREATE);
+        const intact = await manager.create(CREATE);
         await opened.sql(`update ${opened.table} set ${column} = ${value} where id = '${key.id}'`);
         await expect(verify(secret)).rejects.toBeInstanceOf(StoreError);
         await expect(store.findByHash(hashSecret(secret))).rejects.toThrow(`"${column}" of "${key.id}"`);
         await expect(manager.get(key.id)).rejects.toBeInstanceOf(StoreError);
         await expect(manager.list()).rejects.toBeInstanceOf(StoreError);
-        // Nobody else is refused for it, though their lookups travel with it.
-        const together = await Promise.allSettled([verify(secret), verify(sound.secret), verify(secret)]);
+        // Lookups of other keys in the same batch succeed.
+        const together = await Promise.allSettled([verify(secret), verify(intact.secret), verify(secret)]);
         expect(together.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
         await opened.sql(`delete from ${opened.table} where id = '${key.id}'`);
       });
 
-      test("is refused in the audit trail too", async () => {
+      it("is rejected in the audit trail", async () => {
         const key = await inserted();
         await opened.sql(`update ${opened.table}_audit set details = '{' where key_id = '${key.id}'`);
         await expect(store.auditTrail({ keyId: key.id, limit: 5 })).rejects.toThrow('"details"');
         await opened.sql(`delete from ${opened.table}_audit where key_id = '${key.id}'`);
       });
 
-      test("is seen at once, when it was repaired", async () => {
+      it("is read again after it was repaired", async () => {
         const key = await inserted();
         await opened.sql(`update ${opened.table} set scopes = '[' where id = '${key.id}'`);
         await expect(store.findByHash(key.hash)).rejects.toThrow(StoreError);
@@ -152,8 +152,8 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       });
     });
 
-    describe("texts", () => {
-      test("stay apart and as they are, whatever is in them", async () => {
+    describe("strings", () => {
+      it("are stored unchanged and compared exactly", async () => {
         const keys: KeyRecord[] = [];
         for (const [index, text] of AWKWARD.entries()) {
           keys.push(
@@ -176,7 +176,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
         expect(await everyEntry(store, { keyId: "awkward" })).toEqual(entries);
       });
 
-      test("as long as a manager takes them are kept, in every index", async () => {
+      it("of the maximum length are stored and indexed", async () => {
         const word = "😀".repeat(255); // 1,020 bytes
         const key = await inserted(
           fullKey({
@@ -198,7 +198,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
         expect((await everyEntry(store, { keyId: word, ownerId: word })).map(({ id }) => id)).toContain(word);
       });
 
-      test("that are too long, or cannot be stored, are refused and never cut", async () => {
+      it("that are too long or cannot be stored are rejected, not truncated", async () => {
         const long = "x".repeat(1_021);
         for (const wrong of [
           { id: long },
@@ -227,7 +227,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
         expect((await store.list({ ownerId: "too long", now: NOON, limit: 5 })).items).toEqual([]);
       });
 
-      test("that no key can have find none", async () => {
+      it("that cannot be stored match no key", async () => {
         for (const text of ["nul\0", "lone \ud800", "\udc00"]) {
           const audit = sampleAudit(sampleKey());
           expect(await store.findById(text)).toBeUndefined();
@@ -246,7 +246,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       });
     });
 
-    test("touches many keys at once, by the number of milliseconds and not by its digits", async () => {
+    it("touches many keys at once and compares times as numbers", async () => {
       const keys = Array.from({ length: 1_300 }, () => sampleKey({ lastUsedAt: new Date(999) }));
       for (let start = 0; start < keys.length; start += 100) {
         await Promise.all(keys.slice(start, start + 100).map(inserted));
@@ -260,11 +260,13 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
         ...keys.slice(0, 700),
         ...Array.from({ length: 50 }, (_, i) => sampleKey({ id: `no ${i}` })),
       ];
-      const answers = await store.findManyByHash(mixed.map(({ hash }) => hash));
-      expect(answers.map((key) => key?.id)).toEqual(mixed.map(({ id }, i) => (i < 700 ? id : undefined)));
+      const mixedResults = await store.findManyByHash(mixed.map(({ hash }) => hash));
+      expect(mixedResults.map((key) => key?.id)).toEqual(
+        mixed.map(({ id }, i) => (i < 700 ? id : undefined)),
+      );
     });
 
-    test("appends many entries, or none of them", async () => {
+    it("appends many audit entries or none", async () => {
       const key = sampleKey({ id: "appended" });
       const entries: AuditEntry[] = Array.from({ length: 700 }, (_, i) =>
         sampleAudit(key, { action: "used", at: at(i) }),
@@ -276,7 +278,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       expect(await everyEntry(store, { keyId: key.id })).toEqual([...entries].reverse());
     });
 
-    test("hands out one frozen allowlist for as long as the text of it is the same", async () => {
+    it("returns the same frozen array for equal allowlists", async () => {
       const ipAllowlist = ["192.0.2.0/24"];
       const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];
       const first = (await store.findByHash(a.hash))?.ipAllowlist;
@@ -284,7 +286,7 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       expect((await store.findByHash(b.hash))?.ipAllowlist).toBe(first);
     });
 
-    test("throws errors that hold neither a hash nor what was written", async () => {
+    it("throws errors that contain neither hashes nor values", async () => {
       const secret = "ezt_live_0123456789";
       const key = await inserted(sampleKey({ name: secret }));
       const audit = sampleAudit(key, { details: { secret } });
@@ -316,12 +318,12 @@ export function serverStoreCases(title: string, skip: boolean, open: () => Promi
       expect(await store.findById(key.id)).toEqual(key);
     });
 
-    test("refuses a table that is somebody else's, and leaves it alone", async () => {
+    it("rejects a foreign table and leaves it unchanged", async () => {
       const theirs = `${opened.table}_theirs`;
       await opened.sql(`create table ${theirs} (id int primary key, hash int)`);
       await expect(opened.other(theirs).migrate()).rejects.toThrow(StoreError);
       await expect(opened.other(theirs).migrate()).rejects.toThrow(StoreError);
-      // Nor is there an index more on it, which would refuse these.
+      // A unique index on "hash" would reject these rows.
       await opened.sql(`insert into ${theirs} values (1, 5), (2, 5)`);
       expect(await opened.sql(`select * from ${theirs} order by id`)).toEqual([
         { id: 1, hash: 5 },

@@ -1,9 +1,9 @@
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createVerifier, defineScopes, hashSecret, type KeyHash, keyFormat } from "../../../src/index.js";
 import { type PostgresPool, postgresStore } from "../../../src/stores/postgres.js";
 import { NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
-import { droppingTables, freshTable, poolAt, sharedPGlite } from "./backends/postgres.js";
+import { dropTablesSql, freshTable, poolAt, sharedPGlite } from "./backends/postgres.js";
 import { serverStoreCases } from "./postgres-mysql-cases.js";
 
 const { postgres: url = "" } = inject("servers");
@@ -20,7 +20,7 @@ serverStoreCases("postgresStore over pg", skip, async () => {
     sql: async (text) => (await pool.query(text)).rows,
     other: (name) => postgresStore(pool, { table: name }),
     close: async () => {
-      await pool.query(`${droppingTables(table)}, ${table}_theirs, ${table}_theirs_migrations`);
+      await pool.query(`${dropTablesSql(table)}, ${table}_theirs, ${table}_theirs_migrations`);
       await pool.end();
     },
   };
@@ -37,13 +37,13 @@ serverStoreCases("postgresStore over PGlite", false, async () => {
     sql: async (text) => (await database.query(text)).rows,
     other: (name) => postgresStore(database, { table: name }),
     close: async () => {
-      await database.exec(droppingTables(table));
+      await database.exec(dropTablesSql(table));
     },
   };
 });
 
 describe("postgresStore over PGlite", () => {
-  test("writes nothing that a transaction which the host has begun by hand could take back", async () => {
+  it("commits changes while a transaction is open on the instance", async () => {
     const table = freshTable();
     const database = await sharedPGlite();
     const store = postgresStore(database, { table });
@@ -54,10 +54,10 @@ describe("postgresStore over PGlite", () => {
     expect(await store.update(key.id, 1, { revokedAt: NOON }, sampleAudit(key))).toBe(true);
     await database.exec("rollback");
     expect(await store.findById(key.id)).toMatchObject({ revokedAt: NOON, version: 2 });
-    await database.exec(droppingTables(table));
+    await database.exec(dropTablesSql(table));
   });
 
-  test("lets the host's transactions and its own take turns", async () => {
+  it("runs beside other transactions of the instance", async () => {
     const table = freshTable();
     const database = await sharedPGlite();
     const store = postgresStore(database, { table });
@@ -72,11 +72,11 @@ describe("postgresStore over PGlite", () => {
       }),
     ]);
     expect(inserted).toEqual(key);
-    await database.exec(droppingTables(table));
+    await database.exec(dropTablesSql(table));
   });
 });
 
-describe.skipIf(skip)("postgresStore over pg, its statements", () => {
+describe.skipIf(skip)("postgresStore over pg: statements", () => {
   const table = freshTable();
   const pool = poolAt(url);
   const store = postgresStore(pool, { table });
@@ -99,28 +99,31 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
   });
 
   afterAll(async () => {
-    await pool.query(droppingTables(table));
+    await pool.query(dropTablesSql(table));
     await pool.end();
   });
 
-  const QUERIES: [what: string, index: string, ask: (store: ReturnType<typeof postgresStore>) => unknown][] =
-    [
-      ["a lookup", "hash", (s) => s.findByHash("hash_5" as KeyHash)],
-      ["lookups of one tick", "hash", (s) => s.findManyByHash(["hash_5", "hash_6", "none"] as KeyHash[])],
-      ["a key", "pkey", (s) => s.findById("key_5")],
-      ["an owner's keys", "owner", (s) => s.list({ ownerId: "owner_5", now: NOON, limit: 10 })],
-      ["all keys", "created", (s) => s.list({ now: NOON, limit: 10 })],
-      ["keys that are dead", "revoked", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
-      ["keys that are dead", "expires", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
-      ["the trail of a key", "audit_key", (s) => s.auditTrail({ keyId: "key_5", limit: 10 })],
-      ["the trail of an owner", "audit_owner", (s) => s.auditTrail({ ownerId: "owner_5", limit: 10 })],
-      ["the trail", "audit_at", (s) => s.auditTrail({ limit: 10 })],
-      ["touches", "pkey", (s) => s.touch(new Map([["key_5", NOON]]))],
-    ];
+  const QUERIES: [
+    what: string,
+    index: string,
+    query: (store: ReturnType<typeof postgresStore>) => unknown,
+  ][] = [
+    ["a lookup", "hash", (s) => s.findByHash("hash_5" as KeyHash)],
+    ["lookups of one turn", "hash", (s) => s.findManyByHash(["hash_5", "hash_6", "none"] as KeyHash[])],
+    ["a key", "pkey", (s) => s.findById("key_5")],
+    ["an owner's keys", "owner", (s) => s.list({ ownerId: "owner_5", now: NOON, limit: 10 })],
+    ["all keys", "created", (s) => s.list({ now: NOON, limit: 10 })],
+    ["keys that have ended", "revoked", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
+    ["keys that have ended", "expires", (s) => s.list({ endedBefore: new Date(200), now: NOON, limit: 10 })],
+    ["the trail of a key", "audit_key", (s) => s.auditTrail({ keyId: "key_5", limit: 10 })],
+    ["the trail of an owner", "audit_owner", (s) => s.auditTrail({ ownerId: "owner_5", limit: 10 })],
+    ["the trail", "audit_at", (s) => s.auditTrail({ limit: 10 })],
+    ["touches", "pkey", (s) => s.touch(new Map([["key_5", NOON]]))],
+  ];
 
-  test.each(QUERIES)("find %s by the index %s", async (_, index, ask) => {
+  it.each(QUERIES)("finds %s by the index %s", async (_, index, query) => {
     const { recorded, statements } = recording(pool);
-    await ask(postgresStore(recorded, { table }));
+    await query(postgresStore(recorded, { table }));
     const [{ text, values }] = statements as [Statement];
     const { rows } = await pool.query(`explain (format json) ${text}`, values);
     const plan = JSON.stringify(rows);
@@ -128,26 +131,23 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
     expect(plan).not.toContain("Seq Scan");
   });
 
-  test.each(QUERIES.slice(0, 2))(
-    "find %s by the index also with a plan for any value",
-    async (_, index, ask) => {
-      const { recorded, statements } = recording(pool);
-      await ask(postgresStore(recorded, { table }));
-      const [{ text, values }] = statements as [Statement];
-      const client = await pool.connect();
-      try {
-        await client.query("set plan_cache_mode = force_generic_plan");
-        await client.query(`prepare generic as ${text}`);
-        const parameter = Array.isArray(values[0]) ? "array['hash_5']" : "'hash_5'";
-        const { rows } = await client.query(`explain (format json) execute generic (${parameter})`);
-        expect(JSON.stringify(rows)).toContain(`"Index Name":"${table}_${index}"`);
-      } finally {
-        client.release(true);
-      }
-    },
-  );
+  it.each(QUERIES.slice(0, 2))("finds %s by the index with a generic plan", async (_, index, query) => {
+    const { recorded, statements } = recording(pool);
+    await query(postgresStore(recorded, { table }));
+    const [{ text, values }] = statements as [Statement];
+    const client = await pool.connect();
+    try {
+      await client.query("set plan_cache_mode = force_generic_plan");
+      await client.query(`prepare generic as ${text}`);
+      const parameter = Array.isArray(values[0]) ? "array['hash_5']" : "'hash_5'";
+      const { rows } = await client.query(`explain (format json) execute generic (${parameter})`);
+      expect(JSON.stringify(rows)).toContain(`"Index Name":"${table}_${index}"`);
+    } finally {
+      client.release(true);
+    }
+  });
 
-  test("compare words byte by byte, whatever the database does by default", async () => {
+  it("compares ids byte by byte, whatever the default collation", async () => {
     const { rows } = await pool.query(
       `select distinct collation_name from information_schema.columns
        where table_name in ($1, $2) and column_name in ('id', 'hash', 'owner_id', 'environment', 'key_id')`,
@@ -156,7 +156,7 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
     expect(rows).toEqual([{ collation_name: "C" }]);
   });
 
-  test("prepares lookups under a name that belongs to their text, and nothing else", async () => {
+  it("prepares only lookups, under a name derived from their text", async () => {
     const { recorded, statements } = recording(pool);
     const named = postgresStore(recorded, { table });
     await named.findByHash(hashSecret("a"));
@@ -174,7 +174,7 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
     expect(statements[0]?.text).not.toContain("*");
   });
 
-  test("prepares nothing when it is told not to", async () => {
+  it("prepares nothing with prepare: false", async () => {
     const { recorded, statements } = recording(pool);
     const unnamed = postgresStore(recorded, { table, prepare: false });
     expect(await unnamed.findByHash("hash_7" as KeyHash)).toMatchObject({ id: "key_7" });
@@ -182,7 +182,7 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
     expect(statements.map(({ name }) => name)).toEqual([undefined, undefined]);
   });
 
-  test("asks once for all lookups of one turn of the event loop", async () => {
+  it("sends all lookups of one turn of the event loop as one query", async () => {
     const { recorded, statements } = recording(pool);
     const scopes = defineScopes({ "vehicles:read": {} });
     const format = keyFormat({ prefix: "ezt", environments: ["live"] });
@@ -190,18 +190,18 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
       store: postgresStore(recorded, { table }),
       scopes,
       format,
-      storeTimeout: "30000ms",
+      storeTimeout: "30s",
     });
-    const answers = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 40 }, () =>
         verifier.verify({ headers: { authorization: `Bearer ${format.generate("live")}` } }),
       ),
     );
-    expect(new Set(answers.map(({ ok }) => ok))).toEqual(new Set([false]));
+    expect(new Set(results.map(({ ok }) => ok))).toEqual(new Set([false]));
     expect(statements).toHaveLength(1);
   });
 
-  test("writes a change and its audit entry in one statement", async () => {
+  it("writes a change and its audit entry in one statement", async () => {
     const { recorded, statements } = recording(pool);
     const writing = postgresStore(recorded, { table });
     const key = sampleKey();
@@ -214,18 +214,18 @@ describe.skipIf(skip)("postgresStore over pg, its statements", () => {
   });
 });
 
-describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
+describe.skipIf(skip)("postgresStore over pg: migrations", () => {
   const table = freshTable();
   const schemas = [`${table}_a`, `${table}_b`] as const;
   const pool = poolAt(url);
 
   afterAll(async () => {
-    await pool.query(droppingTables(table));
+    await pool.query(dropTablesSql(table));
     for (const schema of schemas) await pool.query(`drop schema if exists ${schema} cascade`);
     await pool.end();
   });
 
-  test("run once when four pools begin them at once, again and again", async () => {
+  it("run once when four pools start them at the same time", async () => {
     for (let round = 0; round < 5; round++) {
       const name = `${table}_${round}`;
       const pools = Array.from({ length: 4 }, () => poolAt(url, { max: 2 }));
@@ -238,11 +238,11 @@ describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
       const { rows } = await pool.query(`select version from ${name}_migrations`);
       expect(rows).toEqual([{ version: "1" }]);
       await Promise.all(pools.map((each) => each.end()));
-      await pool.query(droppingTables(name));
+      await pool.query(dropTablesSql(name));
     }
   });
 
-  test("leave nothing behind when they fail in the middle", async () => {
+  it("change nothing when they fail halfway", async () => {
     const name = `${table}_half`;
     await pool.query(`create table ${name}_audit (id int)`);
     await expect(postgresStore(pool, { table: name }).migrate()).rejects.toThrow("42P07");
@@ -250,10 +250,10 @@ describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
     expect(rows).toEqual([{ relname: `${name}_audit` }]);
     await pool.query(`drop table ${name}_audit`);
     await postgresStore(pool, { table: name }).migrate();
-    await pool.query(droppingTables(name));
+    await pool.query(dropTablesSql(name));
   });
 
-  test("ask for no right to change anything when nothing is to be done", async () => {
+  it("need no write permission when they are up to date", async () => {
     await postgresStore(pool, { table }).migrate();
     const reader = poolAt(url, { options: "-c default_transaction_read_only=on" });
     await postgresStore(reader, { table }).migrate();
@@ -261,7 +261,7 @@ describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
     await reader.end();
   });
 
-  test("find the tables along the search path, and do not make them anew before it", async () => {
+  it("find the tables along the search path and do not create others before them", async () => {
     for (const schema of schemas) await pool.query(`create schema ${schema}`);
     const [first, second] = schemas;
     const early = poolAt(url, { options: `-c search_path=${second}` });
@@ -273,7 +273,7 @@ describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
     const after = postgresStore(late, { table });
     await after.migrate();
     expect(await after.findByHash(key.hash)).toEqual(key);
-    // Two owners of schemas are two sets of keys.
+    // Another search path leads to other tables.
     const { rows } = await pool.query("select schemaname from pg_tables where tablename = $1", [table]);
     expect(rows.map(({ schemaname }) => schemaname)).not.toContain(first);
     expect(await postgresStore(pool, { table }).findByHash(key.hash)).toBeUndefined();
@@ -284,14 +284,14 @@ describe.skipIf(skip)("postgresStore over pg, its migrations", () => {
 describe("postgresStore", () => {
   const pool: PostgresPool = { connect: () => Promise.reject(new Error("not connected")) };
 
-  test("refuses what is neither a pool nor PGlite", async () => {
+  it("rejects values that are neither a pool nor PGlite", async () => {
     const client = new pg.Client(url);
     const wrong = [undefined, null, {}, url, () => {}, client, { query() {} }, { transaction() {} }];
     for (const each of wrong) expect(() => postgresStore(each as never)).toThrow(TypeError);
     expect(() => postgresStore(client as never)).toThrow("not a single client");
   });
 
-  test.skipIf(skip)("refuses a client that a pool gave out", async () => {
+  it.skipIf(skip)("rejects a client of a pool", async () => {
     const real = poolAt(url);
     const client = await real.connect();
     expect(() => postgresStore(client as never)).toThrow("not a single client");
@@ -299,21 +299,21 @@ describe("postgresStore", () => {
     await real.end();
   });
 
-  test.each(["", "a b", 'a"b', "a'b", "1a", "a;b", "a--", "é", "a.b", "pg_keys", "a".repeat(41), 7, null])(
-    "refuses the table name %j",
+  it.each(["", "a b", 'a"b', "a'b", "1a", "a;b", "a--", "é", "a.b", "pg_keys", "a".repeat(41), 7, null])(
+    "rejects the table name %j",
     (table) => {
       expect(() => postgresStore(pool, { table: table as string })).toThrow('"table"');
     },
   );
 
-  test("refuses options that nobody reads, or that are none", () => {
+  it("rejects unknown and invalid options", () => {
     expect(() => postgresStore(pool, { tabel: "keys" } as never)).toThrow('"tabel"');
     expect(() => postgresStore(pool, { prepare: "no" } as never)).toThrow('"prepare"');
     expect(() => postgresStore(pool, null as never)).toThrow(TypeError);
     expect(() => postgresStore(pool, { prepare: false, table: "Keys_2" })).not.toThrow();
   });
 
-  test("has every method of a store, and none can be replaced", () => {
+  it("has every method of a store and is frozen", () => {
     const store = postgresStore(pool);
     expect(Object.isFrozen(store)).toBe(true);
     expect(Object.keys(store).sort()).toEqual(
@@ -342,7 +342,7 @@ interface Statement {
   readonly values: unknown[];
 }
 
-/** The pool, with a list of the statements that go through it. */
+/** Wraps a pool and records its statements. */
 function recording(pool: PostgresPool): { recorded: PostgresPool; statements: Statement[] } {
   const statements: Statement[] = [];
   const recorded: PostgresPool = {

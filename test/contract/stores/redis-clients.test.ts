@@ -1,6 +1,6 @@
 import { Cluster, Redis } from "ioredis";
 import { createClient, createClientPool, createCluster, createSentinel, RESP_TYPES } from "redis";
-import { afterEach, describe, expect, inject, test } from "vitest";
+import { afterEach, describe, expect, inject, it } from "vitest";
 import { type RedisStoreOptions, redisStore } from "../../../src/stores/redis.js";
 import { fullKey, sampleAudit } from "../../../src/testing/fixtures.js";
 
@@ -11,7 +11,7 @@ const rootNodes = [{ url: "redis://127.0.0.1:1" }];
 const { redis: url = "" } = inject("servers");
 
 describe("redisStore", () => {
-  test("takes clients that are not connected yet, of every kind", () => {
+  it("accepts clients of every kind before they connect", () => {
     const clients: Client[] = [
       createClient(),
       createClient({ RESP: 2 }),
@@ -24,23 +24,23 @@ describe("redisStore", () => {
     for (const client of clients) expect(Object.isFrozen(redisStore(client))).toBe(true);
   });
 
-  test("refuses what is no client", () => {
+  it("rejects values that are not a client", () => {
     const nodeRedis3 = Object.fromEntries(
       ["get", "mget", "eval", "evalsha", "send_command"].map((name) => [name, () => true]),
     );
-    const unpromising = [
+    const withoutPromises = [
       createClient().legacy(),
       createClient().multi(),
       new Redis({ lazyConnect: true }).multi(),
     ];
-    for (const wrong of [undefined, null, {}, url, new Map(), nodeRedis3, ...unpromising]) {
-      expect(() => redisStore(wrong as never)).toThrow(/^redisStore: the client must be one of/);
+    for (const wrong of [undefined, null, {}, url, new Map(), nodeRedis3, ...withoutPromises]) {
+      expect(() => redisStore(wrong as never)).toThrow(/^redisStore: the client must be a client of/);
     }
     const legacy = Object.create(createClient(), { options: { value: { legacyMode: true } } });
     expect(() => redisStore(legacy)).toThrow("legacy mode");
   });
 
-  test("refuses clients that may answer what is no longer true", () => {
+  it("rejects clients that may return outdated keys", () => {
     const clients: Client[] = [
       createClient({ readonly: true }),
       createCluster({ rootNodes, useReplicas: true }),
@@ -56,22 +56,22 @@ describe("redisStore", () => {
     expect(() => redisStore(createClientPool({}, { clientSideCache }))).toThrow("clientSideCache");
   });
 
-  test.each(["", "a b", "a{b", "a}", "{a}", "a*", "a?", "[a]", "é", "a\n", "a".repeat(65), 7, null])(
-    "refuses the prefix %j",
+  it.each(["", "a b", "a{b", "a}", "{a}", "a*", "a?", "[a]", "é", "a\n", "a".repeat(65), 7, null])(
+    "rejects the prefix %j",
     (prefix) => {
       expect(() => redisStore(createClient(), { prefix: prefix as string })).toThrow('"prefix"');
     },
   );
 
-  test.each(["", "90", "0d", "0ms", "-1d", "1w", "36501d", 90, null])(
-    "refuses to forget after %j",
-    (forgetRevokedAfter) => {
-      const options = { forgetRevokedAfter } as RedisStoreOptions;
-      expect(() => redisStore(createClient(), options)).toThrow('"forgetRevokedAfter"');
+  it.each(["", "90", "0d", "0ms", "-1d", "1w", "36501d", 90, null])(
+    "rejects deleteRevokedAfter: %j",
+    (deleteRevokedAfter) => {
+      const options = { deleteRevokedAfter } as RedisStoreOptions;
+      expect(() => redisStore(createClient(), options)).toThrow('"deleteRevokedAfter"');
     },
   );
 
-  test("refuses options that nobody reads", () => {
+  it("rejects unknown options", () => {
     expect(() => redisStore(createClient(), { prefx: "a" } as never)).toThrow('"prefx"');
     expect(() => redisStore(createClient(), null as never)).toThrow(TypeError);
   });
@@ -99,9 +99,9 @@ describe.skipIf(url === "")("redisStore", () => {
   const raw = () => ioredis(new Redis(url));
 
   const clients: [name: string, keyPrefix: string, open: () => Promise<Client> | Client][] = [
-    ["node-redis that speaks RESP2", "", () => nodeRedis(createClient({ url, RESP: 2 }))],
+    ["node-redis with RESP2", "", () => nodeRedis(createClient({ url, RESP: 2 }))],
     [
-      "node-redis whose texts come as Buffers",
+      "node-redis that returns Buffers",
       "",
       async () =>
         (await nodeRedis(createClient({ url }))).withTypeMapping({
@@ -110,7 +110,7 @@ describe.skipIf(url === "")("redisStore", () => {
         }),
     ],
     [
-      "node-redis whose texts come as Buffers by its options",
+      "node-redis that returns Buffers by its options",
       "",
       async () =>
         await nodeRedis(
@@ -125,9 +125,9 @@ describe.skipIf(url === "")("redisStore", () => {
       "{host}",
       () => ioredis(new Redis(url, { keyPrefix: "{host}" })),
     ],
-    ["ioredis that pipelines by itself", "", () => ioredis(new Redis(url, { enableAutoPipelining: true }))],
+    ["ioredis with enableAutoPipelining", "", () => ioredis(new Redis(url, { enableAutoPipelining: true }))],
     [
-      "ioredis that speaks RESP3",
+      "ioredis with RESP3",
       "",
       () => {
         const client = new Redis(url, { protocol: 3, replyMapping: "resp3" });
@@ -135,10 +135,10 @@ describe.skipIf(url === "")("redisStore", () => {
         return client;
       },
     ],
-    ["ioredis whose numbers come as texts", "", () => ioredis(new Redis(url, { stringNumbers: true }))],
+    ["ioredis that returns numbers as strings", "", () => ioredis(new Redis(url, { stringNumbers: true }))],
   ];
 
-  test.each(clients)("works over %s", async (_, keyPrefix, open) => {
+  it.each(clients)("works over %s", async (_, keyPrefix, open) => {
     const prefix = `test-${crypto.randomUUID()}`;
     const client = await open();
     const server = raw();

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import { at, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
 import { type OpenRedisStore, redisBackends } from "./backends/redis.js";
@@ -49,14 +49,14 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
       return key;
     };
 
-    test("keeps everything in one slot", async () => {
+    it("stores everything in one slot", async () => {
       for (const ownerId of ["acme", "globex {}", "} initech"])
         await inserted(sampleKey({ ownerId, id: `{${ownerId}}` }));
       const found = await Promise.all(nodes.map(({ client }) => client.keys(`{${opened.prefix}}:*`)));
       expect(found.map(({ length }) => length).sort((a, b) => a - b)).toEqual([0, 0, 2 + 3 * 5]);
     });
 
-    test("while its slot moves to another node, finds every key, and makes changes whole or not at all", async () => {
+    it("finds every key and keeps changes atomic while its slot is migrated", async () => {
       const { store } = opened;
       const keys = await Promise.all(Array.from({ length: 8 }, () => inserted()));
       const names = new Map(keys.map(({ id }) => [id, "none"]));
@@ -68,8 +68,8 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
       await to.client.call("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
       await from.client.call("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
 
-      let refused = 0;
-      const attempt = async (name: string) => {
+      let rejected = 0;
+      const updateSome = async (name: string) => {
         for (const { id, hash, ownerId } of keys.slice(0, 3)) {
           expect((await store.findByHash(hash))?.id).toBe(id);
           try {
@@ -80,26 +80,26 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
             names.set(id, name);
             entries += 1;
           } catch (error) {
-            refused += 1;
+            rejected += 1;
             expect(error).toBeInstanceOf(StoreError);
           }
         }
       };
-      // In an order of its own each time: it must not matter which keys are where.
+      // In random order: it must not matter which Redis keys are on which node.
       const moving = (await namesAt(from)).sort(() => Math.random() - 0.5);
       for (const [index, one] of moving.entries()) {
         await from.client.call("MIGRATE", "127.0.0.1", to.port, one, 0, 5_000);
-        if (index % Math.ceil(moving.length / 3) === 0) await attempt(`${index}`);
+        if (index % Math.ceil(moving.length / 3) === 0) await updateSome(`${index}`);
       }
       for (const { client } of [to, from, ...nodes])
         await client.call("CLUSTER", "SETSLOT", slot, "NODE", to.id);
       await until(async () => (await store.findById(keys[0]?.id ?? "")) !== undefined);
 
-      expect(refused).toBeGreaterThan(0);
+      expect(rejected).toBeGreaterThan(0);
       const { items } = await store.list(ANYTHING);
       expect(items.map(({ id, name }) => [id, name ?? "none"]).sort()).toEqual([...names].sort());
       expect((await store.auditTrail(ANYTHING)).items).toHaveLength(entries);
-      await attempt("after");
+      await updateSome("after");
       expect([...names.values()].filter((name) => name === "after")).toHaveLength(3);
     });
   });

@@ -6,28 +6,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const ATTEMPTS = 3;
 
-/** A Redis of a test's own, on loopback: it may be filled up, blocked and killed. */
+/** A Redis server for one test, on loopback. The test may fill, block and kill it. */
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
-  /** Starts it again, with the files that it has. */
+  /** Starts it again with its files. */
   start(): Promise<void>;
-  /** Without a chance to tidy up. */
+  /** Kills it with SIGKILL. */
   kill(): Promise<void>;
-  /** Kills it, and forgets its files. */
+  /** Kills it and deletes its files. */
   dispose(): Promise<void>;
 }
 
-/** Starts a Redis on a free port. It keeps nothing, unless the options say so. */
+/** Starts a Redis on a free port, without persistence by default. */
 export async function startRedis(...options: string[]): Promise<RedisServer> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await startOnce(options);
     } catch (error) {
-      if (attempt === ATTEMPTS) throw error; // else somebody may have taken the port meanwhile
+      if (attempt === ATTEMPTS) throw error; // otherwise another process may have taken the port
     }
   }
 }
@@ -45,7 +45,7 @@ async function startOnce(options: readonly string[]): Promise<RedisServer> {
     child = started;
     await until(async () => {
       if (started.exitCode !== null) throw new Error(`redis-server ended with ${started.exitCode}`);
-      return answers(port);
+      return isUp(port);
     });
   };
   const kill = async (): Promise<void> => {
@@ -64,81 +64,82 @@ async function startOnce(options: readonly string[]): Promise<RedisServer> {
   return { url: `redis://127.0.0.1:${port}`, port, start, kill, dispose };
 }
 
-/** Between a client and a Redis: sees what is sent, and may keep the answers. */
-export interface Relay {
+/** A proxy between a client and a Redis that can hold back or drop replies. */
+export interface RedisProxy {
   readonly port: number;
-  /** Is shown all that clients send; while it answers false, answers are kept back. */
-  passes: (sent: string) => boolean;
-  /** Loses the answers to everything from now on, and the connections with the first of them. */
-  loseNextAnswer(): void;
+  /** Receives everything that clients sent. While it returns false, replies are held back. */
+  forwardsReplies: (sent: string) => boolean;
+  /** Drops the next reply and closes its connection. */
+  dropNextReply(): void;
   close(): Promise<void>;
 }
 
-export async function startRelay(to: number): Promise<Relay> {
+/** Starts a proxy to the Redis on this port. */
+export async function startRedisProxy(to: number): Promise<RedisProxy> {
   const sockets = new Set<Socket>();
-  let losing = false;
-  const server: Server = createServer((near) => {
-    const far = connect(to, "127.0.0.1");
-    const kept: Buffer[] = [];
+  let dropping = false;
+  const server: Server = createServer((client) => {
+    const upstream = connect(to, "127.0.0.1");
+    const held: Buffer[] = [];
     let sent = "";
     const flush = (): void => {
-      if (relay.passes(sent)) for (const answer of kept.splice(0)) near.write(answer);
+      if (proxy.forwardsReplies(sent)) for (const reply of held.splice(0)) client.write(reply);
     };
     const end = (): void => {
-      for (const socket of [near, far]) socket.destroy();
+      for (const socket of [client, upstream]) socket.destroy();
     };
-    for (const socket of [near, far]) {
+    for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on("error", end).on("close", () => {
         sockets.delete(socket);
         end();
       });
     }
-    near.on("data", (data) => {
+    client.on("data", (data) => {
       sent += data;
-      far.write(data);
+      upstream.write(data);
       flush();
     });
-    far.on("data", (data) => {
-      if (losing) {
-        losing = false;
+    upstream.on("data", (data) => {
+      if (dropping) {
+        dropping = false;
         end();
         return;
       }
-      kept.push(data);
+      held.push(data);
       flush();
     });
   });
-  const relay: Relay = {
+  const proxy: RedisProxy = {
     port: await listening(server),
-    passes: () => true,
-    loseNextAnswer() {
-      losing = true;
+    forwardsReplies: () => true,
+    dropNextReply() {
+      dropping = true;
     },
     async close() {
       for (const socket of sockets) socket.destroy();
       await once(server.close(), "close");
     },
   };
-  return relay;
+  return proxy;
 }
 
-/** Waits for something that takes its time. */
-export async function until(holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error("it did not come about");
+/** Polls until the condition holds. */
+export async function until(condition: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + TIMEOUT_MS;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error("the condition did not hold in time");
     await sleep(20);
   }
 }
 
-async function answers(port: number): Promise<boolean> {
+async function isUp(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {
     await once(socket, "connect");
     socket.write("PING\r\n");
-    const [answer] = await once(socket, "data");
-    return `${answer}`.startsWith("+PONG");
+    const [reply] = await once(socket, "data");
+    return `${reply}`.startsWith("+PONG");
   } catch {
     return false;
   } finally {

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { Cluster, Redis } from "ioredis";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hashSecret, type KeyRecord, KeyStateError, StoreError } from "../../../src/index.js";
 import { type RedisKeyStore, type RedisStoreOptions, redisStore } from "../../../src/stores/redis.js";
 import { at, fullKey, NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
@@ -15,7 +15,7 @@ const DAY_MS = 86_400_000;
 const { redis, redisCluster } = inject("servers");
 
 for (const { name, missing, create, open, drop } of redisBackends(redis, redisCluster)) {
-  describe.skipIf(missing)(`${name}, by the contract`, () => {
+  describe.skipIf(missing)(`${name}: contract`, () => {
     const opened = async () => {
       const { store, place, close } = await create();
       return {
@@ -26,7 +26,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
         },
       };
     };
-    for (const rule of keyStoreContract(opened)) test(rule.name, rule.run);
+    for (const { name, run } of keyStoreContract(opened)) it(name, run);
   });
 
   describe.skipIf(missing)(name, () => {
@@ -59,7 +59,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
 
     const exists = async (...names: string[]) => server.exists(...names.map((one) => `${p}:${one}`));
 
-    test("issues, verifies, restricts, rotates and revokes keys", async () => {
+    it("issues, verifies, restricts, rotates and revokes keys", async () => {
       let now = new Date("2030-01-01T00:00:00Z");
       const { manager, verify } = serviceOver(store, () => now);
       const { secret, key } = await manager.create({ ...CREATE, ipAllowlist: ["192.0.2.0/24"] });
@@ -77,7 +77,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect(items.map(({ action }) => action)).toEqual(["revoked", "rotated", "created"]);
     });
 
-    test("of 50 rotations over two connections, one wins", async () => {
+    it("has one winner of 50 rotations over two connections", async () => {
       const other = await open(opened.place);
       const services = [serviceOver(store), serviceOver(other.store)] as const;
       const { key } = await services[0].manager.create(CREATE);
@@ -92,7 +92,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       await other.close();
     });
 
-    test("keeps stores of different prefixes apart", async () => {
+    it("separates stores with different prefixes", async () => {
       const other = await create();
       const key = await inserted();
       expect(await other.store.findByHash(key.hash)).toBeUndefined();
@@ -104,7 +104,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       await drop(other.place);
     });
 
-    test("keeps nothing of a key that is removed but its trail, and makes none by touching it", async () => {
+    it("deletes everything of a removed key except its audit trail, and does not recreate it by a touch", async () => {
       const key = await inserted();
       expect(await store.remove(key.id, key.version, sampleAudit(key))).toBe(true);
       await store.touch(new Map([[key.id, new Date()]]));
@@ -114,7 +114,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect((await store.auditTrail({ limit: 10 })).items).toHaveLength(2);
     });
 
-    test("does not confuse texts that are the same in UTF-8", async () => {
+    it("distinguishes strings with the same UTF-8 encoding", async () => {
       const [a, b] = ["\ud800", "\udfff"].map((end) =>
         fullKey({ id: `key ${end}`, ownerId: `owner ${end}` }),
       );
@@ -134,7 +134,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect(await store.findById("key \ufffd")).toBeUndefined();
     });
 
-    test("touches more keys than go into one script", async () => {
+    it("touches more keys than fit into one script", async () => {
       const keys = Array.from({ length: 1_203 }, () => sampleKey());
       await Promise.all(keys.map(inserted));
       await store.touch(new Map(keys.map(({ id }, index) => [id, new Date(index + 1)])));
@@ -143,7 +143,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect(keys.map(({ id }) => uses.get(id))).toEqual(keys.map((_, index) => index + 1));
     });
 
-    test("finds the few among the many, page by page", async () => {
+    it("filters many keys page by page", async () => {
       const keys = Array.from({ length: 1_000 }, (_, index) =>
         sampleKey({
           createdAt: at(Math.floor(index / 90)),
@@ -161,20 +161,20 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
           if (cursor === undefined) return seen;
         }
       };
-      const ids = (accepts: (key: KeyRecord) => boolean) =>
+      const ids = (matches: (key: KeyRecord) => boolean) =>
         keys
-          .filter(accepts)
+          .filter(matches)
           .map(({ id }) => id)
           .reverse();
       for (const limit of [1, 3, 4, 1_000]) {
         expect(await found({ environment: "test" }, limit)).toEqual(ids((key) => key.environment === "test"));
-        const dead = ids((key) => key.expiresAt !== null);
-        expect(await found({ deadBefore: NOON }, limit)).toEqual(dead);
-        expect(await found({ status: "expired", ownerId: "acme" }, limit)).toEqual(dead);
+        const ended = ids((key) => key.expiresAt !== null);
+        expect(await found({ endedBefore: NOON }, limit)).toEqual(ended);
+        expect(await found({ status: "expired", ownerId: "acme" }, limit)).toEqual(ended);
       }
     });
 
-    test("refuses what has no place in a list", async () => {
+    it("rejects times that cannot be sorted", async () => {
       const key = sampleKey({ createdAt: new Date(-1) });
       await expect(store.insert(key, sampleAudit(key))).rejects.toThrow(StoreError);
       const other = sampleKey();
@@ -186,7 +186,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect((await store.list({ now: NOON, limit: 10 })).items).toEqual([latest]);
     });
 
-    test("an entry that is there does not pass for a change that was not made", async () => {
+    it("does not take an existing audit entry for a repeated change", async () => {
       const key = sampleKey({ version: 2 });
       const audit = sampleAudit(key);
       await store.insert(key, audit);
@@ -202,7 +202,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       expect((await store.list({ now: NOON, limit: 10 })).items).toEqual([key]);
     });
 
-    test("tells the kind of an error, and never a hash", async () => {
+    it("reports the kind of an error and never a hash", async () => {
       const key = await inserted();
       const name = `${p}:key:${key.hash}`;
       await server.del(name);
@@ -229,52 +229,57 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       await expect(store.findByHash(key.hash)).rejects.toThrow("WRONGTYPE");
     });
 
-    describe("with forgetRevokedAfter", () => {
-      test("forgets a revoked key after that time, and keeps its trail", async () => {
-        const brief = over({ forgetRevokedAfter: "300ms" });
+    describe("with deleteRevokedAfter", () => {
+      it("deletes a revoked key after that time and keeps its audit trail", async () => {
+        const short = over({ deleteRevokedAfter: "300ms" });
         const [key, other] = [await inserted(sampleKey()), await inserted(sampleKey())];
-        expect(await brief.update(key.id, 1, { revokedAt: new Date() }, sampleAudit(key))).toBe(true);
-        await until(async () => (await brief.findByHash(key.hash)) === undefined);
-        await until(async () => (await brief.findById(key.id)) === undefined);
+        expect(await short.update(key.id, 1, { revokedAt: new Date() }, sampleAudit(key))).toBe(true);
+        await until(async () => (await short.findByHash(key.hash)) === undefined);
+        await until(async () => (await short.findById(key.id)) === undefined);
         expect(await server.zcard(`${p}:keys`)).toBe(2);
         expect((await store.list({ ownerId: "acme", now: NOON, limit: 10 })).items).toEqual([other]);
         expect(await server.zcard(`${p}:keys`)).toBe(1);
         expect(await server.zcard(`${p}:owner:acme`)).toBe(1);
         expect((await store.auditTrail({ keyId: key.id, limit: 10 })).items).toHaveLength(2);
-        expect(await brief.update(key.id, 2, {}, sampleAudit(key))).toBe(false);
+        expect(await short.update(key.id, 2, {}, sampleAudit(key))).toBe(false);
       });
 
-      test("lets a record end so long after its revocation, and its id with it", async () => {
-        const long = over({ forgetRevokedAfter: "90d" });
+      it("sets the expiry of the record and of its id", async () => {
+        const long = over({ deleteRevokedAfter: "90d" });
         const revokedAt = new Date(Date.now() - DAY_MS);
-        const [updated, born, old, kept] = [sampleKey(), sampleKey({ revokedAt }), sampleKey(), sampleKey()];
-        for (const key of [updated, born, old, kept]) await long.insert(key, sampleAudit(key));
+        const [updated, created, replaced, kept] = [
+          sampleKey(),
+          sampleKey({ revokedAt }),
+          sampleKey(),
+          sampleKey(),
+        ];
+        for (const key of [updated, created, replaced, kept]) await long.insert(key, sampleAudit(key));
         await long.update(updated.id, 1, { revokedAt }, sampleAudit(updated));
-        const [successor, stillborn] = [sampleKey(), sampleKey({ revokedAt })];
-        await long.replace(old.id, 1, { revokedAt }, successor, sampleAudit(old));
-        await long.replace(kept.id, 1, {}, stillborn, sampleAudit(kept));
-        const ends = async (key: KeyRecord) => [
+        const [successor, revokedSuccessor] = [sampleKey(), sampleKey({ revokedAt })];
+        await long.replace(replaced.id, 1, { revokedAt }, successor, sampleAudit(replaced));
+        await long.replace(kept.id, 1, {}, revokedSuccessor, sampleAudit(kept));
+        const ttls = async (key: KeyRecord) => [
           await server.pttl(`${p}:key:${key.hash}`),
           await server.pttl(`${p}:id:${key.id}`),
         ];
-        const isDue = (milliseconds = 0) => Math.abs(milliseconds - 89 * DAY_MS) < 60_000;
-        for (const key of [updated, born, old, stillborn])
-          expect((await ends(key)).every(isDue), key.id).toBe(true);
-        for (const key of [kept, successor]) expect(await ends(key)).toEqual([-1, -1]);
+        const isExpected = (milliseconds = 0) => Math.abs(milliseconds - 89 * DAY_MS) < 60_000;
+        for (const key of [updated, created, replaced, revokedSuccessor])
+          expect((await ttls(key)).every(isExpected), key.id).toBe(true);
+        for (const key of [kept, successor]) expect(await ttls(key)).toEqual([-1, -1]);
 
-        // What comes later must not give it a longer life.
+        // Later changes do not extend it.
         const to = hashSecret("another pepper");
         await store.touch(new Map([[updated.id, new Date()]]));
         await store.update(updated.id, 2, { name: "x" }, sampleAudit(updated));
-        expect((await ends(updated)).every(isDue)).toBe(true);
+        expect((await ttls(updated)).every(isExpected)).toBe(true);
         expect(await store.rehash(updated.id, updated.hash, to, sampleAudit(updated))).toBe(true);
-        expect((await ends({ ...updated, hash: to })).every(isDue)).toBe(true);
+        expect((await ttls({ ...updated, hash: to })).every(isExpected)).toBe(true);
         expect(await store.update(updated.id, 3, { revokedAt: null }, sampleAudit(updated))).toBe(true);
-        expect(await ends({ ...updated, hash: to })).toEqual([-1, -1]);
+        expect(await ttls({ ...updated, hash: to })).toEqual([-1, -1]);
       });
 
-      test("forgets at once what was revoked longer ago", async () => {
-        const long = over({ forgetRevokedAfter: "90d" });
+      it("deletes a key that was revoked longer ago at once", async () => {
+        const long = over({ deleteRevokedAfter: "90d" });
         const key = await inserted(sampleKey());
         const revokedAt = new Date(Date.now() - 91 * DAY_MS);
         expect(await long.update(key.id, 1, { revokedAt }, sampleAudit(key))).toBe(true);
@@ -286,8 +291,8 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
         expect((await long.list({ now: NOON, limit: 10 })).items).toHaveLength(1);
       });
 
-      test("lists a key once that came again, with the id of a forgotten one", async () => {
-        const long = over({ forgetRevokedAfter: "90d" });
+      it("lists a key once that was inserted again with the id of a deleted one", async () => {
+        const long = over({ deleteRevokedAfter: "90d" });
         const key = await inserted(sampleKey());
         await long.update(key.id, 1, { revokedAt: new Date(0) }, sampleAudit(key));
         const again = await inserted(sampleKey({ id: key.id, createdAt: at(-9) }));
@@ -298,7 +303,7 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       });
     });
 
-    test("hands out one frozen allowlist for as long as its text is the same", async () => {
+    it("returns the same frozen array for equal allowlists", async () => {
       const ipAllowlist = ["192.0.2.0/24"];
       const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];
       const first = (await store.findByHash(a.hash))?.ipAllowlist;

@@ -13,12 +13,12 @@ export interface Service {
   verify(secret: string, remoteAddress?: string): Promise<AuthResult>;
 }
 
-/** A manager and a verifier over one store. */
+/** Creates a manager and a verifier over one store. */
 export function serviceOver(store: ManagedKeyStore, clock: () => Date = () => new Date()): Service {
   const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": {} });
   const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
   const manager = createKeyManager({ store, scopes, format, clock });
-  const verifier = createVerifier({ store, scopes, format, clock, storeTimeout: "30000ms" });
+  const verifier = createVerifier({ store, scopes, format, clock, storeTimeout: "30s" });
   return {
     manager,
     verify: (secret, remoteAddress = "192.0.2.7") =>

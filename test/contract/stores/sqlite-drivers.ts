@@ -1,17 +1,17 @@
 import { createRequire } from "node:module";
 import type { SqliteDatabase } from "../../../src/stores/sqlite.js";
 
-/** A connection that can be closed, as every driver has it. */
+/** A connection of any driver. */
 export type Connection = SqliteDatabase & { close(): unknown };
 
 export interface SqliteDriver {
   readonly name: string;
-  /** Whether this runtime has it: node:sqlite comes with Node 22, better-sqlite3 is not a dependency. */
+  /** Whether it is installed: node:sqlite needs Node 22, better-sqlite3 is not a dependency. */
   readonly available: boolean;
   open(file: string): Connection;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: not every driver is installed, and so neither are its types.
+// biome-ignore lint/suspicious/noExplicitAny: the types of a driver that is not installed are missing.
 type Opener = (module: any) => (file: string) => Connection;
 
 const require = createRequire(import.meta.url);
@@ -29,7 +29,7 @@ export const drivers: readonly SqliteDriver[] = [
 
 export function driverNamed(name: string | undefined): SqliteDriver {
   const found = drivers.find((driver) => driver.name === name);
-  if (found === undefined) throw new Error(`no driver ${name}`);
+  if (found === undefined) throw new Error(`unknown driver ${name}`);
   return found;
 }
 

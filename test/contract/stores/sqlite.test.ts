@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hashSecret, KeyStateError, StoreError } from "../../../src/index.js";
 import { type SqliteKeyStore, sqliteStore } from "../../../src/stores/sqlite.js";
 import { fullKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
@@ -41,7 +41,7 @@ for (const { name: driver, available, open } of drivers) {
       rmSync(directory, { recursive: true });
     });
 
-    test("issues, verifies, restricts, rotates and revokes keys", async () => {
+    it("issues, verifies, restricts, rotates and revokes keys", async () => {
       let now = new Date("2030-01-01T00:00:00Z");
       const { manager, verify } = serviceOver(store, () => now);
       const { secret, key } = await manager.create({
@@ -70,7 +70,7 @@ for (const { name: driver, available, open } of drivers) {
       });
     });
 
-    test("keeps everything when the file is closed and opened again", async () => {
+    it("reads everything after the file was closed and opened again", async () => {
       const key = await inserted();
       const { secret } = await serviceOver(store).manager.create(CREATE);
       connection.close();
@@ -82,14 +82,14 @@ for (const { name: driver, available, open } of drivers) {
       expect((await reopened.auditTrail({ limit: 10 })).items).toHaveLength(2);
     });
 
-    test("migrates once, however often it is told to", async () => {
+    it("migrates once when called several times", async () => {
       const key = await inserted();
       await Promise.all([store.migrate(), store.migrate(), sqliteStore(connect()).migrate()]);
       expect(await store.findById(key.id)).toEqual(key);
       expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(1);
     });
 
-    test("does not take a table of this name for its own", async () => {
+    it("rejects a foreign table of the same name", async () => {
       connection.exec("create table theirs (id text primary key)");
       await expect(sqliteStore(connection, { table: "theirs" }).migrate()).rejects.toThrow("already exists");
       const tables = connection.prepare("select name from sqlite_master where name like 'theirs_%'").all();
@@ -97,7 +97,7 @@ for (const { name: driver, available, open } of drivers) {
       await inserted();
     });
 
-    test("keeps stores of different tables apart", async () => {
+    it("separates stores with different tables", async () => {
       const other = sqliteStore(connection, { table: "order" });
       await other.migrate();
       const key = await inserted();
@@ -107,7 +107,7 @@ for (const { name: driver, available, open } of drivers) {
       expect(await store.findById(key.id)).toEqual(key);
     });
 
-    test("answers lookups at once", async () => {
+    it("returns lookups synchronously", async () => {
       const key = await inserted();
       expect(store.findByHash(key.hash)).toEqual(key);
       expect(store.findById(key.id)).toEqual(key);
@@ -115,14 +115,14 @@ for (const { name: driver, available, open } of drivers) {
       expect("findManyByHash" in store).toBe(false);
     });
 
-    test("works once it is migrated, also when it was asked before", async () => {
+    it("works after a migration even if a call failed before it", async () => {
       const late = sqliteStore(connection, { table: "late" });
       expect(() => late.findByHash(hashSecret("unknown"))).toThrow();
       await late.migrate();
       expect(late.findByHash(hashSecret("unknown"))).toBeUndefined();
     });
 
-    test("appends many entries of the trail, or none of them", async () => {
+    it("appends many audit entries or none", async () => {
       const key = sampleKey();
       const entries = Array.from({ length: 300 }, (_, i) => sampleAudit(key, { at: new Date(i) }));
       const broken = { ...sampleAudit(key), at: new Date(Number.NaN) };
@@ -135,7 +135,7 @@ for (const { name: driver, available, open } of drivers) {
       expect((await store.auditTrail({ limit: 1_000 })).items).toEqual([...entries].reverse());
     });
 
-    test("refuses texts that cannot be stored or are too long, and finds none by them", async () => {
+    it("rejects strings that cannot be stored or are too long, and finds no key by them", async () => {
       const long = "x".repeat(1_021);
       for (const wrong of [
         { id: long },
@@ -155,53 +155,53 @@ for (const { name: driver, available, open } of drivers) {
       }
     });
 
-    test.each<[string, string, (store: SqliteKeyStore) => unknown]>([
+    it.each<[string, string, (store: SqliteKeyStore) => unknown]>([
       ["a lookup", "hash", (s) => s.findByHash(hashSecret("a"))],
       ["an owner's keys", "owner", (s) => s.list({ ownerId: "owner_5", now: new Date(5), limit: 5 })],
       ["all keys", "created", (s) => s.list({ now: new Date(5), limit: 5 })],
       [
-        "keys that are dead",
+        "keys that have ended",
         "revoked",
         (s) => s.list({ endedBefore: new Date(9), now: new Date(5), limit: 5 }),
       ],
       [
-        "keys that are dead",
+        "keys that have ended",
         "expires",
         (s) => s.list({ endedBefore: new Date(9), now: new Date(5), limit: 5 }),
       ],
       ["the trail of a key", "audit_key", (s) => s.auditTrail({ keyId: "key_5", limit: 5 })],
       ["the trail of an owner", "audit_owner", (s) => s.auditTrail({ ownerId: "owner_5", limit: 5 })],
       ["the trail", "audit_at", (s) => s.auditTrail({ limit: 5 })],
-    ])("finds %s by the index %s", async (_, index, ask) => {
+    ])("finds %s by the index %s", async (_, index, query) => {
       connection.exec(
         `with recursive n (i) as (select 1 union all select i + 1 from n where i < 3000)
          insert into keybearer_keys (id, hash, version, owner_id, start, scopes, created_at, updated_at, expires_at)
          select 'key_' || i, 'hash_' || i, 1, 'owner_' || (i % 100), 's', '[]', i, i, case when i % 50 = 0 then i end from n`,
       );
-      const asked: [string, unknown[]][] = [];
+      const statements: [string, unknown[]][] = [];
       const recording = {
         exec: (sql: string) => connection.exec(sql),
         prepare: (sql: string) => {
           const statement = connection.prepare(sql);
-          const noting = (parameters: unknown[]) => {
-            asked.push([sql, parameters]);
+          const record = (parameters: unknown[]) => {
+            statements.push([sql, parameters]);
             return parameters;
           };
           return {
-            get: (...parameters: unknown[]) => statement.get(...noting(parameters)),
-            all: (...parameters: unknown[]) => statement.all(...noting(parameters)),
-            run: (...parameters: unknown[]) => statement.run(...noting(parameters)),
+            get: (...parameters: unknown[]) => statement.get(...record(parameters)),
+            all: (...parameters: unknown[]) => statement.all(...record(parameters)),
+            run: (...parameters: unknown[]) => statement.run(...record(parameters)),
           };
         },
       };
-      ask(sqliteStore(recording));
-      const [sql, parameters] = asked[0] as [string, unknown[]];
+      query(sqliteStore(recording));
+      const [sql, parameters] = statements[0] as [string, unknown[]];
       const plan = connection.prepare(`explain query plan ${sql}`).all(...parameters);
       const details = (plan as { detail: string }[]).map(({ detail }) => detail).join("; ");
       expect(`${details} `).toMatch(new RegExp(`USING (COVERING )?INDEX keybearer_keys_${index}[ ;]`));
     });
 
-    test("sees at once what another connection has changed", async () => {
+    it("reads changes of another connection", async () => {
       const key = await inserted(sampleKey());
       const other = sqliteStore(connect());
       expect(await store.findByHash(key.hash)).toMatchObject({ revokedAt: null });
@@ -209,7 +209,7 @@ for (const { name: driver, available, open } of drivers) {
       expect(await store.findByHash(key.hash)).toMatchObject({ revokedAt: new Date(1), version: 2 });
     });
 
-    test("of 50 rotations over two connections, one wins", async () => {
+    it("has one winner of 50 rotations over two connections", async () => {
       const services = [serviceOver(store), serviceOver(sqliteStore(connect()))] as const;
       const { key } = await services[0].manager.create(CREATE);
       const rotations = Array.from({ length: 50 }, (_, i) =>
@@ -222,7 +222,7 @@ for (const { name: driver, available, open } of drivers) {
       expect((await store.list({ now: new Date(), limit: 100 })).items).toHaveLength(2);
     });
 
-    test("hands out one frozen allowlist for as long as the text of it is the same", async () => {
+    it("returns the same frozen array for equal allowlists, and keeps a bounded number", async () => {
       const ipAllowlist = ["192.0.2.0/24"];
       const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];
       const first = (await store.findByHash(a.hash))?.ipAllowlist;
@@ -243,30 +243,20 @@ for (const { name: driver, available, open } of drivers) {
 describe("sqliteStore", () => {
   const database = { exec: () => undefined, prepare: () => undefined as never };
 
-  test("refuses a database that is none", () => {
+  it("rejects values that are not a database", () => {
     for (const wrong of [undefined, null, {}, "keys.db", { exec() {} }]) {
       expect(() => sqliteStore(wrong as never)).toThrow(TypeError);
     }
   });
 
-  test.each([
-    "",
-    "a b",
-    'a"b',
-    "1a",
-    "a;b",
-    "é",
-    "a.b",
-    "sqlite_keys",
-    "SQLite_keys",
-    "a".repeat(41),
-    7,
-    null,
-  ])("refuses the table name %j", (table) => {
-    expect(() => sqliteStore(database, { table: table as string })).toThrow('"table"');
-  });
+  it.each(["", "a b", 'a"b', "1a", "a;b", "é", "a.b", "sqlite_keys", "SQLite_keys", "a".repeat(41), 7, null])(
+    "rejects the table name %j",
+    (table) => {
+      expect(() => sqliteStore(database, { table: table as string })).toThrow('"table"');
+    },
+  );
 
-  test("refuses options that nobody reads", () => {
+  it("rejects unknown options", () => {
     expect(() => sqliteStore(database, { tabel: "keys" } as never)).toThrow('"tabel"');
     expect(() => sqliteStore(database, null as never)).toThrow(TypeError);
   });

@@ -8,7 +8,7 @@ const app = express();
 app.get("/vehicles", auth("vehicles:read"), (req, res) => {
   res.json({ owner: req.auth.ownerId });
 });
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed");
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed");
 
 export const server = createServer(app);

@@ -11,8 +11,8 @@ app.register(async (routes) => {
     owner: request.auth.ownerId,
   }));
 });
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed");
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed");
 
 export const server: Server = app.server;
 export const ready = () => app.ready();

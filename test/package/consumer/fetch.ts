@@ -7,7 +7,7 @@ const auth = fetchAuth(verifier);
 const handler = auth("vehicles:read", (_request, { auth: principal }) =>
   Response.json({ owner: principal.ownerId }),
 );
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed", () => new Response());
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed", () => new Response());
 
 export const server = createServer(toNodeListener(handler));

@@ -6,7 +6,7 @@ import { verifier } from "./keys.js";
 
 const auth = honoAuth(verifier, { remoteAddress: () => undefined });
 const app = new Hono().get("/vehicles", auth("vehicles:read"), (c) => c.json({ owner: c.var.auth.ownerId }));
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed");
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed");
 
 export const server = createServer(toNodeListener((request) => app.fetch(request)));

@@ -1,14 +1,13 @@
-import { createKeyManager, createVerifier, defineScopes, keyFormat } from "keybearer";
+import { defineScopes, keybearer, keyFormat } from "keybearer";
 import { memoryStore } from "keybearer/stores/memory";
 
 const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": { implies: ["vehicles:read"] } });
 const format = keyFormat({ prefix: "ezt" });
-const store = memoryStore();
+const { verifier, keys } = keybearer({ store: memoryStore(), scopes, format, lastUsed: false });
 
-export const verifier = createVerifier({ store, scopes, format });
+export { verifier };
 
-/** The secret of a key that may read vehicles. */
-export async function issue(): Promise<string> {
-  const manager = createKeyManager({ store, scopes, format });
-  return (await manager.create({ ownerId: "acme", scopes: ["vehicles:write"] })).secret;
+/** Creates a key that may read vehicles. Returns its secret. */
+export async function createSecret(): Promise<string> {
+  return (await keys.create({ ownerId: "acme", scopes: ["vehicles:write"] })).secret;
 }

@@ -7,7 +7,7 @@ const auth = koaAuth(verifier);
 const app = new Koa().use(auth("vehicles:read")).use((ctx) => {
   ctx.body = { owner: ctx.state.auth.ownerId };
 });
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed");
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed");
 
 export const server = createServer(app.callback());

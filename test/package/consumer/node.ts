@@ -6,7 +6,7 @@ const auth = nodeAuth(verifier);
 const listener = auth("vehicles:read", (req, res) => {
   res.setHeader("Content-Type", "application/json").end(JSON.stringify({ owner: req.auth.ownerId }));
 });
-// @ts-expect-error there is no such scope
-export const misspelt = () => auth("vehicles:raed", () => {});
+// @ts-expect-error unknown scope
+export const misspelled = () => auth("vehicles:raed", () => {});
 
 export const server = createServer(listener);

@@ -1,7 +1,6 @@
-// A process of its own for bus.test.ts: the kind of bus, its URL and channel, a file of keys, a secret and the
-// milliseconds of a heartbeat are its arguments. It verifies the secret again and again, answers a line of JSON
-// when the verdict or what observers were told has changed, and ends by itself, with nothing left open, after
-// the first line that it is sent.
+// A child process of bus.test.ts. Arguments: kind of bus, URL, channel, SQLite file, secret, heartbeat in milliseconds.
+// Verifies the secret in a loop, and prints a line of JSON when the result changes or an event was emitted. Exits after
+// the first line on stdin.
 
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -13,12 +12,12 @@ import { drivers } from "../../contract/stores/sqlite-drivers.js";
 import { busKindNamed } from "./bus-kinds.js";
 
 const [kind, url = "", channel = "", file = "", secret = "", heartbeat = ""] = process.argv.slice(2);
-const say = (line: unknown): void => {
+const print = (line: unknown): void => {
   writeSync(1, `${JSON.stringify(line)}\n`);
 };
 
 const connection = drivers.find(({ available }) => available)?.open(file);
-if (connection === undefined) throw new Error("there is no driver of SQLite");
+if (connection === undefined) throw new Error("no SQLite driver is available");
 const open = await busKindNamed(kind).open(url, channel, "keybearer-child");
 const events: string[] = [];
 const observers = [({ type }: { readonly type: string }) => events.push(type)];
@@ -34,20 +33,21 @@ createInterface({ input: process.stdin }).once("line", () => {
 });
 
 let accepted: bigint | undefined;
-let verdict: boolean | undefined;
-let told = 0;
+let lastResult: boolean | undefined;
+let printedEvents = 0;
 while (running) {
   for (let i = 0; i < 20; i++) {
     const began = process.hrtime.bigint();
     const { ok } = await verify(secret);
     if (ok) accepted = began;
-    if (ok !== verdict || events.length !== told) say({ ok, accepted: String(accepted), events });
-    verdict = ok;
-    told = events.length;
+    if (ok !== lastResult || events.length !== printedEvents)
+      print({ ok, accepted: String(accepted), events });
+    lastResult = ok;
+    printedEvents = events.length;
   }
   await turn();
 }
-say({ ok: verdict, accepted: String(accepted), events });
+print({ ok: lastResult, accepted: String(accepted), events });
 await store.close();
 await open.close();
 connection.close();

@@ -4,25 +4,25 @@ import pg from "pg";
 import { createClient } from "redis";
 import { type InvalidationBus, postgresBus, redisBus } from "../../../src/cache/index.js";
 
-/** A bus, and the connections that a host would have made for it. */
+/** A bus and the clients of its host. */
 export interface OpenBus {
   readonly bus: InvalidationBus;
-  /** How many listeners there are on the host's clients. */
+  /** The number of event listeners on the clients. */
   listeners(): number;
-  /** Closes the host's clients. */
+  /** Closes the clients. */
   close(): Promise<void>;
 }
 
-/** One way to a server: what the tests of buses run over. */
+/** A bus and client library that the tests run over. */
 export interface BusKind {
   readonly name: string;
   readonly server: "redis" | "postgres";
   readonly defaultPort: number;
-  /** A channel that nobody else uses. */
+  /** Returns a unique channel. */
   channel(): string;
-  /** `label` is what the server knows its connections by. */
+  /** `label` is the name of the connections on the server. */
   open(url: string, channel: string, label: string): Promise<OpenBus>;
-  /** Has the server close the connections that listen and bear the label; answers how many. */
+  /** Makes the server close the subscribed connections with the label. Returns their number. */
   kill(url: string, label: string): Promise<number>;
 }
 
@@ -115,11 +115,11 @@ export const busKinds: readonly BusKind[] = [nodeRedis, ioRedis, postgres];
 
 export function busKindNamed(name: string | undefined): BusKind {
   const kind = busKinds.find((one) => one.name === name);
-  if (kind === undefined) throw new Error(`no kind of bus is named ${name}`);
+  if (kind === undefined) throw new Error(`unknown kind of bus: ${name}`);
   return kind;
 }
 
-/** The same server through a proxy. */
+/** Returns the URL of a proxy to the server. */
 export function through(url: string, port: number): string {
   const changed = new URL(url);
   changed.host = `127.0.0.1:${port}`;

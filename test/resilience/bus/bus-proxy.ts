@@ -1,16 +1,16 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A TCP proxy in front of a server, through which a connection can break in every way that one does. */
+/** A TCP proxy that can interrupt connections. */
 export interface TcpProxy {
   readonly port: number;
-  /** Passes on nothing more, in either direction, and closes nothing: what a dead network looks like. */
+  /** Stops forwarding in both directions without closing connections, like a dead network. */
   stall(): void;
-  /** Closes every connection, and each new one at once. */
+  /** Closes every connection, and new ones as soon as they are opened. */
   cut(): void;
-  /** Works again. What was held up by a stall goes on. */
+  /** Works again, with stalled data delivered. */
   heal(): void;
-  /** Works again for new connections; those that are stalled stay so for ever. */
+  /** Works again for new connections. Stalled connections stay stalled. */
   abandon(): void;
   close(): Promise<void>;
 }

@@ -22,19 +22,20 @@ import { memoryStore } from "../../../src/stores/memory.js";
 import { sqliteStore } from "../../../src/stores/sqlite.js";
 import { serviceOver } from "../../contract/stores/service.js";
 import { drivers } from "../../contract/stores/sqlite-drivers.js";
-import { added, found, knows, observed, revoked } from "../../unit/cache/fixtures.js";
+import { added, found, isHit, observed, revoked } from "../../unit/cache/fixtures.js";
 import { busKinds, type OpenBus, through } from "./bus-kinds.js";
 import { proxyTo, type TcpProxy } from "./bus-proxy.js";
 
 const servers = inject("servers");
 const CHILD = fileURLToPath(new URL("bus-child.ts", import.meta.url));
 const PATIENT = { timeout: 60_000, interval: 5 };
-// A lease of six seconds, in which a busy machine has got round to everybody.
-const STEADY = { heartbeat: "2000ms" };
+// A lease of six seconds, which a busy machine can keep up.
+const STEADY_HEARTBEAT_MS = 2_000;
+const STEADY = { heartbeat: `${STEADY_HEARTBEAT_MS}ms` } as const;
 
 const closing: (() => unknown)[] = [];
 
-/** Heartbeats come when the test says so; connections, and the time limits of clients, go on as they do. */
+/** Fakes the timers of heartbeats. Connections and timeouts stay real. */
 function holdHeartbeats(): void {
   vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] });
 }
@@ -60,7 +61,7 @@ for (const kind of busKinds) {
       return proxy;
     };
 
-    /** A cache over a bus of its own. */
+    /** Creates a cache over a new bus. */
     const instance = async (
       inner: ReturnType<typeof memoryStore>,
       channel: string,
@@ -70,21 +71,21 @@ for (const kind of busKinds) {
     ) => {
       const { bus } = await open(channel, label, at);
       const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
-      const made = observed(remote, { bus, ttl: "1h", ...STEADY, ...options });
-      closing.push(made.store.close);
-      await made.store.ready();
-      return made;
+      const cache = observed(remote, { bus, ttl: "1h", ...STEADY, ...options });
+      closing.push(cache.store.close);
+      await cache.store.ready();
+      return cache;
     };
 
-    /** Has a key in memory; several tries, as the first message of another instance makes it forget. */
+    /** Caches a key. Retries, because the first message of another instance clears the cache. */
     const warm = async (store: Parameters<typeof found>[0], key: KeyRecord) => {
       await vi.waitFor(async () => {
         await found(store, key.hash);
-        expect(await knows(store, key.hash)).toBe(true);
+        expect(await isHit(store, key.hash)).toBe(true);
       }, PATIENT);
     };
 
-    /** Two caches, of which the second goes to the server by a way that can be broken. */
+    /** Creates two caches. The second one connects through a proxy. */
     const two = async (label: string) => {
       const [inner, channel, proxy] = [memoryStore(), kind.channel(), await proxied()];
       const here = await instance(inner, channel);
@@ -107,7 +108,7 @@ for (const kind of busKinds) {
       }, PATIENT);
     };
 
-    test("brings every message to everybody, in order, to the sender too", async () => {
+    test("delivers every message in order to every subscriber, including the sender", async () => {
       const channel = kind.channel();
       const buses = await Promise.all([open(channel), open(channel), open(kind.channel())]);
       const received: string[][] = [];
@@ -135,13 +136,13 @@ for (const kind of busKinds) {
       expect(up).toHaveBeenCalledTimes(3);
     });
 
-    test("a revocation is known to another instance long before the ttl ends", async () => {
+    test("delivers a revocation to another instance long before the ttl ends", async () => {
       const all = await two("keybearer-test");
       await revocationArrives(all);
       expect(all.there.events).toEqual([]);
     });
 
-    test("a connection that the server closes: bypassed, and used again on a new one", async () => {
+    test("bypasses the cache when the server closes the connection and resumes it on a new one", async () => {
       const label = kind.channel().replaceAll(":", "_");
       const all = await two(label);
       const { inner, there, key } = all;
@@ -152,45 +153,45 @@ for (const kind of busKinds) {
         await vi.waitFor(() => expect(there.types()).toHaveLength(2 * round), PATIENT);
       }
       expect(there.types()).toEqual(["cache.bypassed", "cache.resumed", "cache.bypassed", "cache.resumed"]);
-      await revoked(inner, key); // what was in memory before the outage is gone, so this is found
+      await revoked(inner, key); // the cache was cleared
       await revocationArrives(all);
     });
 
-    test("a server that is away: nothing is read from memory until it is back", async () => {
+    test("bypasses the cache while the server is unreachable", async () => {
       const all = await two("keybearer-test");
       const { inner, proxy, there, key } = all;
       proxy.cut();
       await vi.waitFor(() => expect(there.types()).toEqual(["cache.bypassed"]), PATIENT);
       for (let i = 0; i < 3; i++) {
         expect((await found(there.store, key.hash))?.revokedAt).toBeNull();
-        expect(await knows(there.store, key.hash)).toBe(false);
+        expect(await isHit(there.store, key.hash)).toBe(false);
       }
       await revoked(inner, key);
       expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
-      await sleep(500); // some attempts to reconnect
+      await sleep(500); // several attempts to reconnect
       expect(there.types()).toEqual(["cache.bypassed"]);
       proxy.heal();
       await vi.waitFor(() => expect(there.types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
       await revocationArrives(all);
     });
 
-    test("a connection that is dead without being closed: bypassed within three heartbeats", async () => {
+    test("bypasses the cache within three heartbeats when the connection is dead but open", async () => {
       holdHeartbeats();
       const all = await two("keybearer-test");
       const { proxy, here, there, key } = all;
       proxy.stall();
-      await revoked(here.store, key); // its news does not arrive
-      await vi.advanceTimersByTimeAsync(3 * STEADY.heartbeatMs);
+      await revoked(here.store, key); // the message does not arrive
+      await vi.advanceTimersByTimeAsync(3 * STEADY_HEARTBEAT_MS);
       expect(there.types()).toEqual(["cache.bypassed"]);
       expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
       await sleep(500);
-      expect(await knows(there.store, key.hash)).toBe(false);
+      expect(await isHit(there.store, key.hash)).toBe(false);
       proxy.heal();
       await vi.waitFor(() => expect(there.types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
       await revocationArrives(all);
     });
 
-    test("a server that is silent at first: used when it speaks, once, and left without a trace", async () => {
+    test("subscribes once when a server that was silent at first responds", async () => {
       const [inner, channel, proxy] = [memoryStore(), kind.channel(), await proxied()];
       const here = await instance(inner, channel);
       const { bus, listeners } = await open(channel, "keybearer-test", through(url, proxy.port));
@@ -199,7 +200,7 @@ for (const kind of busKinds) {
       const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
       const there = observed(remote, { bus, ttl: "1h", heartbeat: "20ms" });
       closing.push(there.store.close);
-      await sleep(1_000); // several attempts at listening
+      await sleep(1_000); // several attempts to subscribe
       expect(there.types()).toEqual(["cache.bypassed"]);
       proxy.heal();
       await there.store.ready();
@@ -208,28 +209,28 @@ for (const kind of busKinds) {
       expect(listeners()).toBe(before);
     });
 
-    test("changes that cannot be told are made, soon; others know when the way is free again", async () => {
+    test("does not block changes during an outage, and invalidates them elsewhere afterwards", async () => {
       const { inner, proxy, here, there } = await two("keybearer-test");
       const key = await added(inner);
       await warm(here.store, key);
-      for (const hindrance of ["stall", "cut"] as const) {
-        proxy[hindrance]();
+      for (const outage of ["stall", "cut"] as const) {
+        proxy[outage]();
         const began = performance.now();
         const current = await there.store.findById(key.id);
-        expect(
-          await there.store.update(key.id, current?.version ?? 0, { name: hindrance }, auditFor(key)),
-        ).toBe(true);
+        expect(await there.store.update(key.id, current?.version ?? 0, { name: outage }, auditFor(key))).toBe(
+          true,
+        );
         expect(performance.now() - began).toBeLessThan(15_000);
         await vi.waitFor(() => expect(there.types()).toContain("background.failed"), PATIENT);
         proxy.heal();
         await vi.waitFor(async () => {
-          expect((await found(here.store, key.hash))?.name).toBe(hindrance);
+          expect((await found(here.store, key.hash))?.name).toBe(outage);
         }, PATIENT);
       }
       expect(here.types().filter((type) => type === "background.failed")).toEqual([]);
     });
 
-    test("closing leaves no listener and no connection of ours behind", async () => {
+    test("leaves no listener and no connection behind after close()", async () => {
       const label = kind.channel().replaceAll(":", "_");
       const opened = await open(kind.channel(), label);
       const before = opened.listeners();
@@ -237,22 +238,22 @@ for (const kind of busKinds) {
       await store.ready();
       if (kind.server === "redis") expect(opened.listeners()).toBeGreaterThan(before);
       await store.close();
-      // Closing waits for a second at most, and the server may take a moment to see that a connection is gone.
+      // close() waits for at most a second, and the server notices a closed connection with a delay.
       await vi.waitFor(() => expect(opened.listeners()).toBe(before), PATIENT);
       if (kind.server === "postgres") await vi.waitFor(() => expectNone(url, label), PATIENT);
     });
 
-    test("closing during an outage ends, and what happens afterwards harms nobody", async () => {
-      for (const hindrance of ["stall", "cut"] as const) {
+    test("closes during an outage", async () => {
+      for (const outage of ["stall", "cut"] as const) {
         const { proxy, there } = await two("keybearer-test");
-        proxy[hindrance]();
+        proxy[outage]();
         await there.store.close();
         proxy.heal();
         await sleep(200);
       }
     });
 
-    test("two caches share a bus, and one leaves without the other", async () => {
+    test("serves two caches and keeps serving one when the other is closed", async () => {
       const [inner, { bus }] = [memoryStore(), await open(kind.channel())];
       const stores = [
         observed(inner, { bus, ttl: "1h" }).store,
@@ -277,7 +278,7 @@ for (const kind of busKinds) {
         closing.push(() => rmSync(directory, { recursive: true }));
         const file = join(directory, "keys.db");
         const connection = driver?.open(file);
-        if (connection === undefined) throw new Error("there is no driver of SQLite");
+        if (connection === undefined) throw new Error("no SQLite driver is available");
         closing.push(() => connection.close());
         connection.prepare("pragma journal_mode = wal").all();
         const inner = sqliteStore(connection);
@@ -296,26 +297,23 @@ for (const kind of busKinds) {
         return { manager, key, child, next: linesOf(child) };
       };
 
-      test.skipIf(driver === undefined)(
-        "a revoked key is refused at once, and a process that ends leaves nothing open",
-        async () => {
-          const { manager, key, child, next } = await start(60_000);
-          expect(await next()).toMatchObject({ ok: true });
-          await sleep(100);
-          await manager.revoke(key.id);
-          expect(await next()).toMatchObject({ ok: false, events: [] });
-          child.stdin.write("end\n");
-          expect(await next()).toMatchObject({ ok: false });
-          const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
-          expect(code).toBe(0);
-        },
-      );
+      test.skipIf(driver === undefined)("denies a revoked key at once, and lets a process exit", async () => {
+        const { manager, key, child, next } = await start(60_000);
+        expect(await next()).toMatchObject({ ok: true });
+        await sleep(100);
+        await manager.revoke(key.id);
+        expect(await next()).toMatchObject({ ok: false, events: [] });
+        child.stdin.write("end\n");
+        expect(await next()).toMatchObject({ ok: false });
+        const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
+        expect(code).toBe(0);
+      });
 
       test.skipIf(driver === undefined).each<[string, number, number, readonly string[]]>([
-        ["a moment, within which its lease holds,", 60_000, 1_000, []],
+        ["less than its lease", 60_000, 1_000, []],
         ["longer than three heartbeats", 1_500, 5_000, ["cache.bypassed", "cache.resumed"]],
       ])(
-        "a process that was stopped for %s accepts nothing that was revoked meanwhile",
+        "a process that was stopped for %s denies a key revoked during that time",
         async (_, heartbeatMs, pause, events) => {
           const { manager, key, child, next } = await start(heartbeatMs);
           expect(await next()).toMatchObject({ ok: true });
@@ -325,10 +323,10 @@ for (const kind of busKinds) {
           const revokedAt = process.hrtime.bigint();
           await sleep(pause);
           child.kill("SIGCONT");
-          const { ok, accepted, ...told } = await next();
+          const { ok, accepted, ...reported } = await next();
           expect(ok).toBe(false);
           expect(BigInt(accepted)).toBeLessThan(revokedAt);
-          while (told.events.length < events.length) told.events = (await next()).events;
+          while (reported.events.length < events.length) reported.events = (await next()).events;
           await sleep(300);
           child.stdin.write("end\n");
           const last = await next();
@@ -341,14 +339,14 @@ for (const kind of busKinds) {
 }
 
 function linesOf(child: ChildProcessWithoutNullStreams): () => Promise<ReturnType<typeof JSON.parse>> {
-  let complaint = "";
+  let stderr = "";
   child.stderr.on("data", (text) => {
-    complaint += text;
+    stderr += text;
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return async () => {
     const { value, done } = await lines.next();
-    if (done) throw new Error(complaint || "the process has ended");
+    if (done) throw new Error(stderr || "the process ended");
     return JSON.parse(value);
   };
 }
@@ -376,7 +374,7 @@ function auditFor({ id, ownerId }: KeyRecord) {
   } as const;
 }
 
-describe("mistakes are TypeErrors", () => {
+describe("a TypeError is thrown for", () => {
   const client = () => ({
     publish() {},
     subscribe() {},
@@ -392,7 +390,7 @@ describe("mistakes are TypeErrors", () => {
     ["no publisher", { subscriber: client() }, /"publisher"/],
     ["no subscriber", { publisher: client() }, /"subscriber"/],
     [
-      "a subscriber that is none",
+      "a subscriber without subscribe()",
       { publisher: client(), subscriber: { on() {}, off() {} } },
       /subscribe\(\)/,
     ],
@@ -401,14 +399,10 @@ describe("mistakes are TypeErrors", () => {
       { publisher: { publish() {} }, subscriber: client() },
       /"publisher".*on\(\)/,
     ],
-    ["one client for both", { publisher: shared, subscriber: shared }, /"subscriber".*its own/],
-    ["a channel without a name", { publisher: client(), subscriber: client(), channel: "" }, /"channel"/],
-    ["a channel of a number", { publisher: client(), subscriber: client(), channel: 1 }, /"channel"/],
-    [
-      "a channel without end",
-      { publisher: client(), subscriber: client(), channel: "x".repeat(201) },
-      /"channel"/,
-    ],
+    ["one client for both", { publisher: shared, subscriber: shared }, /"subscriber" must be another client/],
+    ["an empty channel", { publisher: client(), subscriber: client(), channel: "" }, /"channel"/],
+    ["a channel that is a number", { publisher: client(), subscriber: client(), channel: 1 }, /"channel"/],
+    ["a long channel", { publisher: client(), subscriber: client(), channel: "x".repeat(201) }, /"channel"/],
     ["an unknown option", { publisher: client(), subscriber: client(), url: "" }, /"url"/],
   ])("redisBus with %s", (_, options, message) => {
     const make = () => redisBus(options as never);
@@ -431,8 +425,8 @@ describe("mistakes are TypeErrors", () => {
 
   test.each<[string, unknown, RegExp]>([
     ["no options", undefined, /options object/],
-    ["no way to connect", {}, /"connect"/],
-    ["a client in its place", { connect: client() }, /"connect"/],
+    ["no connect", {}, /"connect"/],
+    ["a client instead of connect", { connect: client() }, /"connect"/],
     ["an unknown option", { connect() {}, pool: {} }, /"pool"/],
     ...["", "1st", "a b", 'a"b', "a;b", "ä", "x".repeat(64), 1].map((channel): [string, unknown, RegExp] => [
       `channel ${channel}`,
@@ -447,11 +441,11 @@ describe("mistakes are TypeErrors", () => {
 });
 
 describe.skipIf(servers.redisCluster === undefined)("redisBus over single nodes of a cluster", () => {
-  test("brings messages from one node to the others", async () => {
+  test("delivers messages from one node to the others", async () => {
     const [a, b, c] = servers.redisCluster as [string, string, string];
     const inner = memoryStore();
     const channel = `keybearer:test:${crypto.randomUUID()}`;
-    const made = [];
+    const stores = [];
     for (const [publishAt, subscribeAt] of [
       [a, b],
       [c, a],
@@ -469,9 +463,9 @@ describe.skipIf(servers.redisCluster === undefined)("redisBus over single nodes 
       });
       closing.push(one.store.close);
       await one.store.ready();
-      made.push(one.store);
+      stores.push(one.store);
     }
-    const [here, there] = made as [(typeof made)[number], (typeof made)[number]];
+    const [here, there] = stores as [(typeof stores)[number], (typeof stores)[number]];
     const key = await added(inner);
     await found(there, key.hash);
     await revoked(here, key);
@@ -481,11 +475,11 @@ describe.skipIf(servers.redisCluster === undefined)("redisBus over single nodes 
   });
 });
 
-describe.skipIf(servers.redis === undefined)("redisBus and clients that are not ready", () => {
+describe.skipIf(servers.redis === undefined)("redisBus and its clients", () => {
   const url = servers.redis as string;
   const channel = () => `keybearer:test:${crypto.randomUUID()}`;
 
-  test("clients that are connected later are used then", async () => {
+  test("works with clients that connect later", async () => {
     const [publisher, subscriber] = [createClient({ url }), createClient({ url })];
     const { store } = observed(memoryStore(), {
       bus: redisBus({ publisher, subscriber, channel: channel() }),
@@ -501,7 +495,7 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
     await store.ready();
   });
 
-  test("a key prefix of ioredis does not get in the way", async () => {
+  test("works with a key prefix of ioredis", async () => {
     const [publisher, subscriber] = [
       new Redis(url, { keyPrefix: "a:" }),
       new Redis(url, { keyPrefix: "b:" }),
@@ -517,7 +511,7 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
     await store.ready();
   });
 
-  test("a client that does not subscribe again by itself is made to", async () => {
+  test("subscribes again if the client does not", async () => {
     const options = { autoResubscribe: false, connectionName: channel().replaceAll(":", "_") };
     const [publisher, subscriber] = [new Redis(url), new Redis(url, options)];
     closing.push(
@@ -550,7 +544,7 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
         return { subscriber, end: () => subscriber.disconnect() };
       },
     ],
-  ])("a connection of %s that stays dead is replaced", async (_, open) => {
+  ])("replaces a dead connection of %s", async (_, open) => {
     const proxy = await proxyTo(url, 6379);
     closing.push(proxy.close);
     const publisher = createClient({ url });
@@ -563,20 +557,20 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
     const { store, types } = observed(memoryStore(), { bus });
     closing.push(store.close);
     await store.ready();
-    let hear = () => {};
+    let onPing = () => {};
     closing.push(
       await bus.subscribe(
-        () => hear(),
+        () => onPing(),
         () => {},
       ),
     );
-    // More than ten heartbeats, all of which come back.
+    // More than ten heartbeats whose pings come back.
     for (let beat = 0; beat < 12; beat++) {
-      const heard = new Promise<void>((resolve) => {
-        hear = resolve;
+      const returned = new Promise<void>((resolve) => {
+        onPing = resolve;
       });
       await vi.advanceTimersByTimeAsync(1_000);
-      await heard;
+      await returned;
     }
     expect(types()).toEqual([]);
     proxy.stall();
@@ -585,7 +579,7 @@ describe.skipIf(servers.redis === undefined)("redisBus and clients that are not 
     await vi.waitFor(() => expect(types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
   });
 
-  test("a client that is closed for good leaves the cache bypassed, and the process up", async () => {
+  test("keeps the cache bypassed and the process running when a client is closed", async () => {
     holdHeartbeats();
     const [publisher, subscriber] = [createClient({ url }), createClient({ url })];
     await Promise.all([publisher.connect(), subscriber.connect()]);
@@ -614,16 +608,16 @@ describe.skipIf(servers.postgres === undefined)("postgresBus and its connections
       },
     ],
     ["rejects", () => Promise.reject(new Error("no"))],
-    ["answers nothing", () => undefined],
+    ["returns nothing", () => undefined],
     [
-      "answers a client that is not connected",
+      "returns a client that is not connected",
       () => {
         const client = new pg.Client({ connectionString });
         void client.end();
         return client;
       },
     ],
-  ])("a connect() that %s is tried again", async (_, fail) => {
+  ])("a connect() that %s is called again", async (_, fail) => {
     let attempts = 0;
     const connect = async () => {
       attempts += 1;
@@ -639,7 +633,7 @@ describe.skipIf(servers.postgres === undefined)("postgresBus and its connections
     expect(attempts).toBe(3);
   });
 
-  test("one that stays dead is replaced", async () => {
+  test("replaces a dead connection", async () => {
     const proxy = await proxyTo(connectionString, 5432);
     closing.push(proxy.close);
     const connect = async () => {
@@ -658,7 +652,7 @@ describe.skipIf(servers.postgres === undefined)("postgresBus and its connections
     await vi.waitFor(() => expect(types()).toEqual(["cache.bypassed", "cache.resumed"]), PATIENT);
   });
 
-  test("publishing without a connection is refused at once", async () => {
+  test("publish() rejects at once without a connection", async () => {
     const bus = postgresBus({ connect: () => new Promise(() => {}), channel: channel() });
     await expect(bus.publish("a")).rejects.toThrow("no connection");
   });

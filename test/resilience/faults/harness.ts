@@ -3,27 +3,27 @@ import type { StoreMethod } from "../../../src/testing/faulty-store.js";
 import type { FaultKind } from "../../../src/testing/index.js";
 import { settled } from "../../unit/cache/fixtures.js";
 
-/** Beside the time limit of whatever is asked. */
+/** Allowed on top of the time limit of a call. */
 export const GRACE_MS = 50;
 export const TIMEOUT_MS = 250;
 const STEP_MS = 50;
 
-/** What a store, or anything else that is waited for, can do wrong. */
+/** The faults of a store, or of any other callback. */
 export const FAULTS: Readonly<Record<string, FaultKind>> = {
   throws: { fault: "throw" },
   rejects: { fault: "reject" },
   hangs: { fault: "hang" },
-  "is late": { fault: "delay", ms: 10_000 },
+  "is late": { fault: "delay", delay: "10s" },
   "loses the acknowledgement": { fault: "lose" },
-  "answers another's": { fault: "foreign" },
-  "answers the half": { fault: "partial" },
-  "answers a number": { fault: "answer", answer: 42 },
-  "answers an empty object": { fault: "answer", answer: {} },
-  "answers a list of lists": { fault: "answer", answer: [[]] },
-  "answers a function": { fault: "answer", answer: () => () => true },
+  "returns another key's": { fault: "foreign" },
+  "returns partial records": { fault: "partial" },
+  "returns a number": { fault: "return", value: 42 },
+  "returns an empty object": { fault: "return", value: {} },
+  "returns an array of arrays": { fault: "return", value: [[]] },
+  "returns a function": { fault: "return", value: () => () => true },
 };
 
-/** Every fault of every method that is called, and one of each other; a method that is new has to be put down. */
+/** Returns every fault for each method that is called, and one for each other method. New methods must be listed. */
 export function eachCall(called: Readonly<Record<StoreMethod, boolean>>) {
   const all = (Object.keys(called) as StoreMethod[]).flatMap((method) =>
     Object.entries(FAULTS).map(([label, fault]) => ({ method, label, fault, isCalled: called[method] })),
@@ -37,13 +37,13 @@ const note = (reason: unknown) => unhandled.push(reason);
 const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
 const closers: (() => unknown)[] = [];
 
-/** Closes something when the test is over, before it is looked for what was left behind. */
-export function atEnd(close: () => unknown): void {
+/** Closes a resource at the end of the test, before leaks are detected. */
+export function closeAtEnd(close: () => unknown): void {
   closers.push(close);
 }
 
-/** Time stands still but for `within`, and no test leaves a timer, a listener or a rejection behind. */
-export function withoutTrace(): void {
+/** Fakes timers, and fails a test that leaves a timer, a listener or an unhandled rejection. */
+export function detectLeaks(): void {
   let before = 0;
   beforeEach(() => {
     unhandled.length = 0;
@@ -54,7 +54,7 @@ export function withoutTrace(): void {
   afterEach(async () => {
     try {
       for (const close of closers.splice(0)) await within(10_000, async () => close());
-      await vi.advanceTimersByTimeAsync(20_000); // what was late has come by now
+      await vi.advanceTimersByTimeAsync(20_000); // late results arrive
       await settled();
       expect(vi.getTimerCount()).toBe(0);
       expect(listeners()).toBe(before);
@@ -66,25 +66,25 @@ export function withoutTrace(): void {
   });
 }
 
-/** What comes of it, if that takes so many milliseconds at most; else `"still waiting"`, as a rejection. */
+/** Advances fake time until `work` settles. Rejects with `still waiting` after `ms` milliseconds. */
 export async function within<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  let isOver = false;
+  let isSettled = false;
   const promise = work().finally(() => {
-    isOver = true;
+    isSettled = true;
   });
   promise.catch(() => {});
   await settled();
-  for (let passed = 0; passed < ms && !isOver; passed += STEP_MS) {
+  for (let passed = 0; passed < ms && !isSettled; passed += STEP_MS) {
     await vi.advanceTimersByTimeAsync(STEP_MS);
     await settled();
   }
-  if (!isOver) throw new Error("still waiting");
+  if (!isSettled) throw new Error("still waiting");
   return promise;
 }
 
 let inThreads = 0;
 
-/** The same, while which the time of `atLast` stands still: other threads do it, at the speed of the machine. */
+/** Wraps work of other threads, such as cryptography: the time of `atLast` does not advance while it runs. */
 export function untimed<A extends unknown[], T>(
   work: (...args: A) => Promise<T>,
 ): (...args: A) => Promise<T> {
@@ -96,27 +96,27 @@ export function untimed<A extends unknown[], T>(
   };
 }
 
-/** What comes of it within so many milliseconds, without those of what is `untimed`. */
+/** Does the same as `within`, but does not count the time of `untimed` work. */
 export async function atLast<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  let isOver = false;
+  let isSettled = false;
   const promise = work().finally(() => {
-    isOver = true;
+    isSettled = true;
   });
   promise.catch(() => {});
   await settled();
-  for (let passed = 0; passed < ms && !isOver; await settled()) {
+  for (let passed = 0; passed < ms && !isSettled; await settled()) {
     if (inThreads > 0) continue;
     await vi.advanceTimersByTimeAsync(STEP_MS);
     passed += STEP_MS;
   }
-  if (!isOver) throw new Error("still waiting");
+  if (!isSettled) throw new Error("still waiting");
   return promise;
 }
 
-/** The error that it is rejected with within so many milliseconds; `undefined` when it is not. */
+/** Returns the error of `work` within `ms` milliseconds; `undefined` if it fulfils. */
 export function failure(ms: number, work: () => Promise<unknown>): Promise<unknown> {
   return within(ms, work).then(
     () => undefined,
-    (error: unknown) => error ?? new Error("nothing"),
+    (error: unknown) => error ?? new Error("rejected with undefined"),
   );
 }

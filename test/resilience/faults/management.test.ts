@@ -11,30 +11,35 @@ import {
   type StoreMethod,
 } from "../../../src/testing/index.js";
 import { type FleetScope, format, scopes } from "../../unit/core/fixtures.js";
-import { type Answered, type Call, send } from "../../unit/management/fixtures.js";
-import { FAULTS, GRACE_MS, TIMEOUT_MS, within, withoutTrace } from "./harness.js";
+import { type ApiResponse, type Call, send as sendTo } from "../../unit/management/fixtures.js";
+import { detectLeaks, FAULTS, GRACE_MS, TIMEOUT_MS, within } from "./harness.js";
 
-withoutTrace();
+detectLeaks();
 
 const NEW = { scopes: ["vehicles:read"], environment: "live" };
 
-interface Asked {
-  /** What is sent, for the key of this id. */
+interface RouteCase {
+  /** The request line, for the key with this id. */
   readonly line: (id: string) => string;
   readonly json?: object;
   readonly status: number;
-  /** What it asks the store for. */
+  /** The store methods that it calls. */
   readonly calls: readonly StoreMethod[];
 }
 
-const route = (line: string, status: number, json: object | undefined, ...calls: StoreMethod[]): Asked => ({
+const route = (
+  line: string,
+  status: number,
+  json: object | undefined,
+  ...calls: StoreMethod[]
+): RouteCase => ({
   line: (id) => line.replace("{id}", id),
   ...(json && { json }),
   status,
   calls: ["findByHash", ...calls],
 });
 
-const ROUTES: Readonly<Record<string, Asked>> = {
+const ROUTES: Readonly<Record<string, RouteCase>> = {
   list: route("GET /api-keys", 200, undefined, "list"),
   create: route("POST /api-keys", 201, NEW, "findById", "insert"),
   get: route("GET /api-keys/{id}", 200, undefined, "findById"),
@@ -48,17 +53,17 @@ const ROUTES: Readonly<Record<string, Asked>> = {
 };
 const isWriting = (name: string) => !["list", "get", "audit", "me"].includes(name);
 
-/** How long `defaults` may take. */
-const DEFAULTS_MS = 10_000;
-/** What `defaults` of the API answers by default. */
-const right = { defaults: async (): Promise<object> => ({}) };
+/** The time limit of `defaults`. */
+const DEFAULTS_TIMEOUT_MS = 10_000;
+/** `defaults` without faults. */
+const working = { defaults: async (): Promise<object> => ({}) };
 
 const errors: unknown[] = [];
-let defaults = right.defaults;
+let defaults = working.defaults;
 let current: FaultyStore<ManagedKeyStore>;
 let wrapped: Verifier<FleetScope>;
 
-// One API for all tests, whose schemas take their time, over the store and the verifier of the test that runs.
+// One API for all tests, because creating its schemas is slow. It uses the store and the verifier of the current test.
 const store = Object.fromEntries(
   STORE_METHODS.map((method) => [
     method,
@@ -66,7 +71,12 @@ const store = Object.fromEntries(
   ]),
 ) as unknown as ManagedKeyStore;
 const { findManyByHash: _, ...single } = store;
-const options = { store: single as ManagedKeyStore, scopes, format, storeTimeout: `${TIMEOUT_MS}ms` };
+const options = {
+  store: single as ManagedKeyStore,
+  scopes,
+  format,
+  storeTimeout: `${TIMEOUT_MS}ms` as const,
+};
 const keys = createVerifier(options);
 const verifier: Verifier<FleetScope> = { ...keys, verify: (...args) => wrapped.verify(...args) };
 const handler = createManagementApi<FleetScope>({
@@ -78,7 +88,7 @@ const handler = createManagementApi<FleetScope>({
   onError: (error) => errors.push(error),
 });
 
-/** Faults in the store or in the verifier of the API, and requests of which one may pass. */
+/** Injects faults into the store or the verifier. `send` sends an allowed request; those in `denied` must be denied. */
 async function setUp(
   name: string,
   plan: readonly StoreFault[],
@@ -95,36 +105,40 @@ async function setUp(
   errors.length = 0;
   current = faultyStore(inner, plan);
   wrapped = wrap(keys);
-  const { line, json } = ROUTES[name] as Asked;
-  // The verifier's time, and that of each of the manager's calls.
-  const ask = (as: string | undefined, id = target.key.id, limitMs = 3 * TIMEOUT_MS): Promise<Answered> => {
+  const { line, json } = ROUTES[name] as RouteCase;
+  // The time limit of the verifier and of two calls of the manager.
+  const send = (
+    as: string | undefined,
+    id = target.key.id,
+    limitMs = 3 * TIMEOUT_MS,
+  ): Promise<ApiResponse> => {
     const call: Call = { as, ...(json && { json }) };
-    return within(limitMs + GRACE_MS, () => send(handler, line(id), call));
+    return within(limitMs + GRACE_MS, () => sendTo(handler, line(id), call));
   };
-  const wrong: Record<string, { ask: () => Promise<Answered>; status: number }> = {
-    anonymous: { ask: () => ask(undefined), status: 401 },
-    unknown: { ask: () => ask(format.generate("live")), status: 401 },
-    revoked: { ask: () => ask(revoked.secret), status: 401 },
-    ...(isWriting(name) && { narrow: { ask: () => ask(narrow.secret), status: 403 } }),
+  const denied: Record<string, { send: () => Promise<ApiResponse>; status: number }> = {
+    anonymous: { send: () => send(undefined), status: 401 },
+    unknown: { send: () => send(format.generate("live")), status: 401 },
+    revoked: { send: () => send(revoked.secret), status: 401 },
+    ...(isWriting(name) && { narrow: { send: () => send(narrow.secret), status: 403 } }),
     ...(line("{id}").includes("{id}") && {
-      foreign: { ask: () => ask(admin.secret, foreign.key.id), status: 404 },
+      foreign: { send: () => send(admin.secret, foreign.key.id), status: 404 },
     }),
   };
   const secrets = [admin, target, foreign, revoked, narrow].map(({ secret }) => secret);
   return {
     inner,
     store: current,
-    ask: (limitMs?: number) => ask(admin.secret, undefined, limitMs),
-    wrong,
+    send: (limitMs?: number) => send(admin.secret, undefined, limitMs),
+    denied,
     foreign,
     secrets,
   };
 }
 
-type Tested = Awaited<ReturnType<typeof setUp>>;
+type Scenario = Awaited<ReturnType<typeof setUp>>;
 
-/** A refusal of a request that could not be judged, with nothing in it of what went wrong. */
-function expectUnavailable({ status, text, body, headers }: Answered, { secrets }: Tested) {
+/** Checks for a 503 without details of the failure. */
+function expectUnavailable({ status, text, body, headers }: ApiResponse, { secrets }: Scenario) {
   expect([status, body.code]).toEqual([503, "unavailable"]);
   expect(headers.get("retry-after")).not.toBeNull();
   expect(Object.keys(body).sort()).toEqual(["code", "message", "requestId"]);
@@ -132,20 +146,20 @@ function expectUnavailable({ status, text, body, headers }: Answered, { secrets 
   expect(errors.length).toBeGreaterThan(0);
 }
 
-async function expectRefusals(tested: Tested) {
-  for (const [who, { ask, status }] of Object.entries(tested.wrong)) {
-    const answer = await ask();
-    if (answer.status === 503) expectUnavailable(answer, tested);
-    else expect([who, answer.status]).toEqual([who, status]);
+async function expectDenials(scenario: Scenario) {
+  for (const [who, { send, status }] of Object.entries(scenario.denied)) {
+    const response = await send();
+    if (response.status === 503) expectUnavailable(response, scenario);
+    else expect([who, response.status]).toEqual([who, status]);
   }
 }
 
-async function expectHealed(name: string, { inner, ask, wrong, foreign }: Tested) {
-  for (const [who, { ask, status }] of Object.entries(wrong)) {
-    expect([who, (await ask()).status]).toEqual([who, status]);
+async function expectRecovery(name: string, { inner, send, denied, foreign }: Scenario) {
+  for (const [who, { send, status }] of Object.entries(denied)) {
+    expect([who, (await send()).status]).toEqual([who, status]);
   }
-  const again = await ask();
-  // What was lost, or came late, may have happened.
+  const again = await send();
+  // A lost or late write may have been applied.
   const isDone = again.status === 409 && ["rotate", "update", "disable", "enable"].includes(name);
   if (!isDone) expect(again.status).toBe(ROUTES[name]?.status);
   expect(await inner.findById(foreign.key.id)).toMatchObject({
@@ -156,34 +170,34 @@ async function expectHealed(name: string, { inner, ask, wrong, foreign }: Tested
 }
 
 const isWrite = (method: StoreMethod) => ["insert", "update", "replace"].includes(method);
-/** An insertion has nothing to answer, and nothing of `true` is another's. */
+/** The result of an insertion is ignored, and the results of writes have no key or members to exchange. */
 const isHarmless = (method: StoreMethod, label: string) =>
-  (method === "insert" && label.startsWith("answers")) ||
-  (isWrite(method) && ["answers another's", "answers the half"].includes(label));
+  (method === "insert" && label.startsWith("returns")) ||
+  (isWrite(method) && ["returns another key's", "returns partial records"].includes(label));
 
 describe.each(Object.keys(ROUTES))("the management API: %s", (name) => {
-  const cases = (ROUTES[name] as Asked).calls.flatMap((method) =>
+  const cases = (ROUTES[name] as RouteCase).calls.flatMap((method) =>
     Object.entries(FAULTS).map(([label, fault]) => ({ method, label, fault })),
   );
 
   test.each(cases)("$method $label", async ({ method, label, fault }) => {
-    const tested = await setUp(name, [{ method, ...fault }]);
-    await expectRefusals(tested);
-    const answer = await tested.ask();
-    if (isHarmless(method, label)) expect(answer.status).toBe(ROUTES[name]?.status);
-    else expectUnavailable(answer, tested);
-    expect(tested.store.injected()).toBeGreaterThan(0);
-    tested.store.heal();
-    await expectHealed(name, tested);
+    const scenario = await setUp(name, [{ method, ...fault }]);
+    await expectDenials(scenario);
+    const response = await scenario.send();
+    if (isHarmless(method, label)) expect(response.status).toBe(ROUTES[name]?.status);
+    else expectUnavailable(response, scenario);
+    expect(scenario.store.injected()).toBeGreaterThan(0);
+    scenario.store.heal();
+    await expectRecovery(name, scenario);
   });
 
-  const verdicts = {
+  const faults = {
     ...FAULTS,
-    "lets everybody in as nobody": { fault: "answer", answer: { ok: true } },
+    "allows every request without a principal": { fault: "return", value: { ok: true } },
   } as const;
-  test.each(Object.entries(verdicts))("the verifier %s", async (label, fault) => {
+  test.each(Object.entries(faults))("the verifier %s", async (label, fault) => {
     let heal = () => {};
-    const tested = await setUp(name, [], (verifier) => {
+    const scenario = await setUp(name, [], (verifier) => {
       const faulty = withFaults(
         verifier,
         ["verify", "assertRequirement"],
@@ -193,43 +207,43 @@ describe.each(Object.keys(ROUTES))("the management API: %s", (name) => {
       heal = faulty.heal;
       return faulty;
     });
-    const asking = [...Object.values(tested.wrong), tested];
-    for (const { ask } of asking) {
-      const answer = await ask().catch((error: Error) => error.message);
-      if (typeof answer === "string") {
-        // A verifier keeps its own time.
-        expect([label, answer]).toEqual([expect.stringMatching(/^(?:hangs|is late)$/), "still waiting"]);
-      } else if (label === "answers another's") {
-        const own = asking.at(-1)?.ask === ask;
-        expect(answer.status < 300).toBe(own); // what the principal is stays what it is
-      } else expectUnavailable(answer, tested);
+    const requests = [...Object.values(scenario.denied), scenario];
+    for (const { send } of requests) {
+      const response = await send().catch((error: Error) => error.message);
+      if (typeof response === "string") {
+        // A verifier has its own time limit.
+        expect([label, response]).toEqual([expect.stringMatching(/^(?:hangs|is late)$/), "still waiting"]);
+      } else if (label === "returns another key's") {
+        const own = requests.at(-1)?.send === send;
+        expect(response.status < 300).toBe(own); // the principal itself is unchanged
+      } else expectUnavailable(response, scenario);
     }
     heal();
-    await expectHealed(name, tested);
+    await expectRecovery(name, scenario);
   });
 });
 
-describe("the management API: the host's own defaults of a new key", () => {
-  // What they answer is read like a body, and one that is late by no more than their time is waited for.
-  const cases = Object.entries(FAULTS).filter(([label]) => !/^answers|^is late$/.test(label));
+describe("the management API: the defaults of a new key", () => {
+  // A returned value is validated like a body; a late one is awaited.
+  const cases = Object.entries(FAULTS).filter(([label]) => !/^returns|^is late$/.test(label));
   test.each(cases)("%s", async (label, fault) => {
-    const tested = await setUp("create", []);
-    const faulty = withFaults(right, ["defaults"], [fault], 1);
+    const scenario = await setUp("create", []);
+    const faulty = withFaults(working, ["defaults"], [fault], 1);
     defaults = faulty.defaults;
     try {
-      await expectRefusals(tested);
+      await expectDenials(scenario);
       const query = { limit: 100, now: new Date() };
-      const before = (await tested.inner.list(query)).items.length;
-      const { status, body, text } = await tested.ask(DEFAULTS_MS);
+      const before = (await scenario.inner.list(query)).items.length;
+      const { status, body, text } = await scenario.send(DEFAULTS_TIMEOUT_MS);
       expect([status, body.code]).toEqual(label === "hangs" ? [503, "unavailable"] : [500, "internal_error"]);
       expect(text).not.toContain("made to fail");
       expect(errors).toHaveLength(1);
-      expect((await tested.inner.list(query)).items).toHaveLength(before);
+      expect((await scenario.inner.list(query)).items).toHaveLength(before);
       expect(faulty.injected()).toBe(1);
       faulty.heal();
-      await expectHealed("create", tested);
+      await expectRecovery("create", scenario);
     } finally {
-      defaults = right.defaults;
+      defaults = working.defaults;
     }
   });
 });

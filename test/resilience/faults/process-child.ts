@@ -1,7 +1,7 @@
-// A process of its own for process.test.ts, with the real clock and real sockets. Services of which some part hangs are
-// asked. At the moment at which it begins to hang, a control timer of the same time limit is set; where nobody waits for
-// what hangs, the control is a request to a route that just answers. Then everything is closed.
-// What came of it is one line of JSON; after it the process ends by itself, or something was left behind.
+// The child process of process.test.ts, with the real clock and real sockets. It sends requests to services with hanging
+// calls. A control timer with the same time limit starts when a call begins to hang; if the response does not wait for the
+// call, the control is a request to an unguarded route. Then everything is closed, and the process prints one line of JSON.
+// It must exit by itself.
 
 import { createHook } from "node:async_hooks";
 import { once } from "node:events";
@@ -14,6 +14,7 @@ import { cachedStore } from "../../../src/cache/index.js";
 import {
   createKeyManager,
   createVerifier,
+  type Duration,
   type ManagedKeyStore,
   type Verifier,
   type VerifierOptions,
@@ -32,25 +33,25 @@ import { AUDIENCE, ecKey, ISSUER } from "../../unit/oauth/fixtures.js";
 
 const TIMEOUT_MS = 60;
 const LIMITER_MS = 40;
-const PUBLISH_MS = 250; // of a cache
+const PUBLISH_MS = 250; // the limit of a cache
 const ROUNDS = 4;
 
-/** What a part hangs in, and what then comes of a request. */
+/** The responses to requests during a hanging call. */
 export interface Measured {
   readonly status: number;
   readonly expected: number;
-  /** How much later than the control the answer was, in milliseconds, round by round. */
-  readonly late: readonly number[];
-  /** How many calls hung. */
+  /** Milliseconds between the control and the response, for each round. */
+  readonly delays: readonly number[];
+  /** The number of calls that hung. */
   readonly injected: number;
 }
 
 export interface Report {
   readonly measured: Readonly<Record<string, Measured>>;
-  /** What requests that may not pass were answered with. */
-  readonly wrong: Readonly<Record<string, readonly number[]>>;
-  /** What was there after the end and not before the beginning. */
-  readonly left: {
+  /** The statuses of requests that must be denied. */
+  readonly invalid: Readonly<Record<string, readonly number[]>>;
+  /** Resources at the end that did not exist at the beginning. */
+  readonly leaks: {
     readonly resources: readonly string[];
     readonly timers: number;
     readonly listeners: number;
@@ -58,7 +59,7 @@ export interface Report {
   readonly unhandled: readonly string[];
 }
 
-interface Sent {
+interface TestRequest {
   readonly path: string;
   readonly method?: string;
   readonly secret?: string;
@@ -66,10 +67,10 @@ interface Sent {
 }
 
 interface Scenario {
-  /** How long the answer may take. */
+  /** The time limit of the response, in milliseconds. */
   readonly limitMs: number;
   readonly expected: number;
-  readonly send: () => Promise<Sent> | Sent;
+  readonly send: () => Promise<TestRequest> | TestRequest;
   readonly fault: Counted;
 }
 
@@ -79,7 +80,7 @@ const unhandled: string[] = [];
 for (const name of ["unhandledRejection", "uncaughtException"]) {
   process.on(name, (reason: unknown) => unhandled.push(String(reason)));
 }
-const timers = new Set<number>(); // those too that keep no process alive
+const timers = new Set<number>(); // including unref() timers
 createHook({
   init: (id, type) => type === "Timeout" && timers.add(id),
   destroy: (id) => timers.delete(id),
@@ -97,45 +98,45 @@ await once(server, "listening");
 const { port } = server.address() as AddressInfo;
 routes.set("control", (_, res) => res.end());
 
-/** The status of an answer, when all of it is there. */
-async function ask({ path, method = "GET", secret, form }: Sent): Promise<number> {
+/** Sends a request, reads the whole response, and returns its status. */
+async function send({ path, method = "GET", secret, form }: TestRequest): Promise<number> {
   const headers = {
     ...(secret !== undefined && { authorization: `Bearer ${secret}` }),
     ...(form && { "content-type": "application/x-www-form-urlencoded" }),
   };
-  const sending = request({ host: "127.0.0.1", port, path, method, headers, agent: false });
-  sending.end(form && new URLSearchParams(form).toString());
-  const [response] = await once(sending, "response");
+  const outgoing = request({ host: "127.0.0.1", port, path, method, headers, agent: false });
+  outgoing.end(form && new URLSearchParams(form).toString());
+  const [response] = await once(outgoing, "response");
   for await (const _ of response);
   return response.statusCode;
 }
 
-async function timed<T>(work: Promise<T>): Promise<{ answer: T; ended: number }> {
-  const answer = await work;
-  return { answer, ended: performance.now() };
+async function timed<T>(work: Promise<T>): Promise<{ result: T; endedAt: number }> {
+  const result = await work;
+  return { result, endedAt: performance.now() };
 }
 
 const inner: ManagedKeyStore = memoryStore();
-const plain = createKeyManager({ store: inner, scopes, format });
+const manager = createKeyManager({ store: inner, scopes, format });
 const issue = (more: object = {}) =>
-  plain.create({ ownerId: "acme", environment: "live", scopes: ["fleet:admin"], ...more });
-const [own, other, dead] = [await issue(), await issue(), await issue()];
+  manager.create({ ownerId: "acme", environment: "live", scopes: ["fleet:admin"], ...more });
+const [own, other, revoked] = [await issue(), await issue(), await issue()];
 const narrow = await issue({ scopes: ["drivers:read"] });
-await plain.revoke(dead.key.id);
+await manager.revoke(revoked.key.id);
 
-/** Called when a call of a target begins to hang. */
+/** Callbacks for the moment when a call of a target begins to hang. */
 const onHang = new WeakMap<Counted, () => void>();
-const telling = <T extends Counted>(make: (when: () => true) => T): T => {
+const notifying = <T extends Counted>(make: (when: () => true) => T): T => {
   const target: T = make(() => {
     onHang.get(target)?.();
     return true;
   });
   return target;
 };
-const hangs = <T extends object>(target: T, ...methods: string[]) =>
-  telling((when) => withFaults(target, methods, [{ fault: "hang", when }], 1));
+const hangingIn = <T extends object>(target: T, ...methods: string[]) =>
+  notifying((when) => withFaults(target, methods, [{ fault: "hang", when }], 1));
 const hangingOf = (store: ManagedKeyStore, ...method: StoreMethod[]) =>
-  telling((when) => faultyStore(store, [{ method, fault: "hang", when }]));
+  notifying((when) => faultyStore(store, [{ method, fault: "hang", when }]));
 const hanging = (...method: StoreMethod[]) => hangingOf(inner, ...method);
 const verifierOver = (store: ManagedKeyStore, more: Partial<VerifierOptions<FleetScope>> = {}) =>
   createVerifier<FleetScope>({ store, scopes, format, storeTimeout: `${TIMEOUT_MS}ms`, ...more });
@@ -143,10 +144,10 @@ const onError = () => {};
 
 const scenarios: Record<string, Scenario> = {};
 const closers: (() => Promise<unknown>)[] = [];
-/** Requests to a route of this name that must not pass. */
+/** The paths of guarded routes. */
 const guarded: string[] = [];
 
-/** A route behind a verifier of which something hangs. */
+/** Adds a route with a verifier that has a hanging call. */
 function guard(
   name: string,
   verifier: Verifier<FleetScope>,
@@ -156,66 +157,69 @@ function guard(
   const path = name.replaceAll(" ", "-");
   routes.set(
     path,
-    nodeAuth(verifier, { onError })("vehicles:write", (_, res) => res.end("in")),
+    nodeAuth(verifier, { onError })("vehicles:write", (_, res) => res.end("allowed")),
   );
   scenarios[name] = { limitMs, expected, fault, send: () => ({ path: `/${path}`, secret: own.secret }) };
   guarded.push(path);
 }
 
-const one = hanging("findByHash");
-guard("store", verifierOver(one), one);
-const many = hangingOf({ ...inner, findManyByHash: () => [] }, "findManyByHash");
-guard("store of many", verifierOver(many), many);
-const behind = hanging("findByHash");
-const cache = cachedStore(behind, { storeTimeout: `${TIMEOUT_MS}ms` });
+const single = hanging("findByHash");
+guard("store", verifierOver(single), single);
+const batching = hangingOf({ ...inner, findManyByHash: () => [] }, "findManyByHash");
+guard("store with batches", verifierOver(batching), batching);
+const cachedInner = hanging("findByHash");
+const cache = cachedStore(cachedInner, { storeTimeout: `${TIMEOUT_MS}ms` });
 closers.push(cache.close);
-guard("cached store", verifierOver(cache), behind);
+guard("cached store", verifierOver(cache), cachedInner);
 const rehashing = hanging("rehash");
 const pepper = { current: "v1", keys: { v1: "the pepper of this process" }, unpeppered: true };
-guard("move of a hash", verifierOver(rehashing, { pepper }), rehashing, [0, 200]);
+guard("rehash", verifierOver(rehashing, { pepper }), rehashing, [0, 200]);
 
-const windows = [{ name: "minute", per: "key", limit: 1_000, windowSeconds: 60 }] as const;
-const limits = [0, 1, 2].map(() => hangs(memoryLimits(), "take"));
-const [strict, lenient, tried] = limits as [(typeof limits)[0], (typeof limits)[0], (typeof limits)[0]];
-const strictly = createRateLimiter({ store: strict, windows });
-guard("limiter", verifierOver(inner, { rateLimiter: strictly }), strict);
-const leniently = createRateLimiter({
-  ...{ store: lenient, windows, storeTimeout: `${LIMITER_MS}ms`, onError },
+const windows = [{ name: "minute", per: "key", limit: 1_000, window: "1m" }] as const;
+const limits = [0, 1, 2].map(() => hangingIn(memoryLimits(), "take"));
+const [strict, lenient, dry] = limits as [(typeof limits)[0], (typeof limits)[0], (typeof limits)[0]];
+const strictLimiter = createRateLimiter({ store: strict, windows });
+guard("rate limiter", verifierOver(inner, { rateLimiter: strictLimiter }), strict);
+const lenientLimiter = createRateLimiter({
+  store: lenient,
+  windows,
+  timeout: `${LIMITER_MS}ms`,
+  onError,
   onUnavailable: "allow",
 });
-guard("limiter that may be down", verifierOver(inner, { rateLimiter: leniently }), lenient, [
-  ...([LIMITER_MS, 200] as const),
+guard("lenient rate limiter", verifierOver(inner, { rateLimiter: lenientLimiter }), lenient, [
+  LIMITER_MS,
+  200,
 ]);
-const onTrial = { rateLimiter: createRateLimiter({ store: tried, windows }) };
-const judged = { reportOnly: onTrial, observers: [() => {}] };
-guard("limiter on trial", verifierOver(inner, judged), tried, [0, 200]);
+const dryRun = createRateLimiter({ store: dry, windows, dryRun: true, onLimited: () => {}, onError });
+guard("rate limiter with dryRun", verifierOver(inner, { rateLimiter: dryRun }), dry, [0, 200]);
 
 const { publish, subscribe } = localBus();
-const bus = hangs({ publish, subscribe }, "publish", "subscribe");
-const deaf = cachedStore(inner, { bus, heartbeat: "50ms", storeTimeout: `${TIMEOUT_MS}ms` });
-closers.push(deaf.close);
-guard("bus", verifierOver(deaf), bus, [0, 200]);
+const bus = hangingIn({ publish, subscribe }, "publish", "subscribe");
+const cacheWithBus = cachedStore(inner, { bus, heartbeat: "50ms", storeTimeout: `${TIMEOUT_MS}ms` });
+closers.push(cacheWithBus.close);
+guard("bus", verifierOver(cacheWithBus), bus, [0, 200]);
 
-const behindRequests = Array.from({ length: ROUNDS }, () => {
+const backgroundWrites = Array.from({ length: ROUNDS }, () => {
   const store = hanging("touch", "appendAudit");
   const options = {
     onError,
     storeTimeout: `${TIMEOUT_MS}ms`,
     closeTimeout: `${TIMEOUT_MS}ms`,
     interval: "20ms",
-  };
+  } as const;
   return { store, writers: [lastUsed(store, options), auditLog(store, options)] };
 });
-const observers = behindRequests.flatMap(({ writers }) => writers.map(({ observer }) => observer));
-const hungWrites = { injected: () => behindRequests.reduce((sum, { store }) => sum + store.injected(), 0) };
+const observers = backgroundWrites.flatMap(({ writers }) => writers.map(({ observer }) => observer));
+const hungWrites = { injected: () => backgroundWrites.reduce((sum, { store }) => sum + store.injected(), 0) };
 guard("observers", verifierOver(inner, { observers }), hungWrites, [0, 200]);
 
-/** A management API under a path of its own. */
+/** Adds a management API. */
 function manage(
   name: string,
   [store, verified]: readonly [ManagedKeyStore, ManagedKeyStore],
   more: Scenario,
-  storeTimeout = `${TIMEOUT_MS}ms`,
+  storeTimeout: Duration = `${TIMEOUT_MS}ms`,
 ): void {
   const handler = createManagementApi<FleetScope>({
     manager: createKeyManager({ store, scopes, format, storeTimeout }),
@@ -242,19 +246,19 @@ manage("revocation of a key", [updating, inner], {
     secret: own.secret,
   }),
 });
-const judging = hanging("findByHash");
-manage("verifier of managers", [inner, judging], {
-  ...{ limitMs: TIMEOUT_MS, expected: 503, fault: judging },
-  send: () => ({ path: "/verifier-of-managers/api-keys", secret: own.secret }),
+const verifying = hanging("findByHash");
+manage("verifier of management", [inner, verifying], {
+  ...{ limitMs: TIMEOUT_MS, expected: 503, fault: verifying },
+  send: () => ({ path: "/verifier-of-management/api-keys", secret: own.secret }),
 });
-const untold: Scenario = {
+const revocation: Scenario = {
   ...{ limitMs: PUBLISH_MS, expected: 200, fault: bus },
   async send() {
-    const path = `/revocation-without-a-bus/api-keys/${(await issue()).key.id}`;
+    const path = `/revocation-with-a-bus/api-keys/${(await issue()).key.id}`;
     return { path, method: "DELETE", secret: own.secret };
   },
 };
-manage("revocation without a bus", [deaf, inner], untold, 10_000);
+manage("revocation with a bus", [cacheWithBus, inner], revocation, "10s");
 
 const signingKey = ecKey();
 const tokenService = (path: string, more: Partial<TokenServiceOptions<FleetScope>> = {}) =>
@@ -268,11 +272,11 @@ const GRANT = { grant_type: "client_credentials" };
 const healthy = tokenService("tokens");
 const exchanged = async () => {
   const result = await healthy.exchange({ request: { headers: { authorization: `Bearer ${own.secret}` } } });
-  if (!result.ok) throw new Error("there is no token");
+  if (!result.ok) throw new Error("exchange failed");
   return result.accessToken;
 };
 
-/** An endpoint of a token service under a path of its own. */
+/** Adds an endpoint of a token service. */
 function tokens(
   name: string,
   endpoint: string,
@@ -293,32 +297,37 @@ function tokens(
 
 const reading = hanging("findById");
 tokens("keys of tokens", "/token", { store: reading }, reading);
-const known = hangs(memoryRevocationList(Date.now), "has");
+const checking = hangingIn(memoryRevocationList(Date.now), "has");
 const { add, has } = memoryRevocationList(Date.now);
-tokens("introspection", "/introspect", { revocations: { add, has: known.has } }, known);
-const kept = hangs(memoryRevocationList(Date.now), "add");
-tokens("revocation of a token", "/revoke", { revocations: { add: kept.add, has } }, kept);
-const asked = hangs(memoryRevocationList(Date.now), "has");
-guard("token", tokenService("none", { revocations: { add, has: asked.has } }).verifier, asked);
+tokens("introspection", "/introspect", { revocations: { add, has: checking.has } }, checking);
+const adding = hangingIn(memoryRevocationList(Date.now), "add");
+tokens("revocation of a token", "/revoke", { revocations: { add: adding.add, has } }, adding);
+const verifyingToken = hangingIn(memoryRevocationList(Date.now), "has");
+guard(
+  "token",
+  tokenService("none", { revocations: { add, has: verifyingToken.has } }).verifier,
+  verifyingToken,
+);
 const token = await exchanged();
 scenarios.token = { ...(scenarios.token as Scenario), send: () => ({ path: "/token", secret: token }) };
 
 const measured: Record<string, Measured> = {};
 for (let round = 0; round < ROUNDS; round++) {
-  for (const [name, { limitMs, expected, send, fault }] of Object.entries(scenarios)) {
-    const sent = await send();
-    const begins = new Promise<void>((resolve) => onHang.set(fault, resolve));
-    const asking = timed(ask(sent));
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    const { limitMs, expected, fault } = scenario;
+    const requestToSend = await scenario.send();
+    const hung = new Promise<void>((resolve) => onHang.set(fault, resolve));
+    const responding = timed(send(requestToSend));
     const control = timed<unknown>(
-      limitMs === 0 ? ask({ path: "/control" }) : begins.then(() => sleep(limitMs)),
+      limitMs === 0 ? send({ path: "/control" }) : hung.then(() => sleep(limitMs)),
     );
-    const [answered, controlled] = await Promise.all([asking, control]);
-    const late = [...(measured[name]?.late ?? []), answered.ended - controlled.ended];
+    const [response, controlled] = await Promise.all([responding, control]);
+    const delays = [...(measured[name]?.delays ?? []), response.endedAt - controlled.endedAt];
     const earlier = measured[name]?.status ?? expected;
-    const status = earlier === expected ? answered.answer : earlier;
-    measured[name] = { status, expected, late, injected: fault.injected() };
+    const status = earlier === expected ? response.result : earlier;
+    measured[name] = { status, expected, delays, injected: fault.injected() };
   }
-  const { writers, store } = behindRequests[round] as (typeof behindRequests)[0];
+  const { writers, store } = backgroundWrites[round] as (typeof backgroundWrites)[0];
   for (const [index, { close }] of writers.entries()) {
     const name = `close of ${index === 0 ? "lastUsed" : "auditLog"}`;
     const closing = timed(
@@ -329,31 +338,31 @@ for (let round = 0; round < ROUNDS; round++) {
     );
     const control = timed(sleep(TIMEOUT_MS));
     const [closed, controlled] = await Promise.all([closing, control]);
-    const late = [...(measured[name]?.late ?? []), closed.ended - controlled.ended];
-    measured[name] = { status: closed.answer, expected: 503, late, injected: store.injected() };
+    const delays = [...(measured[name]?.delays ?? []), closed.endedAt - controlled.endedAt];
+    measured[name] = { status: closed.result, expected: 503, delays, injected: store.injected() };
   }
 }
 
-const wrong: Record<string, number[]> = {};
+const invalid: Record<string, number[]> = {};
 for (const path of guarded) {
-  const secrets = [undefined, format.generate("live"), dead.secret, narrow.secret, `${token}x`];
-  const sent = secrets.map((secret) => ({ path: `/${path}`, ...(secret !== undefined && { secret }) }));
-  wrong[path] = await Promise.all(sent.map((each) => ask(each)));
+  const secrets = [undefined, format.generate("live"), revoked.secret, narrow.secret, `${token}x`];
+  const requests = secrets.map((secret) => ({ path: `/${path}`, ...(secret !== undefined && { secret }) }));
+  invalid[path] = await Promise.all(requests.map((each) => send(each)));
 }
 
 for (const close of closers) await close();
 server.close();
 await once(server, "close");
-const left = () => {
+const leaks = () => {
   const resources = process.getActiveResourcesInfo();
   for (const name of before.resources) {
     if (resources.includes(name)) resources.splice(resources.indexOf(name), 1);
   }
   return { resources, timers: timers.size - before.timers, listeners: listeners() - before.listeners };
 };
-for (let tries = 0; tries < 50 && (left().resources.length > 0 || left().timers > 0); tries++) {
+for (let tries = 0; tries < 50 && (leaks().resources.length > 0 || leaks().timers > 0); tries++) {
   await sleep(20);
-  await turn(); // that timer is over then
+  await turn(); // so that the timer of sleep is gone
 }
-const report: Report = { measured, wrong, left: left(), unhandled };
+const report: Report = { measured, invalid, leaks: leaks(), unhandled };
 writeSync(1, `${JSON.stringify(report)}\n`);

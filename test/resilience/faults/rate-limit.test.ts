@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createKeyManager, createVerifier, type RateLimiter } from "../../../src/index.js";
 import {
   createRateLimiter,
@@ -9,20 +9,20 @@ import {
 import { memoryStore } from "../../../src/stores/memory.js";
 import { type FaultControl, withFaults } from "../../../src/testing/faults.js";
 import { bearer, format, scopes } from "../../unit/core/fixtures.js";
-import { FAULTS, GRACE_MS, TIMEOUT_MS, within, withoutTrace } from "./harness.js";
+import { detectLeaks, FAULTS, GRACE_MS, TIMEOUT_MS, within } from "./harness.js";
 
-withoutTrace();
+detectLeaks();
 
-const windows = [{ name: "minute", per: "key", limit: 1_000, windowSeconds: 60 }] as const;
+const windows = [{ name: "minute", per: "key", limit: 1_000, window: "1m" }] as const;
 
-/** A client of node-redis in whose place a script has room for every request. */
+/** A client of node-redis with a script that allows every request. */
 const client = {
   on: () => {},
   eval: async () => [1, 1, 60_000],
   evalSha: async () => [1, 1, 60_000],
 };
 
-/** A limiter of rate-limiter-flexible that has room for every request. */
+/** A limiter of rate-limiter-flexible that allows every request. */
 const counter = (() => {
   const count = async () => ({ consumedPoints: 1, msBeforeNext: 60_000 });
   return { get: count, penalty: count, reward: count };
@@ -38,7 +38,7 @@ const flexibly =
 
 type Make = (fault: Parameters<typeof withFaults>[2][number]) => { control: FaultControl; store: never };
 const STORES: Readonly<Record<string, Make>> = {
-  "a store of limits": (fault) => {
+  "a custom store": (fault) => {
     const store = withFaults(memoryLimits(), ["take"], [fault], 1);
     return { control: store, store: store as never };
   },
@@ -51,13 +51,13 @@ const STORES: Readonly<Record<string, Make>> = {
     );
     return { control: faulty, store: redisLimits(faulty) as never };
   },
-  "a Redis client whose server has lost the script": (fault) => {
+  "a Redis client after SCRIPT FLUSH": (fault) => {
     const lost = { ...client, evalSha: () => Promise.reject(lostScript) };
     const faulty = withFaults(lost, ["evalSha", "eval", "on"], [{ method: "eval", ...fault }], 1);
     return { control: faulty, store: redisLimits(faulty) as never };
   },
-  "a limiter of rate-limiter-flexible that looks": flexibly("get"),
-  "a limiter of rate-limiter-flexible that counts": flexibly("penalty"),
+  "rate-limiter-flexible, in get": flexibly("get"),
+  "rate-limiter-flexible, in penalty": flexibly("penalty"),
 };
 
 async function verifying(rateLimiter: RateLimiter) {
@@ -77,31 +77,32 @@ async function verifying(rateLimiter: RateLimiter) {
     );
 }
 
-// Counters are no records: nothing in them is another key's, or left out.
+// Counters are not records of a key.
 const cases = Object.entries(FAULTS).filter(([, { fault }]) => fault !== "foreign");
 
 describe.each(Object.entries(STORES))("a rate limiter over %s", (_, make) => {
-  test.each(cases)("that %s refuses with an error, and counts again afterwards", async (_label, fault) => {
+  it.each(cases)("throws if it %s, and counts again afterwards", async (_label, fault) => {
     const { control, store } = make(fault);
-    const ask = await verifying(createRateLimiter({ store, windows }));
-    expect(await ask()).toBe("KEYBEARER_STORE_ERROR");
-    expect(await ask("vehicles:write")).toBe(403);
+    const verify = await verifying(createRateLimiter({ store, windows }));
+    expect(await verify()).toBe("KEYBEARER_STORE_ERROR");
+    expect(await verify("vehicles:write")).toBe(403);
     expect(control.injected()).toBe(1);
     control.heal();
-    expect(await ask()).toBe(200);
+    expect(await verify()).toBe(200);
   });
 
-  test.each(cases)("that %s lets through if the host has said so, and nobody else", async (_label, fault) => {
+  it.each(cases)("allows requests with onUnavailable if it %s, but no others", async (_label, fault) => {
     const { control, store } = make(fault);
-    const onFailure = "allow-unlimited-while-the-limiter-is-down";
-    const told: unknown[] = [];
-    const onError = (error: unknown) => told.push(error);
-    const ask = await verifying(createRateLimiter({ store, windows, onFailure, timeout: "100ms", onError }));
-    expect(await ask()).toBe(200);
-    expect(told).toHaveLength(1);
-    expect(await ask("vehicles:write")).toBe(403);
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => errors.push(error);
+    const verify = await verifying(
+      createRateLimiter({ store, windows, onUnavailable: "allow", timeout: "100ms", onError }),
+    );
+    expect(await verify()).toBe(200);
+    expect(errors).toHaveLength(1);
+    expect(await verify("vehicles:write")).toBe(403);
     control.heal();
-    expect(await ask()).toBe(200);
-    expect(told).toHaveLength(1);
+    expect(await verify()).toBe(200);
+    expect(errors).toHaveLength(1);
   });
 });

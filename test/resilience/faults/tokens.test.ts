@@ -1,68 +1,69 @@
 import { createPublicKey } from "node:crypto";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Verifier } from "../../../src/index.js";
 import { createJwtVerifier } from "../../../src/jwt/index.js";
 import { memoryRevocationList } from "../../../src/oauth/revocation-list.js";
 import { type Fault, type FaultKind, withFaults } from "../../../src/testing/faults.js";
 import { bearer, type FleetScope, format, START, scopes } from "../../unit/core/fixtures.js";
-import { type Answer, AUDIENCE, ecKey, exchanger, ISSUER, post } from "../../unit/oauth/fixtures.js";
-import { atLast, FAULTS, GRACE_MS, TIMEOUT_MS, untimed, withoutTrace } from "./harness.js";
+import { AUDIENCE, ecKey, exchanger, ISSUER, post, type Reply } from "../../unit/oauth/fixtures.js";
+import { atLast, detectLeaks, FAULTS, GRACE_MS, TIMEOUT_MS, untimed } from "./harness.js";
 
-withoutTrace();
+detectLeaks();
 afterEach(() => vi.restoreAllMocks());
 
 const signingKey = ecKey();
 const { subtle } = globalThis.crypto;
-const rightSign = subtle.sign.bind(subtle);
-const rightVerify = subtle.verify.bind(subtle);
+const originalSign = subtle.sign.bind(subtle);
+const originalVerify = subtle.verify.bind(subtle);
 
-/** What can be asked of a token service, and what it needs for that beside the keys of its clients. */
-type Question = "exchange" | "introspect" | "revoke" | "use";
+/** The operations of a token service. */
+type Operation = "exchange" | "introspect" | "revoke" | "use";
 
 interface Part {
   readonly method: string;
-  readonly needed: readonly Question[];
-  /** Faults that the answer to a question shows nothing of. */
+  /** The operations that call this part. */
+  readonly needed: readonly Operation[];
+  /** Faults that do not change a response. */
   readonly harmless: readonly string[];
-  /** Faults that make no sense. */
+  /** Faults that do not apply. */
   readonly without: readonly string[];
-  /** How long it is waited for, in milliseconds: `storeTimeoutMs` when absent. */
+  /** The time limit in milliseconds; `storeTimeout` by default. */
   readonly limitMs?: number;
 }
 
-const GARBAGE = Object.keys(FAULTS).filter((label) => label.startsWith("answers"));
-const THREADS_MS = 5_000;
-const VERIFIER_MS = 5_000;
-const MIXED_UP = ["answers another's", "answers the half"]; // a boolean has no owner, and no half
+const GARBAGE = Object.keys(FAULTS).filter((label) => label.startsWith("returns"));
+const CRYPTO_TIMEOUT_MS = 5_000;
+const VERIFIER_TIMEOUT_MS = 5_000;
+const NOT_FOR_BOOLEANS = ["returns another key's", "returns partial records"];
 const PARTS: Readonly<Record<string, Part>> = {
   "the store": { method: "findById", needed: ["exchange", "introspect", "use"], harmless: [], without: [] },
-  "the list of revocations, when asked": {
+  "has() of the revocation list": {
     ...{ method: "has", needed: ["introspect", "use"] },
-    ...{ harmless: MIXED_UP, without: [] },
+    ...{ harmless: NOT_FOR_BOOLEANS, without: [] },
   },
-  "the list of revocations, when added to": {
+  "add() of the revocation list": {
     ...{ method: "add", needed: ["revoke"] },
     ...{ harmless: GARBAGE, without: [] },
   },
-  "the verifier of keys": {
+  "the verifier of API keys": {
     ...{ method: "verify", needed: ["exchange", "introspect", "revoke"] },
-    ...{ harmless: ["answers another's"], without: [], limitMs: VERIFIER_MS },
+    ...{ harmless: ["returns another key's"], without: [], limitMs: VERIFIER_TIMEOUT_MS },
   },
-  // Threads of the process sign and check, not a service elsewhere: they answer right, or late, or not at all.
-  "the signing": {
+  // The thread pool returns the right result, a late one or none.
+  "the signing of tokens": {
     method: "sign",
     needed: ["exchange"],
     harmless: [],
     without: GARBAGE,
-    limitMs: THREADS_MS,
+    limitMs: CRYPTO_TIMEOUT_MS,
   },
-  "the check of signatures": {
-    ...{ method: "check", needed: ["introspect", "revoke", "use"], harmless: [], limitMs: THREADS_MS },
+  "the verification of signatures": {
+    ...{ method: "check", needed: ["introspect", "revoke", "use"], harmless: [], limitMs: CRYPTO_TIMEOUT_MS },
     without: Object.keys(FAULTS).filter((label) => label !== "hangs" && label !== "is late"),
   },
 };
 
-/** A token service, with a fault in one part from `begin` to `heal`. */
+/** Creates a token service with a fault in one part between `begin` and `heal`. */
 async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
   let broken = false;
   const plan: readonly Fault[] = [{ method, ...fault, when: () => broken }];
@@ -86,9 +87,9 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
     storeTimeout: `${TIMEOUT_MS}ms`,
     onError: (error) => errors.push(error),
   });
-  const { sign } = faulty({ sign: untimed(rightSign) }, "sign");
+  const { sign } = faulty({ sign: untimed(originalSign) }, "sign");
   vi.spyOn(subtle, "sign").mockImplementation(sign as typeof subtle.sign);
-  const { check } = faulty({ check: untimed(rightVerify) }, "check");
+  const { check } = faulty({ check: untimed(originalVerify) }, "check");
   vi.spyOn(subtle, "verify").mockImplementation(check as typeof subtle.verify);
 
   const send = async (path: string, bearer: string | undefined, form: Record<string, string>) =>
@@ -121,14 +122,14 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
   expect((await revoke(own.secret, spent)).status).toBe(200);
   await base.manager.revoke(dead.key.id);
 
-  const questions = {
+  const operations = {
     exchange: () => exchange(own.secret),
     introspect: () => introspect(other.secret, token),
     revoke: () => revoke(own.secret, toRevoke.at(0) as string),
     use: () => use(token),
   };
   const unknown = format.generate("live");
-  /** Requests that must not get what they ask for, and their status when all is well. */
+  /** Requests that must be denied, and their result without a fault. */
   const wrong = {
     "exchange without a key": [() => exchange(undefined), 401],
     "exchange of an unknown key": [() => exchange(unknown), 401],
@@ -144,7 +145,7 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
   } as const;
   const secrets = [own.secret, other.secret, dead.secret, token, spent, out];
   return {
-    ...{ questions, wrong, errors, secrets, introspect, other, toRevoke },
+    ...{ operations, wrong, errors, secrets, introspect, other, toRevoke },
     injected: () => counts.reduce((sum, count) => sum + count(), 0),
     begin: () => {
       broken = true;
@@ -156,7 +157,7 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
 }
 
 type Tested = Awaited<ReturnType<typeof setUp>>;
-type Answered = Pick<Answer, "status" | "text" | "body">;
+type Answered = Pick<Reply, "status" | "text" | "body">;
 
 function expectUnavailable({ status, text, body }: Answered, { secrets, errors }: Tested): void {
   expect([status, body.code]).toEqual([503, "unavailable"]);
@@ -166,32 +167,32 @@ function expectUnavailable({ status, text, body }: Answered, { secrets, errors }
 
 const outcome = ({ status, body }: Answered) => (body.active === false ? "inactive" : status);
 
-describe.each(Object.entries(PARTS))("a token service of which %s", (_, part) => {
+describe.each(Object.entries(PARTS))("a token service with a fault in %s", (_, part) => {
   const cases = Object.entries(FAULTS).filter(([label]) => !part.without.includes(label));
 
-  test.each(cases)("%s", async (label, fault) => {
+  it.each(cases)("fails closed and recovers: %s", async (label, fault) => {
     const tested = await setUp(part, fault);
-    const { questions, wrong, begin, heal, injected, introspect, other, toRevoke } = tested;
+    const { operations, wrong, begin, heal, injected, introspect, other, toRevoke } = tested;
     begin();
-    for (const [what, [ask, status]] of Object.entries(wrong)) {
-      const answer = await ask();
-      if (answer.status === 503) expectUnavailable(answer, tested);
-      else expect([what, outcome(answer)]).toEqual([what, status]);
+    for (const [what, [run, status]] of Object.entries(wrong)) {
+      const response = await run();
+      if (response.status === 503) expectUnavailable(response, tested);
+      else expect([what, outcome(response)]).toEqual([what, status]);
     }
-    for (const [question, ask] of Object.entries(questions)) {
-      const answer = await ask();
-      const isNeeded = part.needed.includes(question as Question);
-      if (isNeeded && !part.harmless.includes(label)) expectUnavailable(answer, tested);
-      else expect([question, outcome(answer)]).toEqual([question, 200]);
+    for (const [operation, run] of Object.entries(operations)) {
+      const response = await run();
+      const isNeeded = part.needed.includes(operation as Operation);
+      if (isNeeded && !part.harmless.includes(label)) expectUnavailable(response, tested);
+      else expect([operation, outcome(response)]).toEqual([operation, 200]);
     }
     expect(injected()).toBeGreaterThan(0);
 
     heal();
-    for (const [what, [ask, status]] of Object.entries(wrong)) {
-      expect([what, outcome(await ask())]).toEqual([what, status]);
+    for (const [what, [run, status]] of Object.entries(wrong)) {
+      expect([what, outcome(await run())]).toEqual([what, status]);
     }
-    for (const [question, ask] of Object.entries(questions)) {
-      expect([question, outcome(await ask())]).toEqual([question, 200]);
+    for (const [operation, run] of Object.entries(operations)) {
+      expect([operation, outcome(await run())]).toEqual([operation, 200]);
     }
     const [revoked, kept] = await Promise.all(
       toRevoke.map((token) => introspect(other.secret, token).then(outcome)),
@@ -200,33 +201,36 @@ describe.each(Object.entries(PARTS))("a token service of which %s", (_, part) =>
   });
 });
 
-test("a verifier that takes its time is waited for", async () => {
-  const ms = VERIFIER_MS - 1;
+it("waits for a slow verifier within its time limit", async () => {
+  const ms = VERIFIER_TIMEOUT_MS - 1;
   const tested = await setUp(
-    { ...(PARTS["the verifier of keys"] as Part), limitMs: ms },
-    { fault: "delay", ms },
+    { ...(PARTS["the verifier of API keys"] as Part), limitMs: ms },
+    { fault: "delay", delay: `${ms}ms` },
   );
   tested.begin();
-  expect((await tested.questions.exchange()).status).toBe(200);
+  expect((await tested.operations.exchange()).status).toBe(200);
   expect(tested.injected()).toBe(1);
 });
 
-/** What a verifier of JWTs asks of others, and how long it waits for each. */
-const ASKED: Readonly<Record<string, { method: string; harmless: readonly string[]; limitMs: number }>> = {
-  "the function of a JWKS": { method: "jwks", harmless: [], limitMs: 5_500 },
-  // Whatever is a subject is believed, and what it leaves out takes the defaults.
-  "the principal function": {
+/** The dependencies of a JWT verifier, and their time limits. */
+const DEPENDENCIES: Readonly<
+  Record<string, { method: string; harmless: readonly string[]; limitMs: number }>
+> = {
+  "the jwks function": { method: "jwks", harmless: [], limitMs: 5_500 },
+  // Any valid subject is accepted; missing members take the defaults.
+  "the principal callback": {
     ...{ method: "principal", limitMs: TIMEOUT_MS },
-    harmless: [...MIXED_UP, "answers an empty object"],
+    harmless: [...NOT_FOR_BOOLEANS, "returns an empty object"],
   },
-  "the list of revocations": { method: "isRevoked", harmless: MIXED_UP, limitMs: TIMEOUT_MS },
+  "the isRevoked callback": { method: "isRevoked", harmless: NOT_FOR_BOOLEANS, limitMs: TIMEOUT_MS },
   "the key store": { method: "findById", harmless: [], limitMs: TIMEOUT_MS },
-  "the rate limiter": { method: "consume", harmless: ["answers another's"], limitMs: TIMEOUT_MS },
+  "the rate limiter": { method: "consume", harmless: ["returns another key's"], limitMs: TIMEOUT_MS },
 };
 
-describe.each(Object.entries(ASKED))("a verifier of JWTs of which %s", (_, { method, harmless, limitMs }) => {
-  test.each(Object.entries(FAULTS))("%s", async (label, fault) => {
-    vi.spyOn(subtle, "verify").mockImplementation(untimed(rightVerify) as typeof subtle.verify);
+describe.each(Object.entries(DEPENDENCIES))("a JWT verifier with a fault in %s", (_, dependency) => {
+  const { method, harmless, limitMs } = dependency;
+  it.each(Object.entries(FAULTS))("fails closed and recovers: %s", async (label, fault) => {
+    vi.spyOn(subtle, "verify").mockImplementation(untimed(originalVerify) as typeof subtle.verify);
     const base = exchanger({ signingKey });
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
@@ -245,7 +249,7 @@ describe.each(Object.entries(ASKED))("a verifier of JWTs of which %s", (_, { met
       ...{ clock: base.clock.now, jwks, principal, isRevoked, keyStore: { findById }, keyTtl: "0s" },
       ...{ rateLimiter: { consume }, storeTimeout: `${TIMEOUT_MS}ms`, cacheMax: 0 },
     });
-    const ask = (sent: string) =>
+    const verify = (sent: string) =>
       atLast(limitMs + GRACE_MS, () =>
         verifier.verify(bearer(sent)).then(
           (result) => (result.ok ? 200 : result.error.status),
@@ -253,13 +257,13 @@ describe.each(Object.entries(ASKED))("a verifier of JWTs of which %s", (_, { met
         ),
       );
     const forged = `${token.slice(0, -4)}AAAA`;
-    expect(await ask(forged)).not.toBe(200);
-    expect(await ask(token)).toBe(harmless.includes(label) ? 200 : "KEYBEARER_STORE_ERROR");
+    expect(await verify(forged)).not.toBe(200);
+    expect(await verify(token)).toBe(harmless.includes(label) ? 200 : "KEYBEARER_STORE_ERROR");
     expect(faulty.injected()).toBeGreaterThan(0);
 
     faulty.heal();
-    expect([await ask(token), await ask(forged)]).toEqual([200, 401]);
+    expect([await verify(token), await verify(forged)]).toEqual([200, 401]);
     await base.manager.revoke(key.id);
-    expect(await ask(token)).toBe(401);
+    expect(await verify(token)).toBe(401);
   });
 });

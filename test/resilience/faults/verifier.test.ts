@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { cachedStore } from "../../../src/cache/index.js";
 import {
@@ -14,16 +14,16 @@ import { memoryStore } from "../../../src/stores/memory.js";
 import { type FaultKind, withFaults } from "../../../src/testing/faults.js";
 import { type FaultyStore, faultyStore, type StoreFault } from "../../../src/testing/index.js";
 import { bearer, type FleetScope, format, scopes } from "../../unit/core/fixtures.js";
-import { atEnd, eachCall, FAULTS, GRACE_MS, TIMEOUT_MS, within, withoutTrace } from "./harness.js";
+import { closeAtEnd, detectLeaks, eachCall, FAULTS, GRACE_MS, TIMEOUT_MS, within } from "./harness.js";
 
 const keys = { v1: "the first pepper of this test", v2: "the second pepper of this test" };
 
-withoutTrace();
+detectLeaks();
 
-/** Lookups that travel one by one, or together. */
+/** Stores with single and with batched lookups. */
 const SHAPES = {
-  one: () => memoryStore() as ManagedKeyStore,
-  many: (): ManagedKeyStore => {
+  single: () => memoryStore() as ManagedKeyStore,
+  batched: (): ManagedKeyStore => {
     const store = memoryStore() as ManagedKeyStore;
     return {
       ...store,
@@ -37,24 +37,24 @@ const WRAPS: Readonly<Record<string, Wrap>> = {
   "a store": (store) => store,
   "a cached store": (store) => {
     const cache = cachedStore(store, { storeTimeout: `${TIMEOUT_MS}ms` });
-    atEnd(() => cache.close());
+    closeAtEnd(() => cache.close());
     return cache;
   },
 };
 
-/** A route for `vehicles:read` from one network, and requests of which but one may pass. */
+/** Creates a route for `vehicles:read`, one secret that it allows, and secrets that it denies. */
 async function setUp(inner: ManagedKeyStore, wrap: Wrap, plan: readonly StoreFault[]) {
   const manager = createKeyManager({ store: inner, scopes, format, pepper: { current: "v1", keys } });
   const create = (more: object) =>
     manager.create({ ownerId: "acme", environment: "live", scopes: ["vehicles:read"], ...more });
-  const right = await create({ ipAllowlist: ["192.0.2.0/24"] });
+  const valid = await create({ ipAllowlist: ["192.0.2.0/24"] });
   const revoked = await create({});
   await manager.revoke(revoked.key.id);
   const disabled = await create({});
   await manager.disable(disabled.key.id);
   const narrow = await create({ scopes: ["drivers:read"] });
   const elsewhere = await create({ ipAllowlist: ["198.51.100.0/24"] });
-  const wrong = {
+  const denied = {
     unknown: format.generate("live"),
     revoked: revoked.secret,
     disabled: disabled.secret,
@@ -70,13 +70,13 @@ async function setUp(inner: ManagedKeyStore, wrap: Wrap, plan: readonly StoreFau
     pepper,
     storeTimeout: `${TIMEOUT_MS}ms`,
   });
-  const handle = fetchAuth(verifier, { onError: () => {} })("vehicles:read", () => new Response("in"));
-  const ask = async (secret: string) => {
+  const handle = fetchAuth(verifier, { onError: () => {} })("vehicles:read", () => new Response("allowed"));
+  const send = async (secret: string) => {
     const request = new Request("http://localhost/", { headers: { authorization: `Bearer ${secret}` } });
     return (await within(TIMEOUT_MS + GRACE_MS, () => handle(request, { remoteAddress: "192.0.2.7" })))
       .status;
   };
-  return { store, right, wrong, ask };
+  return { store, valid, denied, send };
 }
 
 const base = {
@@ -92,42 +92,42 @@ const base = {
   appendAudit: false,
 };
 const CALLED = {
-  one: { ...base, findByHash: true, findManyByHash: false },
-  many: { ...base, findByHash: false, findManyByHash: true },
+  single: { ...base, findByHash: true, findManyByHash: false },
+  batched: { ...base, findByHash: false, findManyByHash: true },
 };
 
 describe.each(Object.entries(WRAPS))("a verifier over %s", (_, wrap) => {
-  describe.each(["one", "many"] as const)("whose lookups travel as %s", (shape) => {
+  describe.each(["single", "batched"] as const)("with %s lookups", (shape) => {
     const cases = eachCall(CALLED[shape]).filter(({ method }) => method in SHAPES[shape]());
-    test.each(cases)("$method $label", async ({ method, fault, isCalled }) => {
-      const { store, right, wrong, ask } = await setUp(SHAPES[shape](), wrap, [{ method, ...fault }]);
+    it.each(cases)("$method $label", async ({ method, fault, isCalled }) => {
+      const { store, valid, denied, send } = await setUp(SHAPES[shape](), wrap, [{ method, ...fault }]);
       const isNeeded = isCalled && method !== "rehash";
-      for (const secret of Object.values(wrong)) expect(await ask(secret)).not.toBe(200);
-      expect(await ask(right.secret)).toBe(isNeeded ? 503 : 200);
-      const together = await Promise.all([right.secret, right.secret].map(ask));
+      for (const secret of Object.values(denied)) expect(await send(secret)).not.toBe(200);
+      expect(await send(valid.secret)).toBe(isNeeded ? 503 : 200);
+      const together = await Promise.all([valid.secret, valid.secret].map(send));
       expect(together).toEqual(isNeeded ? [503, 503] : [200, 200]);
       expect(store.injected() > 0).toBe(isCalled);
 
       store.heal();
-      expect(await ask(right.secret)).toBe(200);
-      expect(await Promise.all(Object.values(wrong).map(ask))).toEqual([401, 401, 401, 403, 403]);
+      expect(await send(valid.secret)).toBe(200);
+      expect(await Promise.all(Object.values(denied).map(send))).toEqual([401, 401, 401, 403, 403]);
     });
 
-    test("answers the record of somebody who may", async () => {
+    it("denies other secrets if the store returns the record of a valid key", async () => {
       const inner = SHAPES[shape]();
-      const { key } = await (await setUp(inner, wrap, [])).right;
+      const { key } = (await setUp(inner, wrap, [])).valid;
       const good = await inner.findById(key.id);
-      const answer = shape === "one" ? good : (right: readonly unknown[]) => right.map(() => good);
-      const method = shape === "one" ? "findByHash" : "findManyByHash";
-      const { store, wrong, ask } = await setUp(inner, wrap, [{ method, fault: "answer", answer }]);
-      for (const secret of Object.values(wrong)) expect(await ask(secret)).toBe(503);
+      const value = shape === "single" ? good : (found: readonly unknown[]) => found.map(() => good);
+      const method = shape === "single" ? "findByHash" : "findManyByHash";
+      const { store, denied, send } = await setUp(inner, wrap, [{ method, fault: "return", value }]);
+      for (const secret of Object.values(denied)) expect(await send(secret)).toBe(503);
       store.heal();
-      expect(await ask(wrong.revoked)).toBe(401);
+      expect(await send(denied.revoked)).toBe(401);
     });
   });
 });
 
-/** A verifier with one more part, and a key that is let through when that part, if it is needed, works. */
+/** Creates a verifier with a faulty part. */
 async function withPart<T extends object>(
   part: T,
   methods: readonly (keyof T & string)[],
@@ -140,91 +140,70 @@ async function withPart<T extends object>(
     ...{ store: inner, scopes, format, storeTimeout: `${TIMEOUT_MS}ms` },
     ...options(faulty),
   });
-  const ask = (secret: string, required: FleetScope = "vehicles:read") =>
+  const verify = (secret: string, requirement: FleetScope = "vehicles:read") =>
     within(TIMEOUT_MS + GRACE_MS, () =>
-      verifier.verify(bearer(secret), required).then(
+      verifier.verify(bearer(secret), requirement).then(
         (result) => (result.ok ? 200 : result.error.status),
         ({ code }: { code: string }) => code,
       ),
     );
-  return { manager: createKeyManager({ store: inner, scopes, format }), faulty, ask };
+  return { manager: createKeyManager({ store: inner, scopes, format }), faulty, verify };
 }
 
 const LIVE = { ownerId: "acme", environment: "live", scopes: ["vehicles:read"] } as const;
 
-describe("a verifier of which a legacy hash", () => {
-  // A text has no owner, and no half.
-  const cases = Object.entries(FAULTS).filter(([label]) => !/another's|half/.test(label));
-  test.each(cases)("%s", async (_, fault) => {
+describe("a verifier with a legacy hash that", () => {
+  // These faults change records; a legacy hash returns a string.
+  const cases = Object.entries(FAULTS).filter(([label]) => !/another key|partial/.test(label));
+  it.each(cases)("%s", async (_, fault) => {
     const old = { hash: async (secret: string): Promise<string | undefined> => `old-${secret}` };
-    const { manager, faulty, ask } = await withPart(old, ["hash"], fault, ({ hash }) => ({
+    const { manager, faulty, verify } = await withPart(old, ["hash"], fault, ({ hash }) => ({
       legacyHashes: [{ name: "old", hash }],
     }));
     const { secret } = await manager.create(LIVE);
-    expect(await ask(secret)).toBe(200); // found by its own hash first
-    expect(await ask(format.generate("live"))).toBe("KEYBEARER_STORE_ERROR");
+    expect(await verify(secret)).toBe(200); // found by the current hash
+    expect(await verify(format.generate("live"))).toBe("KEYBEARER_STORE_ERROR");
     expect(faulty.injected()).toBeGreaterThan(0);
     faulty.heal();
-    expect(await ask(format.generate("live"))).toBe(401);
+    expect(await verify(format.generate("live"))).toBe(401);
   });
 });
 
-describe("a verifier of which an observer", () => {
-  test.each(Object.entries(FAULTS))("%s", async (_, fault) => {
-    const told: string[] = [];
-    const part = { observe: async ({ type }: KeyEvent) => void told.push(type) };
-    const { manager, faulty, ask } = await withPart(part, ["observe"], fault, ({ observe }) => ({
+describe("a verifier with an observer that", () => {
+  it.each(Object.entries(FAULTS))("%s", async (_, fault) => {
+    const types: string[] = [];
+    const part = { observe: async ({ type }: KeyEvent) => void types.push(type) };
+    const { manager, faulty, verify } = await withPart(part, ["observe"], fault, ({ observe }) => ({
       observers: [(event) => observe(event)],
     }));
     const { secret, key } = await manager.create(LIVE);
-    expect([await ask(secret), await ask(secret, "vehicles:write")]).toEqual([200, 403]);
+    expect([await verify(secret), await verify(secret, "vehicles:write")]).toEqual([200, 403]);
     await manager.revoke(key.id);
-    expect(await ask(secret)).toBe(401);
+    expect(await verify(secret)).toBe(401);
     expect(faulty.injected()).toBe(3);
-    told.length = 0;
+    types.length = 0;
     faulty.heal();
-    expect(await ask(secret)).toBe(401);
-    expect(told).toEqual(["auth.denied"]);
+    expect(await verify(secret)).toBe(401);
+    expect(types).toEqual(["auth.denied"]);
   });
 });
 
-describe("a verifier of which the limiter on trial", () => {
-  test.each(Object.entries(FAULTS))("%s", async (label, fault) => {
-    const events: KeyEvent[] = [];
-    const limiter = { consume: async () => ({ allowed: true, states: [] }) };
-    const { manager, faulty, ask } = await withPart(limiter, ["consume"], fault, (rateLimiter) => ({
-      reportOnly: { rateLimiter },
-      observers: [(event) => void events.push(event)],
-    }));
-    const { secret } = await manager.create(LIVE);
-    expect([await ask(secret), await ask(secret, "vehicles:write")]).toEqual([200, 403]);
-    await vi.advanceTimersByTimeAsync(TIMEOUT_MS);
-    expect(faulty.injected()).toBe(1); // it counts those who are let through
-    const isHarmless = label === "answers another's"; // a decision is nobody's
-    const types = events.map(({ type }) => type);
-    expect(types.filter((type) => type === "background.failed")).toHaveLength(isHarmless ? 0 : 1);
-    expect(types.filter((type) => type === "auth.allowed")).toHaveLength(1);
-    faulty.heal();
-    expect(await ask(secret)).toBe(200);
-  });
-});
-
-describe("a brake on guessing in front of a verifier whose store", () => {
-  const cases = Object.entries(FAULTS).filter(([label]) => !/another's|half/.test(label)); // of no key there are none
-  test.each(cases)("%s counts none of it as guesses", async (_, fault) => {
+describe("a failedAuthLimiter over a store that", () => {
+  const cases = Object.entries(FAULTS).filter(([label]) => !/another key|partial/.test(label)); // the key is unknown
+  it.each(cases)("%s does not count the failures of the store", async (_, fault) => {
     const store = faultyStore(memoryStore(), [{ method: "findByHash", ...fault }]);
     const verifier = createVerifier({ store, scopes, format, storeTimeout: `${TIMEOUT_MS}ms` });
-    const braked = failedAuthLimiter(verifier, { failures: 1 });
-    const ask = () =>
+    const limited = failedAuthLimiter(verifier, { failures: 1 });
+    const verify = () =>
       within(TIMEOUT_MS + GRACE_MS, () =>
-        braked.verify(bearer(format.generate("live"), { remoteAddress: "192.0.2.7" })).then(
+        limited.verify(bearer(format.generate("live"), { remoteAddress: "192.0.2.7" })).then(
           (result) => (result.ok ? 200 : result.error.status),
           ({ code }: { code: string }) => code,
         ),
       );
-    for (let count = 0; count < 3; count++) expect(await ask()).toBe("KEYBEARER_STORE_ERROR");
+    for (let count = 0; count < 3; count++) expect(await verify()).toBe("KEYBEARER_STORE_ERROR");
     expect(store.injected()).toBe(3);
     store.heal();
-    expect([await ask(), await ask()]).toEqual([401, 429]);
+    expect([await verify(), await verify()]).toEqual([401, 429]);
   });
 });

@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 
 const index = new URL("../../../src/observers/index.ts", import.meta.url).href;
 const cwd = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Runs a script in a process of its own, and answers what it printed. */
+/** Runs a script in its own process and returns its output. */
 async function run(script: string, ...flags: string[]): Promise<string> {
   const event = `{ type: "auth.allowed", at: new Date(), keyId: "key_1", ownerId: "acme", environment: "live",
     requestId: "r", method: "GET", path: "/", clientIp: "192.0.2.7", requiredScopes: [], audit: true, durationMs: 1 }`;
@@ -21,12 +21,12 @@ describe.each([
   ["lastUsed", "touch"],
   ["auditLog", "appendAudit"],
 ])("a process with an open %s", (make, method) => {
-  test.each([
-    ["answers", "{}"],
+  it.each([
+    ["responds", "{}"],
     ["fails", '{ throw new Error("down"); }'],
     ["hangs", "{ return new Promise(() => {}); }"],
-  ])("ends by itself, though its store %s", async (_, body) => {
-    const began = performance.now();
+  ])("exits by itself if the store %s", async (_, body) => {
+    const startedAt = performance.now();
     const printed = await run(`
       const open = ${make}({ ${method}() ${body} }, { interval: "600000ms" });
       open.observer(event());
@@ -34,10 +34,10 @@ describe.each([
       busy.observer(event());
       setTimeout(() => process.stdout.write("made"), 50);`);
     expect(printed).toBe("made");
-    expect(performance.now() - began).toBeLessThan(150_000);
+    expect(performance.now() - startedAt).toBeLessThan(150_000);
   });
 
-  test("has written everything when it was closed, and ends", async () => {
+  it("writes everything on close and exits", async () => {
     const printed = await run(`
       let written = 0;
       const slow = (batch) => new Promise((done) => setTimeout(() => { written += batch.size ?? batch.length; done(); }, 20));
@@ -48,7 +48,7 @@ describe.each([
     expect(printed).toBe("3000");
   });
 
-  test("whose store hangs can be closed in bounded time", async () => {
+  it("can be closed in bounded time if the store hangs", async () => {
     const printed = await run(`
       const open = ${make}({ ${method}: () => new Promise(() => {}) }, { closeTimeout: "200ms" });
       open.observer(event());
@@ -56,8 +56,8 @@ describe.each([
     expect(printed).toBe("StoreError");
   });
 
-  // Without bounds this is some hundred megabytes: of ids, or of the long texts that paths are cut from.
-  test("lives in little memory through a million keys and a store that hangs", async () => {
+  // Unbounded, the ids or the original strings of truncated paths would take hundreds of megabytes.
+  it("has bounded memory with a million keys and a hung store", async () => {
     const printed = await run(
       `
       const open = ${make}({ ${method}: () => new Promise(() => {}) }, { interval: "1ms", storeTimeout: "1ms" });

@@ -1,63 +1,70 @@
-// What must be true of each key at a moment, as far as the one who changed it can know.
+// The model: which responses are correct for a key, given the changes that were sent and when they were acknowledged.
 
-/** What a key may do from when on. A change that was under way at a moment leaves both answers open. */
+/** A key, and when it stopped working. During the change both outcomes are correct. */
 export interface ModelKey {
   readonly id: string;
   readonly secret: string;
   readonly writes: boolean;
-  /** The last two parts of the only client address that it works from. */
+  /** The only client address that the key works from; any if absent. */
   readonly network: string | undefined;
-  /** From when on a change that stops it was under way, and when its answer came; none yet: `Infinity`. */
-  stopBegan: number;
-  stopped: number;
-  /** The process that did it. */
+  /** When the change that stops the key was sent; `Infinity` before. */
+  stopSentAt: number;
+  /** When that change was acknowledged; `Infinity` before. */
+  stoppedAt: number;
+  /** The process that made the change. */
   stoppedBy: number;
-  /** A change whose answer was lost: it may have happened. */
-  unsure: boolean;
+  /** Whether the response to the change was lost, so that it may have happened or not. */
+  isUncertain: boolean;
 }
 
-/** One request with a key, as it was sent and answered. */
+/** A request with a key, and its response. */
 export interface Exchange {
   readonly key: ModelKey;
   readonly writes: boolean;
   readonly from: string;
   readonly process: number;
-  readonly began: number;
-  readonly ended: number;
+  readonly sentAt: number;
+  readonly endedAt: number;
   readonly status: number;
 }
 
-/** Stores were being restarted from `began` to `ended`, and a while behind that. */
+/** A restart of a database. */
 export interface Outage {
-  readonly began: number;
-  ended: number;
+  readonly startedAt: number;
+  endedAt: number;
 }
 
-/** How long after a restart answers of 503 are still right: pools and clients have to connect again. */
-const RECOVERY_MS = 15_000;
+/** How long after a restart 503 is still correct, because clients have to reconnect. */
+export const RECOVERY_MS = 15_000;
 
 /**
- * Why an answer is wrong, or `undefined`. The rules, most severe first: nobody passes for whom it is certain that they
- * may not; a refusal is the right one; who may pass does, or is told 503 in an outage.
+ * Returns why a response is wrong, or `undefined`. No request may be allowed that must be denied; a denial must have the
+ * correct reason; and a valid request must be allowed, or receive 503 during an outage.
  */
-export function wrong(exchange: Exchange, outages: readonly Outage[], staleMs: number): string | undefined {
-  const { key, status, began, ended, process } = exchange;
+export function violationOf(
+  exchange: Exchange,
+  outages: readonly Outage[],
+  staleMs: number,
+): string | undefined {
+  const { key, status, sentAt, endedAt, process } = exchange;
   const grace = process === key.stoppedBy ? 0 : staleMs;
-  const isStopped = began > key.stopped + grace;
-  const mayBeStopped = key.unsure || ended >= key.stopBegan;
-  const isFar = key.network !== undefined && exchange.from !== key.network;
+  const isStopped = sentAt > key.stoppedAt + grace;
+  const mayBeStopped = key.isUncertain || endedAt >= key.stopSentAt;
+  const isOutside = key.network !== undefined && exchange.from !== key.network;
   const lacksScope = exchange.writes && !key.writes;
 
   if (status === 200) {
-    if (isStopped) return "a key that was stopped passed";
-    if (isFar) return "a key passed outside of its network";
-    return lacksScope ? "a key passed without its scope" : undefined;
+    if (isStopped) return "a stopped key was allowed";
+    if (isOutside) return "a key was allowed from another address";
+    return lacksScope ? "a key was allowed without the scope" : undefined;
   }
   if (status === 503) {
-    const isOut = outages.some((outage) => ended >= outage.began && began <= outage.ended + RECOVERY_MS);
-    return isOut ? undefined : "503 without an outage";
+    const isOutage = outages.some(
+      (outage) => endedAt >= outage.startedAt && sentAt <= outage.endedAt + RECOVERY_MS,
+    );
+    return isOutage ? undefined : "503 without an outage";
   }
-  if (status === 401) return mayBeStopped ? undefined : "a key that works was refused as unknown";
-  if (status === 403) return isFar || lacksScope ? undefined : "a key was refused what it may do";
-  return `an answer of ${status}`;
+  if (status === 401) return mayBeStopped ? undefined : "a valid key was denied with 401";
+  if (status === 403) return isOutside || lacksScope ? undefined : "a valid request was denied with 403";
+  return `unexpected status ${status}`;
 }

@@ -1,9 +1,10 @@
-// Minutes of mixed traffic against two processes over a PostgreSQL and a Redis that are restarted meanwhile. Every answer is
-// compared with a model, every process watched for errors that nobody handled and for a heap that grows.
+// Sends mixed traffic to two processes over PostgreSQL and Redis, which are restarted during the test. Compares every response
+// with a model, and watches the processes for unhandled errors and growth of the heap.
 //
-//   npm run soak -- 30      # minutes; 1 by default
+//   npm run soak -- 30
 //
-// Ends with 1 when an answer was wrong, an error unhandled or the heap grew.
+// The argument is the duration in minutes, 1 by default. The exit status is 1 if a response was wrong, an error was
+// unhandled or a heap grew.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -14,20 +15,20 @@ import { createKeyManager } from "../../../src/index.js";
 import { postgresStore } from "../../../src/stores/postgres.js";
 import type { Outage } from "./model.js";
 import { type Stores, startStores } from "./servers.js";
-import { format, type Order, type Report, scopes } from "./service.js";
+import { type Command, format, type Report, scopes } from "./service.js";
 import { createTraffic } from "./traffic.js";
 
 const SERVICE = fileURLToPath(new URL("service.ts", import.meta.url));
 const PROCESSES = 2;
 const CLIENTS = 8;
 const SAMPLE_MS = 2_000;
-// The code is compiled, and caches and pools fill.
+// The part of the time in which code is compiled, and caches and pools fill.
 const WARM_UP = 1 / 3;
 const MAX_GROWTH = 0.2;
 
 const minutes = Number(process.argv[2] ?? 1);
 if (!(minutes > 0 && minutes <= 24 * 60)) {
-  console.error("How many minutes? A number above 0, such as: npm run soak -- 30");
+  console.error(`soak: the duration must be a positive number of minutes; received ${process.argv[2]}`);
   process.exit(2);
 }
 const stores = await startStores();
@@ -50,59 +51,59 @@ async function soak(
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     }),
   );
-  const noise: string[] = [];
-  for (const child of children) child.stderr?.on("data", (data) => noise.push(`${data}`));
+  const stderr: string[] = [];
+  for (const child of children) child.stderr?.on("data", (data) => stderr.push(`${data}`));
   const reports = await Promise.all(children.map((child) => next(child)));
   const urls = reports.map((report) => `http://127.0.0.1:${"port" in report ? report.port : 0}`);
 
-  const began = Date.now();
-  const end = began + lengthMs;
+  const startedAt = Date.now();
+  const end = startedAt + lengthMs;
   const outages: Outage[] = [];
   const traffic = createTraffic(urls, admin, outages);
   const samples = children.map((): { at: number; heapBytes: number; resources: number }[] => []);
-  const faults: string[] = [];
-  const take = async (child: ChildProcess, index: number, order: Order): Promise<void> => {
-    child.send(order);
+  const errors: string[] = [];
+  const request = async (child: ChildProcess, index: number, command: Command): Promise<void> => {
+    child.send(command);
     const report = await next(child);
     if (!("heapBytes" in report)) return;
     samples[index]?.push({ at: Date.now(), ...report });
-    faults.push(...report.faults);
+    errors.push(...report.errors);
   };
 
   const watch = async (): Promise<void> => {
     while (Date.now() < end) {
       await sleep(SAMPLE_MS);
-      await Promise.all(children.map((child, index) => take(child, index, "sample")));
+      await Promise.all(children.map((child, index) => request(child, index, "sample")));
     }
   };
-  const disturb = async (): Promise<void> => {
+  const restartStores = async (): Promise<void> => {
     const pause = Math.min(60_000, lengthMs / 4);
     for (let turn = 0; ; turn++) {
       await sleep(pause);
       if (Date.now() > end - pause / 2) return;
-      const outage: Outage = { began: Date.now(), ended: Number.POSITIVE_INFINITY };
+      const outage: Outage = { startedAt: Date.now(), endedAt: Number.POSITIVE_INFINITY };
       outages.push(outage);
       await (turn % 2 === 0 ? restartPostgres() : restartRedis());
-      outage.ended = Date.now();
+      outage.endedAt = Date.now();
       console.error(
         `restarted ${turn % 2 === 0 ? "PostgreSQL" : "Redis"}; ${JSON.stringify(traffic.counts().byStatus)}`,
       );
     }
   };
   try {
-    await Promise.all([traffic.run(CLIENTS, end), watch(), disturb()]);
+    await Promise.all([traffic.run(CLIENTS, end), watch(), restartStores()]);
     const ended = children.map((child) => once(child, "exit"));
-    await Promise.all(children.map((child, index) => take(child, index, "stop")));
+    await Promise.all(children.map((child, index) => request(child, index, "stop")));
     await Promise.all(ended);
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }
 
-  const { requests, byStatus, changes, lostAnswers, wrong } = traffic.counts();
-  const growths = samples.map((list) => growth(list.filter(({ at }) => at > began + lengthMs * WARM_UP)));
+  const { requests, byStatus, changes, lostResponses, violations } = traffic.counts();
+  const growths = samples.map((list) => growth(list.filter(({ at }) => at > startedAt + lengthMs * WARM_UP)));
   console.log(`${minutes} min, ${PROCESSES} processes, ${requests} requests, ${outages.length} restarts`);
   console.log(
-    `answers ${JSON.stringify(byStatus)}; changes ${JSON.stringify(changes)}, of which ${lostAnswers} lost`,
+    `responses ${JSON.stringify(byStatus)}; changes ${JSON.stringify(changes)}, ${lostResponses} responses lost`,
   );
   for (const [index, { slopeKiB, errorKiB, meanMiB }] of growths.entries()) {
     const resources = samples[index]?.at(-2)?.resources;
@@ -112,16 +113,18 @@ async function soak(
   }
   const exits = children.map(({ exitCode }) => exitCode);
   const isGrowing = growths.some(({ isGrowth }) => isGrowth);
-  for (const line of [...wrong, ...faults, ...noise]) console.log(line);
-  const isSound =
-    wrong.length + faults.length + noise.length === 0 && exits.every((code) => code === 0) && !isGrowing;
+  for (const line of [...violations, ...errors, ...stderr]) console.log(line);
+  const hasPassed =
+    violations.length + errors.length + stderr.length === 0 &&
+    exits.every((code) => code === 0) &&
+    !isGrowing;
   console.log(
-    `${wrong.length} wrong answers, ${faults.length} unhandled errors, ${noise.length} lines on stderr, exits ${exits}${isGrowing ? ", and the heap grows" : ""}`,
+    `${violations.length} wrong responses, ${errors.length} unhandled errors, ${stderr.length} lines on stderr, exits ${exits}${isGrowing ? "; the heap grows" : ""}`,
   );
-  if (!isSound) process.exitCode = 1;
+  if (!hasPassed) process.exitCode = 1;
 }
 
-/** The line through the samples, by least squares; growth is what is certain to 95 % and more than a fifth of the heap. */
+/** Fits a line to the samples by least squares. Growth is a 95 % certain increase of more than a fifth of the mean heap. */
 function growth(samples: readonly { at: number; heapBytes: number }[]) {
   const count = samples.length;
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / count;
@@ -131,11 +134,11 @@ function growth(samples: readonly { at: number; heapBytes: number }[]) {
   const spread = times.reduce((sum, value) => sum + (value - time) ** 2, 0);
   const slope =
     times.reduce((sum, value, index) => sum + (value - time) * ((heaps[index] as number) - heap), 0) / spread;
-  const rest = heaps.reduce(
+  const residual = heaps.reduce(
     (sum, value, index) => sum + (value - heap - slope * ((times[index] as number) - time)) ** 2,
     0,
   );
-  const error = 1.96 * Math.sqrt(rest / Math.max(1, count - 2) / spread);
+  const error = 1.96 * Math.sqrt(residual / Math.max(1, count - 2) / spread);
   const isGrowth = (slope - error) * (times.at(-1) ?? 0) > heap * MAX_GROWTH;
   return { slopeKiB: slope, errorKiB: error, meanMiB: heap / 1_024, isGrowth };
 }
@@ -158,16 +161,16 @@ async function issueAdmin(postgresUrl: string): Promise<string> {
 }
 
 async function next(child: ChildProcess): Promise<Report> {
-  const over = new AbortController();
+  const controller = new AbortController();
   try {
     const [report] = await Promise.race([
-      once(child, "message", over),
-      once(child, "exit", over).then(() => {
-        throw new Error("A process has ended");
+      once(child, "message", controller),
+      once(child, "exit", controller).then(() => {
+        throw new Error("A process has exited");
       }),
     ]);
     return report as Report;
   } finally {
-    over.abort();
+    controller.abort();
   }
 }

@@ -1,4 +1,4 @@
-// A PostgreSQL and a Redis of the soak test's own, on loopback, that it may stop and start.
+// Starts a PostgreSQL and a Redis on loopback for the soak test, which restarts them.
 
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -13,9 +13,9 @@ const run = promisify(execFile);
 export interface Stores {
   readonly postgresUrl: string;
   readonly redisUrl: string;
-  /** Stops PostgreSQL as a crash would, and starts it again; what was committed is there. */
+  /** Stops PostgreSQL like a crash, and starts it again. Committed data is kept. */
   restartPostgres(): Promise<void>;
-  /** Kills Redis, which keeps nothing, and starts it again. */
+  /** Kills Redis, which is not persistent, and starts it again. */
   restartRedis(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export async function startStores(): Promise<Stores> {
   };
 }
 
-/** PostgreSQL refuses to run as root. */
+/** PostgreSQL does not run as root. */
 function asPostgres(command: string, ...args: string[]): Promise<unknown> {
   return process.getuid?.() === 0
     ? run("runuser", ["-u", "postgres", "--", command, ...args])
@@ -71,7 +71,7 @@ function asPostgres(command: string, ...args: string[]): Promise<unknown> {
 
 function postgresBin(): string {
   const found = process.env.POSTGRES_BIN ?? newestOf("/usr/lib/postgresql");
-  if (found === undefined) throw new Error("initdb was not found; name its folder in POSTGRES_BIN");
+  if (found === undefined) throw new Error("initdb was not found. Set POSTGRES_BIN to its directory");
   return found;
 }
 

@@ -1,5 +1,5 @@
-// One of the processes that the soak test sends its requests to: keys in PostgreSQL, a cache in front of them whose
-// bus is Redis, guarded routes, management, and everything that is written behind requests.
+// A service process of the soak test: keys in PostgreSQL, a cache with a Redis bus, guarded routes, the management API, and
+// background writes.
 
 import { createServer } from "node:http";
 import pg from "pg";
@@ -24,25 +24,23 @@ export const scopes = defineScopes({
   "fleet:admin": { implies: ["*"] },
 });
 export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
-/** How long a process may not know of what another one did. */
+/** The time after which every process knows of a change. */
 export const TTL_SECONDS = 5;
-// On a machine that is busy with other things, a refusal for want of time says nothing.
-const PATIENCE_MS = 10_000;
-// What is remembered has an end, and the heap is flat behind it: so it is reached soon.
-const MAX_REMEMBERED = 500;
+const TIMEOUT_MS = 10_000; // long, because timeouts on a busy machine are not errors
+const MAX_ENTRIES = 500; // small, so that caches are full early and the heap should not grow afterwards
 
-/** What its parent may ask for. */
-export type Order = "sample" | "stop";
+/** A message from the parent process. */
+export type Command = "sample" | "stop";
 
-/** What it answers. */
+/** A message to the parent process. */
 export type Report =
   | { readonly port: number }
-  | { readonly heapBytes: number; readonly resources: number; readonly faults: readonly string[] };
+  | { readonly heapBytes: number; readonly resources: number; readonly errors: readonly string[] };
 
-const faults: string[] = [];
+const errors: string[] = [];
 for (const event of ["unhandledRejection", "uncaughtException"]) {
   process.on(event, (error: unknown) =>
-    faults.push(`${event}: ${error instanceof Error ? error.stack : error}`),
+    errors.push(`${event}: ${error instanceof Error ? error.stack : error}`),
   );
 }
 
@@ -50,7 +48,7 @@ const { POSTGRES_URL, REDIS_URL } = process.env;
 if (POSTGRES_URL !== undefined && REDIS_URL !== undefined) await serve(POSTGRES_URL, REDIS_URL);
 
 async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
-  const pool = new pg.Pool({ connectionString: postgresUrl, max: 8, connectionTimeoutMillis: PATIENCE_MS });
+  const pool = new pg.Pool({ connectionString: postgresUrl, max: 8, connectionTimeoutMillis: TIMEOUT_MS });
   pool.on("error", () => {});
   const publisher = createClient({ url: redisUrl, socket: { reconnectStrategy: 200 } });
   const subscriber = publisher.duplicate();
@@ -61,15 +59,15 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
   await database.migrate();
   const store = cachedStore(database, {
     ttl: `${TTL_SECONDS}s`,
-    max: MAX_REMEMBERED,
+    max: MAX_ENTRIES,
     bus: redisBus({ publisher, subscriber }),
-    storeTimeout: `${PATIENCE_MS}ms`,
+    storeTimeout: `${TIMEOUT_MS}ms`,
   });
-  const [usage, trail] = [lastUsed(store, { interval: "2000ms" }), auditLog(store, { denied: true })];
+  const [usage, trail] = [lastUsed(store, { interval: "2s" }), auditLog(store, { denied: true })];
   const observers = [usage.observer, trail.observer];
   const rateLimiter = createRateLimiter({
-    store: memoryLimits({ max: MAX_REMEMBERED }),
-    windows: [{ name: "second", per: "key", limit: 1_000_000, windowSeconds: 1 }],
+    store: memoryLimits({ max: MAX_ENTRIES }),
+    windows: [{ name: "second", per: "key", limit: 1_000_000, window: "1s" }],
   });
   for (let index = 0; index < 10_000; index++)
     usage.observer(useOf(`key_${index.toString(16).padStart(32, "0")}`));
@@ -80,7 +78,7 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     format,
     environment: "live",
     trustedProxies: ["loopback"],
-    storeTimeout: `${PATIENCE_MS}ms`,
+    storeTimeout: `${TIMEOUT_MS}ms`,
     observers,
     rateLimiter,
   });
@@ -97,21 +95,21 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     if (req.url?.startsWith("/admin")) return management(req, res);
     return req.method === "POST" ? add(req, res) : list(req, res);
   });
-  server.listen(0, "127.0.0.1", () => tell({ port: (server.address() as { port: number }).port }));
+  server.listen(0, "127.0.0.1", () => report({ port: (server.address() as { port: number }).port }));
 
-  process.on("message", async (order: Order) => {
-    if (order === "sample") return tell(sample());
+  process.on("message", async (command: Command) => {
+    if (command === "sample") return report(sample());
     server.closeAllConnections();
     server.close();
     await Promise.all([usage.close(), trail.close(), store.close()]);
     for (const client of [publisher, subscriber]) client.destroy();
     await pool.end();
-    tell(sample());
+    report(sample());
     process.disconnect();
   });
 }
 
-/** An event of a key that is not there: `lastUsed` remembers 10,000 keys, and is to be full when the test begins. */
+/** Returns an event of a missing key. `lastUsed` tracks 10,000 keys, and should be full when the test begins. */
 function useOf(keyId: string): AllowedEvent {
   return {
     type: "auth.allowed",
@@ -134,9 +132,9 @@ function useOf(keyId: string): AllowedEvent {
 function sample(): Report {
   globalThis.gc?.();
   const resources = process.getActiveResourcesInfo().length;
-  return { heapBytes: process.memoryUsage().heapUsed, resources, faults: faults.splice(0) };
+  return { heapBytes: process.memoryUsage().heapUsed, resources, errors: errors.splice(0) };
 }
 
-function tell(report: Report): void {
-  process.send?.(report);
+function report(message: Report): void {
+  process.send?.(message);
 }

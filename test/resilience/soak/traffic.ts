@@ -1,26 +1,26 @@
-// Mixed traffic against several processes, and what the model says of each answer.
+// Sends mixed traffic to several processes, and checks each response with the model.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Exchange, type ModelKey, type Outage, wrong } from "./model.js";
+import { type Exchange, type ModelKey, type Outage, RECOVERY_MS, violationOf } from "./model.js";
 import { format, TTL_SECONDS } from "./service.js";
 
 const NETWORKS = ["192.0.2.1", "198.51.100.1"] as const;
 const MAX_KEYS = 300;
 const MAX_STOPPED = 200;
 const OVERLAP_SECONDS = 2;
-// Beyond the life of an entry in a cache: that long may a process be held up.
+// Added to the TTL of a cache, because a busy process may be slow.
 const SLACK_MS = 2_000;
 
 export interface Counts {
   readonly requests: number;
   readonly byStatus: Readonly<Record<string, number>>;
   readonly changes: Readonly<Record<string, number>>;
-  readonly lostAnswers: number;
-  readonly wrong: readonly string[];
+  readonly lostResponses: number;
+  readonly violations: readonly string[];
 }
 
 export interface Traffic {
-  /** Runs so many clients until it is time, and answers when all have ended. */
+  /** Runs a number of clients until a time. Resolves when all have ended. */
   run(clients: number, end: number): Promise<void>;
   counts(): Counts;
 }
@@ -30,8 +30,8 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
   const stopped: ModelKey[] = [];
   const byStatus: Record<string, number> = {};
   const changes: Record<string, number> = {};
-  const wrongs: string[] = [];
-  let [requests, lostAnswers] = [0, 0];
+  const violations: string[] = [];
+  let [requests, lostResponses] = [0, 0];
 
   const send = async (process: number, path: string, init: RequestInit): Promise<[number, string]> => {
     requests += 1;
@@ -44,27 +44,27 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
       byStatus[response.status] = (byStatus[response.status] ?? 0) + 1;
       return [response.status, text];
     } catch (error) {
-      complain(`no answer: ${error}`);
+      addViolation(`no response: ${error}`);
       return [0, ""];
     }
   };
 
-  const complain = (what: string): void => {
-    if (wrongs.length < 100) wrongs.push(`${new Date().toISOString()} ${what}`);
+  const addViolation = (message: string): void => {
+    if (violations.length < 100) violations.push(`${new Date().toISOString()} ${message}`);
   };
 
-  const use = async (key: ModelKey): Promise<void> => {
+  const sendRequest = async (key: ModelKey): Promise<void> => {
     const [process, writes, from] = [pick(urls.length), Math.random() < 0.3, NETWORKS[pick(2)] as string];
     const headers = { authorization: `Bearer ${key.secret}`, "x-forwarded-for": from };
-    const began = Date.now();
+    const sentAt = Date.now();
     const [status] = await send(process, "/vehicles", { method: writes ? "POST" : "GET", headers });
-    const exchange: Exchange = { key, writes, from, process, began, ended: Date.now(), status };
-    const fault = wrong(exchange, outages, TTL_SECONDS * 1_000 + SLACK_MS);
-    if (fault !== undefined)
-      complain(`${fault}: ${JSON.stringify({ ...exchange, key: { ...key, secret: "…" } })}`);
+    const exchange: Exchange = { key, writes, from, process, sentAt, endedAt: Date.now(), status };
+    const violation = violationOf(exchange, outages, TTL_SECONDS * 1_000 + SLACK_MS);
+    if (violation !== undefined)
+      addViolation(`${violation}: ${JSON.stringify({ ...exchange, key: { ...key, secret: "…" } })}`);
   };
 
-  const junk = async (): Promise<void> => {
+  const sendInvalid = async (): Promise<void> => {
     const secret = format.generate("live");
     const [credential, isWellFormed] = [
       [`Bearer ${secret}`, true],
@@ -74,14 +74,14 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
       ["Basic eDp5", false],
       [`Bearer ${"x".repeat(pick(4_000))}`, false],
     ][pick(6)] as [string, boolean];
-    const began = Date.now();
+    const sentAt = Date.now();
     const [status] = await send(pick(urls.length), "/vehicles", { headers: { authorization: credential } });
-    const isOut =
+    const isOutage =
       isWellFormed &&
       status === 503 &&
-      outages.some((outage) => Date.now() >= outage.began && began <= outage.ended + 15_000);
-    if (status !== 401 && !isOut)
-      complain(`${status} for junk (${isWellFormed ? "well-formed" : "malformed"})`);
+      outages.some((outage) => Date.now() >= outage.startedAt && sentAt <= outage.endedAt + RECOVERY_MS);
+    if (status !== 401 && !isOutage)
+      addViolation(`invalid credential received ${status} (${isWellFormed ? "well-formed" : "malformed"})`);
   };
 
   const manage = async (process: number, name: string, path: string, method: string, body?: object) => {
@@ -92,7 +92,7 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
       ...(body && { body: JSON.stringify(body) }),
     });
     changes[name] = (changes[name] ?? 0) + 1;
-    if (status >= 500 || status === 0) lostAnswers += 1;
+    if (status >= 500 || status === 0) lostResponses += 1;
     return { status, isLost: status >= 500 || status === 0, text };
   };
 
@@ -104,9 +104,9 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
       ...(network && { ipAllowlist: [network] }),
     });
     if (isLost) return;
-    if (status !== 201) return complain(`${status} for a creation: ${text}`);
+    if (status !== 201) return addViolation(`create responded with ${status}: ${text}`);
     const { secret, key } = JSON.parse(text);
-    live.push(working(key.id, secret, writes, network));
+    live.push(newModelKey(key.id, secret, writes, network));
   };
 
   const stop = async (name: "revoke" | "disable" | "rotate"): Promise<void> => {
@@ -116,7 +116,7 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
     if (stopped.length > MAX_STOPPED) stopped.shift();
     const delay = name === "rotate" ? OVERLAP_SECONDS * 1_000 : 0;
     const process = pick(urls.length);
-    key.stopBegan = Date.now() + delay;
+    key.stopSentAt = Date.now() + delay;
     const { status, isLost, text } =
       name === "revoke"
         ? await manage(process, name, `/${key.id}`, "DELETE")
@@ -128,27 +128,27 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
             delay > 0 ? { overlap: `${OVERLAP_SECONDS}s` } : {},
           );
     if (isLost) {
-      key.unsure = true;
+      key.isUncertain = true;
       return;
     }
-    if (status !== 200 && status !== 201) return complain(`${status} for ${name}: ${text}`);
-    key.stopped = Date.now() + delay;
+    if (status !== 200 && status !== 201) return addViolation(`${name} responded with ${status}: ${text}`);
+    key.stoppedAt = Date.now() + delay;
     key.stoppedBy = process;
     if (name === "rotate") {
       const successor = JSON.parse(text);
-      live.push(working(successor.key.id, successor.secret, key.writes, key.network));
+      live.push(newModelKey(successor.key.id, successor.secret, key.writes, key.network));
     }
   };
 
   const step = async (): Promise<void> => {
-    const dice = Math.random();
-    if (live.length < 20 || (dice < 0.04 && live.length < MAX_KEYS)) return create();
-    if (dice < 0.06) return stop("revoke");
-    if (dice < 0.07) return stop("disable");
-    if (dice < 0.09) return stop("rotate");
-    if (dice < 0.19) return junk();
-    const from = dice < 0.4 && stopped.length > 0 ? stopped : live;
-    return use(from[pick(from.length)] as ModelKey);
+    const random = Math.random();
+    if (live.length < 20 || (random < 0.04 && live.length < MAX_KEYS)) return create();
+    if (random < 0.06) return stop("revoke");
+    if (random < 0.07) return stop("disable");
+    if (random < 0.09) return stop("rotate");
+    if (random < 0.19) return sendInvalid();
+    const from = random < 0.4 && stopped.length > 0 ? stopped : live;
+    return sendRequest(from[pick(from.length)] as ModelKey);
   };
 
   return {
@@ -161,20 +161,20 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
       };
       await Promise.all(Array.from({ length: clients }, client));
     },
-    counts: () => ({ requests, byStatus, changes, lostAnswers, wrong: wrongs }),
+    counts: () => ({ requests, byStatus, changes, lostResponses, violations }),
   };
 }
 
-function working(id: string, secret: string, writes: boolean, network: string | undefined): ModelKey {
+function newModelKey(id: string, secret: string, writes: boolean, network: string | undefined): ModelKey {
   return {
     id,
     secret,
     writes,
     network,
-    stopBegan: Number.POSITIVE_INFINITY,
-    stopped: Number.POSITIVE_INFINITY,
+    stopSentAt: Number.POSITIVE_INFINITY,
+    stoppedAt: Number.POSITIVE_INFINITY,
     stoppedBy: -1,
-    unsure: false,
+    isUncertain: false,
   };
 }
 

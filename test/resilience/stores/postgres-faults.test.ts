@@ -1,31 +1,31 @@
 import type pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { hashSecret, type KeyHash, type KeyRecord, StoreError } from "../../../src/index.js";
 import { type PostgresKeyStore, type PostgresPool, postgresStore } from "../../../src/stores/postgres.js";
 import { at, everyEntry, fullKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
 import { keyStoreContract } from "../../../src/testing/index.js";
-import { droppingTables, freshTable, poolAt } from "../../contract/stores/backends/postgres.js";
-import { type Wire, wireTo } from "../../contract/stores/postgres-mysql-wire.js";
+import { dropTablesSql, freshTable, poolAt } from "../../contract/stores/backends/postgres.js";
+import { startTcpProxy, type TcpProxy } from "../../contract/stores/tcp-proxy.js";
 
 const { postgres: url = "" } = inject("servers");
 
-describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () => {
+describe.skipIf(url === "")("postgresStore over pg: faults", () => {
   const table = freshTable();
-  /** Of the host, to look at the tables and to get in the way. */
-  const host = poolAt(url);
+  /** For direct access to the tables. */
+  const admin = poolAt(url);
 
-  /** A pool for one test. */
+  /** Creates a pool for one it. */
   const pooled = (options: pg.PoolConfig = {}): pg.Pool => {
     const pool = poolAt(url, options);
     onTestFinished(() => pool.end());
     return pool;
   };
 
-  beforeAll(() => postgresStore(host, { table }).migrate());
+  beforeAll(() => postgresStore(admin, { table }).migrate());
 
   afterAll(async () => {
-    await host.query(droppingTables(table));
-    await host.end();
+    await admin.query(dropTablesSql(table));
+    await admin.end();
   });
 
   const inserted = async (store: PostgresKeyStore, key: KeyRecord = sampleKey()): Promise<KeyRecord> => {
@@ -33,10 +33,10 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     return key;
   };
 
-  /** Waits until a statement of the store waits for a lock; answers the connection that it is on. */
-  const waiting = async (): Promise<number> => {
+  /** Waits until a statement of the store waits for a lock. Returns the id of its connection. */
+  const untilLocked = async (): Promise<number> => {
     for (;;) {
-      const { rows } = await host.query(
+      const { rows } = await admin.query(
         "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like $1",
         [`%${table}%`],
       );
@@ -55,16 +55,16 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     ["a touch", (store, key) => store.touch(new Map([[key.id, at(1_000)]]))],
   ];
 
-  test.each(WRITES)(
-    "%s whose connection is killed writes nothing, and costs no connection",
+  it.each(WRITES)(
+    "%s writes nothing when its connection is killed, and leaks no connection",
     async (_, write) => {
       const store = postgresStore(pooled({ max: 1 }), { table });
       const key = await inserted(store, fullKey());
-      const blocker = await host.connect();
+      const blocker = await admin.connect();
       await blocker.query("begin");
       await blocker.query(`select id from ${table} where id = $1 for update`, [key.id]);
       const failure = write(store, key).catch((error: unknown) => error);
-      await host.query("select pg_terminate_backend($1)", [await waiting()]);
+      await admin.query("select pg_terminate_backend($1)", [await untilLocked()]);
       expect(await failure).toBeInstanceOf(StoreError);
       await blocker.query("rollback");
       blocker.release();
@@ -74,15 +74,15 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     },
   );
 
-  test("an insertion whose connection is killed writes nothing", async () => {
+  it("an insert writes nothing when its connection is killed", async () => {
     const store = postgresStore(pooled({ max: 1 }), { table });
     const key = sampleKey();
-    const blocker = await host.connect();
+    const blocker = await admin.connect();
     await blocker.query("begin");
-    const { sql, values } = insertion(table, key);
+    const { sql, values } = insertStatement(table, key);
     await blocker.query(sql, values);
     const failure = store.insert(key, sampleAudit(key)).catch((error: unknown) => error);
-    await host.query("select pg_terminate_backend($1)", [await waiting()]);
+    await admin.query("select pg_terminate_backend($1)", [await untilLocked()]);
     expect(await failure).toBeInstanceOf(StoreError);
     await blocker.query("rollback");
     blocker.release();
@@ -91,29 +91,29 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     await inserted(store, key);
   });
 
-  test("migrations whose connection is killed in the middle leave nothing behind", async () => {
+  it("migrations change nothing when their connection is killed halfway", async () => {
     const name = `${table}_killed`;
     const pool = pooled({ max: 1 });
-    const blocker = await host.connect();
+    const blocker = await admin.connect();
     await blocker.query("begin");
-    // The second table of the migration: the first one is made by then, and waits with it to be committed.
+    // Blocks the second table of the migration, after the first one was created in the same transaction.
     await blocker.query(`create table ${name}_audit (id int)`);
     const failure = postgresStore(pool, { table: name })
       .migrate()
       .catch((error: unknown) => error);
-    await host.query("select pg_terminate_backend($1)", [await waiting()]);
+    await admin.query("select pg_terminate_backend($1)", [await untilLocked()]);
     expect(await failure).toBeInstanceOf(StoreError);
     await blocker.query("rollback");
     blocker.release();
-    const { rows } = await host.query("select relname from pg_class where relname like $1", [`${name}%`]);
+    const { rows } = await admin.query("select relname from pg_class where relname like $1", [`${name}%`]);
     expect(rows).toEqual([]);
     const store = postgresStore(pool, { table: name });
     await store.migrate();
     await inserted(store);
-    await host.query(droppingTables(name));
+    await admin.query(dropTablesSql(name));
   });
 
-  test("a pool of one connection serves on after every kind of failure", async () => {
+  it("keeps a pool of one connection usable after every kind of error", async () => {
     const pool = pooled({ max: 1, connectionTimeoutMillis: 5_000 });
     const store = postgresStore(pool, { table });
     const late = postgresStore(pool, { table: `${table}_none` });
@@ -134,43 +134,48 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     expect(await store.findById(key.id)).toEqual(key);
   });
 
-  test("a server that is not there is a StoreError, each time", async () => {
+  it("throws a StoreError on every call while the server is down", async () => {
     const pool = pooled({ connectionString: "postgres://127.0.0.1:1/none", max: 1 });
     const store = postgresStore(pool);
     for (let i = 0; i < 3; i++) {
-      await expect(store.findByHash(hashSecret("a"))).rejects.toThrow("PostgreSQL failed (ECONNREFUSED)");
+      await expect(store.findByHash(hashSecret("a"))).rejects.toThrow(
+        "PostgreSQL failed (Error ECONNREFUSED)",
+      );
       await expect(store.migrate()).rejects.toThrow(StoreError);
     }
   });
 
-  describe("when the answer to a change is lost", () => {
-    let wire: Wire;
+  describe("when the response to a change is lost", () => {
+    let proxy: TcpProxy;
     beforeAll(async () => {
-      wire = await wireTo(url, 5432);
+      proxy = await startTcpProxy(url, 5432);
     });
-    afterAll(() => wire.close());
+    afterAll(() => proxy.close());
 
-    test.each(WRITES.slice(0, 4))("%s is an error and not a false, though it was made", async (_, write) => {
-      const behind = new URL(url);
-      behind.host = `127.0.0.1:${wire.port}`;
-      const pool = pooled({ connectionString: behind.href, max: 1 });
-      const store = postgresStore(pool, { table });
-      const key = await inserted(store, fullKey());
-      wire.cutAfter("insert into");
-      await expect(write(store, key)).rejects.toThrow(StoreError);
-      await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 60_000 }).toHaveLength(2);
-      expect(await store.findById(key.id)).not.toEqual(key);
-    });
+    it.each(WRITES.slice(0, 4))(
+      "%s rejects instead of returning false, although it was committed",
+      async (_, write) => {
+        const proxied = new URL(url);
+        proxied.host = `127.0.0.1:${proxy.port}`;
+        const pool = pooled({ connectionString: proxied.href, max: 1 });
+        const store = postgresStore(pool, { table });
+        const key = await inserted(store, fullKey());
+        proxy.dropResponseTo("insert into");
+        await expect(write(store, key)).rejects.toThrow(StoreError);
+        await expect.poll(() => everyEntry(store, { keyId: key.id }), { timeout: 60_000 }).toHaveLength(2);
+        expect(await store.findById(key.id)).not.toEqual(key);
+      },
+    );
   });
 
-  describe("a connection with a transaction that somebody left open", () => {
+  describe("a connection with an open transaction", () => {
     const leak = async (pool: pg.Pool): Promise<void> => {
       const client = await pool.connect();
       await client.query("begin");
       client.release();
     };
 
-    test("is refused and closed, and the next one serves", async () => {
+    it("is rejected and closed, and the next one works", async () => {
       const pool = pooled({ max: 1 });
       const store = postgresStore(pool, { table });
       const key = await inserted(store);
@@ -186,15 +191,15 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       }
     });
 
-    test("cannot take a change back, when the client does not say", async () => {
+    it("cannot roll a change back when the client does not report its transaction status", async () => {
       const pool = pooled({ max: 1 });
-      const silent: PostgresPool = {
+      const withoutStatus: PostgresPool = {
         connect: async () => {
           const { query, on, removeListener, release } = await bound(pool);
           return { query, on, removeListener, release };
         },
       };
-      const store = postgresStore(silent, { table });
+      const store = postgresStore(withoutStatus, { table });
       const key = await inserted(store);
       await leak(pool);
       expect(await store.update(key.id, 1, { revokedAt: at(1) }, sampleAudit(key))).toBe(true);
@@ -208,18 +213,18 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
   });
 
   describe("prepared lookups", () => {
-    test.each(["discard all", "deallocate all"])("go on after %s on their connection", async (forget) => {
+    it.each(["discard all", "deallocate all"])("work after %s on their connection", async (statement) => {
       const pool = pooled({ max: 1 });
       const store = postgresStore(pool, { table });
       const key = await inserted(store);
       for (let round = 0; round < 3; round++) {
         expect(await store.findByHash(key.hash)).toEqual(key);
         expect(await store.findManyByHash([key.hash, hashSecret("none")])).toEqual([key, undefined]);
-        await pool.query(forget);
+        await pool.query(statement);
       }
     });
 
-    test("go on when the connection has another statement of their name", async () => {
+    it("work when the connection has another statement of the same name", async () => {
       const pool = pooled({ max: 1 });
       const store = postgresStore(pool, { table });
       const key = await inserted(store);
@@ -228,66 +233,66 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
         "select name from pg_prepared_statements where name like 'keybearer%'",
       );
       expect(rows).toHaveLength(1);
-      // As behind a pooler: the server's side has it, the client's side knows nothing of it.
+      // As behind a pooler: the server has the statement, but the client did not prepare it.
       const other = pooled({ max: 1 });
       await other.query(`prepare ${rows[0].name} as select 1`);
       expect(await postgresStore(other, { table }).findByHash(key.hash)).toEqual(key);
     });
 
-    test("go on when the table was changed under their plan", async () => {
+    it("work after the table was altered", async () => {
       const name = `${table}_altered`;
       const pool = pooled({ max: 1 });
       const store = postgresStore(pool, { table: name });
       await store.migrate();
       const key = await inserted(store);
       for (let round = 0; round < 8; round++) expect(await store.findByHash(key.hash)).toEqual(key);
-      await host.query(`alter table ${name} alter column start type varchar(300)`);
+      await admin.query(`alter table ${name} alter column start type varchar(300)`);
       expect(await store.findByHash(key.hash)).toEqual(key);
-      await host.query(`alter table ${name} add column more text default 'x'`);
+      await admin.query(`alter table ${name} add column more text default 'x'`);
       expect(await store.findByHash(key.hash)).toEqual(key);
-      await host.query(droppingTables(name));
+      await admin.query(dropTablesSql(name));
     });
   });
 
-  test("lookups that pile up behind a pool that hangs are refused, and no more than 1,000 wait", async () => {
-    let asked = 0;
+  it("rejects lookups while 1,000 are pending on a hanging pool", async () => {
+    let connects = 0;
     const hanging: PostgresPool = {
       connect: () => {
-        asked += 1;
+        connects += 1;
         return new Promise(() => {});
       },
     };
     const store = postgresStore(hanging);
     for (let i = 0; i < 1_000; i++) void store.findManyByHash([hashSecret(`${i}`), hashSecret("b")]);
-    await expect(store.findByHash(hashSecret("a"))).rejects.toThrow("wait for an answer");
-    expect(asked).toBe(1_000);
+    await expect(store.findByHash(hashSecret("a"))).rejects.toThrow("are pending");
+    expect(connects).toBe(1_000);
   });
 
-  test("two writers that wait for each other: one is undone and tries again", async () => {
+  it("retries a write that the server rolled back in a deadlock", async () => {
     const store = postgresStore(pooled({ max: 1 }), { table });
     const [a, b] = [await inserted(store), await inserted(store)];
-    const blocker = await host.connect();
+    const blocker = await admin.connect();
     await blocker.query("set deadlock_timeout = '600s'");
     await blocker.query("begin");
-    await blocker.query(`update ${table} set name = 'host' where id = $1`, [b.id]);
-    // Has locked a, and waits for b.
+    await blocker.query(`update ${table} set name = 'other' where id = $1`, [b.id]);
+    // Locks a, then waits for b.
     const touching = store.touch(
       new Map([
         [b.id, at(2)],
         [a.id, at(1)],
       ]),
     );
-    await waiting();
-    await blocker.query(`update ${table} set name = 'host' where id = $1`, [a.id]);
+    await untilLocked();
+    await blocker.query(`update ${table} set name = 'other' where id = $1`, [a.id]);
     await blocker.query("commit");
     blocker.release(true);
     await touching;
-    expect(await store.findById(a.id)).toMatchObject({ name: "host", lastUsedAt: at(1) });
-    expect(await store.findById(b.id)).toMatchObject({ name: "host", lastUsedAt: at(2) });
+    expect(await store.findById(a.id)).toMatchObject({ name: "other", lastUsedAt: at(1) });
+    expect(await store.findById(b.id)).toMatchObject({ name: "other", lastUsedAt: at(2) });
   });
 
-  test("touches of the same keys in every order do not wait for each other", async () => {
-    // Who waits for a deadlock to be found waits longer than this test may take.
+  it("touches of the same keys in any order do not deadlock", async () => {
+    // A deadlock would not be detected before the test times out.
     const store = postgresStore(pooled({ options: "-c deadlock_timeout=600s" }), { table });
     const keys = await Promise.all(Array.from({ length: 60 }, () => inserted(store)));
     await Promise.all(
@@ -298,13 +303,13 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     );
   });
 
-  test("a change that stricter transactions of the host have undone is made in one of its own", async () => {
-    const asked: string[] = [];
+  it("repeats a change in a READ COMMITTED transaction after a serialization failure", async () => {
+    const queries: string[] = [];
     const released: (boolean | undefined)[] = [];
     const connection = {
       query: async ({ text }: { text: string }) => {
-        asked.push(text.slice(0, 40));
-        if (asked.length === 1) throw Object.assign(new Error("could not serialize"), { code: "40001" });
+        queries.push(text.slice(0, 40));
+        if (queries.length === 1) throw Object.assign(new Error("could not serialize"), { code: "40001" });
         return { rows: [], rowCount: 1 };
       },
       on: () => {},
@@ -315,11 +320,11 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
     const store = postgresStore({ connect: async () => connection });
     expect(await store.update("key", 1, { name: "x" }, sampleAudit(sampleKey()))).toBe(true);
     const update = 'with "keybearer_keys_changed" as (update';
-    expect(asked).toEqual([update, "begin isolation level read committed", update, "commit"]);
+    expect(queries).toEqual([update, "begin isolation level read committed", update, "commit"]);
     expect(released).toEqual([true, false]);
   });
 
-  describe.each(["serializable", "repeatable read"])("on a host whose transactions are %s", (isolation) => {
+  describe.each(["serializable", "repeatable read"])("with the default isolation level %s", (isolation) => {
     const option = `-c default_transaction_isolation=${isolation.replaceAll(" ", "\\ ")}`;
     const create = async () => {
       const name = freshTable();
@@ -331,27 +336,27 @@ describe.skipIf(url === "")("postgresStore over pg, when things go wrong", () =>
       return {
         store,
         close: async () => {
-          await pool.query(droppingTables(name));
+          await pool.query(dropTablesSql(name));
           await pool.end();
         },
       };
     };
     for (const { name, run } of keyStoreContract(create)) {
-      if (/concurrent|among|replac|migrat|pages/.test(name)) test(name, run);
+      if (/concurrent|during|replac|pages/.test(name)) it(name, run);
     }
 
-    test("four that migrate at once all succeed", async () => {
+    it("migrates four times at once without an error", async () => {
       const name = freshTable();
       const stores = Array.from({ length: 4 }, () =>
         postgresStore(pooled({ options: option }), { table: name }),
       );
       await Promise.all(stores.map((store) => store.migrate()));
-      await host.query(droppingTables(name));
+      await admin.query(dropTablesSql(name));
     });
   });
 });
 
-/** Its methods, that can be called without it. */
+/** The methods of a client, bound to it. */
 async function bound(pool: pg.Pool) {
   const client = await pool.connect();
   return {
@@ -363,10 +368,10 @@ async function bound(pool: pg.Pool) {
   };
 }
 
-function insertion(table: string, { id, hash }: { id: string; hash: KeyHash }) {
+function insertStatement(table: string, { id, hash }: { id: string; hash: KeyHash }) {
   return {
     sql: `insert into ${table} (id, hash, version, owner_id, start, scopes, created_at, updated_at)
-          values ($1, $2, 1, 'host', 's', '[]', 1, 1)`,
+          values ($1, $2, 1, 'other', 's', '[]', 1, 1)`,
     values: [id, hash],
   };
 }

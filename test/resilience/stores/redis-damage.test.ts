@@ -1,5 +1,5 @@
 import { Cluster, Redis } from "ioredis";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hashSecret, type KeyRecord, StoreError } from "../../../src/index.js";
 import type { RedisKeyStore } from "../../../src/stores/redis.js";
 import { at, fullKey, NOON, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
@@ -61,31 +61,31 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         ["name", "7"],
       ];
 
-      test.each(DAMAGE)("is refused: %s is %s", async (member, json) => {
+      it.each(DAMAGE)("is rejected: %s is %s", async (member, json) => {
         const { manager, verify } = serviceOver(store);
         const { secret, key } = await manager.create(CREATE);
         const name = `${p}:key:${hashSecret(secret)}`;
-        const sound = (await server.get(name)) ?? "";
-        await server.set(name, sound.replace(new RegExp(`"${member}":.*`), `"${member}":${json}`));
-        const told = `The member "${member}" of "${key.id}" cannot be read`;
-        await expect(verify(secret)).rejects.toThrow(told);
-        await expect(manager.get(key.id)).rejects.toThrow(told);
-        await expect(manager.list()).rejects.toThrow(told);
+        const intact = (await server.get(name)) ?? "";
+        await server.set(name, intact.replace(new RegExp(`"${member}":.*`), `"${member}":${json}`));
+        const message = `The member "${member}" of "${key.id}" cannot be read`;
+        await expect(verify(secret)).rejects.toThrow(message);
+        await expect(manager.get(key.id)).rejects.toThrow(message);
+        await expect(manager.list()).rejects.toThrow(message);
         await expect(manager.revoke(key.id)).rejects.toThrow(StoreError);
       });
 
-      test("is refused when a member is missing", async () => {
+      it("is rejected when a member is missing", async () => {
         const key = await inserted();
         const name = `${p}:key:${key.hash}`;
-        const sound = (await server.get(name)) ?? "";
+        const intact = (await server.get(name)) ?? "";
         for (const member of Object.keys(key)) {
-          const { [member]: _, ...rest } = JSON.parse(sound);
+          const { [member]: _, ...rest } = JSON.parse(intact);
           await server.set(name, JSON.stringify(rest));
           await expect(store.findByHash(key.hash), member).rejects.toThrow(`"${member}"`);
         }
       });
 
-      test.each(["", "null", "[]", "7", "{", "foreign", '{"id":"key_1"}'])("is refused: %j", async (text) => {
+      it.each(["", "null", "[]", "7", "{", "foreign", '{"id":"key_1"}'])("is rejected: %j", async (text) => {
         const key = await inserted();
         const trail = await store.auditTrail({ limit: 10 });
         await server.set(`${p}:key:${key.hash}`, text);
@@ -105,37 +105,37 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         expect(await store.auditTrail({ limit: 10 })).toEqual(trail);
       });
 
-      test("is refused when only its id is left, as after an eviction", async () => {
+      it("is rejected when only its id is left, as after an eviction", async () => {
         const key = await inserted();
         await server.del(`${p}:key:${key.hash}`);
         expect(await store.findByHash(key.hash)).toBeUndefined();
         await expect(store.findById(key.id)).rejects.toBeInstanceOf(StoreError);
         await expect(store.list({ now: NOON, limit: 10 })).rejects.toBeInstanceOf(StoreError);
         await expect(store.update(key.id, key.version, {}, sampleAudit(key))).rejects.toThrow(
-          `The record of "${key.id}" cannot be read, or is missing`,
+          `The record of "${key.id}" is missing or cannot be read`,
         );
       });
 
-      test("is not passed over when it is of another time than the list knows", async () => {
+      it("is not skipped when its creation time differs from its position in the list", async () => {
         const key = await inserted();
         const name = `${p}:key:${key.hash}`;
-        const sound = (await server.get(name)) ?? "";
+        const intact = (await server.get(name)) ?? "";
         for (const json of ["1", "null", '"soon"', "20000000000000000"]) {
-          await server.set(name, sound.replace(/"createdAt":.*/, `"createdAt":${json}`));
+          await server.set(name, intact.replace(/"createdAt":.*/, `"createdAt":${json}`));
           await expect(store.list({ now: NOON, limit: 10 })).rejects.toThrow(`"${key.id}"`);
           expect(await server.zcard(`${p}:keys`)).toBe(1);
         }
       });
 
-      test("is named by a list, and when it was deleted all others are listed", async () => {
+      it("is named in the error of a list; after it was deleted, the others are listed", async () => {
         const { manager, verify } = serviceOver(store);
         const [first, damaged, last] = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));
         const id = damaged?.key.id ?? "";
-        const pointer = `${p}:id:${id}`;
-        const record = `${p}:key:${await server.get(pointer)}`;
+        const idKey = `${p}:id:${id}`;
+        const record = `${p}:key:${await server.get(idKey)}`;
         await server.set(record, "damaged");
         await expect(manager.list()).rejects.toThrow(`"${id}"`);
-        await server.del(record, pointer); // as docs/operations.md says
+        await server.del(record, idKey); // as in docs/operations.md
         const ids = (await manager.list()).items.map((key) => key.id);
         expect(ids.sort()).toEqual([first?.key.id, last?.key.id].sort());
         expect(await verify(damaged?.secret ?? "")).toMatchObject({
@@ -144,7 +144,7 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         });
       });
 
-      test("fails who asked for it, and nobody whose lookup travelled with it", async () => {
+      it("fails only its own lookup in a batch", async () => {
         const { manager, verify } = serviceOver(store);
         const issued = await Promise.all([1, 2, 3].map(() => manager.create(CREATE)));
         const [, { secret } = { secret: "" }] = issued;
@@ -161,13 +161,13 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         ]);
       });
 
-      test("is refused in the audit trail too", async () => {
+      it("is rejected in the audit trail", async () => {
         const key = await inserted();
         const [member = ""] = await server.zrange(`${p}:audit`, "0", "-1");
-        const [place = ""] = member.split("\n");
+        const [position = ""] = member.split("\n");
         for (const body of ["", "{", "null", "[]", "{}", '{"action":"created"}']) {
           await server.del(`${p}:audit`);
-          await server.zadd(`${p}:audit`, "0", `${place}\n${body}`);
+          await server.zadd(`${p}:audit`, "0", `${position}\n${body}`);
           await expect(store.auditTrail({ limit: 5 }), body).rejects.toThrow(StoreError);
           await expect(store.auditTrail({ limit: 5, keyId: key.id }), body).rejects.toThrow(StoreError);
         }
@@ -178,7 +178,7 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
       });
     });
 
-    describe("a foreign key under its prefix", () => {
+    describe("a Redis key of another type under its prefix", () => {
       const NAMES: [name: string, of: (key: KeyRecord, next: KeyRecord) => string][] = [
         ["all keys", () => "keys"],
         ["all entries", () => "audit"],
@@ -191,7 +191,7 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         ["the record of a new key", (_, { hash }) => `key:${hash}`],
       ];
 
-      test.each(NAMES)("makes changes fail whole, in the place of %s", async (_, nameOf) => {
+      it.each(NAMES)("makes changes fail without writing anything: %s", async (_, nameOf) => {
         const key = await inserted(sampleKey());
         const next = sampleKey();
         const name = `${p}:${nameOf(key, next)}`;
@@ -208,22 +208,22 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
           rehash: async () => store.rehash(key.id, key.hash, next.hash, audit()),
           appendAudit: async () => store.appendAudit([audit(), sampleAudit(key)]),
         };
-        let refusals = 0;
+        let rejections = 0;
         for (const [change, make] of Object.entries(changes)) {
           const result = await make().catch((error) => error);
-          // What has nothing to do with the foreign key goes through, and is then undone.
+          // Changes that do not use the key succeed, and are undone.
           if (!(result instanceof Error)) {
             await restore(before);
             continue;
           }
-          refusals += 1;
+          rejections += 1;
           expect(result, change).toBeInstanceOf(StoreError);
           expect(await everything(), change).toEqual(before);
         }
-        expect(refusals).toBeGreaterThan(0);
+        expect(rejections).toBeGreaterThan(0);
       });
 
-      /** Every key of the store, as Redis would move it. */
+      /** Every Redis key of the store, serialized by DUMP. */
       const everything = async (): Promise<Record<string, string>> => {
         const nodes = server instanceof Cluster ? server.nodes("master") : [server];
         const names = (await Promise.all(nodes.map((node) => node.keys(`${p}:*`)))).flat().sort();

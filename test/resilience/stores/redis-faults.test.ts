@@ -1,14 +1,14 @@
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { createVerifier, defineScopes, hashSecret, keyFormat, StoreError } from "../../../src/index.js";
 import { type RedisKeyStore, redisStore } from "../../../src/stores/redis.js";
 import { at, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
 import {
+  type RedisProxy,
   type RedisServer,
-  type Relay,
   startRedis,
-  startRelay,
+  startRedisProxy,
   until,
 } from "../../contract/stores/redis-server.js";
 import { serviceOver } from "../../contract/stores/service.js";
@@ -18,7 +18,7 @@ const ANYTHING = { now: new Date(), limit: 1_000 };
 
 type Client = Parameters<typeof redisStore>[0];
 
-/** How a client connects; `queue`: whether it keeps commands while it is not connected. */
+/** Connects a client. `queue`: whether it queues commands while it is disconnected. */
 type Open = (port: number, queue?: boolean) => Promise<{ client: Client; close(): unknown }>;
 
 const CLIENTS: [name: string, open: Open][] = [
@@ -29,7 +29,7 @@ const CLIENTS: [name: string, open: Open][] = [
         socket: { host: "127.0.0.1", port, reconnectStrategy: 20 },
         disableOfflineQueue: !queue,
       });
-      client.on("error", () => {}); // every command tells its own
+      client.on("error", () => {}); // commands reject with their own errors
       await client.connect();
       return { client, close: () => client.destroy() };
     },
@@ -44,14 +44,14 @@ const CLIENTS: [name: string, open: Open][] = [
         maxRetriesPerRequest: null,
         retryStrategy: () => 20,
       });
-      client.on("error", () => {}); // every command tells its own
+      client.on("error", () => {}); // commands reject with their own errors
       await client.connect();
       return { client, close: () => client.disconnect() };
     },
   ],
 ];
 
-// The cluster of the tests runs on this machine, so there is a redis-server to start.
+// If the cluster of the tests is running, redis-server is installed.
 for (const [name, open] of CLIENTS) {
   describe.skipIf(inject("servers").redisCluster === undefined)(`redisStore over ${name}`, () => {
     const closing: (() => unknown)[] = [];
@@ -73,8 +73,8 @@ for (const [name, open] of CLIENTS) {
       return redisStore(client);
     };
 
-    /** For what the store does not do. */
-    const administrator = (): Redis => {
+    /** A client for direct access to the server. */
+    const adminClient = (): Redis => {
       const client = new Redis({ port: server.port });
       client.on("error", () => {});
       closing.push(() => client.disconnect());
@@ -91,10 +91,10 @@ for (const [name, open] of CLIENTS) {
       trail: (await store.auditTrail(ANYTHING)).items,
     });
 
-    describe("when Redis has forgotten its scripts", () => {
-      test("goes on, however many calls find out at once", async () => {
+    describe("after SCRIPT FLUSH", () => {
+      it("sends the scripts again, also for concurrent calls", async () => {
         const store = await started();
-        const redis = administrator();
+        const redis = adminClient();
         const keys = await Promise.all(Array.from({ length: 20 }, () => inserted(store)));
         for (let round = 1; round <= 3; round++) {
           const changes = keys.map(({ id }, index) => {
@@ -112,10 +112,10 @@ for (const [name, open] of CLIENTS) {
     });
 
     describe("when its memory is full", () => {
-      test("refuses every change whole; lookups, lists and removals work", async () => {
+      it("rejects every change without writing anything; lookups, lists and removals work", async () => {
         const store = await started("--maxmemory-policy", "noeviction");
-        const redis = administrator();
-        const [key, doomed] = [
+        const redis = adminClient();
+        const [key, removed] = [
           await inserted(store),
           await inserted(store, sampleKey({ createdAt: at(-1) })),
         ];
@@ -135,19 +135,19 @@ for (const [name, open] of CLIENTS) {
         expect(await everything(store)).toEqual(before);
         expect(await store.findByHash(key.hash)).toEqual(key);
         expect(await store.findById(key.id)).toEqual(key);
-        // Space is made by removing, so that must be possible.
-        expect(await store.remove(doomed.id, 1, sampleAudit(doomed, { action: "purged" }))).toBe(true);
-        expect((await store.auditTrail({ keyId: doomed.id, limit: 9 })).items).toHaveLength(2);
+        // Removals must work, because they free memory.
+        expect(await store.remove(removed.id, 1, sampleAudit(removed, { action: "purged" }))).toBe(true);
+        expect((await store.auditTrail({ keyId: removed.id, limit: 9 })).items).toHaveLength(2);
 
         await redis.config("SET", "maxmemory", "0");
         expect(await store.update(key.id, 1, { revokedAt: at(1) }, audit)).toBe(true);
       });
     });
 
-    describe("when it has become a replica", () => {
-      test("refuses every change whole", async () => {
+    describe("after the server became a replica", () => {
+      it("rejects every change without writing anything", async () => {
         const store = await started();
-        const redis = administrator();
+        const redis = adminClient();
         const key = await inserted(store);
         const before = await everything(store);
         await redis.call("REPLICAOF", "127.0.0.1", "1");
@@ -168,11 +168,11 @@ for (const [name, open] of CLIENTS) {
       });
     });
 
-    describe("while somebody else's script does not end", () => {
-      test("fails, and goes on when that is killed", async () => {
+    describe("while a foreign script runs forever", () => {
+      it("throws, and works again after the script was killed", async () => {
         const store = await started("--lua-time-limit", "50");
-        const [redis, looping] = [administrator(), administrator()];
-        await redis.ping(); // while Redis is busy, nobody who connects becomes ready
+        const [redis, looping] = [adminClient(), adminClient()];
+        await redis.ping(); // connects before Redis is busy
         const key = await inserted(store);
         const loop = looping.eval("while true do end", 0).catch((error) => `${error}`);
         await until(() =>
@@ -191,30 +191,30 @@ for (const [name, open] of CLIENTS) {
       });
     });
 
-    describe("while Redis is not there", () => {
-      test("a verifier gives up in time, whatever the client does; all is well when Redis is back", async () => {
+    describe("while Redis is down", () => {
+      it("a verifier times out, and works again when Redis is back", async () => {
         const store = await started("--appendonly", "yes");
         const scopes = defineScopes({ "vehicles:read": {} });
         const format = keyFormat({ prefix: "ezt", environments: ["live"] });
         const { secret } = await serviceOver(store).manager.create(CREATE);
         const headers = { authorization: `Bearer ${secret}` };
         const verifier = createVerifier({ store, scopes, format, storeTimeout: "100ms" });
-        // So little time may be too little on a busy machine, once.
-        const passes = () =>
+        // A busy machine may exceed the timeout once.
+        const isAllowed = () =>
           verifier.verify({ headers }).then(
             ({ ok }) => ok,
             () => false,
           );
-        await until(passes);
+        await until(isAllowed);
         await server.kill();
         for (let attempt = 0; attempt < 3; attempt++) {
           await expect(verifier.verify({ headers })).rejects.toThrow(StoreError);
         }
         await server.start();
-        await until(passes);
+        await until(isAllowed);
       });
 
-      test("a client that keeps nothing back fails at once, and says of what kind the failure is", async () => {
+      it("a client without an offline queue fails at once with the kind of the error", async () => {
         await started("--appendonly", "yes");
         const store = await connected(server.port, false);
         const key = await inserted(store);
@@ -239,24 +239,24 @@ for (const [name, open] of CLIENTS) {
       });
     });
 
-    test("after kill -9 of Redis in the middle of rotations, keys and audit trail agree", async () => {
+    it("keeps keys and audit trail consistent when Redis is killed during rotations", async () => {
       const store = await started("--appendonly", "yes", "--appendfsync", "always");
       const { manager } = serviceOver(store);
       let head = (await manager.create(CREATE)).key.id;
-      let told = 0;
+      let rotations = 0;
       for (let round = 0; round < 6; round++) {
         let ending = false;
         const rotate = async () => {
-          for (let current = head; !ending; told++) current = (await manager.rotate(current)).key.id;
+          for (let current = head; !ending; rotations++) current = (await manager.rotate(current)).key.id;
         };
         const rotating = rotate().catch((error) => error);
-        const wanted = told + 1 + Math.floor(Math.random() * 30);
-        await until(async () => told >= wanted);
+        const wanted = rotations + 1 + Math.floor(Math.random() * 30);
+        await until(async () => rotations >= wanted);
         await server.kill();
         ending = true;
         await server.start();
         const failure = await rotating;
-        // By default ioredis sends again what was not answered, and nobody notices.
+        // By default ioredis sends commands without a reply again.
         if (name === "ioredis") expect(failure).toBeUndefined();
         else if (failure !== undefined) expect(failure).toBeInstanceOf(StoreError);
         await until(() => alive(store));
@@ -266,7 +266,7 @@ for (const [name, open] of CLIENTS) {
         expect(heads).toHaveLength(1);
         head = heads[0]?.id ?? "";
         const rotated = trail.filter(({ action }) => action === "rotated");
-        expect(rotated.length).toBeGreaterThanOrEqual(told);
+        expect(rotated.length).toBeGreaterThanOrEqual(rotations);
         expect(keys).toHaveLength(rotated.length + 1);
         expect(new Set(rotated.map(({ details }) => details.replacedBy)).size).toBe(rotated.length);
         for (const { id, replacedBy, version } of keys) {
@@ -274,7 +274,7 @@ for (const [name, open] of CLIENTS) {
           expect(keys.find((key) => key.id === replacedBy)?.replaces).toBe(id);
           expect(version).toBe(2);
         }
-        told = rotated.length;
+        rotations = rotated.length;
       }
     });
 
@@ -287,20 +287,20 @@ for (const [name, open] of CLIENTS) {
       }
     };
 
-    describe("through a connection that is watched", () => {
-      let relay: Relay;
+    describe("through a proxy", () => {
+      let proxy: RedisProxy;
       let store: RedisKeyStore;
 
       beforeEach(async () => {
         await started();
-        relay = await startRelay(server.port);
-        closing.push(relay.close);
-        store = await connected(relay.port);
+        proxy = await startRedisProxy(server.port);
+        closing.push(proxy.close);
+        store = await connected(proxy.port);
       });
 
-      test("64 lookups that arrive together are on their way before the first is answered", async () => {
+      it("pipelines 64 concurrent lookups", async () => {
         const key = await inserted(store);
-        relay.passes = (sent) => (sent.match(/\r\nget\r\n/gi) ?? []).length >= 64;
+        proxy.forwardsReplies = (sent) => (sent.match(/\r\nget\r\n/gi) ?? []).length >= 64;
         const hashes = Array.from({ length: 64 }, (_, index) =>
           index === 40 ? key.hash : hashSecret(`${index}`),
         );
@@ -310,12 +310,12 @@ for (const [name, open] of CLIENTS) {
         );
       });
 
-      test("64 requests that arrive together are one command", async () => {
+      it("batches the lookups of 64 concurrent requests into one command", async () => {
         const { manager, verify } = serviceOver(store);
         const secrets: string[] = [];
         for (let index = 0; index < 64; index++) secrets.push((await manager.create(CREATE)).secret);
         let all = "";
-        relay.passes = (sent) => {
+        proxy.forwardsReplies = (sent) => {
           all = sent;
           return true;
         };
@@ -324,8 +324,8 @@ for (const [name, open] of CLIENTS) {
         expect(all.match(/\r\nm?get\r\n/gi)).toHaveLength(1);
       });
 
-      test("a change whose answer is lost is made once, and answered by true or an error", async () => {
-        // So that Redis knows the scripts, and the first answer is not that it does not.
+      it("applies a change once when its reply is lost, and returns true or throws", async () => {
+        // Loads the scripts, so that the dropped reply is not NOSCRIPT.
         const known = await inserted(store, sampleKey({ ownerId: "other" }));
         const again = sampleKey({ ownerId: "other" });
         await store.update(known.id, 1, {}, sampleAudit(known));
@@ -348,11 +348,11 @@ for (const [name, open] of CLIENTS) {
           () => store.remove(other.id, 1, sampleAudit(other)),
         ];
         for (const change of changes) {
-          relay.loseNextAnswer();
-          const answer = await Promise.resolve(change()).catch((error) => error);
-          expect(answer === true || answer === undefined || answer instanceof StoreError).toBe(true);
-          // By default ioredis sends again what was not answered.
-          if (name === "ioredis") expect(answer).not.toBeInstanceOf(Error);
+          proxy.dropNextReply();
+          const result = await Promise.resolve(change()).catch((error) => error);
+          expect(result === true || result === undefined || result instanceof StoreError).toBe(true);
+          // By default ioredis sends commands without a reply again.
+          if (name === "ioredis") expect(result).not.toBeInstanceOf(Error);
           await until(() => alive(store));
         }
         const { keys, trail } = await everything(store);

@@ -1,5 +1,5 @@
-// A process of its own for sqlite.test.ts: driver, command, file and the id of a key are its arguments. It
-// answers lines of JSON, and waits for a line before the part that is to run at the same time as others.
+// A child process of sqlite-processes.test.ts. Its arguments are the driver, the command, the file and the id of a key.
+// It prints lines of JSON, and waits for a line on stdin before it starts the command.
 
 import { once } from "node:events";
 import { writeSync } from "node:fs";
@@ -12,25 +12,25 @@ const connection = driverNamed(driver).open(file);
 const store = sqliteStore(connection);
 const { manager } = serviceOver(store);
 
-const say = (line: unknown): void => {
+const print = (line: unknown): void => {
   writeSync(1, `${JSON.stringify(line)}\n`);
 };
 
-say("ready");
+print("ready");
 await once(process.stdin, "data");
 if (command === "migrate") {
   await store.migrate();
-  say("migrated");
+  print("migrated");
 } else if (command === "race") {
   const results = await Promise.allSettled(Array.from({ length: 25 }, () => manager.rotate(id)));
   for (const result of results) {
-    say(result.status === "fulfilled" ? { won: result.value.key.id } : { lost: result.reason.name });
+    print(result.status === "fulfilled" ? { won: result.value.key.id } : { lost: result.reason.name });
   }
 } else {
   for (let current = id; ; ) {
     const { secret, key } = await manager.rotate(current);
     current = key.id;
-    say({ id: current, secret });
+    print({ id: current, secret });
   }
 }
 connection.close();

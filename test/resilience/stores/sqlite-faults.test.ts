@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type KeyHash, StoreError } from "../../../src/index.js";
 import { type SqliteKeyStore, sqliteStore } from "../../../src/stores/sqlite.js";
 import { fullKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
@@ -11,7 +11,7 @@ import { type Connection, drivers } from "../../contract/stores/sqlite-drivers.j
 const CREATE = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" };
 
 for (const { name: driver, available, open } of drivers) {
-  describe.skipIf(!available)(`sqliteStore over ${driver}, when things go wrong`, () => {
+  describe.skipIf(!available)(`sqliteStore over ${driver}: faults`, () => {
     let directory: string;
     let connections: Connection[];
     let connection: Connection;
@@ -59,7 +59,7 @@ for (const { name: driver, available, open } of drivers) {
         ["rate_limit", '\'{"limit":"5","windowSeconds":60}\''],
       ];
 
-      test.each(DAMAGE)("is refused: %s = %s", async (column, value) => {
+      it.each(DAMAGE)("is rejected: %s = %s", async (column, value) => {
         const { manager, verify } = serviceOver(store);
         const { secret, key } = await manager.create(CREATE);
         connection.exec(`update keybearer_keys set ${column} = ${value} where id = '${key.id}'`);
@@ -69,28 +69,28 @@ for (const { name: driver, available, open } of drivers) {
         await expect(manager.list()).rejects.toBeInstanceOf(StoreError);
         await expect(manager.list()).rejects.toThrow(`of "${key.id}" cannot be read`);
         const { key: other } = await manager.create(CREATE);
-        connection.exec(`delete from keybearer_keys where id = '${key.id}'`); // as docs/operations.md says
+        connection.exec(`delete from keybearer_keys where id = '${key.id}'`); // as in docs/operations.md
         expect((await manager.list()).items).toEqual([other]);
         expect(await verify(secret)).toMatchObject({ ok: false, error: { code: "invalid_key" } });
       });
 
-      test("cannot hold a date that is a text", async () => {
+      it("cannot have a string as a date", async () => {
         const key = await inserted();
         expect(() => connection.exec("update keybearer_keys set expires_at = 'soon'")).toThrow();
         expect(await store.findById(key.id)).toEqual(key);
       });
 
-      test("is refused in the audit trail too", async () => {
+      it("is rejected in the audit trail", async () => {
         await inserted();
         connection.exec("update keybearer_keys_audit set details = '{'");
         expect(() => store.auditTrail({ limit: 5 })).toThrow(StoreError);
       });
     });
 
-    describe("while the host has a transaction open", () => {
-      test("refuses every change, and leaves the transaction to the host", async () => {
+    describe("while a transaction is open on the connection", () => {
+      it("rejects every change and does not end the transaction", async () => {
         const key = await inserted(sampleKey());
-        connection.exec("create table host (id text); begin; insert into host values ('a')");
+        connection.exec("create table other (id text); begin; insert into other values ('a')");
         const audit = sampleAudit(key);
         const second = sampleKey();
         expect(() => store.insert(second, audit)).toThrow();
@@ -99,17 +99,17 @@ for (const { name: driver, available, open } of drivers) {
         expect(() => store.touch(new Map([[key.id, new Date()]]))).toThrow();
         expect(store.findById(key.id)).toEqual(key);
         connection.exec("commit");
-        expect(connection.prepare("select id from host").all()).toHaveLength(1);
+        expect(connection.prepare("select id from other").all()).toHaveLength(1);
         expect(store.findById(key.id)).toEqual(key);
         expect(await store.update(key.id, 1, { name: "x" }, audit)).toBe(true);
       });
     });
 
     describe("while another connection has the database locked", () => {
-      // Its own waiting would block the event loop, and with it the one who is to unlock.
+      // The busy handler of SQLite would block the event loop, and with it the other connection.
       beforeEach(() => connection.exec("pragma busy_timeout = 0"));
 
-      test("waits for it with every change", async () => {
+      it("retries changes until it is unlocked", async () => {
         const key = await inserted(sampleKey());
         const other = connect();
         other.exec("begin immediate");
@@ -128,7 +128,7 @@ for (const { name: driver, available, open } of drivers) {
         expect(await store.findById(second.id)).toEqual(second);
       });
 
-      test("waits for it with lookups and lists", async () => {
+      it("retries lookups and lists until it is unlocked", async () => {
         const key = await inserted(sampleKey());
         const other = connect();
         other.exec("begin exclusive");
@@ -146,7 +146,7 @@ for (const { name: driver, available, open } of drivers) {
         expect(store.findByHash(key.hash)).toEqual(key);
       });
 
-      test("gives up after some seconds, and has changed nothing", async () => {
+      it("throws after 5 seconds and changes nothing", async () => {
         const key = await inserted(sampleKey());
         const other = connect();
         other.exec("begin immediate");
@@ -163,7 +163,7 @@ for (const { name: driver, available, open } of drivers) {
 }
 
 describe("a row", () => {
-  test("reads integers that come as bigint or as digits, and refuses columns that do not come at all", () => {
+  it("is decoded from bigint or digits, and rejected if a column is missing", () => {
     const key = fullKey();
     const row: Record<string, unknown> = {
       id: key.id,
@@ -188,10 +188,10 @@ describe("a row", () => {
       replaced_by: null,
       replaces: null,
     };
-    const find = (answer: unknown) =>
+    const find = (result: unknown) =>
       sqliteStore({
         exec: () => undefined,
-        prepare: () => ({ get: () => answer, all: () => [], run: () => ({ changes: 0n }) }),
+        prepare: () => ({ get: () => result, all: () => [], run: () => ({ changes: 0n }) }),
       }).findByHash("" as KeyHash);
     expect(find(row)).toMatchObject({
       version: 7,

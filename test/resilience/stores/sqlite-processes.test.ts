@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AuditEntry, KeyRecord } from "../../../src/index.js";
 import { type SqliteKeyStore, sqliteStore } from "../../../src/stores/sqlite.js";
 import { serviceOver } from "../../contract/stores/service.js";
@@ -14,7 +14,7 @@ import { drivers } from "../../contract/stores/sqlite-drivers.js";
 const CHILD = fileURLToPath(new URL("sqlite-child.ts", import.meta.url));
 
 for (const { name: driver, available, open } of drivers) {
-  describe.skipIf(!available)(`processes that share one file through ${driver}`, () => {
+  describe.skipIf(!available)(`sqliteStore over ${driver}: several processes`, () => {
     let directory: string;
     let file: string;
     const children: ChildProcessWithoutNullStreams[] = [];
@@ -33,16 +33,16 @@ for (const { name: driver, available, open } of drivers) {
       const args = ["--no-warnings", "--import", "tsx", CHILD, driver, command, file, id];
       const child = spawn(process.execPath, args);
       children.push(child);
-      let complaint = "";
+      let stderr = "";
       child.stderr.on("data", (text) => {
-        complaint += text;
+        stderr += text;
       });
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       const next = async () => {
         const { value, done } = await lines.next();
         return done ? undefined : JSON.parse(value);
       };
-      if ((await next()) !== "ready") throw new Error(complaint);
+      if ((await next()) !== "ready") throw new Error(stderr);
       return {
         next,
         go: () => child.stdin.write("go\n"),
@@ -62,11 +62,11 @@ for (const { name: driver, available, open } of drivers) {
       }
     };
 
-    test("four that migrate at once all succeed, and make one set of tables", async () => {
+    it("migrates in four processes at once", async () => {
       const migrating = await Promise.all([1, 2, 3, 4].map(() => start("migrate")));
       for (const child of migrating) child.go();
-      const answers = await Promise.all(migrating.map((child) => child.next()));
-      expect(answers).toEqual(["migrated", "migrated", "migrated", "migrated"]);
+      const lines = await Promise.all(migrating.map((child) => child.next()));
+      expect(lines).toEqual(["migrated", "migrated", "migrated", "migrated"]);
       await connected(async (store, connection) => {
         expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(1);
         await serviceOver(store).manager.create({
@@ -77,28 +77,31 @@ for (const { name: driver, available, open } of drivers) {
       });
     });
 
-    test.each(["delete", "wal"])("of 50 rotations by two, one wins (journal_mode=%s)", async (mode) => {
-      const id = await connected((store, connection) => issued(store, connection, mode));
-      const racing = await Promise.all([start("race", id), start("race", id)]);
-      for (const child of racing) child.go();
-      const lines = await Promise.all(
-        racing.map(async ({ next }) => {
-          const found: { won?: string; lost?: string }[] = [];
-          for (let line = await next(); line !== undefined; line = await next()) found.push(line);
-          return found;
-        }),
-      );
-      const outcomes = lines.flat();
-      expect(outcomes).toHaveLength(50);
-      const winners = outcomes.flatMap(({ won }) => won ?? []);
-      expect(winners).toHaveLength(1);
-      expect(new Set(outcomes.flatMap(({ lost }) => lost ?? []))).toEqual(new Set(["KeyStateError"]));
-      await connected(async (store) => {
-        expect((await everything(store)).heads.map((key) => key.id)).toEqual(winners);
-      });
-    });
+    it.each(["delete", "wal"])(
+      "has one winner of 50 rotations in two processes (journal_mode=%s)",
+      async (mode) => {
+        const id = await connected((store, connection) => issued(store, connection, mode));
+        const racing = await Promise.all([start("race", id), start("race", id)]);
+        for (const child of racing) child.go();
+        const lines = await Promise.all(
+          racing.map(async ({ next }) => {
+            const found: { won?: string; lost?: string }[] = [];
+            for (let line = await next(); line !== undefined; line = await next()) found.push(line);
+            return found;
+          }),
+        );
+        const outcomes = lines.flat();
+        expect(outcomes).toHaveLength(50);
+        const winners = outcomes.flatMap(({ won }) => won ?? []);
+        expect(winners).toHaveLength(1);
+        expect(new Set(outcomes.flatMap(({ lost }) => lost ?? []))).toEqual(new Set(["KeyStateError"]));
+        await connected(async (store) => {
+          expect((await everything(store)).heads.map((key) => key.id)).toEqual(winners);
+        });
+      },
+    );
 
-    test("after kill -9 in the middle of rotations, keys and audit trail agree", async () => {
+    it("keeps keys and audit trail consistent when a process is killed during rotations", async () => {
       const ROUNDS = 10;
       let head = await connected((store, connection) => issued(store, connection, "delete"));
       for (let round = 0; round < ROUNDS; round++) {
@@ -107,9 +110,9 @@ for (const { name: driver, available, open } of drivers) {
         rotating.go();
         let last: { id: string; secret: string } = await rotating.next();
         for (let wanted = Math.floor(Math.random() * 40); wanted > 0; wanted--) last = await rotating.next();
-        // Not at the moment of an answer, but somewhere in the next rotation.
-        const moment = performance.now() + Math.random() * 3;
-        while (performance.now() < moment);
+        // Kills at a random time during the next rotation.
+        const killAt = performance.now() + Math.random() * 3;
+        while (performance.now() < killAt);
         await rotating.kill();
         for (let line = await rotating.next(); line !== undefined; line = await rotating.next()) last = line;
 
@@ -123,7 +126,7 @@ for (const { name: driver, available, open } of drivers) {
           const known = await store.findById(last.id);
           if (ok) expect(heads[0]?.id).toBe(last.id);
           else {
-            // The rotation that nobody heard of was committed, whole.
+            // The last rotation was committed, but not reported.
             expect(known?.replacedBy).toBe(heads[0]?.id);
             expect(trail.filter(({ keyId }) => keyId === last.id)).toHaveLength(1);
           }
@@ -159,7 +162,7 @@ async function issued(
   return key.id;
 }
 
-/** Reads every key and audit entry, and makes sure that each rotation is in all of its places or in none. */
+/** Reads every key and audit entry, and checks that each rotation was written completely or not at all. */
 async function everything(
   store: SqliteKeyStore,
 ): Promise<{ heads: KeyRecord[]; trail: readonly AuditEntry[] }> {
@@ -171,8 +174,8 @@ async function everything(
     expect(byId.get(replacedBy ?? "")?.replaces).toBe(id);
     expect(version).toBe(2);
   }
-  const told = trail.filter(({ action }) => action === "rotated");
-  expect(told.map(({ keyId, details }) => [keyId, details.replacedBy]).sort()).toEqual(
+  const entries = trail.filter(({ action }) => action === "rotated");
+  expect(entries.map(({ keyId, details }) => [keyId, details.replacedBy]).sort()).toEqual(
     rotated.map(({ id, replacedBy }) => [id, replacedBy]).sort(),
   );
   expect(trail).toHaveLength(rotated.length + 1);

@@ -1,10 +1,10 @@
-// The stores that are put under stress. STRESS_STORES=postgres,redis narrows them to those whose names have one
-// of these in them. Imports no test runner: the processes that suites start use it too.
+// The stores under stress. STRESS_STORES=postgres,redis selects those that have one of these strings in their name.
+// Child processes use this file too, so it must not import the test runner.
 
 import type { Backend, OpenStore } from "../../contract/stores/backends/backend.js";
 import type { Servers } from "../../servers.js";
 
-// Loaded one by one, so that a process that needs one driver does not wait for all of them.
+// Loaded lazily, so that a child process loads one driver only.
 const LOADERS = {
   memory: async () => (await import("../../contract/stores/backends/memory.js")).memoryBackends(),
   sqlite: async () => (await import("../../contract/stores/backends/sqlite.js")).sqliteBackends(),
@@ -16,43 +16,45 @@ const LOADERS = {
     (await import("../../contract/stores/backends/redis.js")).redisBackends(redis, redisCluster),
 } satisfies Record<string, (servers: Servers) => Promise<readonly Backend[]>>;
 
-/** A group of backends that keep keys in the same kind of place. */
+/** A kind of database. */
 export type Kind = keyof typeof LOADERS;
 
-/** A backend, and how another process finds it. */
+/** A backend and the kind of its database. */
 export interface Target {
   readonly kind: Kind;
   readonly backend: Backend;
 }
 
-/** Every backend that is asked for, also those that are missing on this machine. */
+/** Returns the selected backends, including those that are not available on this machine. */
 export async function targets(servers: Servers): Promise<readonly Target[]> {
-  const wanted = process.env.STRESS_STORES?.split(",") ?? [""];
+  const selected = process.env.STRESS_STORES?.split(",") ?? [""];
   const kinds = Object.keys(LOADERS) as Kind[];
   const found = await Promise.all(
     kinds.map(async (kind) => (await LOADERS[kind](servers)).map((backend) => ({ kind, backend }))),
   );
   return found
     .flat()
-    .filter(({ backend }) => wanted.some((part) => backend.name.toLowerCase().includes(part.toLowerCase())));
+    .filter(({ backend }) =>
+      selected.some((part) => backend.name.toLowerCase().includes(part.toLowerCase())),
+    );
 }
 
-/** The first backend of each kind that several processes can open; with STRESS_ALL=1 every one. */
+/** Returns the first backend of each kind that several processes can open, or all of them with STRESS_ALL=1. */
 export function sharedTargets(all: readonly Target[]): readonly Target[] {
   const shared = all.filter(({ backend }) => backend.open !== undefined && backend.missing === undefined);
   if (process.env.STRESS_ALL === "1") return shared;
   return shared.filter(({ kind }, index) => shared.findIndex((other) => other.kind === kind) === index);
 }
 
-/** The backend of this name, in a process that was told which one. */
+/** Returns the backend with this name. */
 export async function backendNamed(kind: Kind, name: string, servers: Servers): Promise<Backend> {
   const found = (await LOADERS[kind](servers)).find((backend) => backend.name === name);
-  if (found === undefined) throw new Error(`no backend ${name}`);
+  if (found === undefined) throw new Error(`unknown backend ${name}`);
   return found;
 }
 
-/** A fresh store over two connections, or over one where there can be no other. */
-export async function overTwo(
+/** Opens a new store over two connections, or over one if it cannot be opened twice. */
+export async function withTwoConnections(
   { backend }: Target,
   use: (first: OpenStore, second: OpenStore) => Promise<void>,
 ): Promise<void> {
@@ -68,20 +70,25 @@ export async function overTwo(
   }
 }
 
-/** How many rounds a suite makes: STRESS_ROUNDS, or as many as usual. @throws Error for a text that is no number. */
-export function rounds(usual: number): number {
-  const count = Number(process.env.STRESS_ROUNDS ?? usual);
-  if (!Number.isInteger(count) || count < 1) throw new Error("STRESS_ROUNDS must be a whole number above 0");
+/** Returns the number of rounds of a suite: STRESS_ROUNDS, or a default. */
+export function rounds(byDefault: number): number {
+  const count = Number(process.env.STRESS_ROUNDS ?? byDefault);
+  if (!Number.isInteger(count) || count < 1)
+    throw new Error(`STRESS_ROUNDS must be a positive integer; received ${process.env.STRESS_ROUNDS}`);
   return count;
 }
 
-/** Says in one line what was shown. */
-export function say(what: string, { backend }: Target, figures: Readonly<Record<string, unknown>>): void {
-  const told = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
-  console.log(`${what} · ${backend.name}: ${told.join(", ")}`);
+/** Prints the result of a test on one line. */
+export function printResult(
+  what: string,
+  { backend }: Target,
+  figures: Readonly<Record<string, unknown>>,
+): void {
+  const values = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+  console.log(`${what} · ${backend.name}: ${values.join(", ")}`);
 }
 
-/** Seconds since a moment of `performance.now()`. */
+/** Formats the time since a value of `performance.now()`. */
 export function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`;
 }

@@ -1,5 +1,4 @@
-// Builds child.ts once for all suites: 200 processes that each compile their own TypeScript would spend most of
-// the time with that.
+// Builds child.ts once for all suites, because compiling TypeScript in each of 200 processes would take most of the time.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,14 +7,14 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The file that a process of a suite runs. */
+    /** The built child.ts. */
     child: string;
   }
 }
 
 export default async function setup({ provide }: TestProject): Promise<() => void> {
   const root = new URL("../../..", import.meta.url).pathname;
-  // Within node_modules, so that it finds the drivers.
+  // In node_modules, so that imports of the drivers are resolved.
   const cache = join(root, "node_modules/.cache");
   mkdirSync(cache, { recursive: true });
   const outDir = mkdtempSync(join(cache, "keybearer-stress-"));
@@ -23,7 +22,7 @@ export default async function setup({ provide }: TestProject): Promise<() => voi
     config: false,
     silent: true,
     clean: false,
-    entry: { child: join(root, "test/stress/child.ts") },
+    entry: { child: join(root, "test/resilience/stress/child.ts") },
     outDir,
     outExtension: () => ({ js: ".mjs" }),
     format: "esm",

@@ -1,4 +1,4 @@
-// Bundles the worker as for Cloudflare, serves it with workerd, and asks it over HTTP.
+// Bundles the worker as for Cloudflare, serves it with workerd, and sends requests to it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import type { Outcome } from "../runtimes.js";
 import { type Case, cases, jwk, type Send } from "./cases.js";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
-const PATIENCE_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
 export async function runWorkerd(binary: string): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), "keybearer-workerd-"));
@@ -23,10 +23,10 @@ export async function runWorkerd(binary: string): Promise<Outcome> {
     cwd: directory,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let told = "";
+  let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => {
-      told += chunk;
+      output += chunk;
     });
   }
   try {
@@ -38,19 +38,19 @@ export async function runWorkerd(binary: string): Promise<Outcome> {
       if (error === undefined) passed += 1;
       else failed.push(`${name}: ${error}`);
     };
-    for (const each of cases) record(each.name, await fault(each, send));
+    for (const each of cases) record(each.name, await errorOf(each, send));
     for (const { name, error } of (await send("GET /contract")).body) record(name, error);
-    if (failed.length > 0 && told !== "") failed.push(told.slice(0, 2_000));
+    if (failed.length > 0 && output !== "") failed.push(output.slice(0, 2_000));
     return { files: 1, passed, failed, skipped: 0 };
   } catch (error) {
-    return { files: 1, passed: 0, failed: [`${error}: ${told.slice(0, 2_000)}`], skipped: 0 };
+    return { files: 1, passed: 0, failed: [`${error}: ${output.slice(0, 2_000)}`], skipped: 0 };
   } finally {
     child.kill("SIGKILL");
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function fault({ run }: Case, send: Send): Promise<unknown> {
+async function errorOf({ run }: Case, send: Send): Promise<unknown> {
   try {
     await run(send);
     return undefined;
@@ -59,7 +59,7 @@ async function fault({ run }: Case, send: Send): Promise<unknown> {
   }
 }
 
-/** As wrangler does: modules of Node stay imports, which the flag nodejs_compat answers. */
+/** Bundles like wrangler: `node:` imports stay, and the flag nodejs_compat resolves them. */
 function bundle(outfile: string): Promise<unknown> {
   return build({
     entryPoints: [WORKER],
@@ -109,15 +109,15 @@ function sender(url: string): Send {
   };
 }
 
-/** Waits until the worker answers. */
+/** Waits until the worker responds. */
 async function ready(send: Send, exitCode: () => number | null): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + START_TIMEOUT_MS;
   for (;;) {
-    if (exitCode() !== null) throw new Error(`workerd ended with ${exitCode()}`);
+    if (exitCode() !== null) throw new Error(`workerd exited with ${exitCode()}`);
     try {
       return void (await send("GET /vehicles"));
     } catch (error) {
-      if (performance.now() > end) throw error;
+      if (performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -1,11 +1,10 @@
-// What workerd serves for the tests: guards of fetch and Hono, keys over HTTP, and JWTs, all over a store in memory.
-// Nothing random may be drawn before the first request, so that is when the service is made.
+// The worker that workerd serves: fetch and Hono guards, the management API and JWTs, over a memory store. Workers may not
+// generate random values before the first request, so the service is created then.
 
 import { Hono } from "hono";
 import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { honoAuth } from "../../../src/adapters/hono.js";
-import { anyVerifier } from "../../../src/core/verifier/any-verifier.js";
-import { createKeyManager, createVerifier, defineScopes, keyFormat } from "../../../src/index.js";
+import { anyVerifier, defineScopes, keybearer, keyFormat } from "../../../src/index.js";
 import { createJwtVerifier } from "../../../src/jwt/index.js";
 import { createManagementApi } from "../../../src/management/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
@@ -27,34 +26,33 @@ type Service = ReturnType<typeof createService>;
 let service: Service | undefined;
 
 function createService({ JWK }: Env) {
-  const store = memoryStore();
-  const manager = createKeyManager({ store, scopes, format, pepper: "a pepper of more than sixteen bytes" });
-  const keys = createVerifier({
-    store,
+  const { verifier: keyVerifier, keys } = keybearer({
+    store: memoryStore(),
     scopes,
     format,
     environment: "live",
     pepper: "a pepper of more than sixteen bytes",
+    lastUsed: false,
   });
-  const tokens = createJwtVerifier({
+  const jwtVerifier = createJwtVerifier({
     issuer: "https://login.example/",
     audience: "api",
     algorithms: ["ES256"],
     key: JSON.parse(JWK),
     scopes,
   });
-  const verifier = anyVerifier(keys, tokens);
+  const verifier = anyVerifier(keyVerifier, jwtVerifier);
   const remoteAddress = (request: Request) => request.headers.get("cf-connecting-ip") ?? undefined;
   const auth = fetchAuth(verifier, { remoteAddress });
   const app = new Hono();
   app.get("/hono", honoAuth(verifier)("vehicles:write"), (c) => c.json({ owner: c.var.auth.ownerId }));
   return {
-    manager,
+    keys,
     app,
-    list: auth("vehicles:read", (_, { auth: holder }) => Response.json({ owner: holder.ownerId })),
-    add: auth("vehicles:write", (_, { auth: holder }) => Response.json({ owner: holder.ownerId })),
+    list: auth("vehicles:read", (_, { auth: principal }) => Response.json({ owner: principal.ownerId })),
+    add: auth("vehicles:write", (_, { auth: principal }) => Response.json({ owner: principal.ownerId })),
     api: createManagementApi({
-      manager,
+      manager: keys,
       verifier,
       requires: { read: "fleet:admin", write: "fleet:admin" },
       basePath: "/admin",
@@ -68,7 +66,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === "/issue") {
       return Response.json(
-        await service.manager.create((await request.json()) as Parameters<Service["manager"]["create"]>[0]),
+        await service.keys.create((await request.json()) as Parameters<Service["keys"]["create"]>[0]),
         { status: 201 },
       );
     }
@@ -79,7 +77,7 @@ export default {
   },
 };
 
-/** The cases of the contract of stores, and what they failed with. */
+/** Runs the store contract, and returns the errors of its cases. */
 async function contract(): Promise<readonly { name: string; error?: string }[]> {
   const results: { name: string; error?: string }[] = [];
   for (const { name, run } of keyStoreContract(() => memoryStore(), { sharedLookups: true })) {

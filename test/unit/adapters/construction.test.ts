@@ -12,7 +12,7 @@ type Make = (verifier: unknown, ...options: unknown[]) => (...args: unknown[]) =
 const verifier = verifierBehind("none");
 const handler = () => new Response();
 
-// Types forbid most of what is tried here; JavaScript does not.
+// TypeScript forbids most of these arguments; JavaScript does not.
 const guards: readonly { readonly name: string; readonly make: Make; readonly last: readonly unknown[] }[] = [
   { name: "expressAuth", make: expressAuth as unknown as Make, last: [] },
   { name: "koaAuth", make: koaAuth as unknown as Make, last: [] },
@@ -22,35 +22,35 @@ const guards: readonly { readonly name: string; readonly make: Make; readonly la
   { name: "nodeAuth", make: nodeAuth as unknown as Make, last: [handler] },
 ];
 
-const REFUSED_ROUTES: readonly (readonly [string, readonly unknown[], RegExp])[] = [
-  ["an empty list", [[]], /empty list/],
-  ["an empty anyOf", [{ anyOf: [] }], /empty list/],
-  ["undefined", [undefined], /undefined.*leave it out/],
-  ["null", [null], /null.*leave it out/],
-  ["undefined and options", [undefined, { optional: true }], /undefined.*leave it out/],
+const INVALID_ROUTES: readonly (readonly [string, readonly unknown[], RegExp])[] = [
+  ["an empty array", [[]], /array of scopes is empty/],
+  ["an empty anyOf", [{ anyOf: [] }], /array of scopes is empty/],
+  ["undefined", [undefined], /undefined.*omit it/],
+  ["null", [null], /null.*omit it/],
+  ["undefined and options", [undefined, { optional: true }], /undefined.*omit it/],
   ["an undefined scope", ["no:such"], /"no:such" is not defined/],
-  ["an undefined scope in a list", [["vehicles:read", "no:such"]], /"no:such" is not defined/],
+  ["an undefined scope in an array", [["vehicles:read", "no:such"]], /"no:such" is not defined/],
   ["an undefined scope in anyOf", [{ anyOf: ["vehicles:read", "no:such"] }], /"no:such" is not defined/],
-  ["undefined in a list", [["vehicles:read", undefined]], /is not defined/],
-  ["a hole in a list", [new Array(1)], /is not defined/],
-  ["a list in a list", [[["vehicles:read"]]], /is not defined/],
+  ["undefined in an array", [["vehicles:read", undefined]], /is not defined/],
+  ["a hole in an array", [new Array(1)], /is not defined/],
+  ["an array in an array", [[["vehicles:read"]]], /is not defined/],
   ["a scope in other case", ["VEHICLES:READ"], /is not defined/],
   ["a wildcard", ["*"], /is not defined/],
-  ["a wildcard of a kind", ["vehicles:*"], /is not defined/],
-  ["two scopes in one text", ["vehicles:read vehicles:write"], /is not defined/],
-  ["an empty text", [""], /is not defined/],
-  ["a member of every object", ["constructor"], /is not defined/],
+  ["a partial wildcard", ["vehicles:*"], /is not defined/],
+  ["two scopes in one string", ["vehicles:read vehicles:write"], /is not defined/],
+  ["an empty string", [""], /is not defined/],
+  ["a member of Object.prototype", ["constructor"], /is not defined/],
   ["__proto__", ["__proto__"], /is not defined/],
-  ["anyOf of a text", [{ anyOf: "vehicles:read" }], /anyOf: \[scopes\]/],
-  ["anyOf of undefined", [{ anyOf: undefined }], /anyOf: \[scopes\]/],
-  ["anyof, misspelt", [{ anyof: ["vehicles:read"] }], /unknown option "anyof"/],
+  ["a string as anyOf", [{ anyOf: "vehicles:read" }], /anyOf: \[scopes\]/],
+  ["undefined as anyOf", [{ anyOf: undefined }], /anyOf: \[scopes\]/],
+  ["a misspelt anyOf", [{ anyof: ["vehicles:read"] }], /unknown option "anyof"/],
   ["allOf", [{ allOf: ["vehicles:read"] }], /unknown option "allOf"/],
   ["an unknown option", ["vehicles:read", { optinal: true }], /unknown option "optinal"/],
   ["an unknown option alone", [{ optinal: true }], /unknown option "optinal"/],
   ["an option of another type", ["vehicles:read", { optional: "yes" }], /"optional" must be true or false/],
   ["an option of another type alone", [{ optional: 1 }], /"optional" must be true or false/],
-  ["a scope for the options", ["vehicles:read", "vehicles:write"], /options object/],
-  ["a list for the options", ["vehicles:read", ["vehicles:write"]], /options object/],
+  ["a scope as options", ["vehicles:read", "vehicles:write"], /options object/],
+  ["an array as options", ["vehicles:read", ["vehicles:write"]], /options object/],
   ["options twice", [{ optional: true }, { optional: true }], /requirement/],
   ["a number", [5], /requirement/],
   ["true", [true], /requirement/],
@@ -59,28 +59,28 @@ const REFUSED_ROUTES: readonly (readonly [string, readonly unknown[], RegExp])[]
   ["anyOf with an unknown member", [{ anyOf: ["vehicles:read"], allOf: ["drivers:write"] }], /allOf/],
 ];
 
-const REFUSED_GUARDS: readonly (readonly [string, readonly unknown[], RegExp])[] = [
+const INVALID_GUARDS: readonly (readonly [string, readonly unknown[], RegExp])[] = [
   ["no verifier", [undefined], /verifier/],
-  ["null for the verifier", [null], /verifier/],
-  ["an object for the verifier", [{}], /verifier/],
-  ["a function for the verifier", [() => true], /verifier/],
+  ["null as verifier", [null], /verifier/],
+  ["an empty object as verifier", [{}], /verifier/],
+  ["a function as verifier", [() => true], /verifier/],
   ["a verifier without assertRequirement", [{ verify: verifier.verify }], /assertRequirement/],
   ["an unknown option", [verifier, { onErorr: () => {} }], /unknown option "onErorr"/],
   ["route options", [verifier, { optional: true }], /unknown option "optional"/],
-  ["an onError that is no function", [verifier, { onError: true }], /"onError" must be a function/],
-  ["a text for the options", [verifier, "x"], /option/],
-  ["a list for the options", [verifier, [() => {}]], /option/],
+  ["an onError that is not a function", [verifier, { onError: true }], /"onError" must be a function/],
+  ["a string as options", [verifier, "x"], /option/],
+  ["an array as options", [verifier, [() => {}]], /option/],
 ];
 
 describe.each(guards)("$name", ({ name, make, last }) => {
-  test.each(REFUSED_ROUTES)("a route with %s is a TypeError", (_what, args, message) => {
+  test.each(INVALID_ROUTES)("rejects a route with %s", (_what, args, message) => {
     const auth = make(verifier);
     const attempt = () => auth(...args, ...last);
     expect(attempt).toThrow(TypeError);
     expect(attempt).toThrow(message);
   });
 
-  test.each(REFUSED_GUARDS)("a guard with %s is a TypeError", (_what, args, message) => {
+  test.each(INVALID_GUARDS)("rejects a guard with %s", (_what, args, message) => {
     const attempt = () => make(...(args as [unknown]));
     expect(attempt).toThrow(TypeError);
     expect(attempt).toThrow(message);
@@ -90,17 +90,17 @@ describe.each(guards)("$name", ({ name, make, last }) => {
     ["nothing", []],
     ["a scope", ["vehicles:read"]],
     ["a planned scope", ["reports:read"]],
-    ["a list", [["vehicles:read", "drivers:read"]]],
+    ["an array", [["vehicles:read", "drivers:read"]]],
     ["anyOf", [{ anyOf: ["vehicles:read"] }]],
     ["options", [{ optional: true }]],
     ["no options", [{}]],
     ["a scope and options", ["vehicles:read", { optional: false }]],
     ["a scope and undefined options", ["vehicles:read", undefined]],
-  ])("a route with %s is made", (_what, args) => {
+  ])("accepts a route with %s", (_what, args) => {
     expect(() => make(verifier)(...args, ...last)).not.toThrow();
   });
 
-  test.runIf(last.length > 0)("a route without a handler is a TypeError", () => {
+  test.runIf(last.length > 0)("rejects a route without a handler", () => {
     const auth = make(verifier);
     for (const args of [[], ["vehicles:read"], ["vehicles:read", {}], [handler, "vehicles:read"]]) {
       expect(() => auth(...args)).toThrow(new RegExp(`^${name}: the last argument must be a`));
@@ -108,7 +108,7 @@ describe.each(guards)("$name", ({ name, make, last }) => {
   });
 });
 
-test("honoAuth refuses a remoteAddress that is no function", () => {
+test("honoAuth rejects a remoteAddress that is not a function", () => {
   const attempt = () => (honoAuth as unknown as Make)(verifier, { remoteAddress: "127.0.0.1" });
   expect(attempt).toThrow(TypeError);
   expect(attempt).toThrow(/"remoteAddress" must be a function/);

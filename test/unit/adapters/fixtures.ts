@@ -1,6 +1,7 @@
 import {
   createKeyManager,
   createVerifier,
+  type Duration,
   defineScopes,
   hashSecret,
   type KeyRecord,
@@ -33,7 +34,7 @@ export const NOW = new Date(ISSUED + 2 * HOUR);
 
 const memory = memoryStore();
 
-/** How often the store was asked. */
+/** The number of store lookups. */
 export const lookups = { count: 0 };
 
 export const store: KeyStore = {
@@ -53,15 +54,15 @@ async function issueKeys() {
   const restricted = (ownerId: string, ipAllowlist: readonly string[]) =>
     secret(ownerId, ["vehicles:read"], { ipAllowlist });
 
-  /** A key that no manager would issue, such as one from before a scope was taken out of the service. */
+  /** Inserts a key that a manager would reject, such as one with an undefined scope. */
   const plant = async (ownerId: string, change: Partial<KeyRecord>) => {
     const { key } = await issue(ownerId, []);
-    const text = format.generate("live");
+    const plantedSecret = format.generate("live");
     const record = (await memory.findById(key.id)) as KeyRecord;
-    const planted = { ...record, ...change, id: `${key.id}_planted`, hash: hashSecret(text) };
+    const planted = { ...record, ...change, id: `${key.id}_planted`, hash: hashSecret(plantedSecret) };
     const audit = { action: "created", actor: null, at: new Date(time), keyId: planted.id, ownerId } as const;
     await memory.insert(planted, { ...audit, id: planted.id, details: {} });
-    return text;
+    return plantedSecret;
   };
 
   const revoked = await issue("revoked", ["vehicles:read"]);
@@ -120,10 +121,10 @@ async function issueKeys() {
   };
 }
 
-/** A secret for each kind of key; the owner of each is named like it, that of `successor` is `retiring`. */
+/** A secret of each kind of key. The owner has the same name, except that the owner of `successor` is `retiring`. */
 export const secrets: Awaited<ReturnType<typeof issueKeys>> = await issueKeys();
 
-/** Counts nothing: a key limited to one request has just made it. */
+/** Does not count; denies keys with a limit of one request. */
 const rateLimiter: RateLimiter = {
   consume({ rateLimit }) {
     if (!rateLimit) return { allowed: true, states: [] };
@@ -132,14 +133,14 @@ const rateLimiter: RateLimiter = {
   },
 };
 
-/** What stands between the clients and the service: nothing, or a proxy on this machine that writes a header. */
+/** The proxy between clients and service, by the header it writes. */
 export const UPSTREAMS = ["none", "x-forwarded-for", "forwarded", "x-real-ip"] as const;
 export type Upstream = (typeof UPSTREAMS)[number];
 
-/** What a verifier of these tests may be given beside its store. */
-export type Watched = Pick<VerifierOptions<FleetScope>, "observers" | "pepper">;
+/** Further options of a test verifier. */
+export type ExtraOptions = Pick<VerifierOptions<FleetScope>, "observers" | "pepper">;
 
-export function verifierBehind(upstream: Upstream, watched: Watched = {}): Verifier<FleetScope> {
+export function verifierBehind(upstream: Upstream, extra: ExtraOptions = {}): Verifier<FleetScope> {
   return createVerifier({
     store,
     scopes,
@@ -147,18 +148,18 @@ export function verifierBehind(upstream: Upstream, watched: Watched = {}): Verif
     environment: "live",
     realm: "fleet",
     clock: () => NOW,
-    storeTimeout: "30000ms",
+    storeTimeout: "30s",
     rateLimiter,
     ...(upstream === "none" ? {} : { trustedProxies: ["loopback"], clientIpHeader: upstream }),
-    ...watched,
+    ...extra,
   });
 }
 
-/** A verifier of the same service over a store of the test's own. */
+/** Creates a verifier of the same service over another store. */
 export function verifierOver(
   faulty: KeyStore,
-  storeTimeout = "5s",
-  watched: Watched = {},
+  storeTimeout: Duration = "5s",
+  extra: ExtraOptions = {},
 ): Verifier<FleetScope> {
   return createVerifier({
     store: faulty,
@@ -168,6 +169,6 @@ export function verifierOver(
     realm: "fleet",
     storeTimeout,
     clock: () => NOW,
-    ...watched,
+    ...extra,
   });
 }

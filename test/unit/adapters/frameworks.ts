@@ -18,7 +18,7 @@ import Koa, { type Middleware } from "koa";
 import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../../src/adapters/fastify.js";
 import { type AuthenticatedHandler, fetchAuth, type GuardedHandler } from "../../../src/adapters/fetch.js";
-import { honoAuth, honoHandler } from "../../../src/adapters/hono.js";
+import { type HonoMiddleware, honoAuth, honoHandler } from "../../../src/adapters/hono.js";
 import { koaAuth, koaHandler } from "../../../src/adapters/koa.js";
 import {
   type FetchHandler,
@@ -34,17 +34,17 @@ import { type Route, routes } from "./routes.js";
 export interface AppOptions {
   readonly verifier: Verifier<FleetScope>;
   readonly guard?: GuardOptions;
-  /** Headers that middleware in front of the guards sets on every response. */
+  /** Headers that earlier middleware sets on every response. */
   readonly earlier?: Readonly<Record<string, string>>;
-  /** A fetch handler that serves what is below `/manage`. */
+  /** A fetch handler mounted at `/manage`. */
   readonly mount?: FetchHandler | undefined;
-  /** Takes what loggers write of requests, of what frameworks make of them, and of the answers. */
+  /** Receives log lines about requests, principals and responses. */
   readonly log?: ((line: string) => void) | undefined;
 }
 
-/** A started service. */
+/** A running service. */
 export interface App {
-  /** `undefined` for one without a socket. */
+  /** `undefined` without a socket. */
   readonly port: number | undefined;
   request(request: RawRequest): Promise<RawResponse | undefined>;
   close(): Promise<void>;
@@ -60,7 +60,7 @@ export interface Setup {
 
 const ALL = { depth: Number.POSITIVE_INFINITY, showHidden: true };
 
-/** Serves on every address of this machine, so that clients come over IPv4, IPv6 and the mapped form. */
+/** Listens on every address, for clients over IPv4, IPv6 and IPv4-mapped addresses. */
 export async function listen(
   server: Server,
   log?: AppOptions["log"],
@@ -86,9 +86,14 @@ export async function listen(
 
 type Auth = Principal<FleetScope> | undefined;
 
+/** Calls `auth` with the arguments of a route, which its types accept only one by one. */
+function guardOf<G>(auth: () => G, args: Route["guard"]): G {
+  return (auth as (...args: readonly unknown[]) => G)(...args);
+}
+
 const JSON_TYPE = { "Content-Type": "application/json" };
 
-/** The route that a plain listener serves for a method and path: exactly this path, and HEAD like GET. */
+/** Finds the route with exactly this path; HEAD uses the route of GET. */
 function routeOf<T>(
   guarded: readonly (readonly [Route, T])[],
   method: string | undefined,
@@ -98,13 +103,13 @@ function routeOf<T>(
   return guarded.find(([route]) => route.method === wanted && route.path === path)?.[1];
 }
 
-// Every framework is told to believe proxies and to match paths as loosely as it can: neither may matter.
+// Every framework trusts proxies and matches paths loosely; neither may affect the guards.
 
 async function startExpress({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
   const app = express();
   const auth = expressAuth(verifier, guard);
   app.set("trust proxy", true);
-  app.set("env", "production"); // else Express answers with stacks
+  app.set("env", "production"); // otherwise Express sends stack traces
   app.use((_req, res, next) => {
     res.set(earlier);
     next();
@@ -114,7 +119,7 @@ async function startExpress({ verifier, guard, earlier = {}, mount, log }: AppOp
       const replace = (value: unknown) => Object.assign(req, { auth: value });
       res.type("json").send(await handle({ auth: req.auth as Auth, replace }));
     };
-    app[method.toLowerCase() as "get"](path, auth(...args), handler);
+    app[method.toLowerCase() as "get"](path, guardOf(auth, args), handler);
   }
   if (mount) app.use("/manage", expressHandler(mount));
   return listen(createServer(app), log);
@@ -137,7 +142,7 @@ async function startKoa({ verifier, guard, earlier = {}, mount, log }: AppOption
       ctx.type = "json";
       ctx.body = await handle({ auth: ctx.state.auth as Auth, replace });
     };
-    router.register(path, [method], [auth(...args), handler] as Parameters<typeof router.register>[2]);
+    router.register(path, [method], [guardOf(auth, args), handler] as Parameters<typeof router.register>[2]);
   }
   if (mount) router.all("/manage{/*rest}", koaHandler(mount));
   app.use(router.routes());
@@ -155,7 +160,7 @@ function honoApp({ verifier, guard, earlier = {}, mount, log }: AppOptions, remo
     log?.(inspect([c.var.auth, [...c.res.headers]], ALL));
   });
   for (const { method, path, guard: args, handle } of routes) {
-    app.on(method, path, auth(...(args as Parameters<typeof auth>)) as ReturnType<typeof auth>, async (c) => {
+    app.on(method, path, guardOf<HonoMiddleware<Principal<FleetScope>>>(auth, args), async (c) => {
       const replace = (value: unknown) => c.set("auth", value as Principal<FleetScope>);
       return c.body(await handle({ auth: c.var.auth, replace }), 200, JSON_TYPE);
     });
@@ -197,7 +202,7 @@ async function startFastify({ verifier, guard, earlier = {}, mount, log }: AppOp
       const body = await handle({ auth: request.auth as Auth, replace });
       return reply.type("application/json").send(body);
     };
-    app.route({ method, url: path, onRequest: auth(...args), handler });
+    app.route({ method, url: path, onRequest: guardOf(auth, args), handler });
   }
   if (mount) await app.register(fastifyHandler(mount), { prefix: "/manage" });
   await app.ready();
@@ -238,7 +243,7 @@ async function startNode({ verifier, guard, earlier = {}, mount, log }: AppOptio
     if (mounted && req.url?.startsWith("/manage/")) return void mounted(req, res);
     const handler = routeOf(guarded, req.method, (req.url ?? "").replace(/\?.*$/, ""));
     if (handler === undefined) return void res.writeHead(404).end("Not Found");
-    // A listener of node:http answers for its own errors.
+    // node:http does not handle errors of listeners.
     handler(req, res).catch(() => res.writeHead(500).end("Internal Server Error"));
   };
   return listen(createServer(behind(earlier, listener)), log);
@@ -251,7 +256,7 @@ function behind(earlier: Readonly<Record<string, string>>, listener: RequestList
   };
 }
 
-/** The seven set-ups of the six guards. */
+/** Every guard, with Hono in two runtimes. */
 export const setups: readonly Setup[] = [
   { name: "Express", wire: true, start: startExpress },
   { name: "Koa", wire: true, start: startKoa },

@@ -14,7 +14,7 @@ const get = (target: string, secret?: string): RawRequest => ({
 
 const body = (response: RawResponse | undefined) => JSON.parse(response?.body ?? "null");
 
-/** What a test compares of an answer to a plain route. */
+/** The status and the owner or error code of a response. */
 const summary = (response: RawResponse | undefined) => [
   response?.status,
   body(response)?.owner ?? body(response)?.code,
@@ -37,7 +37,7 @@ describe.each(setups)("$name", ({ wire, start }) => {
     return connection;
   };
 
-  test("what a handler does to its principal, the next request does not see", async () => {
+  test("changes of a handler to its principal do not affect the next request", async () => {
     const before = await app.request(get("/inspects", detailed));
     expect(before?.status).toBe(200);
     expect(body(before)).toMatchObject({
@@ -58,18 +58,18 @@ describe.each(setups)("$name", ({ wire, start }) => {
     expect((await app.request(get("/vehicles", detailed)))?.status).toBe(200);
   });
 
-  test("the principal that a handler may send on holds no hash", async () => {
+  test("the principal has no hash", async () => {
     const { body: text } = (await app.request(get("/inspects", detailed))) as RawResponse;
     expect(text).not.toMatch(/[0-9a-f]{64}/);
     expect(text).not.toContain('"hash"');
   });
 
-  test("requests at the same time do not mix", async () => {
+  test("concurrent requests do not affect each other", async () => {
     const wanted = Array.from({ length: 60 }, (_, index) =>
       index % 3 === 0 ? reader : index % 3 === 1 ? writer : undefined,
     );
-    const answers = await Promise.all(wanted.map((secret) => app.request(get("/vehicles", secret))));
-    expect(answers.map(summary)).toEqual(
+    const responses = await Promise.all(wanted.map((secret) => app.request(get("/vehicles", secret))));
+    expect(responses.map(summary)).toEqual(
       wanted.map((secret) =>
         secret === undefined ? [401, "missing_credential"] : [200, secret === reader ? "reader" : "writer"],
       ),
@@ -79,13 +79,13 @@ describe.each(setups)("$name", ({ wire, start }) => {
   describe.runIf(wire)("on one connection", () => {
     const exchange = async (requests: readonly RawRequest[], pipelined: boolean) => {
       const connection = dial();
-      const answers: (RawResponse | undefined)[] = [];
+      const responses: (RawResponse | undefined)[] = [];
       if (pipelined) connection.write(Buffer.concat(requests.map(toBytes)));
       for (const request of requests) {
         if (!pipelined) connection.write(toBytes(request));
-        answers.push(await connection.read(request.method));
+        responses.push(await connection.read(request.method));
       }
-      return answers;
+      return responses;
     };
 
     const mixed: readonly (readonly [RawRequest, unknown])[] = [
@@ -106,24 +106,27 @@ describe.each(setups)("$name", ({ wire, start }) => {
     test.each([
       ["pipelined", true],
       ["one after the other", false],
-    ])("requests with different keys, %s, are answered each for itself", async (_how, pipelined) => {
-      const answers = await exchange(
+    ])("requests with different keys, %s, get their own responses", async (_how, pipelined) => {
+      const responses = await exchange(
         mixed.map(([request]) => request),
         pipelined,
       );
-      expect(answers.map(summary)).toEqual(mixed.map(([, wanted]) => wanted));
+      expect(responses.map(summary)).toEqual(mixed.map(([, wanted]) => wanted));
     });
 
-    test("a valid key opens nothing for the requests behind it", async () => {
-      const answers = await exchange([get("/vehicles", reader), get("/vehicles"), get("/vehicles")], true);
-      expect(answers.map((answer) => answer?.status)).toEqual([200, 401, 401]);
+    test("a valid key does not authenticate later requests", async () => {
+      const responses = await exchange([get("/vehicles", reader), get("/vehicles"), get("/vehicles")], true);
+      expect(responses.map((response) => response?.status)).toEqual([200, 401, 401]);
     });
 
-    test("each answer names the id of its own request", async () => {
+    test("each response has its own request id", async () => {
       const requests = ["id-1", "id-2", "id-3"].map((requestId) => ({ ...get("/vehicles"), requestId }));
-      const answers = await exchange(requests, true);
+      const responses = await exchange(requests, true);
       expect(
-        answers.map((answer) => [header(answer as RawResponse, "x-request-id"), body(answer).requestId]),
+        responses.map((response) => [
+          header(response as RawResponse, "x-request-id"),
+          body(response).requestId,
+        ]),
       ).toEqual([
         ["id-1", "id-1"],
         ["id-2", "id-2"],
@@ -131,16 +134,16 @@ describe.each(setups)("$name", ({ wire, start }) => {
       ]);
     });
 
-    test("HEAD leaves the connection in step", async () => {
-      const answers = await exchange(
+    test("HEAD has no body that would shift later responses", async () => {
+      const responses = await exchange(
         [{ method: "HEAD" }, get("/vehicles", reader), { method: "HEAD" }],
         true,
       );
-      expect(answers.map((answer) => answer?.status)).toEqual([401, 200, 401]);
+      expect(responses.map((response) => response?.status)).toEqual([401, 200, 401]);
     });
 
     test.each([
-      ["of a length", (text: string) => [`Content-Length: ${text.length}`, text]],
+      ["with a Content-Length", (text: string) => [`Content-Length: ${text.length}`, text]],
       [
         "in chunks",
         (text: string) => [
@@ -148,22 +151,22 @@ describe.each(setups)("$name", ({ wire, start }) => {
           `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`,
         ],
       ],
-    ])("a refused body %s is never taken for a request", async (_how, frame) => {
+    ])("the body of a denied request, %s, is not parsed as a request", async (_how, frame) => {
       const before = lookups.count;
       const hidden = toBytes(get("/vehicles", writer)).toString("latin1");
       const [line, sent] = frame(hidden) as [string, string];
       const connection = dial();
       connection.write(toBytes({ method: "POST", target: "/drivers", headers: [line], body: sent }));
-      const refused = await connection.read("POST");
-      expect(summary(refused)).toEqual([401, "missing_credential"]);
+      const denied = await connection.read("POST");
+      expect(summary(denied)).toEqual([401, "missing_credential"]);
       connection.write(toBytes(get("/vehicles", reader)));
       const next = await connection.read();
-      // A server may hang up on a body that nobody read; what it must not do is answer the hidden request.
+      // The server may close the connection, but must not respond to the hidden request.
       if (next !== undefined) expect(summary(next)).toEqual([200, "reader"]);
       expect(lookups.count - before).toBe(next === undefined ? 0 : 1);
     });
 
-    test("a large refused body does not jam the connection", async () => {
+    test("the large body of a denied request does not block the connection", async () => {
       const body = "x".repeat(1_000_000);
       const connection = dial();
       connection.write(
@@ -175,22 +178,22 @@ describe.each(setups)("$name", ({ wire, start }) => {
       if (next !== undefined) expect(summary(next)).toEqual([200, "reader"]);
     });
 
-    test("a key behind the end of a request does not count for it", async () => {
+    test("a header after the end of a request is not part of it", async () => {
       const connection = dial();
       connection.write(Buffer.concat([toBytes(get("/vehicles")), Buffer.from(`${bearer(reader)}\r\n\r\n`)]));
-      for (let answer = await connection.read(); answer; answer = await connection.read()) {
-        expect([400, 401]).toContain(answer.status);
-        expect(answer.body).not.toContain(PROTECTED);
+      for (let response = await connection.read(); response; response = await connection.read()) {
+        expect([400, 401]).toContain(response.status);
+        expect(response.body).not.toContain(PROTECTED);
       }
     });
 
-    test("a request that comes byte by byte is judged as a whole", async () => {
+    test("a request that is sent byte by byte is verified", async () => {
       const connection = dial();
       for (const byte of toBytes(get("/vehicles", reader))) connection.write(Buffer.of(byte));
       expect(summary(await connection.read())).toEqual([200, "reader"]);
     });
 
-    test("clients over IPv4, its mapped form and IPv6 are this machine", async () => {
+    test("clients over IPv4, IPv4-mapped addresses and IPv6 match the allowlist of this machine", async () => {
       for (const host of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
         const connection = dial(host);
         connection.write(toBytes(get("/vehicles", local)));
@@ -198,13 +201,13 @@ describe.each(setups)("$name", ({ wire, start }) => {
       }
     });
 
-    test("a client that leaves before its answer harms nobody", async () => {
+    test("a client that disconnects does not affect other requests", async () => {
       const connection = dial();
       connection.write(toBytes(get("/vehicles", reader)));
       connection.close();
-      const answer = await app.request(get("/vehicles"));
-      expect(summary(answer)).toEqual([401, "missing_credential"]);
-      expect(chosenLines(answer as RawResponse)).toHaveLength(5);
+      const response = await app.request(get("/vehicles"));
+      expect(summary(response)).toEqual([401, "missing_credential"]);
+      expect(chosenLines(response as RawResponse)).toHaveLength(5);
     });
   });
 });

@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type RequestListener, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import express from "express";
+import fastify from "fastify";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
+import { fastifyAuth } from "../../../src/adapters/fastify.js";
 import { nodeAuth } from "../../../src/adapters/node.js";
+import type { Verifier } from "../../../src/index.js";
 import { bearer } from "../../contract/guards/case.js";
 import { secrets, store, verifierOver } from "./fixtures.js";
 import { listen } from "./frameworks.js";
@@ -25,30 +28,30 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
-/** A verifier that waits until it is told to go on. */
-function held() {
+/** Creates a verifier whose store waits for `release`. */
+function heldVerifier() {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  let ask = () => {};
-  const asked = new Promise<void>((resolve) => {
-    ask = resolve;
+  let call = () => {};
+  const called = new Promise<void>((resolve) => {
+    call = resolve;
   });
   const verifier = verifierOver({
     async findByHash(hash) {
-      ask();
+      call();
       await released;
       return store.findByHash(hash);
     },
   });
-  return { verifier, asked, release };
+  return { verifier, called, release };
 }
 
-const answers: readonly (readonly [string, (res: ServerResponse) => void])[] = [
-  ["a whole answer", (res) => void res.writeHead(504, { "X-By": "timeout" }).end("too slow")],
+const responses: readonly (readonly [string, (res: ServerResponse) => void])[] = [
+  ["a complete response", (res) => void res.writeHead(504, { "X-By": "timeout" }).end("too slow")],
   [
-    "an answer that has begun",
+    "a started response",
     (res) => {
       res.writeHead(504, { "X-By": "timeout", "Content-Length": 8 });
       res.write("too ");
@@ -59,16 +62,16 @@ const answers: readonly (readonly [string, (res: ServerResponse) => void])[] = [
 
 const keys = [
   ["a good key", secrets.reader],
-  ["a key that is unknown", secrets.unknown],
+  ["an unknown key", secrets.unknown],
 ] as const;
 
-const cases = answers.flatMap(([what, answer]) =>
-  keys.map(([kind, secret]) => [`${what}, ${kind}`, answer, secret] as const),
+const cases = responses.flatMap(([what, respond]) =>
+  keys.map(([kind, secret]) => [`${what}, ${kind}`, respond, secret] as const),
 );
 
-describe("something else answers while a request is being verified", () => {
-  test.each(cases)("nodeAuth: %s", async (_, answer, secret) => {
-    const { verifier, asked, release } = held();
+describe("a response that was sent during verification is kept", () => {
+  test.each(cases)("nodeAuth: %s", async (_, respond, secret) => {
+    const { verifier, called, release } = heldVerifier();
     let calls = 0;
     const errors: unknown[] = [];
     let settle: (value?: unknown) => void = () => {};
@@ -80,8 +83,8 @@ describe("something else answers while a request is being verified", () => {
       res.end("of the listener");
     });
     const listener: RequestListener = (req, res) => {
-      asked.then(() => {
-        answer(res);
+      called.then(() => {
+        respond(res);
         release();
       });
       guarded(req, res)
@@ -98,8 +101,8 @@ describe("something else answers while a request is being verified", () => {
     expect(errors).toEqual([]);
   });
 
-  test.each(cases)("expressAuth: %s", async (_, answer, secret) => {
-    const { verifier, asked, release } = held();
+  test.each(cases)("expressAuth: %s", async (_, respond, secret) => {
+    const { verifier, called, release } = heldVerifier();
     let calls = 0;
     const errors: unknown[] = [];
     const app = express();
@@ -109,8 +112,8 @@ describe("something else answers while a request is being verified", () => {
       settle = resolve;
     });
     app.use((_req, res, next) => {
-      asked.then(() => {
-        answer(res);
+      called.then(() => {
+        respond(res);
         release();
       });
       next();
@@ -136,7 +139,23 @@ describe("something else answers while a request is being verified", () => {
   });
 });
 
-describe("expressHandler hands what its handler throws to next", () => {
+describe("an outcome that Fastify cannot send is an error of the route", () => {
+  test.each<[string, (result: unknown) => unknown]>([
+    ["synchronous", (result) => result],
+    ["asynchronous", (result) => Promise.resolve(result)],
+  ])("%s", async (kind, wrap) => {
+    // A verifier of the host in JavaScript that forgets `headers`.
+    const result = { ok: true, principal: { id: "key_1", ownerId: "acme" } };
+    const custom = { verify: () => wrap(result), assertRequirement() {} } as unknown as Verifier;
+    const app = fastify();
+    app.get("/vehicles", { onRequest: fastifyAuth(custom)() }, () => "of the route");
+    const reply = await app.inject("/vehicles");
+    expect(reply.statusCode, kind).toBe(500);
+    await app.close();
+  });
+});
+
+describe("expressHandler passes errors of its handler to next", () => {
   test.each<[string, () => never | Promise<never>]>([
     [
       "thrown",
@@ -148,15 +167,15 @@ describe("expressHandler hands what its handler throws to next", () => {
   ])("%s", async (_, handler) => {
     const req = { method: "GET", url: "/x", headers: {}, rawHeaders: [], socket: new Socket() } as never;
     const res = new ServerResponse(req as IncomingMessage);
-    const told: unknown[] = [];
-    // Express 4, and other routers, do not wait for the promise of middleware.
-    const outcome: unknown = expressHandler(handler)(req, res as never, (error) => told.push(error));
+    const reported: unknown[] = [];
+    // Express 4 and other routers do not await middleware.
+    const outcome: unknown = expressHandler(handler)(req, res as never, (error) => reported.push(error));
     await expect(outcome).resolves.toBeUndefined();
-    expect(told).toEqual([new RangeError("of the handler")]);
+    expect(reported).toEqual([new RangeError("of the handler")]);
     expect(res.headersSent).toBe(false);
   });
 
-  test("next is not called for an answer", async () => {
+  test("does not call next after a response", async () => {
     const app = express();
     let calls = 0;
     const mounted = expressHandler(() => new Response("of the handler"));
@@ -172,16 +191,16 @@ describe("expressHandler hands what its handler throws to next", () => {
     expect(calls).toBe(0);
   });
 
-  test("the error handler of the app is asked", async () => {
+  test("the error handler of the app is called", async () => {
     const app = express();
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     app.use(
       expressHandler(() => {
         throw new RangeError("of the handler");
       }),
     );
     const onError: express.ErrorRequestHandler = (error, _req, res, _next) => {
-      told.push(error);
+      reported.push(error);
       res.status(500).send("sorry");
     };
     app.use(onError);
@@ -189,6 +208,6 @@ describe("expressHandler hands what its handler throws to next", () => {
     const response = await request({});
     await close();
     expect([response?.status, response?.body]).toEqual([500, "sorry"]);
-    expect(told).toEqual([new RangeError("of the handler")]);
+    expect(reported).toEqual([new RangeError("of the handler")]);
   });
 });

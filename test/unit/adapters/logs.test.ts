@@ -7,14 +7,14 @@ import { secrets, verifierOver } from "./fixtures.js";
 
 const SECRET = "hunter2";
 
-/** What a driver throws: its statement and its parameters, in every place where drivers put them. */
+/** A driver error with the statement and parameters everywhere drivers put them. */
 const driverError = () =>
   Object.assign(new Error(`select * from keys where hash = '${SECRET}'`, { cause: new Error(SECRET) }), {
     code: "ECONNREFUSED",
     parameters: [SECRET],
   });
 
-/** An app whose logger, pino, writes to memory. */
+/** Creates an app whose logger (pino) writes to an array. */
 function logging() {
   const lines: string[] = [];
   const stream = new Writable({
@@ -26,13 +26,13 @@ function logging() {
   return { app: Fastify({ logger: { level: "trace", stream } }), lines };
 }
 
-test("a logger that follows causes prints nothing of the driver", async () => {
+test("a logger that prints causes does not print the driver error", async () => {
   const { app, lines } = logging();
   const error = new StoreError("The key store failed", driverError());
   app.log.error(error);
   app.log.error({ err: error }, "while verifying");
-  app.log.error({ error }, "as another member");
-  app.log.error(new Error("of the host", { cause: error }));
+  app.log.error({ error }, "under another name");
+  app.log.error(new Error("in the host", { cause: error }));
   app.log.error(new AggregateError([error], "several"));
   await app.close();
   expect(lines).toHaveLength(5);
@@ -41,7 +41,7 @@ test("a logger that follows causes prints nothing of the driver", async () => {
   expect(lines.join("")).not.toContain(SECRET);
 });
 
-test("nor does one that is told by a guard while the store is down", async () => {
+test("the onError of a guard can log the error without leaking the driver error", async () => {
   const { app, lines } = logging();
   const errors: unknown[] = [];
   const verifier = verifierOver({ findByHash: () => Promise.reject(driverError()) });
@@ -53,7 +53,7 @@ test("nor does one that is told by a guard while the store is down", async () =>
     },
   });
   await app.register(auth.plugin);
-  app.get("/", { onRequest: auth() }, async () => "of the route");
+  app.get("/", { onRequest: auth() }, async () => "route body");
   const headers = { authorization: `Bearer ${secrets.reader}` };
   const response = await app.inject({ url: "/", headers });
   await app.close();

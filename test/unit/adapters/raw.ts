@@ -1,34 +1,34 @@
 import { connect as connectSocket } from "node:net";
 
-/** A request as it is written onto the socket: header lines stay as they are, order, case and all. */
+/** A request as written to the socket. Header lines keep their order and case. */
 export interface RawRequest {
   readonly method?: string;
   readonly target?: string;
   readonly version?: "1.0" | "1.1";
-  /** Whole lines, such as `Authorization: Bearer …`, without their line ends. */
+  /** Complete lines, such as `Authorization: Bearer …`, without line ends. */
   readonly headers?: readonly string[];
   readonly body?: string;
-  /** The host line's value; `null` leaves the line out. */
+  /** The value of the Host line; `null` omits the line. */
   readonly host?: string | null;
-  /** The X-Request-Id line's value; `null` leaves the line out. */
+  /** The value of the X-Request-Id line; `null` omits the line. */
   readonly requestId?: string | null;
-  /** Sends these bytes instead, as they are. */
+  /** Sends these bytes instead. */
   readonly bytes?: string;
 }
 
-/** A response as it came from the socket. */
+/** A response as read from the socket. */
 export interface RawResponse {
   readonly statusLine: string;
   readonly status: number;
-  /** Header lines in their order and spelling. */
+  /** Header lines in their original order and case. */
   readonly lines: readonly string[];
   readonly body: string;
 }
 
-/** The id that requests carry unless they say otherwise, so that answers can be compared byte by byte. */
+/** The default request id, so that responses can be compared byte by byte. */
 export const REQUEST_ID = "case-0001";
 
-/** Writes a request down; one character is one byte. */
+/** Serializes a request; one character is one byte. */
 export function toBytes(request: RawRequest): Buffer {
   if (request.bytes !== undefined) return Buffer.from(request.bytes, "latin1");
   const { method = "GET", target = "/vehicles", version = "1.1", headers = [], body = "" } = request;
@@ -39,7 +39,7 @@ export function toBytes(request: RawRequest): Buffer {
   return Buffer.from(`${[...lines, ...headers].join("\r\n")}\r\n\r\n${body}`, "latin1");
 }
 
-/** The same request for a fetch handler that has no socket. */
+/** Converts a request for a fetch handler without a socket. */
 export function toFetchRequest(request: RawRequest): Request {
   const { method = "GET", target = "/vehicles", headers = [], body } = request;
   const { host = "fleet.test", requestId = REQUEST_ID } = request;
@@ -54,7 +54,7 @@ export function toFetchRequest(request: RawRequest): Request {
   return new Request(`http://${host}${target}`, init);
 }
 
-/** A response of a fetch handler in the form that a socket would have given it. */
+/** Converts the response of a fetch handler. */
 export async function fromFetchResponse(response: Response, reason: string): Promise<RawResponse> {
   return {
     statusLine: `HTTP/1.1 ${response.status} ${reason}`,
@@ -64,7 +64,7 @@ export async function fromFetchResponse(response: Response, reason: string): Pro
   };
 }
 
-/** The value of a header of a response; several lines are joined. */
+/** Returns the value of a header; several lines are joined. */
 export function header(response: RawResponse, name: string): string | undefined {
   const values = response.lines
     .filter((line) => line.slice(0, line.indexOf(":")).toLowerCase() === name.toLowerCase())
@@ -72,19 +72,19 @@ export function header(response: RawResponse, name: string): string | undefined 
   return values.length === 0 ? undefined : values.join(", ");
 }
 
-/** One socket, for as many requests as a test likes. */
+/** One socket, for any number of requests. */
 export interface Connection {
   write(bytes: Buffer | string): void;
-  /** The next response, or `undefined` when the server closed the connection instead. */
+  /** Returns the next response, or `undefined` if the server closed the connection. */
   read(method?: string): Promise<RawResponse | undefined>;
-  /** Sends nothing more, but still reads. */
+  /** Half-closes the connection. */
   end(): void;
   close(): void;
 }
 
-const PATIENCE_MS = 30_000;
+const READ_TIMEOUT_MS = 30_000;
 
-/** Opens a connection to this machine. */
+/** Opens a connection to localhost. */
 export function connect(port: number, host = "127.0.0.1"): Connection {
   const socket = connectSocket({ port, host });
   let received = "";
@@ -95,7 +95,7 @@ export function connect(port: number, host = "127.0.0.1"): Connection {
     received += chunk.toString("latin1");
     wake();
   });
-  socket.on("error", () => {}); // a reset is a close
+  socket.on("error", () => {}); // followed by "close"
   socket.on("close", () => {
     closed = true;
     wake();
@@ -105,25 +105,25 @@ export function connect(port: number, host = "127.0.0.1"): Connection {
     end: () => void socket.end(),
     close: () => void socket.destroy(),
     async read(method = "GET") {
-      const deadline = AbortSignal.timeout(PATIENCE_MS);
+      const deadline = AbortSignal.timeout(READ_TIMEOUT_MS);
       while (true) {
-        const taken = take(received, method, closed);
-        if (taken !== undefined) {
-          received = taken.rest;
-          return taken.response;
+        const parsed = parseResponse(received, method, closed);
+        if (parsed !== undefined) {
+          received = parsed.rest;
+          return parsed.response;
         }
         if (closed) return undefined;
         await new Promise<void>((resolve, reject) => {
           wake = resolve;
           deadline.onabort = () =>
-            reject(new Error(`No whole response; received: ${received.slice(0, 500)}`));
+            reject(new Error(`Incomplete response; received: ${received.slice(0, 500)}`));
         });
       }
     },
   };
 }
 
-/** Sends one request over a connection of its own. */
+/** Sends one request over a new connection. */
 export async function send(
   port: number,
   request: RawRequest,
@@ -138,8 +138,8 @@ export async function send(
   }
 }
 
-/** Takes one response off the front of what was received, interim ones (RFC 9110, 15.2) aside. */
-function take(
+/** Parses the first response, skipping interim responses (RFC 9110, 15.2). */
+function parseResponse(
   received: string,
   method: string,
   closed: boolean,
@@ -149,14 +149,14 @@ function take(
   const [statusLine = "", ...lines] = received.slice(0, end).split("\r\n");
   const status = Number(statusLine.split(" ")[1]);
   const rest = received.slice(end + 4);
-  if (status >= 100 && status < 200) return take(rest, method, closed);
+  if (status >= 100 && status < 200) return parseResponse(rest, method, closed);
   const head = { statusLine, status, lines };
   if (method === "HEAD" || status === 204 || status === 304) return { response: { ...head, body: "" }, rest };
 
   const response = { ...head, body: "" };
   const length = header(response, "content-length");
   if (header(response, "transfer-encoding") === "chunked") {
-    const chunks = takeChunks(rest);
+    const chunks = parseChunks(rest);
     return chunks && { response: { ...head, body: decode(chunks.body) }, rest: chunks.rest };
   }
   if (length !== undefined) {
@@ -168,7 +168,7 @@ function take(
 }
 
 /** RFC 9112, section 7.1, without trailers. */
-function takeChunks(text: string): { body: string; rest: string } | undefined {
+function parseChunks(text: string): { body: string; rest: string } | undefined {
   let body = "";
   let at = 0;
   while (true) {

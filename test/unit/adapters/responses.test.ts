@@ -26,7 +26,7 @@ const { reader, scopeless } = secrets;
 let app: App | undefined;
 afterEach(() => app?.close());
 
-const ask = async (request: RawRequest = {}): Promise<RawResponse> =>
+const send = async (request: RawRequest = {}): Promise<RawResponse> =>
   (await (app as App).request(request)) as RawResponse;
 
 const CORS = {
@@ -37,7 +37,7 @@ const CORS = {
   "Strict-Transport-Security": "max-age=1",
 };
 
-const REFUSED: readonly (readonly [string, RawRequest, number])[] = [
+const DENIED: readonly (readonly [string, RawRequest, number])[] = [
   ["a 401", {}, 401],
   ["a 401 to HEAD", { method: "HEAD" }, 401],
   ["a 403", { headers: [bearer(scopeless)] }, 403],
@@ -45,22 +45,22 @@ const REFUSED: readonly (readonly [string, RawRequest, number])[] = [
 ];
 
 describe.each(setups)("$name", ({ name, start }) => {
-  test.each(REFUSED)("headers of earlier middleware survive on %s", async (_what, request, status) => {
+  test.each(DENIED)("headers of earlier middleware are kept on %s", async (_what, request, status) => {
     app = await start({ verifier, earlier: CORS });
-    const answer = await ask(request);
-    expect(answer.status).toBe(status);
-    for (const [field, value] of Object.entries(CORS)) expect(header(answer, field)).toBe(value);
+    const response = await send(request);
+    expect(response.status).toBe(status);
+    for (const [field, value] of Object.entries(CORS)) expect(header(response, field)).toBe(value);
   });
 
-  test("headers of earlier middleware survive on a 200", async () => {
+  test("headers of earlier middleware are kept on a 200", async () => {
     app = await start({ verifier, earlier: CORS });
-    const answer = await ask({ headers: [bearer(secrets.metered)] });
-    expect(answer.status).toBe(200);
-    for (const [field, value] of Object.entries(CORS)) expect(header(answer, field)).toBe(value);
-    expect(header(answer, "ratelimit")).toBe('"key";r=99;t=30');
+    const response = await send({ headers: [bearer(secrets.metered)] });
+    expect(response.status).toBe(200);
+    for (const [field, value] of Object.entries(CORS)) expect(header(response, field)).toBe(value);
+    expect(header(response, "ratelimit")).toBe('"key";r=99;t=30');
   });
 
-  test("what earlier middleware says of the cache, type and challenge does not hold for a refusal", async () => {
+  test("a denial overrides caching, type, challenge and request id of earlier middleware", async () => {
     app = await start({
       verifier,
       earlier: {
@@ -70,55 +70,55 @@ describe.each(setups)("$name", ({ name, start }) => {
         "X-Request-Id": "earlier",
       },
     });
-    const answer = await ask();
-    expect(header(answer, "cache-control")).toBe("no-store");
-    expect(header(answer, "content-type")).toBe("application/json");
-    expect(header(answer, "www-authenticate")).toBe('Bearer realm="fleet"');
-    expect(header(answer, "x-request-id")).toBe("case-0001");
+    const response = await send();
+    expect(header(response, "cache-control")).toBe("no-store");
+    expect(header(response, "content-type")).toBe("application/json");
+    expect(header(response, "www-authenticate")).toBe('Bearer realm="fleet"');
+    expect(header(response, "x-request-id")).toBe("case-0001");
   });
 
   describe("errors of the handler", () => {
     let print: MockInstance;
     beforeEach(() => {
-      print = vi.spyOn(console, "error").mockImplementation(() => {}); // frameworks print them
+      print = vi.spyOn(console, "error").mockImplementation(() => {}); // frameworks print errors
     });
     afterEach(() => print.mockRestore());
 
-    test.each(["/throws", "/rejects"])("%s: the framework's 500, not the guard's 503", async (target) => {
+    test.each(["/throws", "/rejects"])("%s is the framework's 500, not the guard's 503", async (target) => {
       const onError = vi.fn();
       app = await start({ verifier, guard: { onError } });
-      const answer = await ask({ target, headers: [bearer(reader)] });
-      expect(answer.status).toBe(500);
-      expect(answer.body).not.toContain("unavailable");
-      expect(answer.body).not.toContain(PROTECTED);
-      expect(header(answer, "retry-after")).toBeUndefined();
+      const response = await send({ target, headers: [bearer(reader)] });
+      expect(response.status).toBe(500);
+      expect(response.body).not.toContain("unavailable");
+      expect(response.body).not.toContain(PROTECTED);
+      expect(header(response, "retry-after")).toBeUndefined();
       expect(onError).not.toHaveBeenCalled();
-      expect((await ask({ headers: [bearer(reader)] })).status).toBe(200);
-      expect((await ask({ target })).status).toBe(401);
+      expect((await send({ headers: [bearer(reader)] })).status).toBe(200);
+      expect((await send({ target })).status).toBe(401);
     });
   });
 
-  test("a refusal names no framework", async () => {
+  test("a denial does not name the framework", async () => {
     app = await start({ verifier });
-    const { lines, body } = await ask();
+    const { lines, body } = await send();
     expect([...lines, body].join("\n")).not.toMatch(/express|koa|hono|fastify|x-powered-by|^server:/im);
     expect(name).not.toBe("");
   });
 });
 
 describe("CORS middleware of Hono", () => {
-  test("lets refusals through to scripts", async () => {
+  test("CORS headers are kept on denials", async () => {
     const hono = new Hono();
     hono.use(cors({ origin: "https://app.test", credentials: true }));
     hono.get("/vehicles", honoAuth(verifier)("vehicles:read"), (c) => c.text(PROTECTED));
     app = await listen(createAdaptorServer({ fetch: hono.fetch }) as Server);
-    const answer = await ask({ headers: ["Origin: https://app.test"] });
-    expect(answer.status).toBe(401);
-    expect(header(answer, "access-control-allow-origin")).toBe("https://app.test");
-    expect(header(answer, "access-control-allow-credentials")).toBe("true");
+    const response = await send({ headers: ["Origin: https://app.test"] });
+    expect(response.status).toBe(401);
+    expect(header(response, "access-control-allow-origin")).toBe("https://app.test");
+    expect(header(response, "access-control-allow-credentials")).toBe("true");
   });
 
-  test("headers on c.res do not make a refusal cacheable", async () => {
+  test("headers on c.res do not make a denial cacheable", async () => {
     const hono = new Hono();
     hono.use(async (c, next) => {
       c.res.headers.set("Cache-Control", "public, max-age=3600");
@@ -126,73 +126,70 @@ describe("CORS middleware of Hono", () => {
     });
     hono.get("/vehicles", honoAuth(verifier)("vehicles:read"), (c) => c.text(PROTECTED));
     app = await listen(createAdaptorServer({ fetch: hono.fetch }) as Server);
-    expect(header(await ask(), "cache-control")).toBe("no-store");
+    expect(header(await send(), "cache-control")).toBe("no-store");
   });
 });
 
-describe("a limit is told with a response that Hono did not make", () => {
+describe("rate limit headers are added to responses that Hono did not create", () => {
   const auth = honoAuth(verifier)("vehicles:read");
   const served: readonly (readonly [string, Handler])[] = [
-    ["of the handler's own", () => new Response(PROTECTED)],
-    [
-      "that sends elsewhere, whose headers cannot be changed",
-      () => Response.redirect("https://fleet.test/", 302),
-    ],
-    ["of a mounted fetch handler", honoHandler(() => new Response(PROTECTED))],
-    ["of app.onError", () => Promise.reject(new Error("of the handler"))],
+    ["a Response of the handler", () => new Response(PROTECTED)],
+    ["a redirect with immutable headers", () => Response.redirect("https://fleet.test/", 302)],
+    ["a mounted fetch handler", honoHandler(() => new Response(PROTECTED))],
+    ["app.onError", () => Promise.reject(new Error("handler failed"))],
   ];
-  const ask = async (handler: Handler) => {
+  const send = async (handler: Handler) => {
     const hono = new Hono().get("/vehicles", auth, handler);
     hono.onError(() => new Response("sorry", { status: 500 }));
     return hono.request("/vehicles", { headers: { Authorization: `Bearer ${secrets.metered}` } });
   };
 
   test.each(served)("%s", async (_what, handler) => {
-    expect((await ask(handler)).headers.get("ratelimit")).toBe('"key";r=99;t=30');
+    expect((await send(handler)).headers.get("ratelimit")).toBe('"key";r=99;t=30');
   });
 
-  test("what the handler says of its own limit holds", async () => {
+  test("the handler's own RateLimit header is kept", async () => {
     const own = () => new Response(PROTECTED, { headers: { RateLimit: '"own";r=1;t=1' } });
-    expect((await ask(own)).headers.get("ratelimit")).toBe('"own";r=1;t=1');
+    expect((await send(own)).headers.get("ratelimit")).toBe('"own";r=1;t=1');
   });
 });
 
-describe("the answer to an upgrade, which nobody can copy, is left as the runtime made it", () => {
+describe("a 101 response is returned unchanged", () => {
   const upgrade = Object.defineProperty(new Response(null), "status", { value: 101 });
   const headers = { Authorization: `Bearer ${secrets.metered}` };
 
-  test("by Hono's guard", async () => {
+  test("by honoAuth", async () => {
     const hono = new Hono().get("/vehicles", honoAuth(verifier)("vehicles:read"), () => upgrade);
     expect(await hono.request("/vehicles", { headers })).toBe(upgrade);
   });
 
-  test("by that of fetch handlers", async () => {
+  test("by fetchAuth", async () => {
     const handler = fetchAuth(verifier)("vehicles:read", () => upgrade);
     expect(await handler(new Request("http://fleet.test/vehicles", { headers }))).toBe(upgrade);
   });
 });
 
-describe("in some() of hono/combine, last, Hono's guard", () => {
+describe("honoAuth as the last alternative of some() in hono/combine", () => {
   const basic = basicAuth({ username: "ann", password: "secret" });
   const hono = new Hono().get("/", some(basic, honoAuth(verifier)("vehicles:read")), (c) => c.text("in"));
 
   test.each([
-    ["leaves what another lets in", `Basic ${btoa("ann:secret")}`, 200],
-    ["lets a key in", `Bearer ${reader}`, 200],
-    ["refuses the others", `Basic ${btoa("ann:guess")}`, 401],
-    ["refuses a key without the scope", `Bearer ${scopeless}`, 403],
+    ["is not called if another alternative allows the request", `Basic ${btoa("ann:secret")}`, 200],
+    ["allows a key", `Bearer ${reader}`, 200],
+    ["denies other credentials", `Basic ${btoa("ann:guess")}`, 401],
+    ["denies a key without the scope", `Bearer ${scopeless}`, 403],
   ])("%s", async (_what, Authorization, status) => {
     expect((await hono.request("/", { headers: { Authorization } })).status).toBe(status);
   });
 });
 
-describe("the framework's own request id", () => {
+describe("the framework's request id is used", () => {
   const ids = async (request: RawRequest = {}) => {
-    const answer = await ask(request);
-    return [header(answer, "x-request-id"), JSON.parse(answer.body).requestId];
+    const response = await send(request);
+    return [header(response, "x-request-id"), JSON.parse(response.body).requestId];
   };
 
-  test("Fastify's, whatever the client sends", async () => {
+  test("request.id of Fastify, also if the client sends one", async () => {
     const fastify = Fastify();
     const auth = fastifyAuth(verifier);
     await fastify.register(auth.plugin);
@@ -204,7 +201,7 @@ describe("the framework's own request id", () => {
     await fastify.close();
   });
 
-  test("that of hono/request-id", async () => {
+  test("of hono/request-id", async () => {
     const hono = new Hono();
     hono.use(requestId({ generator: () => "made-by-hono", headerName: "" }));
     hono.get("/vehicles", honoAuth(verifier)("vehicles:read"), (c) => c.text(PROTECTED));
@@ -213,12 +210,12 @@ describe("the framework's own request id", () => {
   });
 
   test.each([
-    ["a text", "log-7", "log-7"],
+    ["a string", "log-7", "log-7"],
     ["a number", 7, "7"],
     ["an object", { id: 7 }, "case-0001"],
-    ["a text with a line break", "a\r\nSet-Cookie: x=y", "case-0001"],
-    ["an empty text", "", "case-0001"],
-  ])("that of a request logger in front of Express, %s", async (_what, id, wanted) => {
+    ["a string with a line break", "a\r\nSet-Cookie: x=y", "case-0001"],
+    ["an empty string", "", "case-0001"],
+  ])("req.id of a request logger before Express, %s", async (_what, id, wanted) => {
     const server = express();
     server.use((req, _res, next) => {
       Object.assign(req, { id });
@@ -229,16 +226,15 @@ describe("the framework's own request id", () => {
     expect(await ids()).toEqual([wanted, wanted]);
   });
 
-  // As told by the management API, by each way of a token service, and by a guarded handler.
   const mounted: readonly (readonly [string, FetchHandler])[] = [
     ["the management API", managementApi().handler],
-    ["an endpoint of a token service", exchanger().tokens.token],
-    ["a token service that has no such path", exchanger().tokens.handler],
+    ["an endpoint of the token service", exchanger().tokens.token],
+    ["the token service at an unknown path", exchanger().tokens.handler],
     ["a guarded fetch handler", fetchAuth(verifier)("vehicles:read", () => new Response(PROTECTED))],
   ];
 
-  describe.each(mounted)("is that of %s behind the framework too", (_what, handler) => {
-    test("Fastify's", async () => {
+  describe.each(mounted)("by %s", (_what, handler) => {
+    test("request.id of Fastify", async () => {
       const fastify = Fastify();
       await fastify.register(fastifyHandler(handler));
       await fastify.ready();
@@ -247,14 +243,14 @@ describe("the framework's own request id", () => {
       await fastify.close();
     });
 
-    test("that of hono/request-id", async () => {
+    test("of hono/request-id", async () => {
       const hono = new Hono().use(requestId({ generator: () => "made-by-hono", headerName: "" }));
       hono.all("*", honoHandler(handler));
       app = await listen(createAdaptorServer({ fetch: hono.fetch }) as Server);
       expect(await ids()).toEqual(["made-by-hono", "made-by-hono"]);
     });
 
-    test("that of a request logger in front of Express", async () => {
+    test("req.id of a request logger before Express", async () => {
       const server = express();
       server.use((req, _res, next) => {
         Object.assign(req, { id: 7 });
@@ -266,11 +262,11 @@ describe("the framework's own request id", () => {
     });
   });
 
-  test.each(setups)("without any, each refusal of $name has a fresh one", async ({ name, start }) => {
+  test.each(setups)("$name: a denial has a fresh id if the request has none", async ({ name, start }) => {
     app = await start({ verifier });
-    if (name === "Fastify") return; // has one
+    if (name === "Fastify") return; // always has one
     const seen = [await ids({ requestId: null }), await ids({ requestId: null })];
-    for (const [sent, told] of seen) expect(sent).toBe(told);
+    for (const [header, body] of seen) expect(header).toBe(body);
     expect(seen[0]).not.toEqual(seen[1]);
   });
 });

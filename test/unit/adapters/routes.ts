@@ -1,23 +1,23 @@
 import type { ApiKey, GuardArguments, Principal } from "../../../src/index.js";
 import type { FleetScope } from "./fixtures.js";
 
-/** What a handler is given, whatever the framework. */
+/** What a handler receives in every framework. */
 export interface Exchange {
   readonly auth: Principal<FleetScope> | undefined;
-  /** Puts something else where the framework keeps the principal of this request. */
+  /** Replaces the principal of this request. */
   replace(value: unknown): void;
 }
 
-/** One guarded route; every set-up serves all of them. */
+/** A guarded route of every test app. */
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly guard: GuardArguments<FleetScope>;
-  /** Answers the body of a 200. */
+  /** Returns the body of a 200. */
   readonly handle: (exchange: Exchange) => string | Promise<string>;
 }
 
-/** In the body of every handler, so that no test mistakes a protected answer for another. */
+/** Part of every handler's body, to recognize responses that a guard must not let out. */
 export const PROTECTED = "the protected body";
 
 interface Plan {
@@ -31,7 +31,7 @@ export interface HandlerBody {
   readonly scopes: readonly string[] | null;
 }
 
-const greet =
+const respond =
   (route: string): Route["handle"] =>
   ({ auth }) =>
     JSON.stringify({
@@ -45,16 +45,16 @@ const plain = (method: Route["method"], path: string, ...guard: GuardArguments<F
   method,
   path,
   guard,
-  handle: greet(`${method} ${path}`),
+  handle: respond(`${method} ${path}`),
 });
 
-/** Tries everything that a careless handler could do to the principal of its request. */
+/** Tries to change the principal in every way a handler could. */
 function mutate({ auth, replace }: Exchange): string {
   const principal = auth as unknown as Record<string, unknown> & { scopes: string[] };
   const key = principal.key as {
     -readonly [Member in keyof ApiKey]: ApiKey[Member];
   } & { scopes: string[]; metadata: Plan & Record<string, unknown>; expiresAt: Date; createdAt: Date };
-  const vandalise: readonly (() => unknown)[] = [
+  const changes: readonly (() => unknown)[] = [
     () => principal.scopes.push("fleet:admin"),
     () => principal.scopes.splice(0, 1, "fleet:admin"),
     () => key.scopes.push("fleet:admin"),
@@ -70,11 +70,11 @@ function mutate({ auth, replace }: Exchange): string {
     () => Object.setPrototypeOf(principal, { can: () => true }),
     () => replace({ ...principal, ownerId: "mallory", scopes: ["fleet:admin"], can: () => true }),
   ];
-  for (const change of vandalise) {
+  for (const change of changes) {
     try {
       change();
     } catch {
-      // Frozen: all the better.
+      // The principal is frozen.
     }
   }
   return JSON.stringify({ body: PROTECTED });
@@ -96,9 +96,9 @@ export const routes: readonly Route[] = [
   plain("GET", "/optional-vehicles", "vehicles:read", { optional: true }),
   plain("GET", "/any", { anyOf: ["vehicles:write", "drivers:read"] }),
   plain("GET", "/reports", "reports:read"),
-  plain("GET", "/trial", "vehicles:read", { reportOnly: "vehicles:write" }),
-  plain("GET", "/trial-only", { reportOnly: { anyOf: ["vehicles:write", "drivers:read"] } }),
-  plain("GET", "/trial-optional", { optional: true, reportOnly: "fleet:admin" }),
+  plain("GET", "/report-only", "vehicles:read", { reportOnly: "vehicles:write" }),
+  plain("GET", "/report-only-any", { reportOnly: { anyOf: ["vehicles:write", "drivers:read"] } }),
+  plain("GET", "/report-only-optional", { optional: true, reportOnly: "fleet:admin" }),
   plain("GET", "/admin", "fleet:admin"),
   { method: "GET", path: "/mutates", guard: [], handle: mutate },
   { method: "GET", path: "/inspects", guard: [], handle: inspect },
@@ -107,8 +107,8 @@ export const routes: readonly Route[] = [
     path: "/throws",
     guard: [],
     handle: () => {
-      throw new Error("of the handler");
+      throw new Error("handler failed");
     },
   },
-  { method: "GET", path: "/rejects", guard: [], handle: () => Promise.reject(new Error("of the handler")) },
+  { method: "GET", path: "/rejects", guard: [], handle: () => Promise.reject(new Error("handler failed")) },
 ];

@@ -13,7 +13,7 @@ import {
 
 let count = 0;
 
-/** A key with an id and a hash of its own. */
+/** Creates a key with a new id and hash. */
 export function keyOf(members: Partial<KeyRecord> = {}): KeyRecord {
   count += 1;
   return {
@@ -48,21 +48,21 @@ export function auditOf({ id, ownerId }: Pick<KeyRecord, "id" | "ownerId">): Aud
   return { id: `audit_${count}`, at, action: "updated", keyId: id, ownerId, actor: null, details: {} };
 }
 
-/** Stores a key, past any cache. */
+/** Inserts a key into a store. */
 export async function added(store: ManagedKeyStore, members: Partial<KeyRecord> = {}): Promise<KeyRecord> {
   const key = keyOf(members);
   await store.insert(key, auditOf(key));
   return key;
 }
 
-/** Revokes a key in the version that it has. */
+/** Revokes the current version of a key. */
 export async function revoked(store: ManagedKeyStore, { id, ownerId }: KeyRecord): Promise<boolean> {
   const current = await store.findById(id);
   const change = { revokedAt: new Date() };
   return store.update(id, current?.version ?? 0, change, auditOf({ id, ownerId }));
 }
 
-/** A store that counts how often each of its methods is called. */
+/** Wraps a store to count the calls of each method. */
 export function counted<S extends KeyStore>(store: S): { store: S; calls: Record<string, number> } {
   const calls: Record<string, number> = {};
   const entries = Object.entries(store).map(([name, method]) => [
@@ -75,17 +75,17 @@ export function counted<S extends KeyStore>(store: S): { store: S; calls: Record
   return { store: Object.fromEntries(entries), calls };
 }
 
-/** A call that waits for the test to let it go on. */
+/** A call that the test completes in two steps. */
 export interface HeldCall {
   readonly method: string;
-  /** Lets the store behind do it; nobody is told of the outcome yet. */
+  /** Calls the wrapped store. The caller does not receive the result yet. */
   perform(): void;
-  /** Tells the outcome, and lets all that follows from it happen. */
+  /** Returns the result to the caller. Performs the call first if necessary. */
   answer(): Promise<void>;
   fail(error: Error): Promise<void>;
 }
 
-/** A store of which lookups and changes wait for the test, everything else does not. */
+/** Wraps a store so that its lookups and changes wait for the test. */
 export function held(inner: ManagedKeyStore): { store: ManagedKeyStore; calls: HeldCall[] } {
   const calls: HeldCall[] = [];
   const hold = (method: string, work: () => unknown): Promise<never> =>
@@ -118,41 +118,41 @@ export function held(inner: ManagedKeyStore): { store: ManagedKeyStore; calls: H
   return { store, calls };
 }
 
-/** Lets promises that can settle do so. */
+/** Waits until all promises that can settle have settled. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }
 
-/** What a lookup answers, whether at once or not. */
+/** Awaits a lookup. `null` becomes `undefined`. */
 export async function found(store: KeyStore, hash: KeyHash) {
   return (await (store.findByHash(hash) as Awaitable<KeyRecord | null | undefined>)) ?? undefined;
 }
 
-/** Whether a lookup is answered at once, and so from memory; for caches without a bus. */
-export function isKnown(store: KeyStore, hash: KeyHash): boolean {
+/** Whether a lookup is synchronous and therefore a cache hit. Only for caches without a bus. */
+export function isCached(store: KeyStore, hash: KeyHash): boolean {
   const answer = store.findByHash(hash) as { then?: unknown } | null | undefined;
   if (typeof answer?.then !== "function") return true;
   (answer as unknown as Promise<unknown>).catch(() => {});
   return false;
 }
 
-const asked = new WeakMap<KeyStore, () => number>();
+const lookupCounts = new WeakMap<KeyStore, () => number>();
 
-/** Whether a lookup is answered without the store being asked; for the stores that `observed` makes. */
-export async function knows(store: KeyStore, hash: KeyHash): Promise<boolean> {
-  const count = asked.get(store);
-  if (count === undefined) throw new Error("this store is not observed");
+/** Whether a lookup is a cache hit. Only for stores of {@link observed}. */
+export async function isHit(store: KeyStore, hash: KeyHash): Promise<boolean> {
+  const count = lookupCounts.get(store);
+  if (count === undefined) throw new Error("the store was not created by observed()");
   const before = count();
   void found(store, hash).catch(() => {});
   await settled();
   return count() === before;
 }
 
-/** A bus within the process, that a test can cut, hold up and listen to. */
+/** A bus within the process that a test can interrupt, delay and record. */
 export interface LocalBus extends InvalidationBus {
   readonly sent: string[];
   readonly subscribers: number;
-  /** What the bus does with a message; by default it brings it to everybody. */
+  /** Handles a published message; delivers it to every subscriber by default. */
   onPublish: (message: string) => Awaitable<unknown>;
   deliver(message: string): void;
   setState(up: boolean): void;
@@ -189,7 +189,7 @@ export function localBus({ up = true } = {}): LocalBus {
   return bus;
 }
 
-/** A cached store, and what its observers are told. */
+/** Creates a cached store and records its events. */
 export function observed<S extends ManagedKeyStore>(inner: S, options: CachedStoreOptions = {}) {
   const events: KeyEvent[] = [];
   let count = 0;
@@ -199,6 +199,6 @@ export function observed<S extends ManagedKeyStore>(inner: S, options: CachedSto
   };
   const observers = [(event: KeyEvent) => events.push(event)];
   const store = cachedStore({ ...inner, findByHash }, { ...options, observers });
-  asked.set(store, () => count);
+  lookupCounts.set(store, () => count);
   return { store, events, types: () => events.map(({ type }) => type) };
 }

@@ -13,8 +13,8 @@ import {
   added,
   auditOf,
   found,
+  isHit,
   keyOf,
-  knows,
   type LocalBus,
   localBus,
   observed,
@@ -24,46 +24,46 @@ import {
 
 const opened: { close(): Promise<void> }[] = [];
 const unhandled: unknown[] = [];
-const note = (reason: unknown) => unhandled.push(reason);
+const onUnhandled = (reason: unknown) => unhandled.push(reason);
 
-/** Moves time on, and lets what is due happen. */
+/** Advances the fake clock and timers. */
 const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
 
 beforeEach(() => {
-  // Heartbeats and leases, that a busy machine would let lapse in the middle of a test.
+  // On a busy machine, a lease could end in the middle of a test.
   vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] });
   unhandled.length = 0;
-  process.on("unhandledRejection", note);
+  process.on("unhandledRejection", onUnhandled);
 });
 
 afterEach(async () => {
   vi.useRealTimers();
   await Promise.all(opened.splice(0).map((store) => store.close()));
   await settled();
-  process.off("unhandledRejection", note);
+  process.off("unhandledRejection", onUnhandled);
   expect(unhandled).toEqual([]);
 });
 
-/** A cache over a remote store, with what its observers are told. */
+/** Creates a cache over an asynchronous store and records its events. */
 function instance(bus: InvalidationBus, inner: ManagedKeyStore, options = {}) {
   const remote = { ...inner, findByHash: async (hash: KeyRecord["hash"]) => inner.findByHash(hash) };
-  const made = observed(remote, { bus, ttl: "1h", ...options });
-  opened.push(made.store);
-  return made;
+  const cache = observed(remote, { bus, ttl: "1h", ...options });
+  opened.push(cache.store);
+  return cache;
 }
 
-/** Two caches over one store and one bus that have heard of each other. */
+/** Creates two caches over one store and one bus. Each has received a message of the other. */
 async function pair(inner: ManagedKeyStore, options = {}) {
   const bus = localBus();
   const [here, there] = [instance(bus, inner, options), instance(bus, inner, options)];
   for (const { store } of [here, there]) {
     await store.ready();
-    await store.update("nobody", 1, {}, auditOf(keyOf()));
+    await store.update("unknown", 1, {}, auditOf(keyOf()));
   }
   return { bus, inner, here, there };
 }
 
-/** The same, and both know a key. */
+/** The same, with a key that both have cached. */
 async function two(options = {}) {
   const { bus, inner, here, there } = await pair(memoryStore(), options);
   const key = await added(inner);
@@ -73,10 +73,10 @@ async function two(options = {}) {
 
 const parsed = (bus: LocalBus) => bus.sent.map((text) => JSON.parse(text));
 
-describe("two instances", () => {
-  test("a change through one is known to the other when it returns", async () => {
+describe("two caches on one bus", () => {
+  test("a change through one is visible in the other when it returns", async () => {
     const { here, there, key } = await two();
-    expect(await knows(there.store, key.hash)).toBe(true);
+    expect(await isHit(there.store, key.hash)).toBe(true);
     await revoked(here.store, key);
     expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
   });
@@ -86,139 +86,123 @@ describe("two instances", () => {
     ["replace", (store, key) => store.replace(key.id, 1, { name: "after" }, keyOf(), auditOf(key))],
     ["rehash", (store, key) => store.rehash?.(key.id, key.hash, hashSecret("to"), auditOf(key))],
     ["remove", (store, key) => store.remove?.(key.id, 1, auditOf(key))],
-  ])("%s is told, and makes the other ask again", async (_, change) => {
+  ])("%s evicts the key in the other", async (_, change) => {
     const inner = { ...memoryStore(), rehash: async () => true, remove: async () => true };
     const { bus, here, there } = await pair(inner);
     const [key, other] = [await added(inner), await added(inner)];
     for (const { hash } of [key, other]) await found(there.store, hash);
-    expect(await knows(there.store, key.hash)).toBe(true);
+    expect(await isHit(there.store, key.hash)).toBe(true);
     await change(here.store, key);
-    expect(await knows(there.store, key.hash)).toBe(false);
-    expect(await knows(there.store, other.hash)).toBe(true);
+    expect(await isHit(there.store, key.hash)).toBe(false);
+    expect(await isHit(there.store, other.hash)).toBe(true);
     expect(parsed(bus).at(-1)).toMatchObject({ type: "changed", id: key.id });
   });
 
-  test("a new key ends absences elsewhere; a change does not", async () => {
-    const { here, there, key } = await two({ negativeTtl: "1h" });
-    const hash = hashSecret("unknown");
-    await found(there.store, hash);
-    await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
-    expect(await knows(there.store, hash)).toBe(true);
-    const made = keyOf();
-    await here.store.insert(made, auditOf(made));
-    expect(await knows(there.store, hash)).toBe(false);
-  });
-
-  test("tell ids, and neither hashes nor anything else of a key", async () => {
+  test("messages contain ids, but no hashes or other members of keys", async () => {
     const { bus, here, key } = await two();
-    const made = keyOf({ name: "Fleet dashboard", metadata: { plan: "pro" } });
-    await here.store.insert(made, auditOf(made));
+    const inserted = keyOf({ name: "Fleet dashboard", metadata: { plan: "pro" } });
+    await here.store.insert(inserted, auditOf(inserted));
     await here.store.replace(key.id, 1, { name: "after" }, keyOf(), auditOf(key));
-    const told = bus.sent.join();
-    expect(told).toContain(made.id);
-    expect(told).toContain(key.id);
-    expect(told).not.toMatch(/[0-9a-f]{64}|Fleet|pro|after|acme/);
+    const messages = bus.sent.join();
+    expect(messages).toContain(inserted.id);
+    expect(messages).toContain(key.id);
+    expect(messages).not.toMatch(/[0-9a-f]{64}|Fleet|pro|after|acme/);
   });
 
-  test("an id that is too long for a message makes the other forget everything", async () => {
+  test("an id that is too long for a message clears the other cache", async () => {
     const { bus, here, there, key } = await two();
-    const made = keyOf({ id: "é".repeat(3_000) });
-    await here.store.insert(made, auditOf(made));
-    expect(await knows(there.store, key.hash)).toBe(false);
+    const inserted = keyOf({ id: "é".repeat(3_000) });
+    await here.store.insert(inserted, auditOf(inserted));
+    expect(await isHit(there.store, key.hash)).toBe(false);
     for (const text of bus.sent) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4_000);
   });
 
-  test("ids of any characters arrive", async () => {
+  test("ids may contain any characters", async () => {
     const { here, there, inner } = await two();
     const key = await added(inner, { id: `'"\\\n\u0000\u2028 日本 😀 \ud800` });
     await found(there.store, key.hash);
-    expect(await knows(there.store, key.hash)).toBe(true);
+    expect(await isHit(there.store, key.hash)).toBe(true);
     await here.store.update(key.id, 1, { name: "after" }, auditOf(key));
-    expect(await knows(there.store, key.hash)).toBe(false);
+    expect(await isHit(there.store, key.hash)).toBe(false);
   });
 });
 
 describe("messages", () => {
-  const good = { v: 1, from: "other", number: 1, type: "changed", id: "a", added: false };
+  const good = { v: 1, from: "other", number: 1, type: "changed", id: "a" };
 
   test.each<[string, unknown]>([
-    ["no JSON", "changed key_1"],
-    ["nothing", ""],
-    ["no text", undefined],
-    ["bytes", Buffer.from(JSON.stringify(good))],
-    ["no object", "null"],
-    ["a list", "[]"],
-    ["another version", JSON.stringify({ ...good, v: 2 })],
-    ["another type", JSON.stringify({ ...good, type: "rotated" })],
-    ["no id", JSON.stringify({ ...good, id: undefined })],
-    ["an id that is no text", JSON.stringify({ ...good, id: 1 })],
-    ["nothing about absences", JSON.stringify({ ...good, added: undefined })],
-    ["no sender", JSON.stringify({ ...good, from: undefined })],
-    ["a sender without end", JSON.stringify({ ...good, from: "x".repeat(65) })],
-    ["no number", JSON.stringify({ ...good, number: undefined })],
-    ["number 0", JSON.stringify({ ...good, number: 0 })],
-    ["half a number", JSON.stringify({ ...good, number: 1.5 })],
-    ["a number beyond counting", JSON.stringify({ ...good, number: 2 ** 53 })],
-    ["more than a message may have", JSON.stringify({ ...good, id: "x".repeat(4_000) })],
-  ])("of %s make a cache forget everything, and use itself on", async (_, message) => {
-    const { bus, here, key } = await two({ negativeTtl: "1h" });
-    await found(here.store, hashSecret("unknown"));
+    ["that is not JSON", "changed key_1"],
+    ["that is empty", ""],
+    ["that is not a string", undefined],
+    ["of bytes", Buffer.from(JSON.stringify(good))],
+    ["that is not an object", "null"],
+    ["that is an array", "[]"],
+    ["of another version", JSON.stringify({ ...good, v: 2 })],
+    ["of another type", JSON.stringify({ ...good, type: "rotated" })],
+    ["without an id", JSON.stringify({ ...good, id: undefined })],
+    ["whose id is not a string", JSON.stringify({ ...good, id: 1 })],
+    ["without a sender", JSON.stringify({ ...good, from: undefined })],
+    ["with a long sender", JSON.stringify({ ...good, from: "x".repeat(65) })],
+    ["without a number", JSON.stringify({ ...good, number: undefined })],
+    ["with the number 0", JSON.stringify({ ...good, number: 0 })],
+    ["with a fractional number", JSON.stringify({ ...good, number: 1.5 })],
+    ["with an unsafe integer", JSON.stringify({ ...good, number: 2 ** 53 })],
+    ["that is too long", JSON.stringify({ ...good, id: "x".repeat(4_000) })],
+  ])("a message %s clears the cache, which stays in use", async (_, message) => {
+    const { bus, here, key } = await two();
     bus.deliver(message as string);
-    expect(await knows(here.store, key.hash)).toBe(false);
-    expect(await knows(here.store, hashSecret("unknown"))).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
     expect(here.types()).toEqual([]);
   });
 
-  test("of nonsense overtake lookups, too", async () => {
+  test("a lookup during an invalid message is not cached", async () => {
     const bus = localBus();
     const inner = memoryStore();
     const key = await added(inner);
-    const answers: (() => void)[] = [];
+    const results: (() => void)[] = [];
     const findByHash = (hash: KeyRecord["hash"]) =>
       new Promise<KeyRecord | undefined>((resolve) => {
-        answers.push(() => resolve(inner.findByHash(hash) as KeyRecord | undefined));
+        results.push(() => resolve(inner.findByHash(hash) as KeyRecord | undefined));
       });
-    const { store } = observed({ ...inner, findByHash }, { bus, negativeTtl: "1h", storeTimeout: "60000ms" });
+    const { store } = observed({ ...inner, findByHash }, { bus, storeTimeout: "60000ms" });
     opened.push(store);
     await store.ready();
-    for (const hash of [key.hash, hashSecret("unknown")]) {
-      for (const nonsense of [true, false]) {
-        const looking = found(store, hash);
-        expect(answers).toHaveLength(1);
-        if (nonsense) bus.deliver("nonsense");
-        answers.shift()?.();
-        await looking;
-      }
-      expect(await knows(store, hash)).toBe(true);
+    for (const invalid of [true, false]) {
+      const looking = found(store, key.hash);
+      expect(results).toHaveLength(1);
+      if (invalid) bus.deliver("nonsense");
+      results.shift()?.();
+      await looking;
     }
+    expect(await isHit(store, key.hash)).toBe(true);
   });
 
-  test("of others, well formed, do what they say and no more", async () => {
+  test("a valid message of another cache evicts only its key", async () => {
     const { bus, here, key } = await two();
     bus.deliver(JSON.stringify({ ...good, number: 1, type: "ping" }));
     bus.deliver(JSON.stringify({ ...good, number: 2, id: "another" }));
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
     bus.deliver(JSON.stringify({ ...good, number: 3, id: key.id }));
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
   });
 
   test.each([
-    ["that is missing", [1, 2, 4]],
-    ["that comes twice", [1, 1]],
-    ["that comes late", [2]],
-  ])("one %s makes a cache forget everything", async (_, numbers) => {
+    ["a missing message", [1, 2, 4]],
+    ["a repeated message", [1, 1]],
+    ["a late message", [2]],
+  ])("%s clears the cache", async (_, numbers) => {
     const { bus, here, key } = await two();
     for (const number of numbers) {
       await found(here.store, key.hash);
-      expect(await knows(here.store, key.hash)).toBe(true);
+      expect(await isHit(here.store, key.hash)).toBe(true);
       bus.deliver(JSON.stringify({ ...good, number, id: "another" }));
     }
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
   });
 
-  test("that could not be sent make the others forget everything with the next one", async () => {
+  test("the message after one that could not be sent clears other caches", async () => {
     const { bus, here, there, key } = await two({ heartbeat: "200ms" });
     const deliver = bus.onPublish;
     bus.onPublish = (message) => {
@@ -227,15 +211,15 @@ describe("messages", () => {
     };
     await revoked(here.store, key);
     expect(here.events).toMatchObject([{ type: "background.failed", task: "invalidate", keyId: key.id }]);
-    expect(await knows(there.store, key.hash)).toBe(true);
+    expect(await isHit(there.store, key.hash)).toBe(true);
     await pass(200);
-    expect(await knows(there.store, key.hash)).toBe(false);
+    expect(await isHit(there.store, key.hash)).toBe(false);
     expect((await found(there.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     expect(there.types()).toEqual([]);
   });
 });
 
-describe("publishing that fails", () => {
+describe("a publish() that fails", () => {
   test.each<[string, () => unknown]>([
     ["rejects", () => Promise.reject(new Error("secret-password"))],
     [
@@ -245,7 +229,7 @@ describe("publishing that fails", () => {
       },
     ],
     ["hangs", () => new Promise(() => {})],
-  ])("when it %s, the change is made all the same, soon, and observers are told", async (_, publish) => {
+  ])("and %s does not prevent or delay the change, and emits background.failed", async (_, publish) => {
     vi.useFakeTimers();
     const { bus, here, key } = await two();
     bus.onPublish = publish;
@@ -268,7 +252,7 @@ describe("publishing that fails", () => {
     expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
   });
 
-  test("a change that failed itself fails with its own error, and is told", async () => {
+  test("a change that fails rejects with its own error and evicts the key elsewhere", async () => {
     const bus = localBus();
     const inner = memoryStore();
     const failing = instance(bus, { ...inner, update: () => Promise.reject(new Error("mine")) });
@@ -277,10 +261,10 @@ describe("publishing that fails", () => {
     const key = await added(inner);
     await found(there.store, key.hash);
     await expect(failing.store.update(key.id, 1, {}, auditOf(key))).rejects.toThrow("mine");
-    expect(await knows(there.store, key.hash)).toBe(false);
+    expect(await isHit(there.store, key.hash)).toBe(false);
   });
 
-  test("what became of a change that failed is told with each reading, until the next change", async () => {
+  test("after a failed change, each findById evicts the key elsewhere, until a change succeeds", async () => {
     const bus = localBus();
     const inner = memoryStore();
     let broken = true;
@@ -291,21 +275,21 @@ describe("publishing that fails", () => {
     const { store } = instance(bus, { ...inner, update });
     await store.ready();
     const key = await added(inner);
-    const told = () => parsed(bus).filter(({ type }) => type === "changed").length;
+    const published = () => parsed(bus).filter(({ type }) => type === "changed").length;
     await store.findById(key.id);
-    expect(told()).toBe(0);
+    expect(published()).toBe(0);
     await expect(revoked(store, key)).rejects.toThrow("mine");
     await store.findById(key.id);
     await store.findById(key.id);
-    expect(told()).toBe(3);
+    expect(published()).toBe(3);
     broken = false;
-    await revoked(store, key); // reads, and writes
-    expect(told()).toBe(5);
+    await revoked(store, key); // calls findById and update
+    expect(published()).toBe(5);
     await store.findById(key.id);
-    expect(told()).toBe(5);
+    expect(published()).toBe(5);
   });
 
-  test("does not pile up without end", async () => {
+  test("has at most 1,000 pending messages", async () => {
     const { bus, here, key } = await two();
     bus.onPublish = () => new Promise(() => {});
     const before = bus.sent.length;
@@ -315,15 +299,15 @@ describe("publishing that fails", () => {
     expect(here.events).toHaveLength(1_200);
     const failure = (driverError: Error) =>
       expect.objectContaining({
-        message: "The change of a key could not be told to other processes",
+        message: "A changed key could not be invalidated in other processes",
         driverError,
       });
     expect(here.events.map((event) => "error" in event && event.error)).toContainEqual(
-      failure(new StoreError("The invalidation bus takes no more messages")),
+      failure(new StoreError("The invalidation bus has 1000 pending messages")),
     );
   });
 
-  test("takes as many messages as there are, one after the other", async () => {
+  test("has no limit on messages that are published one after the other", async () => {
     const { bus, here, key } = await two();
     const before = bus.sent.length;
     for (let i = 0; i < 1_100; i++) await here.store.update(key.id, 99, {}, auditOf(key));
@@ -333,31 +317,29 @@ describe("publishing that fails", () => {
 });
 
 describe("while the bus is down", () => {
-  test("at the start every lookup goes to the store, and nothing is kept", async () => {
+  test("every lookup goes to the store and is not cached, from the start", async () => {
     const bus = localBus({ up: false });
     const inner = memoryStore();
-    const { store, events } = instance(bus, inner, { negativeTtl: "1h" });
+    const { store, events } = instance(bus, inner);
     const key = await added(inner);
     for (let i = 0; i < 3; i++) {
-      expect(await knows(store, key.hash)).toBe(false);
+      expect(await isHit(store, key.hash)).toBe(false);
       expect(await found(store, key.hash)).toEqual(key);
-      expect(await found(store, hashSecret("unknown"))).toBeUndefined();
-      expect(await knows(store, hashSecret("unknown"))).toBe(false);
     }
     bus.setState(true);
     await store.ready();
-    expect(await knows(store, key.hash)).toBe(false);
+    expect(await isHit(store, key.hash)).toBe(false);
     await found(store, key.hash);
-    expect(await knows(store, key.hash)).toBe(true);
+    expect(await isHit(store, key.hash)).toBe(true);
     expect(events).toEqual([]);
   });
 
-  test("so do the lookups of one turn, in one call", async () => {
+  test("concurrent lookups go to the store in one call", async () => {
     const inner = memoryStore();
     const findManyByHash = vi.fn(async (hashes: readonly KeyHash[]) =>
       Promise.all(hashes.map((hash) => inner.findByHash(hash))),
     );
-    const { store } = instance(localBus({ up: false }), { ...inner, findManyByHash }, { negativeTtl: "1h" });
+    const { store } = instance(localBus({ up: false }), { ...inner, findManyByHash });
     const [key, other] = [await added(inner), await added(inner)];
     for (let i = 1; i < 3; i++) {
       const answers = await Promise.all([key.hash, other.hash].map((hash) => found(store, hash)));
@@ -366,7 +348,7 @@ describe("while the bus is down", () => {
     }
   });
 
-  test("that it does not come up is told once, and that it has, too", async () => {
+  test("cache.bypassed and cache.resumed are emitted once each, from the start", async () => {
     const bus = localBus({ up: false });
     const { store, types } = instance(bus, memoryStore(), { heartbeat: "10ms" });
     await pass(29);
@@ -382,23 +364,23 @@ describe("while the bus is down", () => {
     expect(types().slice(2)).toEqual(["cache.bypassed", "cache.resumed"]);
   });
 
-  test("everything is forgotten, nothing is kept, and it is told once", async () => {
+  test("the cache is cleared and not filled, and cache.bypassed is emitted once", async () => {
     const { bus, here, key, inner } = await two();
     bus.setState(false);
     bus.setState(false);
-    for (let i = 0; i < 3; i++) expect(await knows(here.store, key.hash)).toBe(false);
+    for (let i = 0; i < 3; i++) expect(await isHit(here.store, key.hash)).toBe(false);
     await revoked(inner, key);
     expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     expect(here.types()).toEqual(["cache.bypassed"]);
     expect(here.events).toMatchObject([{ at: expect.any(Date) }]);
     bus.setState(true);
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
   });
 
-  test("a lookup that began meanwhile is not kept", async () => {
+  test("a lookup that starts is not cached", async () => {
     const bus = localBus();
     const inner = memoryStore();
     let answer: () => void = () => {};
@@ -425,70 +407,70 @@ describe("while the bus is down", () => {
       answer();
       await looking;
       bus.setState(true);
-      expect(await knows(store, key.hash)).toBe(false);
+      expect(await isHit(store, key.hash)).toBe(false);
       answer();
       await settled();
       bus.setState(false);
     }
   });
 
-  test("it is not used before a ping has come back over the new connection", async () => {
+  test("the cache is not used until a ping comes back over the new connection", async () => {
     const { bus, here, key } = await two();
     const late: string[] = [];
     bus.onPublish = (message) => late.push(message);
     bus.setState(false);
     bus.setState(true);
-    const ofThatConnection = late.splice(0);
+    const ofFirstConnection = late.splice(0);
     bus.setState(false);
     bus.setState(true);
-    for (const message of ofThatConnection) bus.deliver(message);
+    for (const message of ofFirstConnection) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     for (const message of late) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
   });
 
-  test("a connection that came back without having been missed counts as new", async () => {
+  test("a connection reported up twice counts as a new one", async () => {
     const { bus, here, key } = await two();
     bus.setState(true);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
   });
 });
 
-describe("a bus that says it is up, and is not", () => {
-  test("is found out when its pings do not come back, and used again when they do", async () => {
+describe("a bus that is reported up", () => {
+  test("but returns no pings bypasses the cache until it does", async () => {
     const { bus, here, key } = await two(); // a heartbeat of 1,000
     const deliver = bus.onPublish;
     await pass(4_000);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
     bus.onPublish = () => {};
     await pass(2_999);
     expect(here.types()).toEqual([]);
     await pass(1);
     expect(here.types()).toEqual(["cache.bypassed"]);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     bus.onPublish = deliver;
-    await pass(1_000); // the pings of the other tell of a gap, too
+    await pass(1_000); // the pings of the other cache reveal a gap too
     expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
   });
 
-  test("that brings everything twice is used", async () => {
+  test("and delivers every message twice does not bypass the cache", async () => {
     const { bus, here, key } = await two();
     const deliver = bus.onPublish;
     bus.onPublish = async (message) => {
       for (let time = 0; time < 2; time++) await deliver(message);
     };
     await pass(60_000);
-    await found(here.store, key.hash); // what came again was not what was expected, and may have been about any key
-    expect(await knows(here.store, key.hash)).toBe(true);
+    await found(here.store, key.hash); // a repeated message counts as a gap
+    expect(await isHit(here.store, key.hash)).toBe(true);
     expect(here.types()).toEqual([]);
   });
 
-  test("of which a message takes longer than a heartbeat is used", async () => {
+  test("and is slower than a heartbeat does not bypass the cache", async () => {
     vi.useFakeTimers({
       toFake: ["performance", "setInterval", "clearInterval", "setTimeout", "clearTimeout"],
     });
@@ -499,17 +481,17 @@ describe("a bus that says it is up, and is not", () => {
     expect(here.types()).toEqual([]);
   });
 
-  test("keeps nothing alive longer than three heartbeats, whatever timers do", async () => {
-    vi.useFakeTimers({ toFake: ["performance"] }); // timers do not get to run: this process is blocked
+  test("and silent bypasses the cache after three heartbeats, even if timers do not run", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] }); // timers do not run, as in a blocked process
     const { here, key } = await two({ heartbeat: "60000ms" });
     vi.advanceTimersByTime(179_999);
-    expect(await knows(here.store, key.hash)).toBe(true);
+    expect(await isHit(here.store, key.hash)).toBe(true);
     vi.advanceTimersByTime(1);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed"]);
   });
 
-  test("pings that come back too late prove nothing", async () => {
+  test("and returns pings too late does not resume the cache", async () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     const { bus, here, key } = await two({ heartbeat: "60000ms" });
     const late: string[] = [];
@@ -518,14 +500,14 @@ describe("a bus that says it is up, and is not", () => {
     vi.advanceTimersByTime(180_000);
     for (const message of late) bus.deliver(message);
     await found(here.store, key.hash);
-    expect(await knows(here.store, key.hash)).toBe(false);
+    expect(await isHit(here.store, key.hash)).toBe(false);
     expect(here.types()).toEqual(["cache.bypassed"]);
   });
 
-  test("a process that is blocked, and then goes on, asks the store first", async () => {
+  test("does not make a process that was blocked return cached keys", async () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     const { here, inner, key } = await two({ heartbeat: "20ms" });
-    await revoked(inner, key); // its news is lost, or still in the socket
+    await revoked(inner, key); // without a message
     vi.advanceTimersByTime(80);
     expect((await found(here.store, key.hash))?.revokedAt).toBeInstanceOf(Date);
     await vi.waitFor(() => expect(here.types()).toEqual(["cache.bypassed", "cache.resumed"]), {
@@ -535,8 +517,8 @@ describe("a bus that says it is up, and is not", () => {
   });
 });
 
-describe("messages that have arrived, and are not read yet", () => {
-  /** A bus whose messages come from outside of JavaScript, as those of a socket do. */
+describe("messages that have arrived but were not read", () => {
+  /** Creates caches on a bus whose messages arrive through the event loop, like those of a socket. */
   const start = async () => {
     const { port1, port2 } = new MessageChannel();
     const bus = localBus();
@@ -544,31 +526,31 @@ describe("messages that have arrived, and are not read yet", () => {
     opened.push({ close: async () => port1.close() });
     bus.onPublish = (text) => port1.postMessage(text);
     const inner = memoryStore();
-    // So long a lease that nothing else can end what is in memory.
+    // A long lease, so that nothing else evicts the key.
     const [here, there] = [1, 2].map(() => instance(bus, inner, { heartbeat: "60000ms" }).store);
     if (here === undefined || there === undefined) throw new Error();
     await Promise.all([here.ready(), there.ready()]);
-    await there.update("nobody", 1, {}, auditOf(keyOf()));
+    await there.update("unknown", 1, {}, auditOf(keyOf()));
     await settled();
     const key = await added(inner);
     await found(here, key.hash);
-    expect(await knows(here, key.hash)).toBe(true);
+    expect(await isHit(here, key.hash)).toBe(true);
     return { here, there, inner, key };
   };
 
-  /** No turn of the event loop passes meanwhile. */
+  /** Advances the clock without a turn of the event loop. */
   const block = (milliseconds: number) => void vi.advanceTimersByTime(milliseconds);
 
-  test("are read before a process that was blocked answers from memory", async () => {
+  test("are read before a process that was blocked returns a cached key", async () => {
     const { here, there, key } = await start();
     const revoking = revoked(there, key);
-    for (let i = 0; i < 10; i++) await Promise.resolve(); // it is told, and no turn has passed
+    for (let i = 0; i < 10; i++) await Promise.resolve(); // the message was published, within the same turn
     block(20);
     expect((await found(here, key.hash))?.revokedAt).toBeInstanceOf(Date);
     await revoking;
   });
 
-  test("are read, though hits alone leave no room for it", async () => {
+  test("are read during a loop of cache hits", async () => {
     vi.useRealTimers();
     const { here, there, key } = await start();
     const revoking = revoked(there, key);
@@ -580,7 +562,7 @@ describe("messages that have arrived, and are not read yet", () => {
     await revoking;
   });
 
-  test("are looked for once for all who ask, and not again a moment later", async () => {
+  test("are read once for concurrent lookups, and again after 5 ms", async () => {
     const { here, key } = await start();
     block(20);
     const answers = [here.findByHash(key.hash), here.findByHash(key.hash)];
@@ -593,11 +575,11 @@ describe("messages that have arrived, and are not read yet", () => {
   });
 });
 
-describe("a bus from which nothing comes back", () => {
+describe("a bus that returns no pings", () => {
   test.each<[string, () => void]>([
-    ["is asked to reconnect, now and then", () => {}],
+    ["reconnects every ten heartbeats", () => {}],
     [
-      "may fail at that",
+      "may throw from reconnect()",
       () => {
         throw new Error("no");
       },
@@ -624,7 +606,7 @@ describe("a bus from which nothing comes back", () => {
   });
 });
 
-describe("subscribing", () => {
+describe("a subscribe()", () => {
   test.each<[string, () => unknown]>([
     ["rejects", () => Promise.reject(new Error("down"))],
     [
@@ -633,7 +615,7 @@ describe("subscribing", () => {
         throw new Error("down");
       },
     ],
-  ])("that %s is tried again with the heartbeat", async (_, fail) => {
+  ])("that %s is called again with the next heartbeat", async (_, fail) => {
     const bus = localBus();
     let attempts = 0;
     const flaky: InvalidationBus = {
@@ -648,7 +630,7 @@ describe("subscribing", () => {
     expect(attempts).toBe(3);
   });
 
-  /** A bus of which each call of subscribe() waits until it is told to go on. */
+  /** A bus whose subscribe() calls wait for the test. */
   function waiting() {
     const bus = localBus();
     const calls: (() => Promise<void>)[] = [];
@@ -667,7 +649,7 @@ describe("subscribing", () => {
     return { bus, calls, ...instance(held, memoryStore(), { heartbeat: "100ms" }) };
   }
 
-  test("that never answers is tried again, each time after twice as long", async () => {
+  test("that never settles is called again, with exponential back-off", async () => {
     const { calls } = waiting();
     const tried: number[] = [];
     for (let time = 0; time < 8_000; time += 100) {
@@ -677,7 +659,7 @@ describe("subscribing", () => {
     expect(tried).toEqual([0, 1_100, 3_200, 7_300]);
   });
 
-  test("that never answered does not keep the cache out of use, once it answers again", async () => {
+  test("that never settled does not affect a later one that succeeds", async () => {
     const { bus, calls, store, types } = waiting();
     await pass(1_100);
     expect(calls).toHaveLength(2);
@@ -688,7 +670,7 @@ describe("subscribing", () => {
     expect(calls).toHaveLength(2);
   });
 
-  test("that answers after it was given up is undone, and nothing that it brings is heard", async () => {
+  test("that succeeds after it was abandoned is unsubscribed, and its messages are ignored", async () => {
     const { bus, calls, store, types } = waiting();
     await pass(1_100);
     bus.setState(true);
@@ -700,17 +682,17 @@ describe("subscribing", () => {
     expect(bus.subscribers).toBe(0);
   });
 
-  test("that answers after it was given up, behind the one that took its place, takes nothing away", async () => {
+  test("that succeeds after it was abandoned does not affect the one that replaced it", async () => {
     const { bus, calls, store, types } = waiting();
     await pass(1_100);
     await calls[1]?.();
     await store.ready();
     await calls[0]?.();
-    await pass(1_000); // heartbeats still come back
+    await pass(1_000); // pings still come back
     expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
   });
 
-  test("that fails after it was given up takes nothing away from the one in its place", async () => {
+  test("that fails after it was abandoned does not affect the one that replaced it", async () => {
     const bus = localBus();
     const failures: ((error: Error) => void)[] = [];
     const late: InvalidationBus = {
@@ -726,7 +708,7 @@ describe("subscribing", () => {
     expect([bus.subscribers, types()]).toEqual([1, ["cache.bypassed", "cache.resumed"]]);
   });
 
-  test("that answers after it was given up and the cache was closed is undone too", async () => {
+  test("that succeeds after it was abandoned and the cache was closed is unsubscribed", async () => {
     const { bus, calls, store } = waiting();
     await pass(1_100);
     const closed = store.close();
@@ -735,7 +717,7 @@ describe("subscribing", () => {
     expect(bus.subscribers).toBe(0);
   });
 
-  test("that never answers, and brings everything, is used and not tried again", async () => {
+  test("that never settles but delivers messages is not called again", async () => {
     const bus = localBus();
     let calls = 0;
     const silent: InvalidationBus = {
@@ -752,7 +734,7 @@ describe("subscribing", () => {
     expect([calls, types()]).toEqual([1, []]);
   });
 
-  test("that never answers, and brings everything again after each short outage, is not tried again", async () => {
+  test("that never settles but delivers messages after short outages is not called again", async () => {
     const bus = localBus();
     let calls = 0;
     const silent: InvalidationBus = {
@@ -774,10 +756,10 @@ describe("subscribing", () => {
     expect([calls, bus.subscribers]).toEqual([1, 1]);
   });
 
-  test("that rejects, and listens all the same, is heard once", async () => {
+  test("that rejects but delivers messages is ignored after the next call", async () => {
     const bus = localBus();
     const calls: Promise<unknown>[] = [];
-    const rude: InvalidationBus = {
+    const faulty: InvalidationBus = {
       publish: bus.publish,
       async subscribe(...args) {
         calls.push(bus.subscribe(...args));
@@ -785,7 +767,7 @@ describe("subscribing", () => {
         return async () => {};
       },
     };
-    const { store, types } = instance(rude, memoryStore(), { heartbeat: "10ms" });
+    const { store, types } = instance(faulty, memoryStore(), { heartbeat: "10ms" });
     await pass(10);
     await store.ready();
     await pass(100);
@@ -793,7 +775,7 @@ describe("subscribing", () => {
     expect(types()).toEqual(["cache.bypassed", "cache.resumed"]);
   });
 
-  test("is done once for each cache, and undone when it is closed", async () => {
+  test("is called once for each cache and unsubscribed by close()", async () => {
     const { bus, here, there, key } = await two({ heartbeat: "10ms" });
     await pass(60);
     expect(bus.subscribers).toBe(2);
@@ -803,25 +785,25 @@ describe("subscribing", () => {
     const before = sent();
     await pass(60);
     expect(sent()).toBe(before);
-    const told = here.events.length;
+    const emitted = here.events.length;
     bus.setState(false);
     bus.setState(true);
-    expect(await knows(here.store, key.hash)).toBe(false);
-    expect(here.events).toHaveLength(told);
+    expect(await isHit(here.store, key.hash)).toBe(false);
+    expect(here.events).toHaveLength(emitted);
     await there.store.close();
     expect(bus.subscribers).toBe(0);
   });
 
-  test("a change after closing is still told", async () => {
+  test("is not needed to publish a change after close()", async () => {
     const { here, there, key } = await two();
     await here.store.close();
     await revoked(here.store, key);
-    expect(await knows(there.store, key.hash)).toBe(false);
+    expect(await isHit(there.store, key.hash)).toBe(false);
   });
 
-  test("what a bus says after it was left is not heard", async () => {
+  test("that delivers messages after it was unsubscribed is ignored", async () => {
     const bus = localBus();
-    const rude: InvalidationBus = {
+    const faulty: InvalidationBus = {
       publish: bus.publish,
       async subscribe(...args) {
         await bus.subscribe(...args);
@@ -829,7 +811,7 @@ describe("subscribing", () => {
       },
     };
     const inner = memoryStore();
-    const { store, types } = instance(rude, inner);
+    const { store, types } = instance(faulty, inner);
     await store.ready();
     const key = await added(inner);
     await store.close();
@@ -838,12 +820,12 @@ describe("subscribing", () => {
     bus.deliver("nonsense");
     bus.deliver(bus.sent[0] as string);
     await found(store, key.hash);
-    expect(await knows(store, key.hash)).toBe(false);
+    expect(await isHit(store, key.hash)).toBe(false);
     expect(bus.sent).toHaveLength(sent);
     expect(types()).toEqual([]);
   });
 
-  test("closing while it is under way undoes it when it is done", async () => {
+  test("that is pending during close() is unsubscribed when it succeeds", async () => {
     const bus = localBus();
     let go: () => void = () => {};
     const slow: InvalidationBus = {
@@ -866,12 +848,12 @@ describe("subscribing", () => {
   test.each<[string, () => Promise<void>]>([
     ["hangs", () => new Promise(() => {})],
     ["rejects", () => Promise.reject(new Error("gone"))],
-  ])("closing ends when unsubscribing %s", async (_, leave) => {
+  ])("whose unsubscribe function %s does not block close()", async (_, leave) => {
     const { store } = instance({ publish: async () => {}, subscribe: async () => leave }, memoryStore());
     await store.close();
   });
 
-  test("closing ends when subscribing never did", async () => {
+  test("that never settles does not block close()", async () => {
     const { store } = instance(
       { publish: async () => {}, subscribe: () => new Promise(() => {}) },
       memoryStore(),
@@ -880,7 +862,7 @@ describe("subscribing", () => {
   });
 });
 
-test("an observer that throws disturbs nobody", async () => {
+test("an observer that throws does not affect lookups", async () => {
   const bus = localBus();
   const inner = memoryStore();
   const observers = [

@@ -14,21 +14,31 @@ import { thrownBy } from "./fixtures.js";
 describe("AuthError", () => {
   const error = new AuthError("rate_limited", "Too many.", { "Retry-After": "1" }, { reason: "x" });
 
-  test("is an Error with code, status, headers and details, all frozen", () => {
+  test("is a frozen Error with code, status, headers and details", () => {
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ name: "AuthError", code: "rate_limited", status: 429 });
     for (const part of [error, error.headers, error.details]) expect(Object.isFrozen(part)).toBe(true);
   });
 
-  test("its body is message, code, requestId, then the details", () => {
+  test("has a body of message, code and requestId, followed by the details", () => {
     const body = error.toBody("id-1");
     expect(body).toEqual({ message: "Too many.", code: "rate_limited", requestId: "id-1", reason: "x" });
     expect(Object.keys(body)).toEqual(["message", "code", "requestId", "reason"]);
-    const greedy = new AuthError("invalid_key", "m", {}, { code: "ok", message: "", requestId: "", more: 1 });
-    expect(greedy.toBody("id-1")).toEqual({ message: "m", code: "invalid_key", requestId: "id-1", more: 1 });
+    const overlapping = new AuthError(
+      "invalid_key",
+      "m",
+      {},
+      { code: "ok", message: "", requestId: "", more: 1 },
+    );
+    expect(overlapping.toBody("id-1")).toEqual({
+      message: "m",
+      code: "invalid_key",
+      requestId: "id-1",
+      more: 1,
+    });
   });
 
-  test("headers and details are copies", () => {
+  test("copies headers and details", () => {
     const headers = { A: "1" };
     const own = new AuthError("invalid_key", "m", headers);
     headers.A = "2";
@@ -36,10 +46,10 @@ describe("AuthError", () => {
   });
 });
 
-describe("the others", () => {
+describe("other errors", () => {
   test.each([
     [new StoreError("m"), Error, "StoreError", "KEYBEARER_STORE_ERROR"],
-    [new KeyInputError("expiresAt", "is no date"), TypeError, "KeyInputError", "KEYBEARER_INVALID_INPUT"],
+    [new KeyInputError("expiresAt", "is not a date"), TypeError, "KeyInputError", "KEYBEARER_INVALID_INPUT"],
     [new KeyNotFoundError(), Error, "KeyNotFoundError", "KEYBEARER_KEY_NOT_FOUND"],
     [new KeyStateError("m"), Error, "KeyStateError", "KEYBEARER_KEY_STATE"],
     [new KeyConflictError("m"), Error, "KeyConflictError", "KEYBEARER_KEY_CONFLICT"],
@@ -49,11 +59,11 @@ describe("the others", () => {
     expect(error.stack).toContain(error.message);
   });
 
-  test("no key is found", () => {
+  test("KeyNotFoundError has a message", () => {
     expect(new KeyNotFoundError().message).toBe("No key has this id");
   });
 
-  test("a KeyInputError names the member and the problem apart", () => {
+  test("KeyInputError has the path and the problem as members", () => {
     const error = new KeyInputError("ipAllowlist[2]", "is not a network");
     expect(error).toMatchObject({ path: "ipAllowlist[2]", problem: "is not a network" });
     expect(error.message).toBe("ipAllowlist[2] is not a network");
@@ -67,7 +77,7 @@ describe("StoreError", () => {
     parameters: ["deadbeef"],
   });
 
-  test("what the driver threw is reachable, but not as the cause, which loggers follow", () => {
+  test("keeps the error of the driver, but not as `cause`, which loggers follow", () => {
     const error = new StoreError("m", driverError);
     expect(error.driverError).toBe(driverError);
     expect("cause" in error).toBe(false);
@@ -75,7 +85,7 @@ describe("StoreError", () => {
     expect(new StoreError("m").driverError).toBeUndefined();
   });
 
-  test("it is not printed by util.inspect, JSON, or as a string", () => {
+  test("does not print the error of the driver with util.inspect, JSON or String", () => {
     const error = new StoreError("m", driverError);
     for (const text of [inspect(error, { depth: 9 }), JSON.stringify(error), String(error), error.stack]) {
       expect(text).not.toContain("deadbeef");
@@ -88,7 +98,7 @@ describe("StoreError", () => {
     expect(inspect(error)).toBe("StoreError: m");
   });
 
-  test("a driver's error becomes one that names its kind only", () => {
+  test("toStoreError names the kind of an error and not its message", () => {
     const error = toStoreError(driverError);
     expect(error).toBeInstanceOf(StoreError);
     expect(error.message).toBe("The key store failed (QueryError ECONNREFUSED)");
@@ -103,15 +113,15 @@ describe("StoreError", () => {
     [7, "The key store failed"],
     [{ name: "deadbeef or 1=1", code: 42 }, "The key store failed"],
     [{ name: "a".repeat(65), code: "23505" }, "The key store failed (23505)"],
-  ])("%j is thrown: %s", (thrown, message) => {
+  ])("toStoreError converts %j to: %s", (thrown, message) => {
     expect(toStoreError(thrown).message).toBe(message);
   });
 });
 
-describe("withinTime", () => {
-  const slow = "The thing did not answer within 20 ms";
+describe("withStoreTimeout", () => {
+  const slow = "The thing did not respond within 20 ms";
 
-  test("answers, or fails with a StoreError in time", async () => {
+  test("returns the value, or rejects with a StoreError in time", async () => {
     expect(await withStoreTimeout(Promise.resolve(7), 20, "The thing")).toBe(7);
     expect(await thrownBy(() => withStoreTimeout(new Promise(() => {}), 20, "The thing"))).toEqual(
       new StoreError(slow),
@@ -123,11 +133,11 @@ describe("withinTime", () => {
     expect((error as StoreError).message).toBe("The thing failed (Error)");
   });
 
-  test("a thenable that throws is a StoreError, and leaves no timer", async () => {
+  test("rejects with a StoreError if then() throws, and leaves no timer", async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     const before = timers();
     const lazy: PromiseLike<number> = {
-      // biome-ignore lint/suspicious/noThenProperty: a query builder that runs when it is awaited
+      // biome-ignore lint/suspicious/noThenProperty: a lazy query builder
       then: () => {
         throw new Error("driver text");
       },

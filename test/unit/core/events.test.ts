@@ -13,9 +13,9 @@ import { memoryStore } from "../../../src/stores/memory.js";
 import {
   allowed,
   bearer,
+  errorOf,
   type FleetScope,
   format,
-  refused,
   scopes,
   service,
   sleep,
@@ -36,8 +36,8 @@ afterEach(async () => {
 
 const LIVE = { ownerId: "acme", scopes: ["vehicles:write"], environment: "live" } as const;
 
-describe("what events say", () => {
-  test("a request that was let through", async () => {
+describe("events", () => {
+  test("an allowed request has an event with all its facts", async () => {
     const { manager, verifier, events, clock } = service({
       trustedProxies: ["loopback"],
       clientIpHeader: "x-real-ip",
@@ -78,17 +78,17 @@ describe("what events say", () => {
     expect(durationMs).toBeLessThanOrEqual(performance.now() - began);
   });
 
-  test("only scopes that are marked are for the audit log", async () => {
+  test("marks requests that require a scope with `audit`", async () => {
     const { manager, verifier, events } = service();
     const { secret } = await manager.create(LIVE);
-    const asked: (Requirement<FleetScope> | undefined)[] = [
+    const requirements: (Requirement<FleetScope> | undefined)[] = [
       undefined,
       "vehicles:read",
       ["vehicles:read", "vehicles:write"],
       { anyOf: ["drivers:read", "vehicles:write"] },
     ];
     events.length = 0;
-    for (const required of asked) await verifier.verify(bearer(secret), required);
+    for (const required of requirements) await verifier.verify(bearer(secret), required);
     expect(events.map((event) => (event as AllowedEvent).audit)).toEqual([false, false, true, true]);
     expect(events.map((event) => (event as AllowedEvent).requiredScopes)).toEqual([
       [],
@@ -98,7 +98,7 @@ describe("what events say", () => {
     ]);
   });
 
-  test("the reason of a refusal is told in more detail than on the wire, with the key once it is known", async () => {
+  test("a denied request has an event with a detailed reason, and with the key if it is known", async () => {
     const { manager, verifier, events, clock } = service({ environment: "live" });
     const { secret, key } = await manager.create({ ...LIVE, ipAllowlist: ["10.0.0.0/8"] });
     const expiring = await manager.create({ ...LIVE, expiresAt: new Date(clock.now().getTime() + 1) });
@@ -119,7 +119,7 @@ describe("what events say", () => {
     await verifier.verify(bearer(expiring.secret));
     await verifier.verify(bearer(disabled.secret));
     await verifier.verify(bearer(revoked.secret));
-    const told = events.map((event) => [
+    const reported = events.map((event) => [
       event.type,
       "reason" in event && event.reason,
       "code" in event && event.code,
@@ -131,7 +131,7 @@ describe("what events say", () => {
       else for (const name of Object.keys(known)) expect(event).not.toHaveProperty(name);
     }
     const denied = (reason: string, code: string, id?: string) => ["auth.denied", reason, code, id];
-    expect(told).toEqual([
+    expect(reported).toEqual([
       denied("missing_credential", "missing_credential"),
       denied("malformed_credential", "malformed_credential"),
       denied("unrecognized_format", "invalid_key"),
@@ -146,26 +146,26 @@ describe("what events say", () => {
     ]);
   });
 
-  test("what a verifier answers is the same without observers", async () => {
+  test("a verifier returns the same result without observers", async () => {
     const { manager, store, verifier, clock } = service();
     const silent = createVerifier({ store, scopes, format, clock: clock.now });
     const { secret, key } = await manager.create({ ...LIVE, ipAllowlist: ["10.0.0.0/8"] });
     const near = bearer(secret, { remoteAddress: "10.0.0.1", requestId: "id-1" });
     for (const request of [{ headers: {} }, bearer("junk"), bearer(secret), near]) {
       for (const required of ["vehicles:read", "drivers:read"] as const) {
-        const answer = await silent.verify(request, required);
-        const told = await verifier.verify(request, required);
-        expect(JSON.stringify(answer)).toBe(JSON.stringify(told));
+        const result = await silent.verify(request, required);
+        const observed = await verifier.verify(request, required);
+        expect(JSON.stringify(result)).toBe(JSON.stringify(observed));
       }
     }
     expect(allowed(await silent.verify(near, "vehicles:read")).id).toBe(key.id);
-    expect(refused(await silent.verify(near, "drivers:read"))).toMatchObject({
+    expect(errorOf(await silent.verify(near, "drivers:read"))).toMatchObject({
       code: "insufficient_scope",
       details: { requiredScopes: ["drivers:read"] },
     });
   });
 
-  test("a store that fails is an event, and still an exception", async () => {
+  test("a failing store causes an event and an exception", async () => {
     const events: KeyEvent[] = [];
     const store = { findByHash: () => Promise.reject(new Error("down")) };
     const verifier = createVerifier({ store, scopes, format, observers: [(event) => events.push(event)] });
@@ -174,7 +174,7 @@ describe("what events say", () => {
     expect(events[0]).toMatchObject({ type: "auth.failed", error, requiredScopes: ["vehicles:read"] });
   });
 
-  test("each change of a key is one event, and a change that changes nothing is none", async () => {
+  test("each change of a key emits one event, and a change without effect emits none", async () => {
     const { manager, events } = service();
     const { key } = await manager.create(LIVE, "ann");
     await manager.update(key.id, { name: "n", ipAllowlist: null }, { actor: "bob" });
@@ -198,7 +198,7 @@ describe("what events say", () => {
     expect(events[5]).toMatchObject({ details: { reason: "leaked" } });
   });
 
-  test("a request of a class, such as the Fetch standard's, is told like any other", async () => {
+  test("reads the members of a Fetch Request, which are getters", async () => {
     const { manager, verifier, events } = service();
     const { secret } = await manager.create(LIVE);
     const headers = { authorization: `Bearer ${secret}`, "x-request-id": "id-1" };
@@ -206,7 +206,7 @@ describe("what events say", () => {
     expect(events[1]).toMatchObject({ type: "auth.allowed", method: "POST", requestId: "id-1" });
   });
 
-  test("one request has one id: in its event and in its principal", async () => {
+  test("the event and the principal of a request have the same request id", async () => {
     const { manager, verifier, events } = service();
     const { secret } = await manager.create(LIVE);
     events.length = 0;
@@ -226,23 +226,23 @@ describe("observers", () => {
     ["rejects", () => Promise.reject(new Error("x"))],
     ["hangs", () => new Promise(() => {})],
     [
-      "answers a thenable that throws",
+      "returns a thenable that throws",
       () => ({
-        // biome-ignore lint/suspicious/noThenProperty: what an observer may answer
+        // biome-ignore lint/suspicious/noThenProperty: a thenable that throws
         then() {
           throw new Error("x");
         },
       }),
     ],
     [
-      "tries to change what it is told",
+      "tries to change the event",
       (event) => {
         Object.assign(event, { type: "auth.allowed" });
       },
     ],
   ];
 
-  test.each(hostile)("one that %s decides over nothing", async (_, observer) => {
+  test.each(hostile)("an observer that %s does not affect the decision", async (_, observer) => {
     const store = memoryStore();
     const seen: KeyEvent[] = [];
     const observers = [observer, (event: KeyEvent) => seen.push(event)];
@@ -250,9 +250,9 @@ describe("observers", () => {
     const verifier = createVerifier({ store, scopes, format, observers });
     const { secret, key } = await manager.create(LIVE);
     expect(allowed(await verifier.verify(bearer(secret), "vehicles:read")).id).toBe(key.id);
-    expect(refused(await verifier.verify(bearer(secret), "drivers:read")).code).toBe("insufficient_scope");
+    expect(errorOf(await verifier.verify(bearer(secret), "drivers:read")).code).toBe("insufficient_scope");
     await manager.revoke(key.id);
-    expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+    expect(errorOf(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
     expect(seen.map((event) => event.type)).toEqual([
       "key.created",
       "auth.allowed",
@@ -262,7 +262,7 @@ describe("observers", () => {
     ]);
   });
 
-  test("one that empties the required scopes changes no later decision", async () => {
+  test("an observer cannot change the required scopes of later requests", async () => {
     const store = memoryStore();
     const manager = createKeyManager({ store, scopes, format });
     const observers: Observer[] = [
@@ -270,7 +270,7 @@ describe("observers", () => {
         try {
           if ("requiredScopes" in event) (event.requiredScopes as string[]).splice(0, 1, "drivers:read");
         } catch {
-          // frozen, as it should be
+          // frozen
         }
       },
     ];
@@ -282,7 +282,7 @@ describe("observers", () => {
     expect(required).toEqual(["vehicles:write"]);
   });
 
-  test("one that changes dates and lists changes no audit trail", async () => {
+  test("an observer cannot change the audit trail", async () => {
     const store = memoryStore();
     const observers: Observer[] = [
       (event) => {
@@ -291,7 +291,7 @@ describe("observers", () => {
           try {
             (event.details.members as string[] | undefined)?.splice(0);
           } catch {
-            // frozen, as it should be
+            // frozen
           }
       },
     ];
@@ -304,7 +304,7 @@ describe("observers", () => {
     expect((await manager.get(key.id))?.createdAt?.getTime()).toBeGreaterThan(0);
   });
 
-  test("what emit hands out is frozen", () => {
+  test("emit freezes the event", () => {
     const event = { type: "auth.failed" } as unknown as KeyEvent;
     emit([], event);
     expect(Object.isFrozen(event)).toBe(true);
@@ -316,17 +316,18 @@ describe("observers", () => {
     ["log", true],
     [[7], true],
     [{}, true],
-  ])("observers of %j", (observers, wrong) => {
+  ])("checks the option `observers` of %j", (observers, wrong) => {
     const store = memoryStore();
     const make = () => createVerifier({ store, scopes, format, observers: observers as never });
     const manage = () => createKeyManager({ store, scopes, format, observers: observers as never });
     if (!wrong) expect([make, manage].map((action) => action())).toHaveLength(2);
     else
-      for (const action of [make, manage]) expect(action).toThrow(/"observers" must be a list of functions/);
+      for (const action of [make, manage])
+        expect(action).toThrow(/"observers" must be an array of functions/);
   });
 });
 
-test("no event, audit entry, result or error of a whole life holds a secret, its random part, a hash or a pepper", async () => {
+test("no event, audit entry, result or error contains a secret, its random part, a hash or a pepper", async () => {
   const pepper = { current: "v2", keys: { v1: "pepper-one-long-enough", v2: "pepper-two-long-enough" } };
   const secrets: string[] = [];
   const hashes: string[] = [];

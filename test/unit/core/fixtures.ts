@@ -17,7 +17,7 @@ import {
 } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 
-/** The scopes that most tests use: a chain, a wildcard, and one that is planned. */
+/** The scopes of most tests: an implication, a wildcard and a planned scope. */
 export const scopes = defineScopes({
   "vehicles:read": { description: "List vehicles" },
   "vehicles:write": { description: "Change vehicles", implies: ["vehicles:read"], audit: true },
@@ -32,7 +32,7 @@ export const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] 
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** The checksum as the documentation has it, with the CRC-32 of zlib. */
+/** Computes the documented checksum with the CRC-32 of zlib. */
 export function checksum(text: string): string {
   let rest = BigInt(crc32(text));
   let digits = "";
@@ -42,7 +42,7 @@ export function checksum(text: string): string {
 
 export const START: Date = new Date("2030-01-01T00:00:00Z");
 
-/** A clock that stands still until it is moved. */
+/** Creates a clock that only `set` moves. */
 export function stoppedClock(at: Date = START): { now: () => Date; set(at: Date | number): void } {
   let time = at.getTime();
   return {
@@ -61,7 +61,7 @@ export interface Service {
   readonly events: KeyEvent[];
 }
 
-/** A manager and a verifier over one memory store, with a stopped clock and every event kept. */
+/** Creates a manager and a verifier over one memory store, with a stopped clock and a list of all events. */
 export function service(options: Partial<VerifierOptions<FleetScope>> = {}): Service {
   const store = memoryStore();
   const clock = stoppedClock();
@@ -77,36 +77,36 @@ export function service(options: Partial<VerifierOptions<FleetScope>> = {}): Ser
   };
 }
 
-/** A request with `Authorization: Bearer <secret>`. */
+/** Returns a request with `Authorization: Bearer <secret>`. */
 export function bearer(secret: string, more: Partial<AuthRequest> = {}): AuthRequest {
   return { headers: { authorization: `Bearer ${secret}` }, ...more };
 }
 
-/** A store with the one method that verification needs. */
-export function storeOf(answer: (hash: KeyHash) => ReturnType<KeyStore["findByHash"]>): KeyStore {
-  return { findByHash: answer };
+/** Returns a store with only `findByHash`. */
+export function storeOf(findByHash: (hash: KeyHash) => ReturnType<KeyStore["findByHash"]>): KeyStore {
+  return { findByHash };
 }
 
-/** The least that a store may answer, and whatever a test adds to it. */
+/** Returns a record with the required members, and `more`. */
 export function recordOf(hash: KeyHash, more: Partial<VerifiableRecord> = {}): VerifiableRecord {
   return { id: "key_1", hash, ownerId: "acme", scopes: ["vehicles:read"], ...more };
 }
 
-/** The error of a refusal. */
-export function refused(result: AuthResult): Extract<AuthResult, { ok: false }>["error"] {
-  if (result.ok) throw new Error("the request was let through");
+/** Returns the error of a denied request. */
+export function errorOf(result: AuthResult): Extract<AuthResult, { ok: false }>["error"] {
+  if (result.ok) throw new Error("the request was allowed");
   return result.error;
 }
 
-/** The principal of a request that was let through. */
+/** Returns the principal of an allowed request. */
 export function allowed<S extends string>(
   result: AuthResult<S>,
 ): Extract<AuthResult<S>, { ok: true }>["principal"] {
-  if (!result.ok) throw new Error(`the request was refused: ${result.error.code}`);
+  if (!result.ok) throw new Error(`the request was denied: ${result.error.code}`);
   return result.principal;
 }
 
-/** What a function throws, or a promise is rejected with. */
+/** Returns what a function throws or a promise rejects with. */
 export async function thrownBy(action: () => unknown): Promise<unknown> {
   try {
     await action();
@@ -116,7 +116,7 @@ export async function thrownBy(action: () => unknown): Promise<unknown> {
   throw new Error("nothing was thrown");
 }
 
-/** Runs while members stand on the prototype of every object. */
+/** Runs a function while `Object.prototype` has these members. */
 export async function polluted(members: object, run: () => unknown): Promise<void> {
   const names = Object.keys(members);
   try {

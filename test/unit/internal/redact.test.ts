@@ -1,25 +1,25 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { quoteAscii, redactName } from "../../../src/internal/redact.js";
 
-test.each([
+it.each([
   ["a name", "ipAllowlist", "ipAllowlist"],
-  ["32 characters of a name", "a".repeat(32), "a".repeat(32)],
-  ["33 characters", "a".repeat(33), `"${"a".repeat(12)}…"`],
-  ["12 characters that are no name", "a b c d e f ", '"a b c d e f "'],
-  ["13 characters that are no name", "a b c d e f g", '"a b c d e f …"'],
-  ["nothing", "", '""'],
+  ["a name of 32 characters", "a".repeat(32), "a".repeat(32)],
+  ["a name of 33 characters", "a".repeat(33), `"${"a".repeat(12)}…"`],
+  ["12 characters with spaces", "a b c d e f ", '"a b c d e f "'],
+  ["13 characters with spaces", "a b c d e f g", '"a b c d e f …"'],
+  ["an empty name", "", '""'],
   ["a line break", "a\nb", '"a\\nb"'],
   ["an escape sequence", "\u001b[2J", '"\\u001b[2J"'],
-  ["another alphabet", "Zähler", '"Z\\u00e4hler"'],
-  ["what turns the writing around", "\u202eabc", '"\\u202eabc"'],
+  ["a letter outside ASCII", "Zähler", '"Z\\u00e4hler"'],
+  ["a right-to-left override", "\u202eabc", '"\\u202eabc"'],
   ["a delete character", "a\u007f", '"a\\u007f"'],
   ["a quote", 'a"b', '"a\\"b"'],
   ["a secret", "ezt_live_0123456789abcdefghijklmnopqrstuv012345", '"ezt_live_012…"'],
-])("%s is shown in a message as a name that is not ours", (_, name, shown) => {
+])("redactName returns a safe form of %s", (_, name, shown) => {
   expect(redactName(name)).toBe(shown);
 });
 
-test("what is escaped reads back as it was", () => {
+it("quoteAscii returns JSON in printable ASCII", () => {
   const text = 'a"\\\n\u00e9\u2028\u{1f511}';
   expect(quoteAscii(text)).toMatch(/^[\x20-\x7e]+$/);
   expect(JSON.parse(quoteAscii(text))).toBe(text);

@@ -1,19 +1,18 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { isPromiseLike, rejectPromise } from "../../../src/internal/awaitable.js";
+import { describe, expect, it } from "vitest";
 import {
+  checkBoolean,
   checkFunction,
   checkMethods,
   checkOptions,
-  checkTimeout,
-  describe as kindOf,
+  describe as describeValue,
+  hasMethod,
+  isNonEmptyString,
+  readInteger,
   rejectUndefined,
 } from "../../../src/internal/validate.js";
-import { warn } from "../../../src/internal/warn.js";
-
-afterEach(() => vi.restoreAllMocks());
 
 describe("checkOptions", () => {
-  test("quotes the first member that nobody reads, and says which are known", () => {
+  it("rejects an unknown option and lists the known ones", () => {
     expect(() => checkOptions("thing", { a: 1, c: 2 }, ["a", "b"])).toThrow(
       new TypeError('thing: unknown option "c"; known options are a, b'),
     );
@@ -21,7 +20,7 @@ describe("checkOptions", () => {
     expect(() => checkOptions("thing", { toString: 1 }, ["a"])).toThrow(TypeError);
   });
 
-  test("answers a copy of what the object has itself", () => {
+  it("returns a copy of the own members, without a prototype", () => {
     const given = Object.assign(Object.create({ inherited: 1 }), { a: 1, b: undefined });
     const options = checkOptions("thing", given, ["a", "b", "inherited"]);
     expect(options).not.toBe(given);
@@ -35,100 +34,144 @@ describe("checkOptions", () => {
     expect(options.a).toBe(1);
   });
 
-  test.each([[undefined], [null], [[]], ["a"], [7], [() => {}]])("%j is no options object", (value) => {
+  it.each([
+    [undefined, "undefined"],
+    [null, "null"],
+    [[], "an array"],
+    ["a", "a string"],
+    [7, "a number"],
+    [() => {}, "a function"],
+  ])("rejects %j instead of an options object", (value, received) => {
     expect(() => checkOptions("thing", value as never, ["a"])).toThrow(
-      /^thing: expected an options object, got /,
+      new TypeError(`thing: expected an options object; received ${received}`),
     );
   });
 });
 
-test("refuseUndefined lets an option be absent, not empty", () => {
-  const refuse = (options: { a?: unknown }) => rejectUndefined("thing", options, "a");
-  expect(() => refuse({ a: undefined })).toThrow(
-    new TypeError('thing: "a" is undefined; leave it out if it is not meant to be in force'),
-  );
-  for (const options of [{}, { a: null }, { a: 0 }, Object.create({ a: undefined })]) {
-    expect(() => refuse(options)).not.toThrow();
-  }
-});
+describe("rejectUndefined", () => {
+  const reject = (options: { a?: unknown }) => rejectUndefined("thing", options, "a");
 
-test("checkTimeout takes what a timer can wait", () => {
-  for (const value of [0.5, 1, 2 ** 31 - 1]) {
-    expect(() => checkTimeout("thing", "timeoutMs", value)).not.toThrow();
-  }
-  for (const value of [0, -1, 2 ** 31, Number.NaN, Number.POSITIVE_INFINITY, "250", undefined, null]) {
-    expect(() => checkTimeout("thing", "timeoutMs", value)).toThrow(
-      new TypeError('thing: "timeoutMs" must be a number of milliseconds above 0'),
+  it("rejects an option that is present but undefined", () => {
+    expect(() => reject({ a: undefined })).toThrow(
+      new TypeError('thing: "a" is undefined; omit it to use the default'),
     );
-  }
+  });
+
+  it("accepts an absent option and other values", () => {
+    for (const options of [{}, { a: null }, { a: 0 }, Object.create({ a: undefined })]) {
+      expect(() => reject(options)).not.toThrow();
+    }
+  });
 });
 
-test("checkFunction and checkMethods name the option", () => {
-  expect(() => checkFunction("thing", "clock", 7)).toThrow(
-    new TypeError('thing: "clock" must be a function, got a value of type number'),
-  );
-  for (const clock of [undefined, () => {}]) {
-    expect(() => checkFunction("thing", "clock", clock)).not.toThrow();
-  }
-  for (const [store, missing] of [
+describe("checkFunction", () => {
+  it("accepts a function or undefined", () => {
+    for (const clock of [undefined, () => {}]) {
+      expect(() => checkFunction("thing", "clock", clock)).not.toThrow();
+    }
+  });
+
+  it("rejects other values", () => {
+    expect(() => checkFunction("thing", "clock", 7)).toThrow(
+      new TypeError('thing: "clock" must be a function; received a number'),
+    );
+    expect(() => checkFunction("thing", "clock", null)).toThrow(
+      new TypeError('thing: "clock" must be a function; received null'),
+    );
+  });
+});
+
+describe("checkBoolean", () => {
+  it("accepts a boolean or undefined", () => {
+    for (const value of [undefined, true, false]) {
+      expect(() => checkBoolean("thing", "enabled", value)).not.toThrow();
+    }
+  });
+
+  it("rejects other values", () => {
+    for (const [value, received] of [
+      ["true", "a string"],
+      [1, "a number"],
+      [null, "null"],
+    ] as const) {
+      expect(() => checkBoolean("thing", "enabled", value)).toThrow(
+        new TypeError(`thing: "enabled" must be true or false; received ${received}`),
+      );
+    }
+  });
+});
+
+describe("checkMethods and hasMethod", () => {
+  it.each([
     [{ a() {} }, "b"],
     [{ a: 1, b() {} }, "a"],
     [null, "a"],
     [undefined, "a"],
     ["text", "a"],
-  ] as const) {
+  ])("name the missing method of %j", (store, missing) => {
+    expect(hasMethod(store, missing)).toBe(false);
     expect(() => checkMethods("thing", "store", store, ["a", "b"])).toThrow(
       new TypeError(`thing: "store" must have a method ${missing}()`),
     );
-  }
-  expect(() => checkMethods("thing", "store", Object.create({ a() {} }), ["a"])).not.toThrow();
+  });
+
+  it("accept inherited methods", () => {
+    const store = Object.create({ a() {} });
+    expect(hasMethod(store, "a")).toBe(true);
+    expect(() => checkMethods("thing", "store", store, ["a"])).not.toThrow();
+  });
 });
 
-test("a wrong value is named by its kind, never printed", () => {
-  expect([null, undefined, [1], "hunter2", 7, {}, () => {}].map(kindOf)).toEqual([
-    "null",
-    "undefined",
-    "an array",
-    "a value of type string",
-    "a value of type number",
-    "a value of type object",
-    "a value of type function",
-  ]);
-});
+describe("readInteger", () => {
+  it("returns an integer within the bounds, which are inclusive", () => {
+    for (const value of [-2, 0, 3]) expect(readInteger("thing", "max", value, -2, 3)).toBe(value);
+  });
 
-test("isPromiseLike", () => {
-  // biome-ignore lint/suspicious/noThenProperty: what is asked about
-  const thenables = [Promise.resolve(), { then: () => {} }];
-  expect(thenables.map((value: unknown) => isPromiseLike(value))).toEqual([true, true]);
-  // biome-ignore lint/suspicious/noThenProperty: what is asked about
-  expect([null, undefined, 7, "then", {}, { then: 7 }].map((value: unknown) => isPromiseLike(value))).toEqual(
-    Array(6).fill(false),
-  );
-});
-
-test("refusePromise takes any answer that is there, and drops what a promise comes to", () => {
-  for (const answer of [undefined, null, 7, "then", {}]) rejectPromise("it", answer);
-  for (const promise of [Promise.resolve(), Promise.reject(new Error("nobody waits for it"))]) {
-    expect(() => rejectPromise("it", promise)).toThrow(
-      new TypeError("it must answer at once, not a promise"),
+  it.each([
+    [-3, "-3"],
+    [4, "4"],
+    [1.5, "1.5"],
+    [Number.NaN, "NaN"],
+    [Number.POSITIVE_INFINITY, "Infinity"],
+    [true, "true"],
+    ["1", "a string"],
+    [null, "null"],
+    [undefined, "undefined"],
+    [[1], "an array"],
+  ])("rejects %j", (value, received) => {
+    expect(() => readInteger("thing", "max", value, -2, 3)).toThrow(
+      new TypeError(`thing: "max" must be an integer from -2 to 3; received ${received}`),
     );
-  }
+  });
 });
 
-test("warnings have a type and a code", () => {
-  const emit = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
-  warn("KEYBEARER_TEST", "text");
-  expect(emit).toHaveBeenCalledWith("text", { type: "KeybearerWarning", code: "KEYBEARER_TEST" });
+describe("isNonEmptyString", () => {
+  it("accepts strings of at least one character", () => {
+    expect(["a", " ", "", undefined, null, 7, ["a"]].map(isNonEmptyString)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
 });
 
-test("where nobody takes warnings, they are none", () => {
-  const { process } = globalThis;
-  try {
-    for (const other of [undefined, {}]) {
-      Object.defineProperty(globalThis, "process", { value: other, configurable: true, writable: true });
-      expect(() => warn("KEYBEARER_TEST", "text")).not.toThrow();
-    }
-  } finally {
-    Object.defineProperty(globalThis, "process", { value: process, configurable: true, writable: true });
-  }
+describe("describe", () => {
+  it("names the type of a value without printing the value", () => {
+    expect([null, undefined, [1], "hunter2", "", 7, {}, () => {}, true, 1n].map(describeValue)).toEqual([
+      "null",
+      "undefined",
+      "an array",
+      "a string",
+      "an empty string",
+      "a number",
+      "an object",
+      "a function",
+      "a boolean",
+      "a bigint",
+    ]);
+  });
 });

@@ -14,7 +14,7 @@ import { bearer, type FleetScope, scopes, stoppedClock } from "../core/fixtures.
 export const ISSUER = "https://login.example.com";
 export const AUDIENCE = "https://api.example.com";
 
-/** 2030-01-01, as the clock of the tests has it. */
+/** 2030-01-01, the time of the tests, in seconds. */
 export const NOW = 1_893_456_000;
 
 export interface Pair {
@@ -30,13 +30,13 @@ export const SECRET = "0123456789abcdef0123456789abcdef";
 
 export const pem = (key: KeyObject): string => key.export({ type: "spki", format: "pem" }).toString();
 
-/** A public JWK. */
+/** Returns the public JWK of a key, with more members. */
 export function jwk(key: KeyObject, more: object = {}): Record<string, unknown> {
   const open = key.type === "private" ? createPublicKey(key) : key;
   return { ...(open.export({ format: "jwk" }) as object), ...more };
 }
 
-/** The claims of a token that works. */
+/** The claims of a valid token. */
 export const CLAIMS = {
   iss: ISSUER,
   aud: AUDIENCE,
@@ -46,13 +46,13 @@ export const CLAIMS = {
   exp: NOW + 600,
 } as const;
 
-/** JSON, unless it is text (or bytes) already. */
+/** Encodes a part of a token: a string or bytes as they are, anything else as JSON. */
 export function encode(part: unknown): string {
   const bytes = part instanceof Uint8Array ? part : typeof part === "string" ? part : JSON.stringify(part);
   return Buffer.from(bytes as string).toString("base64url");
 }
 
-/** Signs whatever it is given, by the algorithm that is named here and not by the header. */
+/** Signs with `alg`, whatever the header says. */
 export function signature(input: string, alg: string, key: KeyObject | string): string {
   const bytes = Buffer.from(input);
   const hash = `sha${alg.slice(2)}`;
@@ -64,7 +64,7 @@ export function signature(input: string, alg: string, key: KeyObject | string): 
   return signBytes(hash, bytes, key).toString("base64url");
 }
 
-/** A token, signed by the key of the tests: an EC key, ES256, unless something else is asked for. */
+/** Creates a token, signed with ES256 and the EC key of the tests by default. */
 export function token(
   claims: unknown = CLAIMS,
   header: unknown = { alg: "ES256" },
@@ -74,17 +74,17 @@ export function token(
   return `${input}.${signature(input, alg, key)}`;
 }
 
-/** The claims with some of them changed; `undefined` takes one away. */
+/** Returns the claims with changes; `undefined` removes a claim. */
 export const claimsWith = (more: object): object => ({ ...CLAIMS, ...more });
 
 export interface JwtService {
   readonly verifier: Verifier<FleetScope>;
   readonly clock: ReturnType<typeof stoppedClock>;
   readonly events: KeyEvent[];
-  ask(token: string): Promise<AuthResult<FleetScope>>;
+  send(token: string): Promise<AuthResult<FleetScope>>;
 }
 
-/** A verifier with a stopped clock, and every event kept. */
+/** Creates a verifier with a stopped clock, and records its events. */
 export function jwtService(options: Partial<JwtVerifierOptions<FleetScope>> = {}): JwtService {
   const clock = stoppedClock();
   const events: KeyEvent[] = [];
@@ -98,23 +98,23 @@ export function jwtService(options: Partial<JwtVerifierOptions<FleetScope>> = {}
     observers: [(event) => events.push(event)],
     ...options,
   });
-  return { verifier, clock, events, ask: (sent) => verifier.verify(bearer(sent)) };
+  return { verifier, clock, events, send: (sent) => verifier.verify(bearer(sent)) };
 }
 
-/** Why requests were refused, one after the other. */
+/** Returns the reason of each denial, or the type of any other event. */
 export function reasons({ events }: JwtService): string[] {
   return events.map((event) => (event.type === "auth.denied" ? event.reason : event.type));
 }
 
 export interface JwksServer {
   readonly url: string;
-  /** How often it was asked. */
+  /** Returns the number of requests. */
   readonly calls: () => number;
   respond: (req: IncomingMessage, res: ServerResponse) => void;
   close(): Promise<void>;
 }
 
-/** A server on loopback that answers a JWKS, or whatever a test wants. */
+/** Starts a server on loopback that responds with a JWKS, or as a test sets `respond`. */
 export async function jwksServer(...keys: object[]): Promise<JwksServer> {
   let calls = 0;
   const server = createServer((req, res) => {
@@ -125,7 +125,7 @@ export async function jwksServer(...keys: object[]): Promise<JwksServer> {
   const jwks: JwksServer = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
     calls: () => calls,
-    respond: answering({ keys }),
+    respond: respondWith({ keys }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -135,7 +135,7 @@ export async function jwksServer(...keys: object[]): Promise<JwksServer> {
   return jwks;
 }
 
-export const answering =
+export const respondWith =
   (body: unknown): JwksServer["respond"] =>
   (_req, res) => {
     res.setHeader("Content-Type", "application/json");

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expressAuth } from "../../../src/adapters/express.js";
 import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { nodeAuth, toNodeListener } from "../../../src/adapters/node.js";
@@ -65,7 +65,7 @@ const makers: Readonly<Record<string, (name: keyof typeof verifiers) => Server>>
   },
 };
 
-describe.each(Object.keys(makers))("behind the %s guard", (framework) => {
+describe.each(Object.keys(makers))("createJwtVerifier with the %s guard", (framework) => {
   const servers = {} as Record<keyof typeof verifiers, Server>;
   beforeAll(async () => {
     for (const name of ["jwt", "any", "down"] as const) {
@@ -90,7 +90,7 @@ describe.each(Object.keys(makers))("behind the %s guard", (framework) => {
     };
   };
 
-  test("a token passes, and JSON has no claims", async () => {
+  it("allows a token, and omits the claims from JSON", async () => {
     const { status, body } = await get("jwt", token(claimsWith({ email: "a@b.c" })));
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -105,7 +105,7 @@ describe.each(Object.keys(makers))("behind the %s guard", (framework) => {
     });
   });
 
-  test("each refusal has its status, code and challenge", async () => {
+  it("responds to a denial with status, code and challenge", async () => {
     const challenge = async (name: keyof typeof verifiers, sent?: string, path?: string) => {
       const { status, headers, body } = await get(name, sent, path);
       return [status, body.code, headers.get("www-authenticate")];
@@ -125,13 +125,13 @@ describe.each(Object.keys(makers))("behind the %s guard", (framework) => {
     expect(`${seen.at(-1)}`).toContain("The JSON Web Key Set");
   });
 
-  test("an optional route passes nobody as nobody, and no bad token", async () => {
+  it("allows an optional route without a token, but not with an invalid one", async () => {
     expect((await get("jwt", undefined, "/optional")).body).toEqual({ id: null });
     expect((await get("jwt", token(), "/optional")).body).toEqual({ id: "user-1" });
     expect((await get("jwt", `${token()}x`, "/optional")).status).toBe(401);
   });
 
-  test("keys and tokens on one route", async () => {
+  it("accepts keys and tokens on one route with anyVerifier", async () => {
     const { secret, key } = await keys.manager.create({
       ownerId: "acme",
       scopes: ["vehicles:read"],
@@ -142,7 +142,7 @@ describe.each(Object.keys(makers))("behind the %s guard", (framework) => {
     expect((await get("any")).body.message).toContain("a valid API key");
   });
 
-  test("forged tokens are 401", async () => {
+  it("responds with 401 to forged tokens", async () => {
     const sendable = forgeries.filter(({ token: sent }) => /^[\x21-\x7e]{1,8200}$/.test(sent));
     for (const { name, token: sent } of sendable.filter((_, index) => index % 3 === 0)) {
       expect((await get("any", sent)).status, name).toBe(401);

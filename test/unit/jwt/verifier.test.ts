@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import type { JwtClaims } from "../../../src/jwt/index.js";
-import { allowed, bearer, refused, thrownBy } from "../core/fixtures.js";
+import { allowed, bearer, errorOf, thrownBy } from "../core/fixtures.js";
 import {
   AUDIENCE,
   CLAIMS,
@@ -22,7 +22,7 @@ import {
   token,
 } from "./fixtures.js";
 
-describe("a right token", () => {
+describe("a valid token", () => {
   const all = [
     ["ES256", ec],
     ["RS256", rsa],
@@ -30,7 +30,7 @@ describe("a right token", () => {
     ["EdDSA", ed],
   ] as const;
 
-  test.each(all)("of %s passes, the key in any form", async (alg, { publicKey, privateKey }) => {
+  it.each(all)("is accepted with %s, for every form of the key", async (alg, { publicKey, privateKey }) => {
     const { SignJWT, importJWK } = await import("jose");
     const sent = await new SignJWT({ ...CLAIMS }).setProtectedHeader({ alg }).sign(privateKey);
     const forms = [
@@ -41,18 +41,18 @@ describe("a right token", () => {
       await importJWK(jwk(publicKey) as never, alg),
     ];
     for (const key of forms) {
-      const { ask } = jwtService({ algorithms: [alg], key: key as never });
-      expect(allowed(await ask(sent)).id).toBe("user-1");
+      const { send } = jwtService({ algorithms: [alg], key: key as never });
+      expect(allowed(await send(sent)).id).toBe("user-1");
     }
-    const { ask } = jwtService({ algorithms: [alg], jwks: { keys: [jwk(publicKey)] } as never });
-    expect(allowed(await ask(sent)).id).toBe("user-1");
+    const { send } = jwtService({ algorithms: [alg], jwks: { keys: [jwk(publicKey)] } as never });
+    expect(allowed(await send(sent)).id).toBe("user-1");
   });
 
-  test.each([
+  it.each([
     ["HS256", 32],
     ["HS384", 48],
     ["HS512", 64],
-  ])("of %s passes, the secret in any form", async (alg, bytes) => {
+  ])("is accepted with %s, for every form of the secret", async (alg, bytes) => {
     const { createSecretKey } = await import("node:crypto");
     const secret = SECRET.repeat(2).slice(0, bytes);
     const sent = token(CLAIMS, { alg }, { alg, key: secret });
@@ -63,13 +63,13 @@ describe("a right token", () => {
       createSecretKey(buffer),
       { kty: "oct", k: buffer.toString("base64url") },
     ]) {
-      const { ask } = jwtService({ algorithms: [alg], key: key as never });
-      expect(allowed(await ask(sent)).id).toBe("user-1");
-      expect((await ask(token(CLAIMS, { alg }, { alg, key: `${secret}x` }))).ok).toBe(false);
+      const { send } = jwtService({ algorithms: [alg], key: key as never });
+      expect(allowed(await send(sent)).id).toBe("user-1");
+      expect((await send(token(CLAIMS, { alg }, { alg, key: `${secret}x` }))).ok).toBe(false);
     }
   });
 
-  test("says who it is of", async () => {
+  it("becomes a principal with its subject, scopes and claims", async () => {
     const { verifier } = jwtService();
     const principal = allowed(await verifier.verify(bearer(token(), { requestId: "id-1" }), "drivers:read"));
     expect(principal).toMatchObject({
@@ -86,10 +86,10 @@ describe("a right token", () => {
     expect(principal.can("vehicles:write")).toBe(false);
   });
 
-  test("its principal is frozen, its claims too, and neither JSON nor an inspection shows them", async () => {
+  it("becomes a deeply frozen principal that hides its claims from JSON and inspection", async () => {
     const sent = token(claimsWith({ email: "a@example.com", realm: { roles: [{ name: "x" }] } }));
-    const { ask } = jwtService();
-    const principal = allowed(await ask(sent));
+    const { send } = jwtService();
+    const principal = allowed(await send(sent));
     const claims = principal.claims as { realm: { roles: [{ name: string }] } };
     for (const part of [
       principal,
@@ -112,51 +112,51 @@ describe("a right token", () => {
     expect(JSON.stringify({ ...principal })).not.toContain("a@example.com");
   });
 
-  test.each([["JWT"], ["jwt"], ["at+jwt"], ["AT+JWT"], ["application/at+jwt"], ["application/JWT"]])(
-    "may be of type %s",
+  it.each([["JWT"], ["jwt"], ["at+jwt"], ["AT+JWT"], ["application/at+jwt"], ["application/JWT"]])(
+    "may have the typ %s",
     async (typ) => {
-      expect((await jwtService().ask(token(CLAIMS, { alg: "ES256", typ }))).ok).toBe(true);
+      expect((await jwtService().send(token(CLAIMS, { alg: "ES256", typ }))).ok).toBe(true);
     },
   );
 
-  test("must be of the one type that is asked for", async () => {
-    const { ask } = jwtService({ typ: "at+jwt" });
-    expect((await ask(token(CLAIMS, { alg: "ES256", typ: "application/at+JWT" }))).ok).toBe(true);
+  it("must have the typ of the option", async () => {
+    const { send } = jwtService({ typ: "at+jwt" });
+    expect((await send(token(CLAIMS, { alg: "ES256", typ: "application/at+JWT" }))).ok).toBe(true);
     for (const header of [{ alg: "ES256" }, { alg: "ES256", typ: "JWT" }]) {
-      expect((await ask(token(CLAIMS, header))).ok).toBe(false);
+      expect((await send(token(CLAIMS, header))).ok).toBe(false);
     }
   });
 
-  test("of another issuer or audience of a list", async () => {
-    const { ask } = jwtService({ issuer: ["x", ISSUER], audience: ["y", AUDIENCE] });
-    expect((await ask(token())).ok).toBe(true);
-    expect((await ask(token(claimsWith({ iss: "x", aud: ["z", "y"] })))).ok).toBe(true);
-    expect((await ask(token(claimsWith({ iss: "y", aud: "x" })))).ok).toBe(false);
+  it("may have any of several issuers and audiences", async () => {
+    const { send } = jwtService({ issuer: ["x", ISSUER], audience: ["y", AUDIENCE] });
+    expect((await send(token())).ok).toBe(true);
+    expect((await send(token(claimsWith({ iss: "x", aud: ["z", "y"] })))).ok).toBe(true);
+    expect((await send(token(claimsWith({ iss: "y", aud: "x" })))).ok).toBe(false);
   });
 
-  test.each<[string, object, readonly string[]]>([
-    ["scope as text", { scope: "vehicles:read  drivers:read" }, ["vehicles:read", "drivers:read"]],
-    ["scope as a list", { scope: ["vehicles:read"] }, ["vehicles:read"]],
-    ["scp as a list", { scope: undefined, scp: ["drivers:read"] }, ["drivers:read"]],
-    ["scp as text", { scope: undefined, scp: "drivers:read" }, ["drivers:read"]],
-    ["scope before scp", { scope: "vehicles:read", scp: ["fleet:admin"] }, ["vehicles:read"]],
-    ["an empty scope before scp", { scope: "", scp: ["fleet:admin"] }, []],
-    ["none", { scope: undefined }, []],
+  it.each<[string, object, readonly string[]]>([
+    ["scope as a string", { scope: "vehicles:read  drivers:read" }, ["vehicles:read", "drivers:read"]],
+    ["scope as an array", { scope: ["vehicles:read"] }, ["vehicles:read"]],
+    ["scp as an array", { scope: undefined, scp: ["drivers:read"] }, ["drivers:read"]],
+    ["scp as a string", { scope: undefined, scp: "drivers:read" }, ["drivers:read"]],
+    ["scope rather than scp", { scope: "vehicles:read", scp: ["fleet:admin"] }, ["vehicles:read"]],
+    ["an empty scope rather than scp", { scope: "", scp: ["fleet:admin"] }, []],
+    ["no scope", { scope: undefined }, []],
     [
-      "undefined and wild ones",
+      "only defined names, and no wildcards",
       { scope: "openid * vehicles:* vehicles:read reports:read" },
       ["vehicles:read", "reports:read"],
     ],
-  ])("grants %s", async (_, more, expected) => {
-    const principal = allowed(await jwtService().ask(token(claimsWith(more))));
+  ])("grants the scopes of %s", async (_, more, expected) => {
+    const principal = allowed(await jwtService().send(token(claimsWith(more))));
     expect(principal.scopes).toEqual(expected);
     expect(principal.can("reports:read")).toBe(false);
     expect(principal.can("fleet:admin")).toBe(false);
   });
 
-  test("without the scope of a route is 403", async () => {
+  it("is denied with 403 without the scope of the route", async () => {
     const { verifier } = jwtService();
-    const error = refused(await verifier.verify(bearer(token()), ["vehicles:write", "drivers:read"]));
+    const error = errorOf(await verifier.verify(bearer(token()), ["vehicles:write", "drivers:read"]));
     expect(error).toMatchObject({
       status: 403,
       code: "insufficient_scope",
@@ -168,17 +168,17 @@ describe("a right token", () => {
   });
 });
 
-describe("the principal function", () => {
-  test("says who it is, once for a token", async () => {
+describe("the principal callback", () => {
+  it("sets the principal, and is called once per token", async () => {
     const principal = vi.fn(async (claims: JwtClaims) => ({
       ownerId: `company-${claims.company}`,
       scopes: ["fleet:admin"],
       environment: "live",
     }));
-    const { ask } = jwtService({ principal });
+    const { send } = jwtService({ principal });
     const sent = token(claimsWith({ company: 7 }));
     for (const _ of [1, 2, 3]) {
-      const found = allowed(await ask(sent));
+      const found = allowed(await send(sent));
       expect(found).toMatchObject({
         id: "user-1",
         ownerId: "company-7",
@@ -191,47 +191,48 @@ describe("the principal function", () => {
     expect(Object.isFrozen(principal.mock.calls[0]?.[0])).toBe(true);
   });
 
-  test("is asked once by requests that come together", async () => {
+  it("is called once for concurrent requests", async () => {
     const principal = vi.fn(async () => ({ ownerId: "acme" }));
-    const { ask } = jwtService({ principal });
+    const { send } = jwtService({ principal });
     await Promise.all(
-      Array.from({ length: 20 }, () => ask(token(CLAIMS, { alg: "ES256" }, { key: ec.privateKey }))),
+      Array.from({ length: 20 }, () => send(token(CLAIMS, { alg: "ES256" }, { key: ec.privateKey }))),
     );
     const sent = token();
     principal.mockClear();
-    await Promise.all(Array.from({ length: 20 }, () => ask(sent)));
+    await Promise.all(Array.from({ length: 20 }, () => send(sent)));
     expect(principal).toHaveBeenCalledTimes(1);
   });
 
-  test("is not asked of a token that does not work", async () => {
+  it("is not called for invalid tokens", async () => {
     const principal = vi.fn(() => ({}));
-    const { ask } = jwtService({ principal });
+    const { send } = jwtService({ principal });
     for (const claims of [claimsWith({ exp: NOW }), claimsWith({ nbf: NOW + 9 }), claimsWith({ aud: "x" })])
-      await ask(token(claims));
-    await ask(token(CLAIMS, { alg: "ES256" }, { key: otherEc.privateKey }));
+      await send(token(claims));
+    await send(token(CLAIMS, { alg: "ES256" }, { key: otherEc.privateKey }));
     expect(principal).not.toHaveBeenCalled();
   });
 
-  test.each([[undefined], [null]])("refuses with %s, and is asked again", async (nobody) => {
+  it.each([[undefined], [null]])("denies the token with %s, and is called again", async (result) => {
     let known = false;
-    const service = jwtService({ principal: () => (known ? {} : (nobody as undefined)) });
+    const service = jwtService({ principal: () => (known ? {} : (result as undefined)) });
     const sent = token();
-    expect(refused(await service.ask(sent)).code).toBe("invalid_key");
+    expect(errorOf(await service.send(sent)).code).toBe("invalid_key");
     known = true;
-    expect((await service.ask(sent)).ok).toBe(true);
+    expect((await service.send(sent)).ok).toBe(true);
     expect(reasons(service)).toEqual(["invalid_token", "auth.allowed"]);
   });
 
-  test("stands in for sub", async () => {
-    const { ask } = jwtService({ principal: ({ email }) => ({ id: `${email}`, ownerId: "acme" }) });
-    expect(allowed(await ask(token(claimsWith({ sub: undefined, email: "a@b.c" })))).id).toBe("a@b.c");
+  it("can replace sub", async () => {
+    const { send } = jwtService({ principal: ({ email }) => ({ id: `${email}`, ownerId: "acme" }) });
+    expect(allowed(await send(token(claimsWith({ sub: undefined, email: "a@b.c" })))).id).toBe("a@b.c");
     expect(
-      refused(await jwtService({ principal: () => ({ id: "x" }) }).ask(token(claimsWith({ sub: undefined }))))
-        .status,
+      errorOf(
+        await jwtService({ principal: () => ({ id: "x" }) }).send(token(claimsWith({ sub: undefined }))),
+      ).status,
     ).toBe(401);
   });
 
-  test.each<[string, () => unknown]>([
+  it.each<[string, () => unknown]>([
     [
       "throws",
       () => {
@@ -244,46 +245,46 @@ describe("the principal function", () => {
         throw new Error("secret text");
       },
     ],
-    ["answers text", () => "user"],
-    ["answers an id that is none", () => ({ id: 7 })],
-    ["answers an empty owner", () => ({ ownerId: "" })],
-    ["answers scopes that are no list", () => ({ scopes: "fleet:admin" })],
-    ["answers scopes that are no texts", () => ({ scopes: [1] })],
+    ["returns a string", () => "user"],
+    ["returns a numeric id", () => ({ id: 7 })],
+    ["returns an empty ownerId", () => ({ ownerId: "" })],
+    ["returns scopes as a string", () => ({ scopes: "fleet:admin" })],
+    ["returns scopes that are not strings", () => ({ scopes: [1] })],
     ["hangs", () => new Promise(() => {})],
-  ])("%s: 503", async (_, principal) => {
+  ])("causes a StoreError if it %s", async (_, principal) => {
     const service = jwtService({ principal: principal as never, storeTimeout: "50ms" });
-    const error = await thrownBy(() => service.ask(token()));
+    const error = await thrownBy(() => service.send(token()));
     expect(error).toBeInstanceOf(StoreError);
     expect(`${error}`).not.toContain("secret text");
     expect(service.events.map(({ type }) => type)).toEqual(["auth.failed"]);
   });
 
-  test("what it answers cannot be changed behind the verifier", async () => {
+  it("has its result copied", async () => {
     const scopes = ["vehicles:read"];
-    const { ask } = jwtService({ principal: () => ({ scopes }) });
+    const { send } = jwtService({ principal: () => ({ scopes }) });
     const sent = token();
-    await ask(sent);
+    await send(sent);
     scopes.push("fleet:admin");
-    expect(allowed(await ask(sent)).can("fleet:admin")).toBe(false);
+    expect(allowed(await send(sent)).can("fleet:admin")).toBe(false);
   });
 });
 
-describe("time", () => {
-  test("is judged anew for a token that is remembered", async () => {
+describe("exp and nbf", () => {
+  it("are checked again for cached tokens", async () => {
     const service = jwtService();
-    const { ask, clock } = service;
+    const { send, clock } = service;
     const sent = token(claimsWith({ nbf: NOW - 10 }));
-    expect((await ask(sent)).ok).toBe(true);
+    expect((await send(sent)).ok).toBe(true);
     clock.set((NOW + 600) * 1_000 - 1);
-    expect((await ask(sent)).ok).toBe(true);
+    expect((await send(sent)).ok).toBe(true);
     clock.set((NOW + 600) * 1_000);
-    expect(refused(await ask(sent)).code).toBe("invalid_key");
+    expect(errorOf(await send(sent)).code).toBe("invalid_key");
     clock.set((NOW - 11) * 1_000);
-    expect(refused(await ask(sent)).code).toBe("invalid_key");
+    expect(errorOf(await send(sent)).code).toBe("invalid_key");
     clock.set(Number.NaN);
-    expect(refused(await ask(sent)).code).toBe("invalid_key");
+    expect(errorOf(await send(sent)).code).toBe("invalid_key");
     clock.set(NOW * 1_000);
-    expect((await ask(sent)).ok).toBe(true);
+    expect((await send(sent)).ok).toBe(true);
     expect(reasons(service)).toEqual([
       "auth.allowed",
       "auth.allowed",
@@ -294,49 +295,49 @@ describe("time", () => {
     ]);
   });
 
-  test.each([[30], ["30s"], ["30000ms"]] as const)("bears a tolerance of %s", async (clockTolerance) => {
-    const { ask, clock } = jwtService({ clockTolerance });
+  it.each([["30s"], ["30000ms"]] as const)("allow a tolerance of %s", async (clockTolerance) => {
+    const { send, clock } = jwtService({ clockTolerance });
     const sent = token(claimsWith({ nbf: NOW }));
     clock.set((NOW - 30) * 1_000);
-    expect((await ask(sent)).ok).toBe(true);
+    expect((await send(sent)).ok).toBe(true);
     clock.set((NOW + 630) * 1_000 - 1);
-    expect((await ask(sent)).ok).toBe(true);
+    expect((await send(sent)).ok).toBe(true);
     clock.set((NOW + 630) * 1_000);
-    expect((await ask(sent)).ok).toBe(false);
+    expect((await send(sent)).ok).toBe(false);
   });
 });
 
-describe("environments", () => {
+describe("environment", () => {
   const byClaim = ({ env }: JwtClaims) => ({ environment: env as string });
 
-  test("another one than is served is refused", async () => {
+  it("denies the tokens of another environment", async () => {
     const service = jwtService({ environment: "live", principal: byClaim });
-    expect((await service.ask(token(claimsWith({ env: "live" })))).ok).toBe(true);
-    expect(refused(await service.ask(token(claimsWith({ env: "test" })))).code).toBe("wrong_environment");
-    expect((await service.ask(token())).ok).toBe(true);
+    expect((await service.send(token(claimsWith({ env: "live" })))).ok).toBe(true);
+    expect(errorOf(await service.send(token(claimsWith({ env: "test" })))).code).toBe("wrong_environment");
+    expect((await service.send(token())).ok).toBe(true);
   });
 
-  test("a claim does not set it by itself", async () => {
+  it("is not read from the claims by default", async () => {
     expect(
-      allowed(await jwtService().ask(token(claimsWith({ environment: "live" })))).environment,
+      allowed(await jwtService().send(token(claimsWith({ environment: "live" })))).environment,
     ).toBeUndefined();
   });
 });
 
 describe("isRevoked", () => {
-  test("is asked for each request", async () => {
+  it("is called for every request", async () => {
     let revoked = false;
     const isRevoked = vi.fn((claims: JwtClaims) => claims.jti === "j-1" && revoked);
     const service = jwtService({ isRevoked });
     const sent = token(claimsWith({ jti: "j-1" }));
-    expect((await service.ask(sent)).ok).toBe(true);
+    expect((await service.send(sent)).ok).toBe(true);
     revoked = true;
-    expect(refused(await service.ask(sent)).code).toBe("invalid_key");
+    expect(errorOf(await service.send(sent)).code).toBe("invalid_key");
     expect(isRevoked).toHaveBeenCalledTimes(2);
     expect(reasons(service)).toEqual(["auth.allowed", "token_revoked"]);
   });
 
-  test.each<[string, () => unknown]>([
+  it.each<[string, () => unknown]>([
     [
       "throws",
       () => {
@@ -349,42 +350,42 @@ describe("isRevoked", () => {
         throw new Error("no");
       },
     ],
-    ["answers nothing", () => undefined],
-    ["answers nothing later", async () => undefined],
+    ["returns nothing", () => undefined],
+    ["resolves to nothing", async () => undefined],
     ["hangs", () => new Promise(() => {})],
-  ])("%s: 503", async (_, isRevoked) => {
-    const { ask } = jwtService({ isRevoked: isRevoked as never, storeTimeout: "50ms" });
-    expect(await thrownBy(() => ask(token()))).toBeInstanceOf(StoreError);
+  ])("causes a StoreError if it %s", async (_, isRevoked) => {
+    const { send } = jwtService({ isRevoked: isRevoked as never, storeTimeout: "50ms" });
+    expect(await thrownBy(() => send(token()))).toBeInstanceOf(StoreError);
   });
 });
 
-describe("what surrounds a token", () => {
-  test("no credential and two of them are told apart, and name an access token", async () => {
+describe("createJwtVerifier", () => {
+  it("distinguishes a missing credential from two, and names an access token", async () => {
     const { verifier } = jwtService();
-    const missing = refused(await verifier.verify({ headers: {} }));
+    const missing = errorOf(await verifier.verify({ headers: {} }));
     expect(missing.code).toBe("missing_credential");
     expect(missing.message).toBe(
       "Authentication required. Provide a valid access token via Authorization: Bearer <token>",
     );
     const rawHeaders = ["Authorization", `Bearer ${token()}`, "Authorization", `Bearer ${token()}`];
-    expect(refused(await verifier.verify(bearer(token(), { rawHeaders }))).code).toBe("malformed_credential");
+    expect(errorOf(await verifier.verify(bearer(token(), { rawHeaders }))).code).toBe("malformed_credential");
   });
 
-  test("a limiter is asked last, under the subject", async () => {
+  it("calls the rate limiter last, with the subject", async () => {
     const consume = vi.fn(() => ({ allowed: false, states: [] }));
     const { verifier } = jwtService({ rateLimiter: { consume } });
-    expect(refused(await verifier.verify(bearer(token()), "vehicles:write")).status).toBe(403);
+    expect(errorOf(await verifier.verify(bearer(token()), "vehicles:write")).status).toBe(403);
     expect(consume).not.toHaveBeenCalled();
-    expect(refused(await verifier.verify(bearer(token()))).status).toBe(429);
+    expect(errorOf(await verifier.verify(bearer(token()))).status).toBe(429);
     expect(consume).toHaveBeenCalledWith(
       { id: "user-1", ownerId: "user-1", environment: undefined, rateLimit: undefined },
       expect.anything(),
     );
   });
 
-  test("events name the subject, and that it is no key", async () => {
-    const { ask, events } = jwtService();
-    await ask(token());
+  it("emits events with the subject and isKey: false", async () => {
+    const { send, events } = jwtService();
+    await send(token());
     expect(events[0]).toMatchObject({
       type: "auth.allowed",
       keyId: "user-1",
@@ -392,17 +393,17 @@ describe("what surrounds a token", () => {
       isKey: false,
     });
     expect(JSON.stringify(events)).not.toContain(token().split(".")[1]);
-    await ask(encode("x"));
+    await send(encode("x"));
     expect(events[1]).toMatchObject({ type: "auth.denied", reason: "invalid_token" });
   });
 
-  test("another header, as configured", async () => {
+  it("reads the token from another header", async () => {
     const { verifier } = jwtService({ credential: { header: "x-token" } });
     expect((await verifier.verify({ headers: { "x-token": token() } })).ok).toBe(true);
-    expect(refused(await verifier.verify(bearer(token()))).code).toBe("missing_credential");
+    expect(errorOf(await verifier.verify(bearer(token()))).code).toBe("missing_credential");
   });
 
-  test("a requirement that is none is a mistake of the programmer", async () => {
+  it("throws a TypeError for an invalid requirement", async () => {
     const { verifier } = jwtService();
     expect(() => verifier.assertRequirement("x" as never)).toThrow(TypeError);
     expect(await thrownBy(() => verifier.verify(bearer(token()), [] as never))).toBeInstanceOf(TypeError);

@@ -1,4 +1,3 @@
-import { createVerifierBase } from "../../../src/core/verifier/base.js";
 import {
   type ApiKey,
   type AuthRequest,
@@ -12,49 +11,47 @@ import {
   type Verifier,
   type VerifierOptions,
 } from "../../../src/index.js";
+import { createVerifierBase, createVerifierFrom } from "../../../src/kit.js";
 import { createManagementApi, type ManagementOptions } from "../../../src/management/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { type FleetScope, format, START, scopes, stoppedClock } from "../core/fixtures.js";
 
-/** Whoever a token stands for. */
-export interface Person {
+/** The subject of a token. */
+export interface User {
   readonly id: string;
   readonly ownerId: string;
   readonly scopes: readonly FleetScope[];
   readonly environment?: string;
-  /** For a token that was made of a key. */
+  /** For a token made from a key. */
   readonly key?: ApiKey;
   readonly claims?: Readonly<Record<string, unknown>>;
 }
 
-/** A verifier of tokens such as `jwt-ann`, of which a table says whose they are. */
-export function tokenVerifier(people: Readonly<Record<string, Person>>): Verifier<FleetScope> {
-  const kit = createVerifierBase<FleetScope>({ scopes }, { where: "tokens", noun: "token" });
-  return {
-    assertRequirement: scopes.assertRequirement,
-    async verify(request, required) {
-      const attempt = kit.begin(request, required);
-      const token = kit.credential(request);
-      if (typeof token !== "string") return kit.deny(attempt, token.fault);
-      const person = Object.hasOwn(people, token) ? people[token] : undefined;
-      if (person === undefined) return kit.deny(attempt, "invalid_token");
-      attempt.subject = person;
-      if (required !== undefined && !scopes.explain(person.scopes, required).granted) {
-        return kit.deny(attempt, "insufficient_scope");
-      }
-      const principal: Principal<FleetScope> = Object.freeze({
-        type: "jwt",
-        environment: undefined,
-        ...person,
-        requestId: "",
-        can: (scope: FleetScope) => scopes.holds(person.scopes, scope),
-      });
-      return kit.allow(attempt, principal);
-    },
-  };
+/** Verifies tokens such as `jwt-ann`, which `users` maps to principals. */
+export function tokenVerifier(users: Readonly<Record<string, User>>): Verifier<FleetScope> {
+  const base = createVerifierBase<FleetScope>({ scopes }, { where: "tokens", noun: "token" });
+  return createVerifierFrom(base, (context) => {
+    const token = base.credential(context.request);
+    if (typeof token !== "string") return base.deny(context, token.fault);
+    const user = Object.hasOwn(users, token) ? users[token] : undefined;
+    if (user === undefined) return base.deny(context, "invalid_token");
+    context.subject = user;
+    const { requirement } = context.route;
+    if (requirement !== undefined && !scopes.explain(user.scopes, requirement).granted) {
+      return base.deny(context, "insufficient_scope");
+    }
+    const principal: Principal<FleetScope> = Object.freeze({
+      type: "jwt",
+      environment: undefined,
+      ...user,
+      requestId: "",
+      can: (scope: FleetScope) => scopes.holds(user.scopes, scope),
+    });
+    return base.allow(context, principal);
+  });
 }
 
-/** Tokens to one verifier, keys to the other. */
+/** Verifies API keys with one verifier and tokens with the other. */
 export function either(keys: Verifier<FleetScope>, tokens: Verifier<FleetScope>): Verifier<FleetScope> {
   const isKey = ({ headers }: AuthRequest) =>
     /bearer ezt_/i.test((headers as Headers).get("authorization") ?? "");
@@ -64,18 +61,18 @@ export function either(keys: Verifier<FleetScope>, tokens: Verifier<FleetScope>)
   };
 }
 
-export const PEOPLE: Readonly<Record<string, Person>> = {
+export const USERS: Readonly<Record<string, User>> = {
   "jwt-ann": { id: "ann", ownerId: "acme", scopes: ["fleet:admin"] },
   "jwt-bob": { id: "bob", ownerId: "acme", scopes: ["vehicles:read"] },
   "jwt-eve": { id: "eve", ownerId: "evil", scopes: ["fleet:admin"] },
   "jwt-tess": { id: "tess", ownerId: "acme", scopes: ["fleet:admin"], environment: "test" },
 };
 
-export interface Answered {
+export interface ApiResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: bodies are whatever a test expects of them
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows the shape of its body
   readonly body: any;
 }
 
@@ -94,28 +91,28 @@ export interface Api {
   readonly errors: unknown[];
   readonly handler: ReturnType<typeof createManagementApi>;
   /** Sends a request such as `"POST /api-keys"`. */
-  call(line: string, call?: Call): Promise<Answered>;
-  /** Makes a key of acme for the live environment. */
+  call(line: string, call?: Call): Promise<ApiResponse>;
+  /** Creates a key of acme for the live environment. */
   issue(input?: Partial<Parameters<KeyManager<FleetScope>["create"]>[0]>): Promise<IssuedKey>;
 }
 
-/** Settings of {@link managementApi} beside the options of the API. */
-export interface Setting {
+/** What {@link managementApi} can set apart from options of the API. */
+export interface Setup {
   readonly store?: ManagedKeyStore;
-  readonly people?: Readonly<Record<string, Person>>;
+  readonly users?: Readonly<Record<string, User>>;
   readonly rateLimiter?: RateLimiter;
   readonly maxLifetime?: `${number}d`;
   readonly verifierOptions?: Partial<VerifierOptions<FleetScope>>;
 }
 
-/** A management API over one store, for people with tokens and for keys. */
+/** Creates a management API over one store, for users with tokens and for keys. */
 export function managementApi(
   options: Partial<ManagementOptions<FleetScope>> = {},
-  { store = memoryStore(), people = PEOPLE, rateLimiter, maxLifetime, verifierOptions }: Setting = {},
+  { store = memoryStore(), users = USERS, rateLimiter, maxLifetime, verifierOptions }: Setup = {},
 ): Api {
   const clock = stoppedClock();
   const errors: unknown[] = [];
-  const manager = createKeyManager({
+  const manager: KeyManager<FleetScope> = createKeyManager({
     store,
     scopes,
     format,
@@ -132,7 +129,7 @@ export function managementApi(
     ...(rateLimiter && { rateLimiter }),
     ...verifierOptions,
   });
-  const verifier = either(keys, tokenVerifier(people));
+  const verifier = either(keys, tokenVerifier(users));
   const handler = createManagementApi<FleetScope>({
     manager,
     verifier,
@@ -152,7 +149,7 @@ export function managementApi(
   };
 }
 
-export async function send(handler: Api["handler"], line: string, call: Call = {}): Promise<Answered> {
+export async function send(handler: Api["handler"], line: string, call: Call = {}): Promise<ApiResponse> {
   const [method = "", target = ""] = line.split(" ");
   const { as = "jwt-ann", json, text = json === undefined ? undefined : JSON.stringify(json) } = call;
   const headers: Record<string, string> = {};
@@ -164,12 +161,12 @@ export async function send(handler: Api["handler"], line: string, call: Call = {
     ...(text !== undefined && { body: text }),
   });
   const response = await handler(request, { remoteAddress: "203.0.113.7" });
-  const answer = await response.text();
+  const body = await response.text();
   return {
     status: response.status,
     headers: response.headers,
-    text: answer,
-    body: answer === "" ? undefined : JSON.parse(answer),
+    text: body,
+    body: body === "" ? undefined : JSON.parse(body),
   };
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ApiKey, Principal } from "../../../src/index.js";
-import { type Grant, inherited, isKey, judgeGrant, sees } from "../../../src/management/grants.js";
+import { canSee, checkGrant, type Grant, inheritedMembers, isKey } from "../../../src/management/grants.js";
 import { START, scopes } from "../core/fixtures.js";
 import { DAY, later } from "./fixtures.js";
 
@@ -28,7 +28,7 @@ const OWN: ApiKey = {
   replaces: null,
 };
 
-function keyed(own: Partial<ApiKey> = {}, more: Partial<Principal> = {}): Principal {
+function keyPrincipal(own: Partial<ApiKey> = {}, more: Partial<Principal> = {}): Principal {
   const key = { ...OWN, ...own };
   return {
     type: "api_key",
@@ -43,7 +43,7 @@ function keyed(own: Partial<ApiKey> = {}, more: Partial<Principal> = {}): Princi
   };
 }
 
-function person(held: readonly string[], environment?: string): Principal {
+function user(held: readonly string[], environment?: string): Principal {
   return {
     type: "jwt",
     id: "ann",
@@ -64,67 +64,62 @@ const grant = (more: Partial<Grant> = {}): Grant => ({
   ...more,
 });
 const exceeded = (principal: Principal, more: Partial<Grant>) => {
-  const verdict = judgeGrant(principal, grant(more));
-  if (verdict.granted) return [];
-  return verdict.because === "exceeds_own_key" ? verdict.faults.map(({ path }) => path) : verdict.because;
+  const decision = checkGrant(principal, grant(more));
+  if (decision.granted) return [];
+  return decision.reason === "exceeds_own_key" ? decision.issues.map(({ path }) => path) : decision.reason;
 };
 
 describe("scopes", () => {
   const missing = (principal: Principal, names: readonly string[]) => {
-    const verdict = judgeGrant(principal, grant({ scopes: names }));
-    return verdict.granted || verdict.because !== "insufficient_scope" ? [] : verdict.missingScopes;
+    const decision = checkGrant(principal, grant({ scopes: names }));
+    return decision.granted || decision.reason !== "insufficient_scope" ? [] : decision.missingScopes;
   };
 
-  test("those that are held, directly or by implication", () => {
-    expect(missing(person(["vehicles:write"]), ["vehicles:write", "vehicles:read"])).toEqual([]);
-    expect(missing(person(["fleet:admin"]), ["drivers:read", "vehicles:write", "fleet:admin"])).toEqual([]);
-    expect(missing(person([]), [])).toEqual([]);
+  test("can be granted if held directly or by implication", () => {
+    expect(missing(user(["vehicles:write"]), ["vehicles:write", "vehicles:read"])).toEqual([]);
+    expect(missing(user(["fleet:admin"]), ["drivers:read", "vehicles:write", "fleet:admin"])).toEqual([]);
+    expect(missing(user([]), [])).toEqual([]);
   });
 
-  test("and no others", () => {
-    expect(missing(person(["vehicles:read"]), ["vehicles:read", "vehicles:write"])).toEqual([
-      "vehicles:write",
-    ]);
-    expect(missing(person(["vehicles:write", "drivers:read"]), ["fleet:admin"])).toEqual(["fleet:admin"]);
-    expect(missing(person([]), ["vehicles:read"])).toEqual(["vehicles:read"]);
-    expect(missing(person(["fleet:admin"]), ["reports:read"])).toEqual(["reports:read"]);
-    expect(missing(person(["fleet:admin"]), ["gone:scope", "__proto__"])).toEqual([
-      "gone:scope",
-      "__proto__",
-    ]);
+  test("cannot be granted otherwise", () => {
+    expect(missing(user(["vehicles:read"]), ["vehicles:read", "vehicles:write"])).toEqual(["vehicles:write"]);
+    expect(missing(user(["vehicles:write", "drivers:read"]), ["fleet:admin"])).toEqual(["fleet:admin"]);
+    expect(missing(user([]), ["vehicles:read"])).toEqual(["vehicles:read"]);
+    expect(missing(user(["fleet:admin"]), ["reports:read"])).toEqual(["reports:read"]);
+    expect(missing(user(["fleet:admin"]), ["gone:scope", "__proto__"])).toEqual(["gone:scope", "__proto__"]);
   });
 
-  test("a key keeps a scope that nobody defines any more; its tokens, and others, do not give it", () => {
+  test("a key can grant an undefined scope that it has; tokens and users cannot", () => {
     const own = { scopes: ["gone:scope", "vehicles:read"] };
-    expect(missing(keyed(own), ["gone:scope"])).toEqual([]);
-    expect(missing(keyed(own, { type: "jwt", scopes: ["vehicles:read"] }), ["gone:scope"])).toEqual([
+    expect(missing(keyPrincipal(own), ["gone:scope"])).toEqual([]);
+    expect(missing(keyPrincipal(own, { type: "jwt", scopes: ["vehicles:read"] }), ["gone:scope"])).toEqual([
       "gone:scope",
     ]);
-    expect(missing(person(["gone:scope"]), ["gone:scope"])).toEqual(["gone:scope"]);
+    expect(missing(user(["gone:scope"]), ["gone:scope"])).toEqual(["gone:scope"]);
   });
 
-  test("a token of a key gives what the token has, not what the key has", () => {
-    const token = keyed({ scopes: ["fleet:admin"] }, { type: "jwt", scopes: ["vehicles:read"] });
+  test("a token made from a key can grant only scopes of the token", () => {
+    const token = keyPrincipal({ scopes: ["fleet:admin"] }, { type: "jwt", scopes: ["vehicles:read"] });
     expect(missing(token, ["vehicles:read"])).toEqual([]);
     expect(missing(token, ["vehicles:write"])).toEqual(["vehicles:write"]);
   });
 });
 
 describe("bounds of a key", () => {
-  test("nothing bounds a person, but an environment", () => {
+  test("a user is bounded by an environment only", () => {
     const wide = { rateLimit: null, ipAllowlist: null, expiresAt: null };
-    expect(exceeded(person([]), { ...wide, environment: "test" })).toEqual([]);
-    expect(exceeded(person([], "test"), { ...wide, environment: "test" })).toEqual([]);
+    expect(exceeded(user([]), { ...wide, environment: "test" })).toEqual([]);
+    expect(exceeded(user([], "test"), { ...wide, environment: "test" })).toEqual([]);
     for (const environment of ["live", null, undefined]) {
-      expect(exceeded(person([], "test"), { ...wide, environment })).toEqual(["environment"]);
+      expect(exceeded(user([], "test"), { ...wide, environment })).toEqual(["environment"]);
     }
   });
 
   test("the environment", () => {
-    expect(exceeded(keyed(), { environment: "live" })).toEqual([]);
-    expect(exceeded(keyed(), { environment: "test" })).toEqual(["environment"]);
-    expect(exceeded(keyed({ environment: "test" }), { environment: "live" })).toEqual(["environment"]);
-    expect(exceeded(keyed({ environment: null }), { environment: "live" })).toEqual([]);
+    expect(exceeded(keyPrincipal(), { environment: "live" })).toEqual([]);
+    expect(exceeded(keyPrincipal(), { environment: "test" })).toEqual(["environment"]);
+    expect(exceeded(keyPrincipal({ environment: "test" }), { environment: "live" })).toEqual(["environment"]);
+    expect(exceeded(keyPrincipal({ environment: null }), { environment: "live" })).toEqual([]);
   });
 
   test.each<[readonly string[], Grant["ipAllowlist"], boolean]>([
@@ -144,13 +139,13 @@ describe("bounds of a key", () => {
     [[], null, false],
     [[], [], true],
   ])("an allowlist of %j: %j", (own, child, within) => {
-    expect(exceeded(keyed({ ipAllowlist: own }), { ipAllowlist: child })).toEqual(
+    expect(exceeded(keyPrincipal({ ipAllowlist: own }), { ipAllowlist: child })).toEqual(
       within ? [] : ["ipAllowlist"],
     );
   });
 
   test("the expiry", () => {
-    const own = keyed({ expiresAt: later(DAY) });
+    const own = keyPrincipal({ expiresAt: later(DAY) });
     for (const expiresAt of [later(DAY), later(1), later(DAY).toISOString(), "2030-01-01T23:00:00-01:00"]) {
       expect(exceeded(own, { expiresAt })).toEqual([]);
     }
@@ -170,18 +165,18 @@ describe("bounds of a key", () => {
     [1, 11, false],
     [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, false],
   ])("a rate limit of 5 in 60 seconds: %i in %i", (limit, windowSeconds, within) => {
-    const own = keyed({ rateLimit: { limit: 5, windowSeconds: 60 } });
+    const own = keyPrincipal({ rateLimit: { limit: 5, windowSeconds: 60 } });
     expect(exceeded(own, { rateLimit: { limit, windowSeconds } })).toEqual(within ? [] : ["rateLimit"]);
     expect(exceeded(own, { rateLimit: null })).toEqual(["rateLimit"]);
     expect(exceeded(own, {})).toEqual(["rateLimit"]);
   });
 
-  test("a token of a key is bounded like the key", () => {
-    const token = keyed({ expiresAt: later(1), ipAllowlist: [] }, { type: "jwt" });
+  test("a token made from a key is bounded like the key", () => {
+    const token = keyPrincipal({ expiresAt: later(1), ipAllowlist: [] }, { type: "jwt" });
     expect(exceeded(token, {})).toEqual(["ipAllowlist", "expiresAt"]);
   });
 
-  test("property: what a key hands down, and itself, are never too much", () => {
+  test("property: a key may grant itself and what it inherits to children", () => {
     const own = fc.record({
       environment: fc.constantFrom("live", "test", null),
       ipAllowlist: fc.constantFrom(null, [], ["10.0.0.0/8"], ["10.0.0.0/8", "::1"]),
@@ -192,32 +187,32 @@ describe("bounds of a key", () => {
     });
     fc.assert(
       fc.property(own, (members) => {
-        const principal = keyed(members);
-        expect(judgeGrant(principal, principal.key as Grant)).toEqual({ granted: true });
-        const { environment, ipAllowlist, expiresAt, rateLimit } = inherited(principal);
+        const principal = keyPrincipal(members);
+        expect(checkGrant(principal, principal.key as Grant)).toEqual({ granted: true });
+        const { environment, ipAllowlist, expiresAt, rateLimit } = inheritedMembers(principal);
         const child = { scopes: [], environment, ipAllowlist, expiresAt, rateLimit };
-        expect(judgeGrant(principal, child)).toEqual({ granted: true });
+        expect(checkGrant(principal, child)).toEqual({ granted: true });
       }),
     );
   });
 });
 
-test("who is a key", () => {
-  expect(isKey(keyed())).toBe(true);
-  expect(isKey(keyed({}, { type: "jwt" }))).toBe(true);
-  const { key: _, ...without } = keyed();
+test("isKey is true for keys and for tokens made from keys", () => {
+  expect(isKey(keyPrincipal())).toBe(true);
+  expect(isKey(keyPrincipal({}, { type: "jwt" }))).toBe(true);
+  const { key: _, ...without } = keyPrincipal();
   expect(isKey(without)).toBe(true);
-  expect(isKey(person([]))).toBe(false);
-  expect(isKey({ ...person([]), claims: { sub: "ann" } })).toBe(false);
-  expect(isKey({ ...person([]), claims: { sub: "key_1", key_id: "key_1", key_version: 1 } })).toBe(true);
+  expect(isKey(user([]))).toBe(false);
+  expect(isKey({ ...user([]), claims: { sub: "ann" } })).toBe(false);
+  expect(isKey({ ...user([]), claims: { sub: "key_1", key_id: "key_1", key_version: 1 } })).toBe(true);
 });
 
-test("who sees which keys", () => {
+test("canSee compares owner and environment", () => {
   const key = { ownerId: "acme", environment: "live" };
-  expect(sees(person([]), key)).toBe(true);
-  expect(sees(person([]), { ...key, environment: null })).toBe(true);
-  expect(sees(person([], "live"), key)).toBe(true);
-  expect(sees(person([], "test"), key)).toBe(false);
-  expect(sees(person([], "live"), { ...key, environment: null })).toBe(false);
-  expect(sees(person([]), { ...key, ownerId: "evil" })).toBe(false);
+  expect(canSee(user([]), key)).toBe(true);
+  expect(canSee(user([]), { ...key, environment: null })).toBe(true);
+  expect(canSee(user([], "live"), key)).toBe(true);
+  expect(canSee(user([], "test"), key)).toBe(false);
+  expect(canSee(user([], "live"), { ...key, environment: null })).toBe(false);
+  expect(canSee(user([]), { ...key, ownerId: "evil" })).toBe(false);
 });

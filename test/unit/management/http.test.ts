@@ -36,11 +36,11 @@ describe("routes", () => {
     ["DELETE /openapi.json", 405, "GET, HEAD"],
     ["PROPFIND /me", 405, "GET, HEAD"],
   ])("%s: %i", async (line, status, allow?: string) => {
-    const answer = await managementApi().call(line);
-    expect([answer.status, answer.headers.get("allow")]).toEqual([status, allow ?? null]);
+    const response = await managementApi().call(line);
+    expect([response.status, response.headers.get("allow")]).toEqual([status, allow ?? null]);
     if (!line.startsWith("HEAD")) {
-      expect(answer.body.code).toBe(status === 404 ? "not_found" : "method_not_allowed");
-      expect(answer.body.requestId).toBe(answer.headers.get("x-request-id"));
+      expect(response.body.code).toBe(status === 404 ? "not_found" : "method_not_allowed");
+      expect(response.body.requestId).toBe(response.headers.get("x-request-id"));
     }
   });
 
@@ -61,7 +61,7 @@ describe("routes", () => {
     "*",
     "{id}",
     "undefined",
-  ])("the id %s is no key", async (id) => {
+  ])("the id %s is not found", async (id) => {
     const { call, errors } = managementApi();
     for (const [line, json] of [
       [`GET /api-keys/${id}`],
@@ -82,7 +82,7 @@ describe("routes", () => {
     expect(errors).toEqual([]);
   });
 
-  test("ids that a host chose are found", async () => {
+  test("finds keys with ids chosen by the host", async () => {
     const { call, manager } = managementApi();
     for (const id of ["käse/1 ?#%", "a b", "x".repeat(255)]) {
       await manager.import({ id, hash: `${id.length}`.padStart(64, "0"), ownerId: "acme", scopes: [] });
@@ -91,7 +91,7 @@ describe("routes", () => {
     }
   });
 
-  test("below a base path, and under paths of the host", async () => {
+  test("are served below basePath and at custom paths", async () => {
     const paths = { keys: "/settings/keys", me: "/whoami", openapi: "/docs.json" };
     const { call, issue } = managementApi({ basePath: "/api/v2", paths });
     const { key, secret } = await issue();
@@ -106,7 +106,7 @@ describe("routes", () => {
     }
   });
 
-  test("that are not served are not there", async () => {
+  test("that are not in `routes` are not found", async () => {
     const { call, issue } = managementApi({ routes: ["list", "create", "revoke"] });
     const { key, secret } = await issue();
     expect((await call("GET /api-keys")).status).toBe(200);
@@ -119,7 +119,7 @@ describe("routes", () => {
 });
 
 describe("HEAD", () => {
-  test("answers like GET, without the body", async () => {
+  test("responds like GET, without the body", async () => {
     const { call, issue } = managementApi();
     const { key, secret } = await issue();
     for (const [path, as] of [
@@ -128,7 +128,7 @@ describe("HEAD", () => {
       ["/api-keys/none", "jwt-ann"],
       [`/api-keys/${key.id}/audit`, "jwt-ann"],
       ["/me", secret],
-      ["/me", "nobody"],
+      ["/me", "jwt-unknown"],
       ["/openapi.json", "jwt-ann"],
     ] as const) {
       const headers = { "x-request-id": "one" };
@@ -143,7 +143,7 @@ describe("HEAD", () => {
 });
 
 describe("credentials", () => {
-  test("refusals keep their headers and code", async () => {
+  test("denials keep their headers and code", async () => {
     const { call } = managementApi();
     const none = await call("GET /api-keys", { as: undefined });
     expect([none.status, none.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="api"']);
@@ -152,17 +152,17 @@ describe("credentials", () => {
       code: "missing_credential",
       requestId: none.headers.get("x-request-id"),
     });
-    const bad = await call("GET /api-keys", { as: "nobody" });
+    const bad = await call("GET /api-keys", { as: "jwt-unknown" });
     expect([bad.status, bad.body.code]).toEqual([401, "invalid_key"]);
     expect(bad.headers.get("www-authenticate")).toContain('error="invalid_token"');
-    for (const answer of [none, bad]) {
-      expect(answer.headers.get("cache-control")).toBe("no-store");
-      expect(answer.headers.get("content-type")).toBe("application/json");
-      expect(answer.headers.get("content-length")).toBe(String(answer.text.length));
+    for (const response of [none, bad]) {
+      expect(response.headers.get("cache-control")).toBe("no-store");
+      expect(response.headers.get("content-type")).toBe("application/json");
+      expect(response.headers.get("content-length")).toBe(String(response.text.length));
     }
   });
 
-  test("come before the body, and before what is wrong with the query", async () => {
+  test("are checked before the query and the body", async () => {
     const { handler } = managementApi();
     let pulled = 0;
     const body = new ReadableStream(
@@ -176,7 +176,7 @@ describe("credentials", () => {
     );
     const request = new Request("http://localhost/api-keys?x=1", {
       method: "POST",
-      headers: { authorization: "Bearer nobody", "content-type": "application/json" },
+      headers: { authorization: "Bearer jwt-unknown", "content-type": "application/json" },
       body,
       duplex: "half",
     } as RequestInit);
@@ -184,7 +184,7 @@ describe("credentials", () => {
     expect(pulled).toBe(0);
   });
 
-  test("an endless body is read no further than it may be long", async () => {
+  test("an endless body is read up to the size limit only", async () => {
     const { handler } = managementApi();
     let pulled = 0;
     let cancelled = false;
@@ -210,7 +210,7 @@ describe("credentials", () => {
     expect([pulled, cancelled]).toEqual([65, true]);
   });
 
-  test("two are one too many", async () => {
+  test("two Authorization lines are malformed", async () => {
     const { handler } = managementApi();
     const request = new Request("http://localhost/api-keys", {
       headers: { authorization: "Bearer jwt-ann" },
@@ -223,7 +223,7 @@ describe("credentials", () => {
     ]);
   });
 
-  test("the allowlist of a key holds", async () => {
+  test("the allowlist of a key is enforced", async () => {
     const { issue, handler } = managementApi();
     const { secret } = await issue({ ipAllowlist: ["10.0.0.0/8"] });
     const from = (remoteAddress?: string) =>
@@ -235,7 +235,7 @@ describe("credentials", () => {
     expect((await from()).status).toBe(403);
   });
 
-  test("what the verifier says of limits is said on every answer, also on a refusal that follows", async () => {
+  test("rate limit headers are on every response, also on later errors", async () => {
     const rateLimiter = {
       consume: () => ({
         allowed: true,
@@ -255,7 +255,7 @@ describe("credentials", () => {
     }
   });
 
-  test("over the limit", async () => {
+  test("a key over its limit is denied with 429", async () => {
     const rateLimiter = {
       consume: () => ({
         allowed: false,
@@ -270,7 +270,7 @@ describe("credentials", () => {
 });
 
 describe("request ids", () => {
-  test("a good one is kept, in the header and in errors", async () => {
+  test("a well-formed one is returned in the header and in errors", async () => {
     const { call } = managementApi();
     const { headers, body } = await call("GET /api-keys/none", { headers: { "x-request-id": "trace-1" } });
     expect([headers.get("x-request-id"), body.requestId]).toEqual(["trace-1", "trace-1"]);
@@ -299,7 +299,7 @@ describe("failures", () => {
     [`GET /api-keys/${id}/audit`],
   ];
 
-  test("a store that is down is 503, and told", async () => {
+  test("a failing store is a 503 and calls onError", async () => {
     const inner = memoryStore();
     const { key } = await managementApi({}, { store: inner }).issue();
     const down = () => {
@@ -327,14 +327,14 @@ describe("failures", () => {
     }
   });
 
-  test("anything else is 500 without a word of it, and told with its request", async () => {
+  test("any other error is a 500 without details and calls onError with the request", async () => {
     const { manager, issue } = managementApi();
     const { key } = await issue();
     const broken = () => Promise.reject(new Error(secret));
-    const told: unknown[][] = [];
+    const reported: unknown[][] = [];
     const { call } = managementApi({
       manager: { ...manager, get: broken, create: broken, list: broken },
-      onError: (...args) => told.push(args),
+      onError: (...args) => reported.push(args),
     });
     for (const [line, json] of lines(key.id)) {
       const { status, body, headers } = await call(line, { json });
@@ -342,19 +342,19 @@ describe("failures", () => {
         line,
         500,
         {
-          message: "Something went wrong. Tell us the request id.",
+          message: "An internal error occurred. Include the request id when you report it.",
           code: "internal_error",
           requestId: headers.get("x-request-id"),
         },
       ]);
-      const [error, context] = told.pop() ?? [];
+      const [error, context] = reported.pop() ?? [];
       expect(String(error)).toContain("hunter2");
       const [method, path] = line.split(" ");
       expect(context).toEqual({ requestId: body.requestId, method, path });
     }
   });
 
-  test("a verifier that fails is 503, as in every guard", async () => {
+  test("a failing verifier is a 503", async () => {
     const { verifier } = managementApi();
     const failing = { ...verifier, verify: () => Promise.reject(new Error(secret)) };
     const { call, errors } = managementApi({ verifier: failing });
@@ -368,11 +368,11 @@ describe("failures", () => {
     [
       "throws",
       () => {
-        throw new Error("of onError");
+        throw new Error("onError failed");
       },
     ],
-    ["rejects", () => Promise.reject(new Error("of onError"))],
-  ])("an onError that %s changes nothing", async (_, onError) => {
+    ["rejects", () => Promise.reject(new Error("onError failed"))],
+  ])("an onError that %s does not change the response", async (_, onError) => {
     const { manager } = managementApi();
     const list = () => Promise.reject(new Error(secret));
     const { call } = managementApi({ manager: { ...manager, list }, onError });
@@ -380,7 +380,7 @@ describe("failures", () => {
     await sleep(5);
   });
 
-  test("without onError the first one is a warning", async () => {
+  test("without onError, the first error is a process warning", async () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     try {
       const { manager, verifier } = managementApi();
@@ -406,7 +406,7 @@ describe("failures", () => {
     }
   });
 
-  test("an actor, or defaults, that throw are 500, and nothing is written", async () => {
+  test("an exception of actor or defaults is a 500, and nothing is written", async () => {
     const fail = () => {
       throw new Error(secret);
     };
@@ -417,7 +417,7 @@ describe("failures", () => {
     }
   });
 
-  test("defaults that no key can have are an error of the host", async () => {
+  test("invalid defaults are an error of the host", async () => {
     const { call, errors } = managementApi({ defaults: () => ({ name: "a\nb", environment: "live" }) });
     expect((await call("POST /api-keys", { json: { scopes: [] } })).status).toBe(500);
     expect(errors).toHaveLength(1);
@@ -426,13 +426,13 @@ describe("failures", () => {
   });
 
   test.each([
-    ["a status that is none", new HttpProblem(99, "odd", "Odd.")],
+    ["an invalid status", new HttpProblem(99, "odd", "Odd.")],
     [
       "a header that cannot be sent",
       new HttpProblem(402, "odd", "Odd.", { headers: { "X-Plan": "größer ≥" } }),
     ],
-    ["details that are no JSON", new HttpProblem(402, "odd", "Odd.", { details: { credits: 1n } })],
-  ])("an HttpProblem of the host with %s is a 500, and told", async (_, thrown) => {
+    ["details that are not JSON", new HttpProblem(402, "odd", "Odd.", { details: { credits: 1n } })],
+  ])("an HttpProblem of the host with %s is a 500 and calls onError", async (_, thrown) => {
     const { call, errors } = managementApi({
       defaults() {
         throw thrown;
@@ -442,7 +442,7 @@ describe("failures", () => {
     expect([status, body.code, errors.length > 0]).toEqual([500, "internal_error", true]);
   });
 
-  test("an HttpProblem of the host is an answer", async () => {
+  test("an HttpProblem of the host is the response", async () => {
     const { call, errors } = managementApi({
       defaults: () => {
         throw new HttpProblem(403, "tier_too_low", "Your plan has no API keys.", {

@@ -6,8 +6,8 @@ import { managementApi } from "./fixtures.js";
 const NEW = { scopes: ["vehicles:read"], environment: "live" };
 const paths = (body: { errors?: { path: string }[] }) => body.errors?.map(({ path }) => path);
 
-/** The paths that a body of a new key is refused for. */
-async function refusedFor(json: unknown): Promise<string[] | undefined> {
+/** Returns the paths of the errors for the body of a new key. */
+async function errorPaths(json: unknown): Promise<string[] | undefined> {
   const { call, manager, errors } = managementApi();
   const { status, body } = await call("POST /api-keys", { json });
   expect([status, body.code]).toEqual([400, "invalid_body"]);
@@ -20,39 +20,39 @@ async function refusedFor(json: unknown): Promise<string[] | undefined> {
 
 describe("dates", () => {
   test.each<[string, unknown]>([
-    ["a day that the calendar has not", "2031-02-30T00:00:00Z"],
-    ["a 29th of February of another year", "2031-02-29T00:00:00Z"],
+    ["an invalid day", "2031-02-30T00:00:00Z"],
+    ["February 29 of a common year", "2031-02-29T00:00:00Z"],
     ["24:00", "2031-01-01T24:00:00Z"],
     ["no offset", "2031-01-01T00:00:00"],
-    ["a date alone", "2031-01-01"],
+    ["a date without a time", "2031-01-01"],
     ["seconds since 1970", 1_924_992_000],
     ["milliseconds since 1970", 1_924_992_000_000],
-    ["a number as a text", "1924992000"],
+    ["a number as a string", "1924992000"],
     ["the year 10000", "10000-01-01T00:00:00Z"],
     ["the year 10000 with a sign", "+010000-01-01T00:00:00Z"],
     ["the past", "2029-12-31T23:59:59Z"],
     ["now", "2030-01-01T00:00:00Z"],
-    ["nothing", ""],
-    ["a list", ["2031-01-01T00:00:00Z"]],
+    ["an empty string", ""],
+    ["an array", ["2031-01-01T00:00:00Z"]],
     ["an object", { date: "2031-01-01T00:00:00Z" }],
     ["true", true],
     ["a week date", "2031-W01-1T00:00:00Z"],
     ["an ordinal date", "2031-001T00:00:00Z"],
-    ["spaces", " 2031-01-01T00:00:00Z "],
-    ["a space between", "2031-01-01 00:00:00Z"],
+    ["spaces around", " 2031-01-01T00:00:00Z "],
+    ["a space instead of T", "2031-01-01 00:00:00Z"],
     ["RFC 2822", "Wed, 01 Jan 2031 00:00:00 GMT"],
     ["a 13th month", "2031-13-01T00:00:00Z"],
     ["a leap second", "2031-06-30T23:59:60Z"],
-    ["an offset of hours alone", "2031-01-01T00:00:00+01"],
+    ["an offset without minutes", "2031-01-01T00:00:00+01"],
     ["an offset of 25 hours", "2031-01-01T00:00:00+25:00"],
     ["no seconds", "2031-01-01T00:00Z"],
     ["a word", "tomorrow"],
     ["NUL", "2031-01-01T00:00:00Z\0"],
     ["a line break", "2031-01-01T00:00:00Z\n"],
     ["Arabic digits", "٢٠٣١-٠١-٠١T00:00:00Z"],
-    ["a thousand digits of a second", `2031-01-01T00:00:00.${"1".repeat(1_000)}Z`],
+    ["a thousand fractional digits", `2031-01-01T00:00:00.${"1".repeat(1_000)}Z`],
   ])("%s", async (_, expiresAt) => {
-    expect(await refusedFor({ ...NEW, expiresAt })).toEqual(["expiresAt"]);
+    expect(await errorPaths({ ...NEW, expiresAt })).toEqual(["expiresAt"]);
     const { call, issue } = managementApi();
     const { key } = await issue();
     const { status, body } = await call(`PATCH /api-keys/${key.id}`, { json: { expiresAt } });
@@ -71,7 +71,7 @@ describe("dates", () => {
 describe("members", () => {
   test.each<[string, object, string[]]>([
     ["owner", { ownerId: "evil" }, ["ownerId"]],
-    ["owner, spelt otherwise", { owner_id: "evil" }, ["owner_id"]],
+    ["owner in snake_case", { owner_id: "evil" }, ["owner_id"]],
     ["id", { id: "key_1" }, ["id"]],
     ["hash", { hash: "0".repeat(64) }, ["hash"]],
     ["secret", { secret: "ezt_live_x" }, ["secret"]],
@@ -86,13 +86,17 @@ describe("members", () => {
       ["version", "revokedAt", "replaces"],
     ],
     ["wrong case", { Scopes: ["fleet:admin"], expires_at: null }, ["Scopes", "expires_at"]],
-    ["prototypes", { constructor: {}, prototype: {}, toString: 1 }, ["constructor", "prototype", "toString"]],
+    [
+      "names of Object.prototype",
+      { constructor: {}, prototype: {}, toString: 1 },
+      ["constructor", "prototype", "toString"],
+    ],
     ["an empty name", { "": 1 }, ['""']],
   ])("unknown: %s", async (_, more, expected) => {
-    expect(await refusedFor({ ...NEW, ...more })).toEqual(expected);
+    expect(await errorPaths({ ...NEW, ...more })).toEqual(expected);
   });
 
-  test("__proto__ is a member like any other, and unknown", async () => {
+  test("rejects __proto__ as an unknown member", async () => {
     const { call } = managementApi();
     for (const text of [
       '{"environment":"live","__proto__":{"scopes":["fleet:admin"]},"scopes":["vehicles:read"]}',
@@ -111,7 +115,7 @@ describe("members", () => {
     expect([metadata.status, paths(metadata.body)]).toEqual([400, ["metadata"]]);
   });
 
-  test("what stands on the prototype of every object was not sent", async () => {
+  test("ignores members of a polluted Object.prototype", async () => {
     const { call } = managementApi();
     await polluted({ scopes: ["fleet:admin"], environment: "live", limit: "1", reason: "x" }, async () => {
       const { status, body } = await call("POST /api-keys", { json: { name: "x" } });
@@ -120,7 +124,7 @@ describe("members", () => {
     });
   });
 
-  test("names that clients make up are short and plain in the answer", async () => {
+  test("shortens and escapes unknown names in errors", async () => {
     const { call } = managementApi();
     const names = ["<script>", "a\r\nSet-Cookie: x", "\u202e\ud800", "x".repeat(5_000), 'a"b', "é"];
     const json = { ...NEW, ...Object.fromEntries(names.map((name) => [name, 1])) };
@@ -131,7 +135,7 @@ describe("members", () => {
     expect(body.errors).toHaveLength(names.length);
   });
 
-  test("a secret that is sent as a name does not come back", async () => {
+  test("does not echo a secret that is sent as a name", async () => {
     const { call, issue } = managementApi();
     const { secret, key } = await issue();
     const shown = `"${secret.slice(0, 12)}…"`;
@@ -152,14 +156,14 @@ describe("members", () => {
     }
   });
 
-  test("names as long as a member may have come back as they are", async () => {
+  test("echoes plain names of up to 32 characters", async () => {
     const { call } = managementApi();
     const names = ["a".repeat(32), `b${"c".repeat(32)}`];
     const json = { ...NEW, ...Object.fromEntries(names.map((name) => [name, 1])) };
     expect(paths((await call("POST /api-keys", { json })).body)).toEqual([names[0], '"bccccccccccc…"']);
   });
 
-  test("members of the service's own naming are named in full", async () => {
+  test("names long members of a custom naming in full", async () => {
     const long = (member: string) => `${member}_${"x".repeat(40)}`;
     const { call } = managementApi({ presenter: { naming: long } });
     const { body } = await call("POST /api-keys", {
@@ -170,14 +174,14 @@ describe("members", () => {
 
   test.each<[string, object, string[]]>([
     ["name", { name: 7 }, ["name"]],
-    ["name, long", { name: "x".repeat(256) }, ["name"]],
+    ["a long name", { name: "x".repeat(256) }, ["name"]],
     ["name with NUL", { name: "a\0" }, ["name"]],
     ["name with a line break", { name: "a\nb" }, ["name"]],
     ["name with a lone surrogate", { name: "\ud800" }, ["name"]],
-    ["name turned around", { name: "a\u202eb" }, ["name"]],
+    ["name with a bidirectional override", { name: "a\u202eb" }, ["name"]],
     ["scopes", { scopes: "vehicles:read" }, ["scopes"]],
     ["scopes as an object", { scopes: { 0: "vehicles:read", length: 1 } }, ["scopes"]],
-    ["no scopes", { scopes: null }, ["scopes"]],
+    ["null scopes", { scopes: null }, ["scopes"]],
     [
       "unknown scopes",
       { scopes: ["vehicles:read", "x", 7, null, ["a"]] },
@@ -186,7 +190,11 @@ describe("members", () => {
     ["a planned scope", { scopes: ["reports:read"] }, ["scopes[0]"]],
     ["wildcards", { scopes: ["*", "vehicles:*"] }, ["scopes[0]", "scopes[1]"]],
     ["a scope with spaces", { scopes: [" vehicles:read"] }, ["scopes[0]"]],
-    ["prototype scopes", { scopes: ["__proto__", "constructor"] }, ["scopes[0]", "scopes[1]"]],
+    [
+      "scopes named like members of Object.prototype",
+      { scopes: ["__proto__", "constructor"] },
+      ["scopes[0]", "scopes[1]"],
+    ],
     ["environment", { environment: "prod" }, ["environment"]],
     ["environment null", { environment: null }, ["environment"]],
     ["allowlist", { ipAllowlist: "10.0.0.0/8" }, ["ipAllowlist"]],
@@ -196,37 +204,41 @@ describe("members", () => {
       ["ipAllowlist[1]", "ipAllowlist[2]", "ipAllowlist[3]", "ipAllowlist[4]"],
     ],
     ["metadata", { metadata: [] }, ["metadata"]],
-    ["metadata as a text", { metadata: "x" }, ["metadata"]],
+    ["metadata as a string", { metadata: "x" }, ["metadata"]],
     ["metadata with NUL", { metadata: { a: { b: ["\0"] } } }, ["metadata.a.b[0]"]],
     ["rate limit", { rateLimit: 5 }, ["rateLimit"]],
-    ["half a rate limit", { rateLimit: { limit: 5 } }, ["rateLimit.windowSeconds"]],
+    ["an incomplete rate limit", { rateLimit: { limit: 5 } }, ["rateLimit.windowSeconds"]],
     [
       "rate limits",
       { rateLimit: { limit: 0, windowSeconds: 1.5 } },
       ["rateLimit.limit", "rateLimit.windowSeconds"],
     ],
-    ["a rate limit and more", { rateLimit: { limit: 1, windowSeconds: 1, burst: 9 } }, ["rateLimit.burst"]],
+    [
+      "a rate limit with an unknown member",
+      { rateLimit: { limit: 1, windowSeconds: 1, burst: 9 } },
+      ["rateLimit.burst"],
+    ],
     ["a huge rate limit", { rateLimit: { limit: 1e300, windowSeconds: 1 } }, ["rateLimit.limit"]],
   ])("%s", async (_, more, expected) => {
-    expect(await refusedFor({ ...NEW, ...more })).toEqual(expected);
+    expect(await errorPaths({ ...NEW, ...more })).toEqual(expected);
   });
 
-  test("every error is told at once", async () => {
-    const faults = await refusedFor({ name: 1, expiresAt: "x", ipAllowlist: ["x", "y"], owner: "evil" });
+  test("reports all errors at once", async () => {
+    const faults = await errorPaths({ name: 1, expiresAt: "x", ipAllowlist: ["x", "y"], owner: "evil" });
     expect(faults?.sort()).toEqual(
       ["scopes", "name", "expiresAt", "ipAllowlist[0]", "ipAllowlist[1]", "owner"].sort(),
     );
   });
 
   test("but not more than a hundred", async () => {
-    expect(await refusedFor({ ...NEW, scopes: Array(900).fill("x") })).toHaveLength(100);
-    expect(await refusedFor({ ...NEW, scopes: Array(9_000).fill("x") })).toEqual(["scopes"]);
-    expect(await refusedFor({ ...NEW, ipAllowlist: Array(5_000).fill("10.0.0.1") })).toEqual(["ipAllowlist"]);
+    expect(await errorPaths({ ...NEW, scopes: Array(900).fill("x") })).toHaveLength(100);
+    expect(await errorPaths({ ...NEW, scopes: Array(9_000).fill("x") })).toEqual(["scopes"]);
+    expect(await errorPaths({ ...NEW, ipAllowlist: Array(5_000).fill("10.0.0.1") })).toEqual(["ipAllowlist"]);
     const unknown = Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`m${i}`, 1]));
-    expect(await refusedFor({ ...NEW, ...unknown })).toHaveLength(100);
+    expect(await errorPaths({ ...NEW, ...unknown })).toHaveLength(100);
   });
 
-  test("messages say what is wrong, and repeat nothing", async () => {
+  test("error messages do not repeat the input", async () => {
     const { call } = managementApi();
     const json = {
       scopes: ["reports:read", "secret-of-the-client"],
@@ -242,18 +254,18 @@ describe("members", () => {
       body.errors.map(({ path, message }: { path: string; message: string }) => [path, message]),
     );
     expect(byPath).toEqual({
-      name: "must be a text",
+      name: "must be a string",
       "scopes[0]": "is planned and cannot be granted yet",
       "scopes[1]": "is not a defined scope",
       environment: "must be one of live, test",
       "ipAllowlist[0]": "is not an IP address or a network such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32",
       expiresAt: "must be a date and time with an offset, such as 2030-01-31T12:00:00Z",
       "rateLimit.limit": "must be at least 1",
-      "rateLimit.windowSeconds": "must be a whole number",
+      "rateLimit.windowSeconds": "must be an integer",
     });
   });
 
-  test("what is missing is told as that", async () => {
+  test("reports missing members", async () => {
     const { call } = managementApi();
     const none = (await call("POST /api-keys", { json: {} })).body.errors;
     expect(none).toEqual([{ path: "scopes", message: "is required" }]);
@@ -261,7 +273,7 @@ describe("members", () => {
     expect(errors).toEqual([{ path: "environment", message: "must be one of live, test" }]);
   });
 
-  test("duplicate scopes are one, and no scopes are none", async () => {
+  test("removes duplicate scopes and accepts an empty array", async () => {
     const { call } = managementApi();
     const scopes = ["vehicles:read", "vehicles:read", "drivers:read"];
     expect((await call("POST /api-keys", { json: { ...NEW, scopes } })).body.key.scopes).toEqual([
@@ -271,7 +283,7 @@ describe("members", () => {
     expect((await call("POST /api-keys", { json: { ...NEW, scopes: [] } })).body.key.scopes).toEqual([]);
   });
 
-  test("a lifetime that is too long is told under the name of the member", async () => {
+  test("reports a too long lifetime for the member expiresAt", async () => {
     const { call } = managementApi({}, { maxLifetime: "30d" });
     const json = { ...NEW, expiresAt: "2031-01-01T00:00:00Z" };
     const { status, body } = await call("POST /api-keys", { json });
@@ -281,7 +293,7 @@ describe("members", () => {
     ]);
   });
 
-  test("PATCH: what is fixed at creation is unknown", async () => {
+  test("PATCH rejects members that are fixed at creation", async () => {
     const { call, issue } = managementApi();
     const { key } = await issue();
     const json = {
@@ -331,20 +343,20 @@ describe("bodies", () => {
   const deep = (open: string, close: string, levels: number) => open.repeat(levels) + close.repeat(levels);
 
   test.each<[string, string]>([
-    ["nothing", ""],
+    ["an empty body", ""],
     ["null", "null"],
-    ["a list", "[]"],
-    ["a list of a body", '[{"scopes":[],"environment":"live"}]'],
-    ["a text", '"x"'],
+    ["an array", "[]"],
+    ["an array of a body", '[{"scopes":[],"environment":"live"}]'],
+    ["a string", '"x"'],
     ["a number", "7"],
-    ["no JSON", "{"],
-    ["JSON with a comma too many", '{"scopes":[],}'],
+    ["truncated JSON", "{"],
+    ["JSON with a trailing comma", '{"scopes":[],}'],
     ["JSON with comments", '{"scopes":[]/**/}'],
     ["two bodies", '{"scopes":[]}{"scopes":[]}'],
     ["a byte order mark", '\ufeff{"scopes":[],"environment":"live"}'],
     ["NaN", '{"scopes":NaN}'],
     ["a form", "scopes=vehicles:read"],
-    ["deep lists", deep("[", "]", 30_000)],
+    ["nested arrays", deep("[", "]", 30_000)],
     [
       "deep metadata",
       `{"scopes":[],"environment":"live","metadata":${deep('{"a":', "}", 5_000).replace(":}", ":1}")}}`,
@@ -353,7 +365,7 @@ describe("bodies", () => {
       "deep lists in metadata",
       `{"scopes":[],"environment":"live","metadata":{"a":${deep("[", "]", 20_000)}}}`,
     ],
-    ["deep scopes", `{"environment":"live","scopes":${deep("[", "]", 20_000)}}`],
+    ["nested arrays as scopes", `{"environment":"live","scopes":${deep("[", "]", 20_000)}}`],
     [
       "large metadata",
       JSON.stringify({ scopes: [], environment: "live", metadata: { a: "x".repeat(20_000) } }),
@@ -377,13 +389,13 @@ describe("bodies", () => {
         for (const text of [undefined, ""]) {
           const line = `${method} /api-keys/${key.id}${verb}`;
           const { status } = await call(line, { headers, ...(text !== undefined && { text }) });
-          expect(status).toBe(text === "" && verb === "/rotate" ? 409 : expected); // rotated a moment ago
+          expect(status).toBe(text === "" && verb === "/rotate" ? 409 : expected); // already rotated
         }
       }
     },
   );
 
-  test("that are there must say what they are, also where they may be absent", async () => {
+  test("need a Content-Type, also where a body is optional", async () => {
     const { call, issue, manager } = managementApi();
     const { key } = await issue();
     const headers = { "content-type": "text/plain" };
@@ -392,7 +404,7 @@ describe("bodies", () => {
     expect((await manager.get(key.id))?.status).toBe("active");
   });
 
-  test("that are no UTF-8", async () => {
+  test("that are not UTF-8", async () => {
     const { handler } = managementApi();
     const response = await handler(
       new Request("http://localhost/api-keys", {
@@ -414,8 +426,8 @@ describe("bodies", () => {
     "application/vnd.api+json",
   ])("of type %s", async (type) => {
     const { call } = managementApi();
-    const answer = await call("POST /api-keys", { json: NEW, headers: { "content-type": type } });
-    expect([answer.status, answer.body.code]).toEqual([415, "unsupported_media_type"]);
+    const response = await call("POST /api-keys", { json: NEW, headers: { "content-type": type } });
+    expect([response.status, response.body.code]).toEqual([415, "unsupported_media_type"]);
   });
 
   test.each([65_537, 1_000_000])("of %i bytes", async (length) => {
@@ -424,7 +436,7 @@ describe("bodies", () => {
     expect([status, body.code]).toEqual([413, "body_too_large"]);
   });
 
-  test("a body that does not say what it is is not passed over", async () => {
+  test("a body without a Content-Type is not ignored", async () => {
     const { handler, issue, manager } = managementApi();
     const { key } = await issue();
     const send = (chunks: string[]) =>
@@ -482,7 +494,7 @@ describe("queries", () => {
     expect(errors).toEqual([]);
   });
 
-  test("of one key, and of its trail", async () => {
+  test("of one key and of its audit trail", async () => {
     const { call, issue } = managementApi();
     const { key } = await issue();
     for (const [line, path] of [
@@ -500,7 +512,7 @@ describe("queries", () => {
     }
   });
 
-  test("an empty query is none", async () => {
+  test("accepts an empty query", async () => {
     expect((await managementApi().call("GET /api-keys?")).status).toBe(200);
   });
 });

@@ -4,7 +4,7 @@ import { managementApi } from "./fixtures.js";
 
 const { manager, verifier } = managementApi();
 
-describe("options that cannot work are a TypeError when the service starts", () => {
+describe("rejects invalid options", () => {
   test.each<[object, string]>([
     [{ manger: manager }, 'unknown option "manger"'],
     [{ manager: undefined }, '"manager"'],
@@ -29,12 +29,12 @@ describe("options that cannot work are a TypeError when the service starts", () 
     [{ paths: { me: "/api-keys/me" } }, '"paths"'],
     [{ paths: { kes: "/x" } }, 'unknown option "kes"'],
     [{ routes: [] }, '"routes" is empty'],
-    [{ routes: ["lst"] }, '"routes" names "lst"'],
+    [{ routes: ["lst"] }, '"routes" contains "lst"'],
     [{ routes: undefined }, '"routes" is undefined'],
     [{ input: undefined }, '"input" is undefined'],
     [{ input: { create: undefined } }, '"create" is undefined'],
-    [{ input: { create: ["ownerId"] } }, '"input.create" names "ownerId"'],
-    [{ input: { update: ["scopes"] } }, '"input.update" names "scopes"'],
+    [{ input: { create: ["ownerId"] } }, '"input.create" contains "ownerId"'],
+    [{ input: { update: ["scopes"] } }, '"input.update" contains "scopes"'],
     [{ defaults: {} }, '"defaults" must be a function'],
     [{ defaults: undefined }, '"defaults" is undefined'],
     [{ actor: "ann" }, '"actor" must be a function'],
@@ -48,17 +48,17 @@ describe("options that cannot work are a TypeError when the service starts", () 
     [{ presenter: { error: {} } }, '"error" must be a function'],
     [{ presenter: { naming: "kebab-case" } }, '"naming"'],
     [{ presenter: { naming: () => "same" } }, "two members the same name"],
-    [{ presenter: { naming: () => "" } }, '"naming" must answer a name'],
-    [{ presenter: { naming: (name: string) => `${name}-x` } }, '"naming" must answer a name'],
+    [{ presenter: { naming: () => "" } }, '"naming" must return a name'],
+    [{ presenter: { naming: (name: string) => `${name}-x` } }, '"naming" must return a name'],
     [{ presenter: { schemas: { keys: {} } } }, 'unknown option "keys"'],
     [{ presenter: { schemas: { key: {} } } }, '"schemas.key"'],
-  ])("%o", (more, words) => {
+  ])("%o", (more, message) => {
     const options = { manager, verifier, ...more } as ManagementOptions;
     expect(() => createManagementApi(options)).toThrow(TypeError);
-    expect(() => createManagementApi(options)).toThrow(words);
+    expect(() => createManagementApi(options)).toThrow(message);
   });
 });
 
-test("no option is needed but a manager and a verifier", () => {
+test("needs only a manager and a verifier", () => {
   expect(createManagementApi({ manager, verifier })).toBeTypeOf("function");
 });

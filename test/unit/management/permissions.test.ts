@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import type { KeyManager, Verifier } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import type { FleetScope } from "../core/fixtures.js";
-import { type Api, DAY, later, managementApi, PEOPLE, type Setting } from "./fixtures.js";
+import { type Api, DAY, later, managementApi, type Setup, USERS } from "./fixtures.js";
 
-/** Keys that hold vehicles:write manage keys. */
+/** Keys with vehicles:write manage keys. */
 const BY_KEYS = { requires: { read: "vehicles:read", write: "vehicles:write" } } as const;
-const byKeys = (setting?: Setting): Api => managementApi(BY_KEYS, setting);
+const byKeys = (setting?: Setup): Api => managementApi(BY_KEYS, setting);
 const STRONG: readonly FleetScope[] = ["fleet:admin"];
 
 const onKey = (id: string): readonly [line: string, json?: unknown][] => [
@@ -37,7 +37,7 @@ describe("owners", () => {
     expect((await manager.auditTrail()).items).toHaveLength(1);
   });
 
-  test("what is wrong with the input is told before whether there is a key", async () => {
+  test("validates the input before looking up the key", async () => {
     const { call, issue } = managementApi();
     const { key } = await issue();
     const bad = { json: { name: 7 }, as: "jwt-eve", headers: { "x-request-id": "one" } };
@@ -45,7 +45,7 @@ describe("owners", () => {
     expect([theirs.status, theirs.text]).toEqual([400, (await call("PATCH /api-keys/none", bad)).text]);
   });
 
-  test("lists and trails have one's own keys only", async () => {
+  test("lists and audit trails contain only keys of the own owner", async () => {
     const { call, issue } = managementApi();
     await issue();
     const { body } = await call("GET /api-keys", { as: "jwt-eve" });
@@ -56,14 +56,14 @@ describe("owners", () => {
     expect((await call("GET /api-keys")).body.items).toHaveLength(1);
   });
 
-  test("a cursor of another owner's list shows nothing of it", async () => {
+  test("a cursor of another owner's list returns none of its keys", async () => {
     const { call, issue } = managementApi();
     for (let i = 0; i < 3; i++) await issue();
     const { nextCursor } = (await call("GET /api-keys?limit=1")).body;
     expect((await call(`GET /api-keys?cursor=${nextCursor}`, { as: "jwt-eve" })).body).toEqual({ items: [] });
   });
 
-  test("an owner that the host's defaults name is refused, and told to the operator", async () => {
+  test("rejects an ownerId in defaults and calls onError", async () => {
     const defaults = () => ({ ownerId: "evil" }) as object;
     const { call, errors, manager } = managementApi({ defaults });
     const { status, body } = await call("POST /api-keys", { json: { scopes: [], environment: "live" } });
@@ -73,8 +73,8 @@ describe("owners", () => {
   });
 });
 
-describe("who may", () => {
-  test("without a requirement keys manage nothing, whatever they hold, and see themselves", async () => {
+describe("authorization", () => {
+  test("without a requirement, keys cannot manage keys but can call /me", async () => {
     const { call, issue, manager } = managementApi();
     const { secret, key } = await issue({ scopes: STRONG });
     for (const [line, json] of [
@@ -89,7 +89,7 @@ describe("who may", () => {
     expect((await manager.list()).items).toEqual([key]);
   });
 
-  test("a requirement for reading opens reading only", async () => {
+  test("a read requirement allows reading only", async () => {
     const { call, issue } = managementApi({ requires: { read: "vehicles:read" } });
     const { secret, key } = await issue({ scopes: STRONG });
     for (const [line, json] of onKey(key.id)) {
@@ -98,31 +98,31 @@ describe("who may", () => {
     }
   });
 
-  test("a token that was made of a key is a key", async () => {
+  test("a token made from a key counts as a key", async () => {
     const { issue, manager, store } = managementApi();
     const { key } = await issue({ scopes: STRONG });
-    const people = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
-    const { call } = managementApi({ manager }, { store, people });
-    const refused = await call("GET /api-keys", { as: "jwt-of-key" });
-    expect([refused.status, refused.body.code]).toEqual([403, "api_key_not_allowed"]);
+    const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
+    const { call } = managementApi({ manager }, { store, users });
+    const denied = await call("GET /api-keys", { as: "jwt-of-key" });
+    expect([denied.status, denied.body.code]).toEqual([403, "api_key_not_allowed"]);
     expect((await call("GET /me", { as: "jwt-of-key" })).body.id).toBe(key.id);
   });
 
-  test("a token that was made of a key is one also where its verifier knows no keys", async () => {
+  test("a token made from a key counts as a key, even if its verifier does not provide the key", async () => {
     const { issue, manager, store } = managementApi();
     const { key } = await issue({ scopes: STRONG });
     const claims = { sub: key.id, key_id: key.id, key_version: 1, owner_id: "acme" };
-    const people = { "jwt-of-key": { id: key.id, ownerId: "acme", scopes: STRONG, claims } };
+    const users = { "jwt-of-key": { id: key.id, ownerId: "acme", scopes: STRONG, claims } };
     for (const options of [{}, BY_KEYS]) {
-      const { call } = managementApi({ ...options, manager }, { store, people });
+      const { call } = managementApi({ ...options, manager }, { store, users });
       for (const [line, json] of onKey(key.id)) {
-        const refused = await call(line, { as: "jwt-of-key", json });
-        expect([line, refused.status, refused.body.code]).toEqual([line, 403, "api_key_not_allowed"]);
+        const denied = await call(line, { as: "jwt-of-key", json });
+        expect([line, denied.status, denied.body.code]).toEqual([line, 403, "api_key_not_allowed"]);
       }
     }
   });
 
-  test("a key that its verifier does not show is refused: nothing would bound its children", async () => {
+  test("denies a key that its verifier does not provide, because its bounds are unknown", async () => {
     const verifier: Verifier<FleetScope> = {
       assertRequirement() {},
       verify: async () => ({
@@ -144,7 +144,7 @@ describe("who may", () => {
     expect((await call("GET /me")).body.code).toBe("not_an_api_key");
   });
 
-  test("people need what is required too", async () => {
+  test("users need the required scopes too", async () => {
     const { call } = byKeys();
     expect((await call("GET /api-keys", { as: "jwt-bob" })).status).toBe(200);
     const json = { scopes: [], environment: "live" };
@@ -163,7 +163,7 @@ describe("who may", () => {
     expect(headers.get("www-authenticate")).toContain('error="insufficient_scope", scope="vehicles:write"');
   });
 
-  test("keyVerifier decides over /me, verifier over the rest", async () => {
+  test("keyVerifier verifies /me, verifier all other routes", async () => {
     const { verifier, manager, store, issue } = managementApi();
     const { secret } = await issue();
     const tokens: Verifier<FleetScope> = managementApi({}, { store }).verifier;
@@ -173,13 +173,13 @@ describe("who may", () => {
   });
 });
 
-describe("nobody grants what they do not hold", () => {
+describe("grants are limited to what the principal holds", () => {
   const scopeError = async (api: Api, as: string, scopes: readonly string[]) => {
     const { status, body } = await api.call("POST /api-keys", { as, json: { scopes } });
     return [status, body.code, body.missingScopes];
   };
 
-  test("scopes of a new key", async () => {
+  test("denies a new key with scopes that the key does not hold", async () => {
     const api = byKeys();
     const { secret } = await api.issue({ scopes: ["vehicles:write"] });
     const granted = await api.call("POST /api-keys", { as: secret, json: { scopes: ["vehicles:read"] } });
@@ -197,17 +197,17 @@ describe("nobody grants what they do not hold", () => {
       ["fleet:admin"],
     ]);
     expect((await scopeError(api, secret, ["reports:read"]))[0]).toBe(400);
-    expect((await scopeError(api, secret, ["nobody:knows"]))[0]).toBe(400);
+    expect((await scopeError(api, secret, ["unknown:scope"]))[0]).toBe(400);
   });
 
-  test("people neither", async () => {
+  test("denies users in the same way", async () => {
     const { call } = managementApi();
     const json = { scopes: ["vehicles:read", "vehicles:write"], environment: "live" };
     const { status, body } = await call("POST /api-keys", { as: "jwt-bob", json });
     expect([status, body]).toEqual([
       403,
       {
-        message: "Nobody can grant scopes that they do not hold.",
+        message: "You can only grant scopes that you hold.",
         code: "insufficient_scope",
         requestId: body.requestId,
         requiredScopes: ["vehicles:read", "vehicles:write"],
@@ -217,13 +217,13 @@ describe("nobody grants what they do not hold", () => {
     ]);
   });
 
-  test("nor through defaults", async () => {
+  test("checks scopes in defaults too", async () => {
     const { call } = managementApi({ defaults: () => ({ scopes: STRONG, environment: "live" }) });
     expect((await call("POST /api-keys", { as: "jwt-bob" })).status).toBe(403);
     expect((await call("POST /api-keys", { as: "jwt-ann" })).body.key.scopes).toEqual(STRONG);
   });
 
-  test("rotate and enable would hand over, or revive, a stronger key", async () => {
+  test("denies rotating or enabling a stronger key", async () => {
     const { call, issue, manager } = byKeys();
     const weak = await issue({ scopes: ["vehicles:write"] });
     const strong = await issue({ scopes: STRONG });
@@ -237,7 +237,7 @@ describe("nobody grants what they do not hold", () => {
     expect((await manager.list({ ownerId: "acme" })).items).toHaveLength(2);
   });
 
-  test("update of a stronger key is refused, its revocation is not", async () => {
+  test("denies updating a stronger key, but allows revoking it", async () => {
     const { call, issue } = byKeys();
     const weak = await issue({ scopes: ["vehicles:write"] });
     const strong = await issue({ scopes: STRONG });
@@ -249,7 +249,7 @@ describe("nobody grants what they do not hold", () => {
     expect((await call(`DELETE ${line}`, { as: weak.secret })).body.status).toBe("revoked");
   });
 
-  test("a key that is narrower in one way is stopped by every other", async () => {
+  test("denies a grant that exceeds the key in one member", async () => {
     const { call, issue } = byKeys();
     const bounds = {
       ipAllowlist: ["203.0.113.0/24"],
@@ -296,7 +296,7 @@ describe("nobody grants what they do not hold", () => {
     );
   });
 
-  test("a key rotates itself, with all that bounds it", async () => {
+  test("a key can rotate itself; the successor has the same bounds", async () => {
     const { call, issue } = byKeys();
     const own = await issue({
       scopes: ["vehicles:write"],
@@ -312,7 +312,7 @@ describe("nobody grants what they do not hold", () => {
     expect((await call("GET /me", { as: own.secret })).status).toBe(401);
   });
 
-  test("a retiring key does not outlive its overlap through a child, or through its successor", async () => {
+  test("a child or the successor of a retiring key cannot extend its overlap", async () => {
     const { call, issue, manager } = byKeys();
     const own = await issue({ scopes: ["vehicles:write"] });
     const next = await manager.rotate(own.key.id, { overlap: "1h" });
@@ -324,7 +324,7 @@ describe("nobody grants what they do not hold", () => {
     expect([again.status, again.body.code]).toEqual([409, "key_state"]);
   });
 
-  test("a key revokes itself, and is then nobody", async () => {
+  test("a key can revoke itself and is then invalid", async () => {
     const { call, issue } = byKeys();
     const own = await issue({ scopes: ["vehicles:write"] });
     const { status, body } = await call(`DELETE /api-keys/${own.key.id}?reason=done`, { as: own.secret });
@@ -332,7 +332,7 @@ describe("nobody grants what they do not hold", () => {
     expect((await call(`DELETE /api-keys/${own.key.id}`, { as: own.secret })).status).toBe(401);
   });
 
-  test("a disabled or expired key manages nothing, also not its own revival", async () => {
+  test("a disabled or expired key cannot manage keys, including itself", async () => {
     const { call, issue, manager, clock } = byKeys();
     const own = await issue({ scopes: ["vehicles:write"], expiresAt: later(DAY) });
     await manager.disable(own.key.id);
@@ -343,7 +343,7 @@ describe("nobody grants what they do not hold", () => {
     expect((await call(`PATCH /api-keys/${own.key.id}`, { as: own.secret, json })).status).toBe(401);
   });
 
-  test("an expiry that a key hands down is the manager's to bound, and told under its name", async () => {
+  test("reports an inherited expiry beyond maxLifetime for the member expiresAt", async () => {
     const store = memoryStore();
     const before = byKeys({ store });
     const own = await before.issue({ scopes: ["vehicles:write"], expiresAt: later(90 * DAY) });
@@ -356,7 +356,7 @@ describe("nobody grants what they do not hold", () => {
 });
 
 describe("environments", () => {
-  test.each(["key", "person"])("a %s of one sees and manages that one only", async (kind) => {
+  test.each(["key", "user"])("a %s with an environment sees and manages only keys of it", async (kind) => {
     const { call, issue, manager } = byKeys();
     const test = await issue({ scopes: ["vehicles:write"], environment: "test" });
     const live = await issue({ scopes: ["vehicles:read"], environment: "live" });
@@ -382,7 +382,7 @@ describe("environments", () => {
     ]);
   });
 
-  test("people without one manage every one", async () => {
+  test("users without an environment manage keys of every environment", async () => {
     const { call, issue } = managementApi();
     const keys = [await issue({ environment: "test" }), await issue({ environment: "live" })];
     for (const { key } of keys) expect((await call(`GET /api-keys/${key.id}`)).status).toBe(200);
@@ -392,12 +392,12 @@ describe("environments", () => {
 test.each<[string, object]>([
   ["an actor that is a promise", { actor: async () => "ann" }],
   ["an actor that is a promise, and rejects", { actor: () => Promise.reject(new Error("late")) }],
-  ["an actor that is not said", { actor: () => undefined }],
-  ["an actor that is no text", { actor: () => ({ id: "ann" }) }],
-  ["defaults that are not said", { defaults: async () => undefined }],
-  ["defaults that are no object", { defaults: () => 42 }],
-  ["defaults that are a list", { defaults: () => [] }],
-])("%s: an error of the host, and no key", async (_, options) => {
+  ["an actor that is undefined", { actor: () => undefined }],
+  ["an actor that is not a string", { actor: () => ({ id: "ann" }) }],
+  ["defaults that resolve with undefined", { defaults: async () => undefined }],
+  ["defaults that are not an object", { defaults: () => 42 }],
+  ["defaults that are an array", { defaults: () => [] }],
+])("%s is an error of the host and creates no key", async (_, options) => {
   const { call, errors, manager } = managementApi(options);
   const { status, body } = await call("POST /api-keys", { json: { scopes: [], environment: "live" } });
   expect([status, body.code]).toEqual([500, "internal_error"]);
@@ -405,9 +405,9 @@ test.each<[string, object]>([
   expect((await manager.list()).items).toEqual([]);
 });
 
-test("an id of a person that no audit trail can keep is an error of the set-up", async () => {
-  const people = { ...PEOPLE, "jwt-odd": { id: "a\nb", ownerId: "acme", scopes: STRONG } };
-  const { call, errors } = managementApi({}, { people });
+test("an actor that cannot be stored is an error of the host", async () => {
+  const users = { ...USERS, "jwt-odd": { id: "a\nb", ownerId: "acme", scopes: STRONG } };
+  const { call, errors } = managementApi({}, { users });
   const { status, body } = await call("POST /api-keys", {
     as: "jwt-odd",
     json: { scopes: [], environment: "live" },
@@ -416,23 +416,23 @@ test("an id of a person that no audit trail can keep is an error of the set-up",
   expect(body).not.toHaveProperty("errors");
 });
 
-describe("a key that its verifier knows as it was", () => {
-  /** An API whose verifier of tokens shows the key of a manager as it is at first. */
-  const remembering = async (change: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>) => {
+describe("a key that its verifier has cached", () => {
+  /** Creates an API whose verifier provides the key as it was before `change`. */
+  const withCachedKey = async (change: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>) => {
     const { issue, manager, store } = managementApi();
     const { key } = await issue({ scopes: STRONG });
     const { key: other } = await issue();
-    const people = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
+    const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
     await change(manager, key.id);
-    return { ...managementApi({ ...BY_KEYS, manager }, { store, people }), other };
+    return { ...managementApi({ ...BY_KEYS, manager }, { store, users }), other };
   };
 
   test.each<[string, (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>]>([
     ["revoked", (manager, id) => manager.revoke(id)],
     ["disabled", (manager, id) => manager.disable(id)],
     ["rotated without an overlap", (manager, id) => manager.rotate(id)],
-  ])("changes nothing once it is %s", async (_, change) => {
-    const { call, other, manager } = await remembering(change);
+  ])("cannot change keys after it was %s", async (_, change) => {
+    const { call, other, manager } = await withCachedKey(change);
     const writes: [string, json?: unknown][] = [
       ["POST /api-keys", { scopes: [] }],
       ...onKey(other.id).filter(([line]) => !line.startsWith("GET")),
@@ -445,8 +445,8 @@ describe("a key that its verifier knows as it was", () => {
     expect(await manager.get(other.id)).toEqual(other);
   });
 
-  test("gives no more than it has now", async () => {
-    const { call } = await remembering(async (manager, id) => {
+  test("cannot grant more than its current version", async () => {
+    const { call } = await withCachedKey(async (manager, id) => {
       await manager.update(id, { ipAllowlist: ["10.0.0.0/8"] });
       await manager.rotate(id, { overlap: "1h" });
     });
@@ -456,7 +456,7 @@ describe("a key that its verifier knows as it was", () => {
   });
 });
 
-test("a key that is revoked while the defaults of a new one are asked for makes none", async () => {
+test("a key that is revoked during defaults cannot create a key", async () => {
   const { call, issue, manager } = managementApi({
     ...BY_KEYS,
     async defaults() {
@@ -470,17 +470,17 @@ test("a key that is revoked while the defaults of a new one are asked for makes 
   expect((await manager.list()).items.map(({ id }) => id)).toEqual([key.id]);
 });
 
-test("what changes between look and leap is seen", async () => {
+test("checks the grant again on the version that is changed", async () => {
   const inner = memoryStore();
   const quiet = managementApi(BY_KEYS, { store: inner });
   const own = await quiet.issue({ scopes: ["vehicles:write"], ipAllowlist: ["203.0.113.0/24"] });
   const other = await quiet.issue({ scopes: ["vehicles:read"], ipAllowlist: ["203.0.113.0/24"] });
-  let looks = 0;
+  let reads = 0;
   const manager: KeyManager<FleetScope> = {
     ...quiet.manager,
     async get(id) {
       const key = await quiet.manager.get(id);
-      if (looks++ === 0) await quiet.manager.update(other.key.id, { ipAllowlist: null });
+      if (reads++ === 0) await quiet.manager.update(other.key.id, { ipAllowlist: null });
       return key;
     },
   };

@@ -9,7 +9,7 @@ const NEW = { scopes: ["vehicles:read"], environment: "live" };
 describe("snake_case", () => {
   const presenter: Presenter = { naming: "snake_case" };
 
-  test("in bodies, both ways", async () => {
+  test("in requests and responses", async () => {
     const { call, issue } = managementApi({ presenter });
     const json = {
       ...NEW,
@@ -30,7 +30,7 @@ describe("snake_case", () => {
     expect(Object.keys(page)).toEqual(["items", "next_cursor"]);
   });
 
-  test("in the audit trail, with the names of what changed and when it ends", async () => {
+  test("in the audit trail, including details", async () => {
     const { call, issue } = managementApi({ presenter });
     const { key } = await issue();
     await call(`PATCH /api-keys/${key.id}`, { json: { ip_allowlist: [], name: "x" } });
@@ -43,7 +43,7 @@ describe("snake_case", () => {
     ]);
   });
 
-  test("in errors: names of members and paths", async () => {
+  test("in names and paths of errors", async () => {
     const { call } = managementApi({ presenter }, { maxLifetime: "1d" });
     const faults = async (json: object) => {
       const { body } = await call("POST /api-keys", { json: { ...NEW, ...json } });
@@ -65,7 +65,7 @@ describe("snake_case", () => {
     expect(scopes.body).toMatchObject({ required_scopes: ["fleet:admin"], missing_scopes: ["fleet:admin"] });
   });
 
-  test("in excesses over one's own key", async () => {
+  test("in errors about the bounds of the own key", async () => {
     const { call, issue } = managementApi({ presenter, requires: { write: "vehicles:write" } });
     const { secret } = await issue({ scopes: ["vehicles:write"], expiresAt: later(DAY) });
     const { body } = await call("POST /api-keys", { as: secret, json: { scopes: [], expires_at: null } });
@@ -73,7 +73,7 @@ describe("snake_case", () => {
   });
 });
 
-test("names of the host's own", async () => {
+test("custom names", async () => {
   const own: Record<string, string> = { ipAllowlist: "allowedNetworks", limit: "pageSize", items: "keys" };
   const { call } = managementApi({ presenter: { naming: (member) => own[member] ?? member } });
   const { body } = await call("POST /api-keys", { json: { ...NEW, allowedNetworks: ["10.0.0.0/8"] } });
@@ -109,7 +109,7 @@ describe("envelopes", () => {
       defaults: () => ({ scopes: ["vehicles:read"], environment: "live" }),
     });
 
-  test("a key is created from a name and an expiry, or from nothing", async () => {
+  test("creates a key from a name and an expiry, or from an empty body", async () => {
     const { call, manager } = api();
     const json = { name: "mine", expires_at: later(DAY).toISOString() };
     const { status, body } = await call("POST /api-keys", { json });
@@ -130,7 +130,7 @@ describe("envelopes", () => {
     expect((await call("POST /api-keys", { json: {} })).status).toBe(201);
   });
 
-  test("members that the host does not take are unknown", async () => {
+  test("rejects members that are not in `input`", async () => {
     const { call } = api();
     for (const member of ["scopes", "environment", "metadata", "rate_limit", "ip_allowlist"]) {
       const { status, body } = await call("POST /api-keys", { json: { [member]: [] } });
@@ -138,7 +138,7 @@ describe("envelopes", () => {
     }
   });
 
-  test("list, revoke, and errors of every origin", async () => {
+  test("formats list, revoke and every error", async () => {
     const { call, issue } = api();
     const { key } = await issue({ name: "mine" });
     expect((await call("GET /api-keys")).body).toEqual({
@@ -164,7 +164,7 @@ describe("envelopes", () => {
 });
 
 describe("errors", () => {
-  test("of nothing but a message and the request id", async () => {
+  test("can be reduced to message and request id", async () => {
     const error: Presenter["error"] = ({ message, requestId }) => ({ body: { message, requestId } });
     const { call, issue } = managementApi({ presenter: { error } });
     const { secret } = await issue();
@@ -180,17 +180,17 @@ describe("errors", () => {
     }
   });
 
-  test("of another status, with what they know", async () => {
-    const error: Presenter["error"] = ({ status, details }, usual) => ({
+  test("can have another status and the details", async () => {
+    const error: Presenter["error"] = ({ status, details }, defaultBody) => ({
       status: status === 400 ? 422 : status,
-      body: { ...usual, fields: details.errors },
+      body: { ...defaultBody, fields: details.errors },
     });
     const { call } = managementApi({ presenter: { error } });
     const { status, body } = await call("POST /api-keys", { json: { ...NEW, name: 7 } });
     expect([status, body.code, body.fields]).toEqual([
       422,
       "invalid_body",
-      [{ path: "name", message: "must be a text" }],
+      [{ path: "name", message: "must be a string" }],
     ]);
   });
 
@@ -198,17 +198,17 @@ describe("errors", () => {
     [
       "throws",
       () => {
-        throw new Error("of the presenter");
+        throw new Error("presenter failed");
       },
     ],
-    ["answers nothing", () => undefined],
-    ["answers a promise", async () => ({ body: {} })],
-    ["answers a promise that rejects", () => Promise.reject(new Error("late"))],
-    ["answers a promise of a body", () => ({ body: Promise.reject(new Error("late")) })],
-    ["answers no body", () => ({ status: 400 })],
-    ["answers a status that is none", () => ({ status: 200, body: {} })],
-    ["answers what is no JSON", () => ({ body: { big: 1n } })],
-  ])("an error that %s gives way to the usual body", async (_, error) => {
+    ["returns nothing", () => undefined],
+    ["returns a promise", async () => ({ body: {} })],
+    ["returns a promise that rejects", () => Promise.reject(new Error("late"))],
+    ["returns a promise as the body", () => ({ body: Promise.reject(new Error("late")) })],
+    ["returns no body", () => ({ status: 400 })],
+    ["returns an invalid status", () => ({ status: 200, body: {} })],
+    ["returns a value that is not JSON", () => ({ body: { big: 1n } })],
+  ])("sends the default body if presenter.error %s", async (_, error) => {
     const { call, errors } = managementApi({ presenter: { error: error as never } });
     const { status, body } = await call("GET /api-keys/none");
     expect([status, body.code, errors.length]).toEqual([404, "not_found", 1]);
@@ -219,14 +219,14 @@ test.each<[string, () => unknown]>([
   [
     "throws",
     () => {
-      throw new Error("of the presenter");
+      throw new Error("presenter failed");
     },
   ],
-  ["answers no object", () => "x"],
-  ["is a promise", async () => ({ late: true })],
-  ["is a promise that rejects", () => Promise.reject(new Error("late"))],
-  ["answers what is no JSON", () => ({ big: 1n })],
-])("a body that %s is an error of the host, and tells no secret", async (_, created) => {
+  ["returns a string", () => "x"],
+  ["returns a promise", async () => ({ late: true })],
+  ["returns a promise that rejects", () => Promise.reject(new Error("late"))],
+  ["returns a value that is not JSON", () => ({ big: 1n })],
+])("is a 500 without the secret if presenter.created %s", async (_, created) => {
   const { call, errors, manager } = managementApi({ presenter: { created: created as never } });
   const { status, body } = await call("POST /api-keys", { json: NEW });
   expect([status, Object.keys(body), errors.length]).toEqual([500, ["message", "code", "requestId"], 1]);
@@ -234,12 +234,12 @@ test.each<[string, () => unknown]>([
   expect((await manager.list()).items).toHaveLength(1);
 });
 
-test("rotated is worded like created, unless it has words of its own", async () => {
+test("formats rotations like creations unless presenter.rotated exists", async () => {
   const created: Presenter["created"] = ({ secret }) => ({ value: secret });
   const one = managementApi({ presenter: { created } });
   const { key } = await one.issue();
   expect(Object.keys((await one.call(`POST /api-keys/${key.id}/rotate`)).body)).toEqual(["value"]);
-  const rotated: Presenter["rotated"] = (_, usual) => ({ rotated: true, ...usual });
+  const rotated: Presenter["rotated"] = (_, defaultBody) => ({ rotated: true, ...defaultBody });
   const two = managementApi({ presenter: { created, rotated } });
   const { key: other } = await two.issue();
   const { body } = await two.call(`POST /api-keys/${other.id}/rotate`);

@@ -3,7 +3,7 @@ import { KeyConflictError, type ManagedKeyStore } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { managementApi } from "./fixtures.js";
 
-/** A store of which every call takes a turn of the event loop, so that requests meet in the middle. */
+/** A store whose calls take one turn of the event loop, so that requests interleave. */
 function slow(): ManagedKeyStore {
   const slowed = Object.entries(memoryStore()).map(([name, method]) => [
     name,
@@ -15,20 +15,20 @@ function slow(): ManagedKeyStore {
   return Object.fromEntries(slowed);
 }
 
-describe("at once", () => {
-  test("of several rotations one wins", async () => {
+describe("concurrent requests", () => {
+  test("only one of several rotations succeeds", async () => {
     const { call, issue, manager } = managementApi({}, { store: slow() });
     const { key } = await issue();
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 10 }, () => call(`POST /api-keys/${key.id}/rotate`, { json: { overlap: "1h" } })),
     );
-    const statuses = answers.map(({ status }) => status).sort();
+    const statuses = responses.map(({ status }) => status).sort();
     expect(statuses).toEqual([201, ...Array(9).fill(409)]);
-    for (const { status, body } of answers) if (status === 409) expect(body.code).toBe("key_state");
+    for (const { status, body } of responses) if (status === 409) expect(body.code).toBe("key_state");
     expect((await manager.list()).items).toHaveLength(2);
   });
 
-  test("a revocation during a rotation leaves the old key revoked, and tells who was first", async () => {
+  test("a revocation during a rotation leaves the old key revoked", async () => {
     for (let round = 0; round < 20; round++) {
       const { call, issue, manager } = managementApi({}, { store: slow() });
       const { key } = await issue();
@@ -43,28 +43,28 @@ describe("at once", () => {
     }
   });
 
-  test("of several revocations the first reason stays, and all answer it", async () => {
+  test("several revocations keep the first reason and return it", async () => {
     const { call, issue } = managementApi({}, { store: slow() });
     const { key } = await issue();
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       ["a", "b", "c"].map((reason) => call(`DELETE /api-keys/${key.id}?reason=${reason}`)),
     );
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
-    expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(new Set(responses.map(({ text }) => text)).size).toBe(1);
   });
 
-  test("updates of different members are all kept", async () => {
+  test("updates of different members are all applied", async () => {
     const { call, issue, manager } = managementApi({}, { store: slow() });
     const { key } = await issue();
     const changes = [{ name: "x" }, { metadata: { a: 1 } }, { ipAllowlist: ["10.0.0.1"] }];
-    const answers = await Promise.all(changes.map((json) => call(`PATCH /api-keys/${key.id}`, { json })));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const responses = await Promise.all(changes.map((json) => call(`PATCH /api-keys/${key.id}`, { json })));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect(await manager.get(key.id)).toMatchObject(Object.assign({}, ...changes));
   });
 });
 
 describe("conflicts", () => {
-  test("a key that others change each time is 409, and no error of ours", async () => {
+  test("a key that is changed during every attempt is a 409 and does not call onError", async () => {
     const inner = memoryStore();
     const { key } = await managementApi({}, { store: inner }).issue();
     const store = { ...inner, update: () => false, replace: () => false };
@@ -81,7 +81,7 @@ describe("conflicts", () => {
     expect(errors).toEqual([]);
   });
 
-  test("so is one that the store tells", async () => {
+  test("a conflict reported by the store is a 409", async () => {
     const inner = memoryStore();
     const insert = () => Promise.reject(new KeyConflictError("of the store"));
     const { call } = managementApi({}, { store: { ...inner, insert } });
@@ -89,13 +89,13 @@ describe("conflicts", () => {
     expect([status, body.code]).toEqual([409, "key_conflict"]);
   });
 
-  test("states that allow no change are 409 with their reason", async () => {
+  test("a change that the state does not allow is a 409 with the reason", async () => {
     const { call, issue, manager } = managementApi();
     const { key } = await issue();
     await manager.revoke(key.id);
     for (const [line, message, json] of [
       [`PATCH /api-keys/${key.id}`, "A revoked key cannot be changed.", { name: "x" }],
-      [`POST /api-keys/${key.id}/rotate`, "A key that is revoked cannot be rotated."],
+      [`POST /api-keys/${key.id}/rotate`, "A revoked key cannot be rotated."],
       [`POST /api-keys/${key.id}/disable`, "A revoked key cannot be disabled."],
       [`POST /api-keys/${key.id}/enable`, "A revoked key cannot be enabled."],
     ] as const) {
@@ -104,7 +104,7 @@ describe("conflicts", () => {
     }
   });
 
-  test("a key that is purged between look and change is gone", async () => {
+  test("a key that is purged during a change is a 404", async () => {
     const inner = memoryStore();
     const api = managementApi({}, { store: inner });
     const { key } = await api.issue();

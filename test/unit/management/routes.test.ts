@@ -5,11 +5,11 @@ import { DAY, later, managementApi } from "./fixtures.js";
 const NEW = { name: "trucks", scopes: ["vehicles:read"], environment: "live" };
 
 describe("POST /api-keys", () => {
-  test("creates a key for the owner of the credential, and shows its secret once", async () => {
+  test("creates a key for the owner of the credential and returns its secret once", async () => {
     const { call, manager, verifier } = managementApi();
-    const answer = await call("POST /api-keys", { json: NEW });
-    expect(answer.status).toBe(201);
-    const { secret, key } = answer.body;
+    const response = await call("POST /api-keys", { json: NEW });
+    expect(response.status).toBe(201);
+    const { secret, key } = response.body;
     expect(secret).toMatch(/^ezt_live_/);
     expect(key).toEqual({
       id: key.id,
@@ -33,10 +33,10 @@ describe("POST /api-keys", () => {
       replacedBy: null,
       replaces: null,
     });
-    expect(answer.headers.get("location")).toBe(`/api-keys/${key.id}`);
-    expect(answer.headers.get("cache-control")).toBe("no-store");
-    expect(answer.headers.get("content-type")).toBe("application/json");
-    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+    expect(response.headers.get("location")).toBe(`/api-keys/${key.id}`);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    expect(response.headers.get("content-type")).toBe("application/json");
+    expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
     const shown = await call(`GET /api-keys/${key.id}`);
     expect(shown.text).not.toContain(secret);
     expect((await verifier.verify({ headers: { authorization: `Bearer ${secret}` } })).ok).toBe(true);
@@ -45,7 +45,7 @@ describe("POST /api-keys", () => {
     ]);
   });
 
-  test("takes every member", async () => {
+  test("accepts every member", async () => {
     const { call } = managementApi({}, { maxLifetime: "90d" });
     const json = {
       ...NEW,
@@ -83,7 +83,7 @@ describe("GET /api-keys", () => {
     expect(names).toEqual(["key 4", "key 3", "key 2", "key 1", "key 0"]);
   });
 
-  test("pages through keys with the longest ids there are", async () => {
+  test("pages through keys with the longest ids", async () => {
     const { call, manager } = managementApi();
     for (const last of ["1", "2"]) {
       const secret = `imported-secret-number-${last}`;
@@ -108,7 +108,7 @@ describe("GET /api-keys", () => {
     expect(await names("?status=expired")).toEqual([]);
   });
 
-  test("has as many items as the host says, unless the query does", async () => {
+  test("uses pageSize unless the query has a limit", async () => {
     const { call, issue } = managementApi({ pageSize: 2 });
     for (let i = 0; i < 4; i++) await issue();
     expect((await call("GET /api-keys")).body.items).toHaveLength(2);
@@ -117,7 +117,7 @@ describe("GET /api-keys", () => {
 });
 
 describe("one key", () => {
-  test("PATCH changes what it names, and null takes away", async () => {
+  test("PATCH changes the sent members, and null removes one", async () => {
     const { call, issue } = managementApi();
     const { key } = await issue({ name: "old", metadata: { a: 1 }, expiresAt: later(DAY) });
     const json = { name: null, ipAllowlist: ["10.0.0.0/8"], expiresAt: null };
@@ -126,7 +126,7 @@ describe("one key", () => {
     expect(body).toMatchObject({ ...json, metadata: { a: 1 }, id: key.id });
   });
 
-  test("DELETE revokes; of several the first one counts", async () => {
+  test("DELETE revokes; a second one changes nothing", async () => {
     const { call, issue, clock } = managementApi();
     const { key } = await issue();
     const first = await call(`DELETE /api-keys/${key.id}`, { json: { reason: "lost" } });
@@ -139,16 +139,16 @@ describe("one key", () => {
     expect((await call(`GET /api-keys/${key.id}`)).text).toBe(first.text);
   });
 
-  test("DELETE takes its reason from the query, or none", async () => {
+  test("DELETE accepts an optional reason in the query", async () => {
     const { call, issue } = managementApi();
     const [one, two] = [await issue(), await issue()];
-    const asked = await call(`DELETE /api-keys/${one.key.id}?reason=no%20longer%20used`);
-    expect(asked.body.revokedReason).toBe("no longer used");
+    const withReason = await call(`DELETE /api-keys/${one.key.id}?reason=no%20longer%20used`);
+    expect(withReason.body.revokedReason).toBe("no longer used");
     expect((await call(`DELETE /api-keys/${two.key.id}`)).body.revokedReason).toBe(null);
     const both = await call(`DELETE /api-keys/${two.key.id}?reason=a`, { json: { reason: "b" } });
     expect([both.status, both.body.errors]).toEqual([
       400,
-      [{ path: "reason", message: "is in the body too" }],
+      [{ path: "reason", message: "must not be in the body as well" }],
     ]);
   });
 
@@ -166,14 +166,14 @@ describe("one key", () => {
     expect(old).toMatchObject({ status: "retiring", expiresAt: later(DAY).toISOString() });
   });
 
-  test("the overlap is that of the host when the body names none", async () => {
+  test("the overlap option is the default of a rotation", async () => {
     const { call, issue } = managementApi({ overlap: "1h" });
     const { key } = await issue();
     await call(`POST /api-keys/${key.id}/rotate`);
     expect((await call(`GET /api-keys/${key.id}`)).body.expiresAt).toBe(later(3_600_000).toISOString());
   });
 
-  test("audit tells what happened, and who did it", async () => {
+  test("audit returns the changes and their actors", async () => {
     const { call, issue, clock } = managementApi({ actor: ({ id, type }) => `${type}:${id}` });
     const { key } = await issue();
     clock.set(later(1));
@@ -193,7 +193,7 @@ describe("one key", () => {
 });
 
 describe("GET /me", () => {
-  test("shows a key to itself, without its allowlist", async () => {
+  test("returns the key of the request without its allowlist", async () => {
     const { call, issue } = managementApi();
     const { secret, key } = await issue({
       name: "me",
@@ -218,7 +218,7 @@ describe("GET /me", () => {
     expect(headers.get("api-key-notice")).toContain("expiring");
   });
 
-  test("has nothing to show to a token", async () => {
+  test("denies a token", async () => {
     const { status, body } = await managementApi().call("GET /me");
     expect([status, body.code]).toEqual([403, "not_an_api_key"]);
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { decodeJwt, decodeProtectedHeader } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { anyVerifier } from "../../../src/core/verifier/any-verifier.js";
 import {
   createKeyManager,
@@ -16,9 +16,9 @@ import { createTokenService, type ExchangeResult, type IssuedToken } from "../..
 import {
   allowed,
   bearer,
+  errorOf,
   type FleetScope,
   format,
-  refused,
   START,
   scopes,
   service,
@@ -35,7 +35,7 @@ async function issuedBy<S extends string>(result: Promise<ExchangeResult<S>>): P
   return settled;
 }
 
-test("a verifier of keys has the time for its store that it was given", async () => {
+it("waits for a verifier as long as its own storeTimeout", async () => {
   const base = exchanger();
   const { secret } = await base.issue();
   const store = {
@@ -49,8 +49,8 @@ test("a verifier of keys has the time for its store that it was given", async ()
   await issuedBy(tokens.exchange({ request: bearer(secret) }));
 });
 
-describe("a token", () => {
-  test("says whose it is, of which key and version, in the words of RFC 9068", async () => {
+describe("an issued token", () => {
+  it("has the claims of RFC 9068, and those of its key", async () => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
     const {
@@ -87,7 +87,7 @@ describe("a token", () => {
     ]);
   });
 
-  test("is a principal of its key, with what the key implies", async () => {
+  it("becomes a principal with the key and its implied scopes", async () => {
     const { tokens, issue, tokenOf } = exchanger();
     const { secret, key } = await issue();
     const principal = allowed(await tokens.verifier.verify(bearer(await tokenOf(secret)), "vehicles:read"));
@@ -97,7 +97,7 @@ describe("a token", () => {
     expect(principal.can("drivers:read")).toBe(false);
   });
 
-  test("is no key: it cannot be exchanged, whatever the verifier takes", async () => {
+  it("cannot be exchanged, even if the verifier accepts tokens", async () => {
     const base = exchanger();
     const any: { current?: Verifier<FleetScope> } = {};
     const verifier: Verifier<FleetScope> = {
@@ -113,7 +113,7 @@ describe("a token", () => {
     expect(result.ok ? "issued" : result.error.code).toBe("invalid_key");
   });
 
-  test("is for those of the audiences that it was asked for", async () => {
+  it("has the requested audiences", async () => {
     const { tokens, issue } = exchanger({ audience: ["a", "b", "c"] });
     const { secret } = await issue();
     const audOf = async (audience?: string[]) =>
@@ -128,27 +128,42 @@ describe("a token", () => {
   });
 });
 
-describe("scopes only narrow", () => {
+describe("the scopes of a token", () => {
   const list = ["vehicles:read", "vehicles:write", "drivers:read", "fleet:admin"] as const;
-  const names = [...list, "reports:read", "nobody:knows", "vehicles:*", "*", "__proto__", ""] as const;
+  const names = [...list, "reports:read", "unknown:scope", "vehicles:*", "*", "__proto__", ""] as const;
 
-  test.each<[string, readonly FleetScope[], string | undefined, readonly string[] | undefined]>([
-    ["all by default", ["vehicles:write", "drivers:read"], undefined, ["vehicles:write", "drivers:read"]],
-    ["one of them", ["vehicles:write", "drivers:read"], "drivers:read", ["drivers:read"]],
-    ["an implied one", ["vehicles:write"], "vehicles:read", ["vehicles:read"]],
-    ["named twice", ["vehicles:write"], "vehicles:read vehicles:read", ["vehicles:read"]],
-    ["by a wildcard", ["fleet:admin"], "drivers:read vehicles:write", ["drivers:read", "vehicles:write"]],
-    ["not held", ["vehicles:read"], "vehicles:write", undefined],
-    ["one held, one not", ["vehicles:write"], "vehicles:read drivers:read", undefined],
-    ["planned", ["fleet:admin"], "reports:read", undefined],
-    ["undefined", ["fleet:admin"], "fleet:owner", undefined],
+  it.each<[string, readonly FleetScope[], string | undefined, readonly string[] | undefined]>([
+    [
+      "all scopes by default",
+      ["vehicles:write", "drivers:read"],
+      undefined,
+      ["vehicles:write", "drivers:read"],
+    ],
+    ["one of two", ["vehicles:write", "drivers:read"], "drivers:read", ["drivers:read"]],
+    ["an implied scope", ["vehicles:write"], "vehicles:read", ["vehicles:read"]],
+    ["a scope that is named twice", ["vehicles:write"], "vehicles:read vehicles:read", ["vehicles:read"]],
+    [
+      "scopes that a wildcard implies",
+      ["fleet:admin"],
+      "drivers:read vehicles:write",
+      ["drivers:read", "vehicles:write"],
+    ],
+    ["a scope that the key lacks", ["vehicles:read"], "vehicles:write", undefined],
+    [
+      "one scope that the key holds and one that it lacks",
+      ["vehicles:write"],
+      "vehicles:read drivers:read",
+      undefined,
+    ],
+    ["a planned scope", ["fleet:admin"], "reports:read", undefined],
+    ["an undefined scope", ["fleet:admin"], "fleet:owner", undefined],
     ["a wildcard", ["fleet:admin"], "*", undefined],
     ["two spaces", ["fleet:admin"], "drivers:read  vehicles:read", undefined],
     ["a tab", ["fleet:admin"], "drivers:read\tvehicles:read", undefined],
-    ["a space behind", ["fleet:admin"], "drivers:read ", undefined],
+    ["a trailing space", ["fleet:admin"], "drivers:read ", undefined],
     ["a quote", ["fleet:admin"], '"drivers:read"', undefined],
-    ["nothing", ["fleet:admin"], "", undefined],
-  ])("%s", async (_, held, scope, expected) => {
+    ["an empty string", ["fleet:admin"], "", undefined],
+  ])("are selected or denied for %s", async (_, held, scope, expected) => {
     const { tokens, issue } = exchanger();
     const { secret } = await issue({ scopes: held });
     const result = await tokens.exchange({ request: bearer(secret), ...(scope !== undefined && { scope }) });
@@ -156,7 +171,7 @@ describe("scopes only narrow", () => {
     if (!result.ok) expect(result.error.code).toBe("insufficient_scope");
   });
 
-  test("whatever is held and asked for, the token has no more than the closure of the key", async () => {
+  it("never exceed the closure of the key's scopes", async () => {
     const { tokens, issue } = exchanger();
     const keys = new Map<string, string>();
     const secretFor = async (held: readonly FleetScope[]) => {
@@ -175,8 +190,8 @@ describe("scopes only narrow", () => {
           ),
         ),
         fc.constantFrom(" ", "  ", ",", "\n"),
-        async (held, asked, separator) => {
-          const scope = asked?.join(separator);
+        async (held, requested, separator) => {
+          const scope = requested?.join(separator);
           const request = bearer(await secretFor(held));
           const result = await tokens.exchange({ request, ...(scope !== undefined && { scope }) });
           if (!result.ok) {
@@ -186,7 +201,7 @@ describe("scopes only narrow", () => {
           const claimed = String(decodeJwt(result.accessToken).scope).split(" ");
           expect(claimed).toEqual(result.scopes);
           for (const name of claimed) expect(scopes.holds(held, name)).toBe(true);
-          if (asked !== null) expect(new Set(claimed)).toEqual(new Set(asked));
+          if (requested !== null) expect(new Set(claimed)).toEqual(new Set(requested));
           const principal = allowed(await tokens.verifier.verify(bearer(result.accessToken)));
           for (const name of scopes.names) {
             expect(principal.can(name)).toBe(scopes.holds(claimed, name));
@@ -198,7 +213,7 @@ describe("scopes only narrow", () => {
     );
   });
 
-  test("a scope that is no longer defined, or is planned again, is left out; without any the token says none", async () => {
+  it("omit undefined and planned scopes; without any there is no scope claim", async () => {
     const { store, verifier, manager, clock } = service();
     const { secret } = await manager.create({
       ownerId: "acme",
@@ -222,7 +237,7 @@ describe("scopes only narrow", () => {
     expect(allowed(await tokens.verifier.verify(bearer(accessToken))).scopes).toEqual([]);
   });
 
-  test("more scopes than a token can hold have to be asked for in parts", async () => {
+  it("have to be requested in parts if they exceed the size of a token", async () => {
     const many = Array.from({ length: 100 }, (_, index) => `${"long".repeat(25)}:${index}`);
     const wide = defineScopes(Object.fromEntries(many.map((name) => [name, {}])));
     const { store, clock } = service();
@@ -252,32 +267,30 @@ describe("scopes only narrow", () => {
   });
 });
 
-describe("a token ends with its key at the latest", () => {
-  test.each<[ttl: "1s" | "15m" | "24h", now: number, left: number | undefined, lifetime: number | "refused"]>(
-    [
-      ["15m", 0, undefined, 900],
-      ["24h", 0, undefined, 86_400],
-      ["1s", 0, undefined, 1],
-      ["15m", 0, 3_600_000, 900],
-      ["15m", 0, 900_000, 900],
-      ["15m", 0, 899_999, 899],
-      ["15m", 0, 60_000, 60],
-      ["15m", 0, 1_999, 1],
-      ["15m", 0, 1_000, 1],
-      ["15m", 0, 999, "refused"],
-      ["15m", 0, 1, "refused"],
-      ["15m", 900, 100, 1],
-      ["15m", 900, 99, "refused"],
-      ["15m", 900, undefined, 900],
-    ],
-  )("ttl %s at +%s ms, the key has %s ms left: %s s", async (ttl, now, left, lifetime) => {
+describe("the lifetime of a token", () => {
+  it.each<[ttl: "1s" | "15m" | "24h", now: number, left: number | undefined, lifetime: number | "denied"]>([
+    ["15m", 0, undefined, 900],
+    ["24h", 0, undefined, 86_400],
+    ["1s", 0, undefined, 1],
+    ["15m", 0, 3_600_000, 900],
+    ["15m", 0, 900_000, 900],
+    ["15m", 0, 899_999, 899],
+    ["15m", 0, 60_000, 60],
+    ["15m", 0, 1_999, 1],
+    ["15m", 0, 1_000, 1],
+    ["15m", 0, 999, "denied"],
+    ["15m", 0, 1, "denied"],
+    ["15m", 900, 100, 1],
+    ["15m", 900, 99, "denied"],
+    ["15m", 900, undefined, 900],
+  ])("ttl %s at +%s ms, the key has %s ms left: %s s", async (ttl, now, left, lifetime) => {
     const { tokens, issue, clock } = exchanger({ ttl });
     const time = START.getTime() + now;
     clock.set(time);
     const { secret } = await issue(left === undefined ? {} : { expiresAt: new Date(time + left) });
     const result = await tokens.exchange({ request: bearer(secret) });
-    if (lifetime === "refused" || !result.ok) {
-      expect([lifetime, result.ok ? "issued" : result.error.code]).toEqual(["refused", "invalid_key"]);
+    if (lifetime === "denied" || !result.ok) {
+      expect([lifetime, result.ok ? "issued" : result.error.code]).toEqual(["denied", "invalid_key"]);
       return;
     }
     expect(result.expiresIn).toBe(lifetime);
@@ -287,10 +300,10 @@ describe("a token ends with its key at the latest", () => {
     if (left !== undefined) expect(exp * SECOND).toBeLessThanOrEqual(time + left);
     allowed(await tokens.verifier.verify(bearer(result.accessToken)));
     clock.set(exp * SECOND);
-    refused(await tokens.verifier.verify(bearer(result.accessToken)));
+    errorOf(await tokens.verifier.verify(bearer(result.accessToken)));
   });
 
-  test("with a clock that answers no time nothing is issued", async () => {
+  it("is denied if the clock returns NaN", async () => {
     const { issue, verifier, store } = exchanger();
     const { secret } = await issue();
     const { tokens } = exchanger({ verifier, store, clock: () => new Date(Number.NaN) });
@@ -299,7 +312,7 @@ describe("a token ends with its key at the latest", () => {
   });
 });
 
-describe("the key is judged as it is now", () => {
+describe("the current state of the key", () => {
   const changes: Record<string, (base: ReturnType<typeof exchanger>, id: string) => Promise<unknown>> = {
     revoked: ({ manager }, id) => manager.revoke(id),
     disabled: ({ manager }, id) => manager.disable(id),
@@ -311,26 +324,29 @@ describe("the key is judged as it is now", () => {
     renamed: ({ manager }, id) => manager.update(id, { name: "other" }),
   };
 
-  test.each(Object.keys(changes))("%s: its tokens are out at once with a keyTtl of 0s", async (name) => {
-    const base = exchanger();
-    const { secret, key } = await base.issue();
-    const token = await base.tokenOf(secret);
-    allowed(await base.tokens.verifier.verify(bearer(token)));
-    await changes[name]?.(base, key.id);
-    expect(refused(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
-  });
+  it.each(Object.keys(changes))(
+    "denies the tokens of a key at once with a keyTtl of 0s: %s",
+    async (name) => {
+      const base = exchanger();
+      const { secret, key } = await base.issue();
+      const token = await base.tokenOf(secret);
+      allowed(await base.tokens.verifier.verify(bearer(token)));
+      await changes[name]?.(base, key.id);
+      expect(errorOf(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
+    },
+  );
 
-  test.each(Object.keys(changes))("%s: its tokens are out within the keyTtl", async (name) => {
+  it.each(Object.keys(changes))("denies the tokens of a key within the keyTtl: %s", async (name) => {
     const base = exchanger({ keyTtl: "60ms" });
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
     allowed(await base.tokens.verifier.verify(bearer(token)));
     await changes[name]?.(base, key.id);
     await sleep(80);
-    expect(refused(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
+    expect(errorOf(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
   });
 
-  test("a verifier that still takes the key does not help: the record is read again", async () => {
+  it("is read from the store again, even if the verifier still accepts the key", async () => {
     for (const name of ["revoked", "disabled", "expired"]) {
       const base = exchanger();
       const { secret, key } = await base.issue();
@@ -347,7 +363,7 @@ describe("the key is judged as it is now", () => {
     }
   });
 
-  test("the allowlist and the rate limit of a key hold for its tokens", async () => {
+  it("includes the allowlist and the rate limit, which apply to its tokens", async () => {
     let left = 3;
     const rateLimiter = { consume: () => ({ allowed: left-- > 0, states: [] }) };
     const base = exchanger({ rateLimiter }, { rateLimiter });
@@ -357,54 +373,54 @@ describe("the key is judged as it is now", () => {
     expect(outside.ok ? "issued" : outside.error.code).toBe("ip_not_allowed");
     const inside = await issuedBy(base.tokens.exchange({ request: bearer(secret, from("192.0.2.1")) }));
     const use = (address: string) => base.tokens.verifier.verify(bearer(inside.accessToken, from(address)));
-    expect(refused(await use("198.51.100.1")).code).toBe("ip_not_allowed");
+    expect(errorOf(await use("198.51.100.1")).code).toBe("ip_not_allowed");
     allowed(await use("192.0.2.7"));
     allowed(await use("192.0.2.7"));
-    expect(refused(await use("192.0.2.7")).code).toBe("rate_limited");
+    expect(errorOf(await use("192.0.2.7")).code).toBe("rate_limited");
     const limited = await base.tokens.exchange({ request: bearer(secret, from("192.0.2.1")) });
     expect(limited.ok ? "issued" : limited.error.code).toBe("rate_limited");
   });
 
-  test("a key of another environment than the verifier serves is refused", async () => {
+  it("includes the environment, which the verifier checks", async () => {
     const base = exchanger({ environment: "live" }, { environment: "live" });
     const { secret } = await base.issue({ environment: "test" });
     const result = await base.tokens.exchange({ request: bearer(secret) });
     expect(result.ok ? "issued" : result.error.code).toBe("wrong_environment");
   });
 
-  test.each<[string, (record: KeyRecord) => unknown]>([
+  it.each<[string, (record: KeyRecord) => unknown]>([
     ["another id", (record) => ({ ...record, id: "key_other" })],
     ["no version", ({ version: _, ...record }) => record],
-    ["scopes that are none", (record) => ({ ...record, scopes: "fleet:admin" })],
-    ["nonsense", () => "record"],
+    ["invalid scopes", (record) => ({ ...record, scopes: "fleet:admin" })],
+    ["a string", () => "record"],
     ["an error", () => Promise.reject(new Error("select * from keys where hash = 'deadbeef'"))],
     [
-      "an error at once",
+      "a synchronous error",
       () => {
         throw new Error("select * from keys where hash = 'deadbeef'");
       },
     ],
-    ["nothing in time", () => new Promise(() => {})],
-  ])("a store that answers %s is a StoreError", async (_, answer) => {
+    ["nothing within the timeout", () => new Promise(() => {})],
+  ])("causes a StoreError if the store returns %s", async (_, result) => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const record = (await base.store.findById(key.id)) as KeyRecord;
     const { tokens } = exchanger({
       verifier: base.verifier,
       storeTimeout: "50ms",
-      store: { findById: () => answer(record) as Promise<KeyRecord> },
+      store: { findById: () => result(record) as Promise<KeyRecord> },
     });
     const error = await thrownBy(() => tokens.exchange({ request: bearer(secret) }));
     expect(error).toBeInstanceOf(StoreError);
     expect(String((error as Error).stack)).not.toContain("deadbeef");
   });
 
-  test.each<[string, (record: KeyRecord) => KeyRecord | undefined]>([
-    ["of another owner", (record) => ({ ...record, ownerId: "evil" })],
-    ["of another environment", (record) => ({ ...record, environment: "test" })],
-    ["that is gone", () => undefined],
-    ["with an expiry that is no date", (record) => ({ ...record, expiresAt: "never" as unknown as Date })],
-  ])("a record %s is refused", async (_, change) => {
+  it.each<[string, (record: KeyRecord) => KeyRecord | undefined]>([
+    ["another owner", (record) => ({ ...record, ownerId: "evil" })],
+    ["another environment", (record) => ({ ...record, environment: "test" })],
+    ["no record", () => undefined],
+    ["an invalid expiry", (record) => ({ ...record, expiresAt: "never" as unknown as Date })],
+  ])("denies the key if the store returns %s", async (_, change) => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const record = (await base.store.findById(key.id)) as KeyRecord;
@@ -413,7 +429,7 @@ describe("the key is judged as it is now", () => {
     expect(result.ok ? "issued" : result.error.code).toBe("invalid_key");
   });
 
-  test("observers are told what the verifier of keys tells, and nothing else", async () => {
+  it("emits the events of the verifier only", async () => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     base.events.length = 0;
@@ -428,7 +444,7 @@ describe("the key is judged as it is now", () => {
   });
 });
 
-test("exchanges at the same time are all different tokens, and all work", async () => {
+it("issues distinct, valid tokens to concurrent requests", async () => {
   const { tokens, issue } = exchanger();
   const secrets = await Promise.all(Array.from({ length: 5 }, () => issue().then(({ secret }) => secret)));
   const results = await Promise.all(

@@ -9,20 +9,20 @@ export const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 export const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 export const JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
 
-/** A new P-256 key. */
+/** Generates a P-256 key. */
 export function ecKey(): KeyObject {
   return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 }
 
 export interface Exchanger extends Service {
   readonly tokens: TokenService<FleetScope>;
-  /** A key, by default of acme, live and with `vehicles:write`. */
+  /** Creates a key; by default of acme, live and with `vehicles:write`. */
   issue(more?: Partial<CreateKey<FleetScope>>): Promise<IssuedKey>;
-  /** The access token of a key. */
+  /** Exchanges a key for an access token. */
   tokenOf(secret: string, scope?: string): Promise<string>;
 }
 
-/** A token service over one memory store, with a stopped clock. */
+/** Creates a token service over a memory store, with a stopped clock. */
 export function exchanger(
   options: Partial<TokenServiceOptions<FleetScope>> = {},
   keys: Partial<VerifierOptions<FleetScope>> = {},
@@ -56,7 +56,7 @@ export function exchanger(
   };
 }
 
-export interface Answer {
+export interface Reply {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -74,12 +74,12 @@ export interface Sent {
   readonly remoteAddress?: string;
 }
 
-/** Sends a form to a handler of a token service, and reads the answer. */
+/** Sends a form to a handler of a token service and reads the response. */
 export async function post(
   { handler }: Pick<TokenService, "handler">,
   path: string,
   { form = {}, bearer, basic, headers = {}, method = "POST", remoteAddress }: Sent = {},
-): Promise<Answer> {
+): Promise<Reply> {
   const request = new Request(`http://localhost${path}`, {
     method,
     headers: {
@@ -95,7 +95,7 @@ export async function post(
   return read(await handler(request, remoteAddress === undefined ? {} : { remoteAddress }));
 }
 
-export async function read(response: Response): Promise<Answer> {
+export async function read(response: Response): Promise<Reply> {
   const text = await response.text();
   return {
     status: response.status,

@@ -1,15 +1,15 @@
 import { SignJWT } from "jose";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import type { RevocationList } from "../../../src/oauth/index.js";
 import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
-import { allowed, bearer, refused, START, thrownBy } from "../core/fixtures.js";
+import { allowed, bearer, errorOf, START, thrownBy } from "../core/fixtures.js";
 import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
 const INACTIVE = '{"active":false}';
 const iat = START.getTime() / 1_000;
 
-/** Tokens that are not, or no longer, what they say. */
+/** Returns forged and malformed variants of a token. */
 async function forgeries(base: ReturnType<typeof exchanger>, token: string, keyId: string) {
   const [header = "", payload = "", signature = ""] = token.split(".");
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -22,7 +22,7 @@ async function forgeries(base: ReturnType<typeof exchanger>, token: string, keyI
     "alg none": `${encode({ alg: "none", typ: "at+jwt" })}.${payload}.`,
     "a foreign signature": evil,
     "another kid": `${encode({ ...read(header), kid: "other" })}.${payload}.${signature}`,
-    "a key of its own": `${encode({ ...read(header), jwk: base.tokens.jwks().keys[0] })}.${payload}.${signature}`,
+    "a key in the header": `${encode({ ...read(header), jwk: base.tokens.jwks().keys[0] })}.${payload}.${signature}`,
     "too long": `${token}${"A".repeat(8_192)}`,
     "two parts": `${header}.${payload}`,
     "something else": "hello",
@@ -34,7 +34,7 @@ async function forgeries(base: ReturnType<typeof exchanger>, token: string, keyI
 }
 
 describe("introspection (RFC 7662)", () => {
-  test("a key sees the tokens of its owner", async () => {
+  it("shows a key the tokens of its owner", async () => {
     const { tokens, issue, tokenOf } = exchanger();
     const [one, two] = [await issue(), await issue({ scopes: ["drivers:read"] })];
     const token = await tokenOf(one.secret, "vehicles:read");
@@ -69,7 +69,7 @@ describe("introspection (RFC 7662)", () => {
     }
   });
 
-  test("others learn nothing; who meets the requirement sees all", async () => {
+  it("hides tokens from other owners, unless they meet the requirement", async () => {
     for (const introspect of ["fleet:admin", { anyOf: ["drivers:read", "fleet:admin"] }] as const) {
       const { tokens, issue, tokenOf } = exchanger({ introspect });
       const token = await tokenOf((await issue()).secret);
@@ -90,7 +90,7 @@ describe("introspection (RFC 7662)", () => {
     );
   });
 
-  test("what is forged, over or no token is inactive, to the byte", async () => {
+  it("returns the same inactive response for forged, expired and malformed tokens", async () => {
     const base = exchanger({ introspect: "fleet:admin" });
     const { secret, key } = await base.issue({ scopes: ["fleet:admin"] });
     const token = await base.tokenOf(secret);
@@ -118,22 +118,22 @@ describe("introspection (RFC 7662)", () => {
     expect(await textOf(token)).toBe(`200 ${INACTIVE}`);
   });
 
-  test("the token of a key that was revoked, changed or lost is inactive at once", async () => {
+  it("reports the tokens of a revoked or changed key as inactive at once", async () => {
     for (const change of ["revoke", "disable", "rename", "rotate"] as const) {
       const base = exchanger({ keyTtl: "1m" });
       const [caller, { secret, key }] = [await base.issue(), await base.issue()];
       const token = await base.tokenOf(secret);
-      const ask = async () =>
+      const introspect = async () =>
         (await post(base.tokens, "/introspect", { bearer: caller.secret, form: { token } })).text;
-      expect(await ask()).toContain('"active":true');
+      expect(await introspect()).toContain('"active":true');
       if (change === "rename") await base.manager.update(key.id, { name: "other" });
       else if (change === "rotate") await base.manager.rotate(key.id, { overlap: "24h" });
       else await base.manager[change](key.id);
-      expect(await ask()).toBe(INACTIVE);
+      expect(await introspect()).toBe(INACTIVE);
     }
   });
 
-  test("the network and the limit of the key are not those of who asks", async () => {
+  it("ignores the allowlist and the rate limit of the token's key", async () => {
     const base = exchanger();
     const { secret } = await base.issue({
       ipAllowlist: ["192.0.2.1"],
@@ -155,7 +155,7 @@ describe("introspection (RFC 7662)", () => {
     expect(base.events.map(({ keyId }) => keyId)).toEqual([caller.key.id]);
   });
 
-  test("the caller must have a key: a token is none, and nobody is told anything without one", async () => {
+  it("requires an API key from the caller; a token is not enough", async () => {
     const { tokens, issue, tokenOf } = exchanger();
     const { secret } = await issue();
     const token = await tokenOf(secret);
@@ -178,31 +178,31 @@ describe("revocation (RFC 7009)", () => {
   const revoke = ({ tokens }: ReturnType<typeof exchanger>, bearer: string, token: string) =>
     post(tokens, "/revoke", { bearer, form: { token } });
 
-  test("is in force at once, for a token that was verified before too, and for no other", async () => {
+  it("takes effect at once, also for cached tokens, and for no other token", async () => {
     const base = exchanger();
     const { secret } = await base.issue();
     const [token, other] = [await base.tokenOf(secret), await base.tokenOf(secret)];
     allowed(await base.tokens.verifier.verify(bearer(token)));
     const { status, headers } = await revoke(base, secret, token);
     expect([status, headers.get("cache-control")]).toEqual([200, "no-store"]);
-    expect(refused(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
+    expect(errorOf(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
     expect((await post(base.tokens, "/introspect", { bearer: secret, form: { token } })).text).toBe(INACTIVE);
     allowed(await base.tokens.verifier.verify(bearer(other)));
     expect((await revoke(base, secret, token)).status).toBe(200);
     allowed(await base.verifier.verify(bearer(secret)));
   });
 
-  test("stays in force until the token is over, whatever happens to the signing key", async () => {
+  it("lasts until the token expires, also if the signing key is rotated", async () => {
     const base = exchanger();
     const { secret } = await base.issue();
     const token = await base.tokenOf(secret);
     await revoke(base, secret, token);
     base.tokens.rotateSigningKey(ecKey());
     base.clock.set(START.getTime() + 899_999);
-    refused(await base.tokens.verifier.verify(bearer(token)));
+    errorOf(await base.tokens.verifier.verify(bearer(token)));
   });
 
-  test("what is over, forged or unknown is answered like what was revoked", async () => {
+  it("responds with 200 to expired, forged and unknown tokens", async () => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
@@ -223,7 +223,7 @@ describe("revocation (RFC 7009)", () => {
     expect((await revoke(base, secret, token)).status).toBe(200);
   });
 
-  test("an API key is no token: nobody must believe that it is revoked now", async () => {
+  it("rejects an API key, so that the client does not believe it is revoked", async () => {
     const base = exchanger();
     const { secret } = await base.issue();
     for (const token of [secret, "hello", "a.b", "a.b.c.d.e", "a..c", " "]) {
@@ -233,7 +233,7 @@ describe("revocation (RFC 7009)", () => {
     allowed(await base.verifier.verify(bearer(secret)));
   });
 
-  test("the token of another key is left alone, of the same owner and after a rotation too", async () => {
+  it("rejects the token of another key, also of the same owner and after a rotation", async () => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
@@ -257,7 +257,7 @@ describe("revocation (RFC 7009)", () => {
     "add rejects": { add: () => Promise.reject(new Error("hunter2")) },
     "add hangs": { add: () => new Promise(() => {}) },
   };
-  test.each(Object.keys(broken))("%s: 503, and not a word that it was done", async (name) => {
+  it.each(Object.keys(broken))("responds with 503 if %s", async (name) => {
     const base = exchanger({
       revocations: { add: () => {}, has: () => false, ...broken[name] },
       storeTimeout: "50ms",
@@ -269,12 +269,12 @@ describe("revocation (RFC 7009)", () => {
     expect(text).not.toContain("hunter2");
   });
 
-  test.each<[string, () => unknown]>([
+  it.each<[string, () => unknown]>([
     ["rejects", () => Promise.reject(new Error("hunter2"))],
-    ["answers 0", () => 0],
-    ["answers nothing", () => undefined],
+    ["returns 0", () => 0],
+    ["returns nothing", () => undefined],
     ["hangs", () => new Promise(() => {})],
-  ])("a list of revocations that %s lets no token in", async (_, has) => {
+  ])("fails closed if has() of the list %s", async (_, has) => {
     const revocations = { add: () => {}, has: has as RevocationList["has"] };
     const base = exchanger({ revocations, storeTimeout: "50ms", onError: () => {} });
     const { secret } = await base.issue();
@@ -283,7 +283,7 @@ describe("revocation (RFC 7009)", () => {
     expect((await post(base.tokens, "/introspect", { bearer: secret, form: { token } })).status).toBe(503);
   });
 
-  test("a list that several processes share", async () => {
+  it("is shared by several processes through their list", async () => {
     const shared = new Map<string, Date>();
     const revocations: RevocationList = {
       add: async (jti, until) => shared.set(jti, until),
@@ -296,12 +296,12 @@ describe("revocation (RFC 7009)", () => {
     const token = await one.tokenOf(secret);
     allowed(await two.tokens.verifier.verify(bearer(token)));
     await revoke(one, secret, token);
-    refused(await two.tokens.verifier.verify(bearer(token)));
+    errorOf(await two.tokens.verifier.verify(bearer(token)));
     expect([...shared.values()]).toEqual([new Date(START.getTime() + 900_000)]);
   });
 
-  describe("in memory", () => {
-    let time = 0; // of the clock of the service, which can be set
+  describe("the list in memory", () => {
+    let time = 0; // the clock of the service, which can be set
     const at = (ms: number) => new Date(ms);
 
     beforeEach(() => {
@@ -312,13 +312,13 @@ describe("revocation (RFC 7009)", () => {
       vi.useRealTimers();
     });
 
-    /** Time passes, and the clock of the service with it. */
-    const pass = (ms: number) => {
+    /** Advances the monotonic clock and the clock of the service. */
+    const advance = (ms: number) => {
       vi.advanceTimersByTime(ms);
       time += ms;
     };
 
-    test("it is bounded: full is an error, and what is over makes room", () => {
+    it("throws when it is full, and deletes expired entries", () => {
       expect(MAX_REVOCATIONS).toBe(100_000);
       const list = memoryRevocationList(() => time, 3);
       list.add("a", at(10_000));
@@ -327,32 +327,32 @@ describe("revocation (RFC 7009)", () => {
       expect(() => list.add("d", at(40_000))).toThrow(StoreError);
       list.add("a", at(10_000));
       expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([true, true, true, false]);
-      pass(9_999);
+      advance(9_999);
       expect(() => list.add("d", at(40_000))).toThrow(StoreError);
-      pass(1_001);
+      advance(1_001);
       list.add("d", at(40_000));
       expect(["a", "b", "c", "d"].map((jti) => list.has(jti))).toEqual([false, true, true, true]);
-      pass(189_000);
+      advance(189_000);
       list.add("e", at(300_000));
       expect(["b", "c", "d", "e"].map((jti) => list.has(jti))).toEqual([false, false, false, true]);
     });
 
-    test("a clock that is set forward, and back again, brings no revoked token back", () => {
+    it("keeps an entry if the clock is set forward and back again", () => {
       const list = memoryRevocationList(() => time, 2);
       list.add("a", at(900_000));
-      pass(61_000);
+      advance(61_000);
       time += 86_400_000;
       list.add("b", at(time + 900_000));
       time -= 86_400_000;
       expect(list.has("a")).toBe(true);
-      pass(838_000); // a moment before the end
+      advance(838_000); // just before the token expires
       time += 86_400_000;
       expect(() => list.add("c", at(time + 900_000))).toThrow(StoreError);
       time -= 86_400_000;
       expect(list.has("a")).toBe(true);
     });
 
-    test("nor does one that is behind: both clocks must say that it is over", () => {
+    it("keeps an entry until both clocks have passed its expiry", () => {
       const list = memoryRevocationList(() => time, 1);
       list.add("a", at(900_000));
       vi.advanceTimersByTime(1_000_000); // the clock of the service stands still
@@ -365,13 +365,13 @@ describe("revocation (RFC 7009)", () => {
     });
   });
 
-  test("a full list is a 503 for who revokes, and what it holds stays revoked", async () => {
+  it("responds with 503 when the list is full, and keeps its entries", async () => {
     const list = memoryRevocationList(() => START.getTime(), 1);
     const base = exchanger({ revocations: list, onError: () => {} });
     const { secret } = await base.issue();
     const [one, two] = [await base.tokenOf(secret), await base.tokenOf(secret)];
     expect((await revoke(base, secret, one)).status).toBe(200);
     expect((await revoke(base, secret, two)).status).toBe(503);
-    refused(await base.tokens.verifier.verify(bearer(one)));
+    errorOf(await base.tokens.verifier.verify(bearer(one)));
   });
 });

@@ -1,15 +1,27 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
 import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, type JWK, jwtVerify } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
+import { VerificationContext } from "../../../src/core/verifier/context.js";
+import { decisionOf } from "../../../src/core/verifier/decision.js";
+import { compileRoute } from "../../../src/core/verifier/route.js";
 import { createTokenService, type SigningKey } from "../../../src/oauth/index.js";
-import { allowed, bearer, refused, START, scopes, service, thrownBy } from "../core/fixtures.js";
+import {
+  allowed,
+  bearer,
+  errorOf,
+  type FleetScope,
+  START,
+  scopes,
+  service,
+  thrownBy,
+} from "../core/fixtures.js";
 import { AUDIENCE, ecKey, exchanger, ISSUER, post } from "./fixtures.js";
 
 const TTL = 900_000;
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const { subtle } = webcrypto;
 
-/** What may be published of a key, and nothing else (RFC 7518, 6.2.1 and 6.3.1; RFC 8037, 2). */
+/** The only members that may be published (RFC 7518, 6.2.1 and 6.3.1; RFC 8037, 2). */
 const PUBLIC: Record<string, readonly string[]> = {
   EC: ["alg", "crv", "kid", "kty", "use", "x", "y"],
   OKP: ["alg", "crv", "kid", "kty", "use", "x"],
@@ -19,32 +31,32 @@ const PUBLIC: Record<string, readonly string[]> = {
 const jwkOf = (key: KeyObject) => key.export({ format: "jwk" }) as JWK;
 const kidsOf = (tokens: { jwks(): { keys: readonly JWK[] } }) => tokens.jwks().keys.map(({ kid }) => kid);
 
-describe("signing keys", () => {
+describe("signingKey", () => {
   const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
   const p521 = generateKeyPairSync("ec", { namedCurve: "P-521" }).privateKey;
   const ed = generateKeyPairSync("ed25519").privateKey;
 
-  test.each<[string, () => SigningKey | Promise<SigningKey>, alg: string]>([
-    ["a KeyObject of P-256", () => ecKey(), "ES256"],
-    ["a KeyObject of P-384", () => p384, "ES384"],
-    ["a KeyObject of P-521", () => p521, "ES512"],
-    ["a KeyObject of Ed25519", () => ed, "EdDSA"],
-    ["Ed25519 by its own name", () => ({ key: ed, alg: "Ed25519" }), "Ed25519"],
-    ["a KeyObject of RSA", () => rsa.privateKey, "RS256"],
+  it.each<[string, () => SigningKey | Promise<SigningKey>, alg: string]>([
+    ["a P-256 KeyObject", () => ecKey(), "ES256"],
+    ["a P-384 KeyObject", () => p384, "ES384"],
+    ["a P-521 KeyObject", () => p521, "ES512"],
+    ["an Ed25519 KeyObject", () => ed, "EdDSA"],
+    ["Ed25519 with the alg Ed25519", () => ({ key: ed, alg: "Ed25519" }), "Ed25519"],
+    ["an RSA KeyObject", () => rsa.privateKey, "RS256"],
     ["RSA with PSS", () => ({ key: rsa.privateKey, alg: "PS512" }), "PS512"],
     ["PEM", () => ecKey().export({ format: "pem", type: "pkcs8" }) as string, "ES256"],
     ["a JWK", () => jwkOf(ecKey()), "ES256"],
     ["a JWK that names its algorithm", () => ({ ...jwkOf(rsa.privateKey), alg: "RS384" }), "RS384"],
     ["a JWK in an object", () => ({ key: jwkOf(ed) }), "EdDSA"],
     [
-      "a CryptoKey that cannot be exported",
+      "a non-extractable CryptoKey",
       async () =>
         (await subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]))
           .privateKey,
       "ES256",
     ],
     [
-      "a CryptoKey of RSA, which knows its padding and hash",
+      "an RSA CryptoKey with its own padding and hash",
       async () =>
         (
           await subtle.generateKey(
@@ -60,7 +72,7 @@ describe("signing keys", () => {
         ).privateKey,
       "PS384",
     ],
-  ])("%s", async (_, make, alg) => {
+  ])("accepts %s", async (_, make, alg) => {
     const { tokens, issue, tokenOf, clock } = exchanger({ signingKey: await make() });
     const { secret } = await issue();
     const token = await tokenOf(secret);
@@ -69,7 +81,7 @@ describe("signing keys", () => {
     expect(jwk).toMatchObject({ alg, use: "sig", kid: await calculateJwkThumbprint(jwk as JWK) });
     expect(decodeProtectedHeader(token)).toEqual({ alg, kid: jwk?.kid, typ: "at+jwt" });
     allowed(await tokens.verifier.verify(bearer(token)));
-    // jose on its own, which knows nothing but what is published
+    // jose alone, with the published keys
     await jwtVerify(token, createLocalJWKSet(tokens.jwks()), {
       issuer: ISSUER,
       audience: AUDIENCE,
@@ -79,18 +91,18 @@ describe("signing keys", () => {
     });
   });
 
-  test("kid is taken from the object, else from the JWK", () => {
+  it("takes kid from the object, or from the JWK", () => {
     const jwk = { ...jwkOf(ecKey()), kid: "of-jwk" };
     expect(kidsOf(exchanger({ signingKey: jwk }).tokens)).toEqual(["of-jwk"]);
     expect(kidsOf(exchanger({ signingKey: { key: jwk, kid: "named" } }).tokens)).toEqual(["named"]);
   });
 
   const wrong: Record<string, () => unknown> = {
-    "none at all": () => undefined,
+    undefined: () => undefined,
     null: () => null,
-    "an empty list": () => [],
-    "an empty text": () => "",
-    "a text that is no PEM": () => "hunter2-hunter2-hunter2-hunter2-hunter2",
+    "an empty array": () => [],
+    "an empty string": () => "",
+    "a string that is not PEM": () => "hunter2-hunter2-hunter2-hunter2-hunter2",
     "broken PEM": () => "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
     "encrypted PEM": () =>
       ecKey().export({ format: "pem", type: "pkcs8", cipher: "aes-128-cbc", passphrase: "hunter2" }),
@@ -103,35 +115,38 @@ describe("signing keys", () => {
     bytes: () => new Uint8Array(32),
     "RSA of 1024 bits": () => generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey,
     "RSA of 1024 bits as a JWK": () => jwkOf(generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey),
-    "a curve nobody has": () => generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey,
+    "an unsupported curve": () => generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey,
     X25519: () => generateKeyPairSync("x25519").privateKey,
-    "RSA-PSS alone": () => generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).privateKey,
+    "an RSA-PSS key": () => generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).privateKey,
     DSA: () => generateKeyPairSync("dsa", { modulusLength: 2048, divisorLength: 256 }).privateKey,
-    "the algorithm of another kind": () => ({ key: ecKey(), alg: "RS256" }),
+    "the algorithm of another key type": () => ({ key: ecKey(), alg: "RS256" }),
     "the algorithm of another curve": () => ({ key: ecKey(), alg: "ES384" }),
     "HMAC with a private key": () => ({ key: ecKey(), alg: "HS256" }),
-    "no algorithm": () => ({ key: ecKey(), alg: "none" }),
-    "a JWK of another algorithm": () => ({ ...jwkOf(ecKey()), alg: "EdDSA" }),
+    "the algorithm none": () => ({ key: ecKey(), alg: "none" }),
+    "a JWK with another algorithm": () => ({ ...jwkOf(ecKey()), alg: "EdDSA" }),
     "a JWK for encryption": () => ({ ...jwkOf(ecKey()), use: "enc" }),
-    "a JWK to verify with": () => ({ ...jwkOf(ecKey()), key_ops: ["verify"] }),
-    "a JWK of two halves": () => ({ ...jwkOf(ecKey()), d: jwkOf(ecKey()).d }),
+    "a JWK for verification": () => ({ ...jwkOf(ecKey()), key_ops: ["verify"] }),
+    "a JWK of two different keys": () => ({ ...jwkOf(ecKey()), d: jwkOf(ecKey()).d }),
     "an empty kid": () => ({ key: ecKey(), kid: "" }),
-    "a kid of other characters": () => ({ key: ecKey(), kid: "a\r\nb" }),
+    "a kid with control characters": () => ({ key: ecKey(), kid: "a\r\nb" }),
     "a kid that is a number": () => ({ key: ecKey(), kid: 7 }),
     "a long kid": () => ({ key: ecKey(), kid: "x".repeat(129) }),
-    "an option nobody knows": () => ({ key: ecKey(), algorithm: "ES256" }),
-    "two keys of one kid": () => [
+    "an unknown member": () => ({ key: ecKey(), algorithm: "ES256" }),
+    "an argument of createPrivateKey": () => ({
+      key: { key: ecKey().export({ format: "pem", type: "pkcs8" }), format: "pem" },
+    }),
+    "two keys with the same kid": () => [
       { key: ecKey(), kid: "a" },
       { key: ecKey(), kid: "a" },
     ],
-    "one key twice": () => {
+    "the same key twice": () => {
       const key = ecKey();
       return [key, createPrivateKey(key.export({ format: "pem", type: "pkcs8" }))];
     },
     "seventeen keys": () => Array.from({ length: 17 }, ecKey),
   };
 
-  test.each(Object.keys(wrong))("%s is a TypeError at start-up, which tells nothing of it", async (name) => {
+  it.each(Object.keys(wrong))("rejects %s with a TypeError without key material", async (name) => {
     const error = await thrownBy(() => exchanger({ signingKey: wrong[name]?.() as SigningKey }));
     expect(error).toBeInstanceOf(TypeError);
     expect(String(error)).toMatch(/signingKey/);
@@ -139,20 +154,20 @@ describe("signing keys", () => {
     expect((error as Error).cause).toBeUndefined();
   });
 
-  test("CryptoKeys that cannot sign are TypeErrors", async () => {
+  it("rejects a CryptoKey that cannot sign", async () => {
     const pair = await subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
     const hmac = await subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, true, ["sign"]);
     const dh = await subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
     for (const key of [pair.publicKey, hmac, dh.privateKey]) {
       expect(await thrownBy(() => exchanger({ signingKey: key as SigningKey }))).toBeInstanceOf(TypeError);
     }
-    const wide = { key: pair.privateKey as SigningKey, alg: "ES384" } as SigningKey;
-    expect(await thrownBy(() => exchanger({ signingKey: wide }))).toBeInstanceOf(TypeError);
+    const mismatched = { key: pair.privateKey as SigningKey, alg: "ES384" } as SigningKey;
+    expect(await thrownBy(() => exchanger({ signingKey: mismatched }))).toBeInstanceOf(TypeError);
   });
 });
 
 describe("the published keys", () => {
-  test("may be kept for five minutes, and a HEAD tells the same without them", async () => {
+  it("may be cached for five minutes, and support HEAD", async () => {
     const { tokens } = exchanger({ signingKey: [ecKey(), rsa.privateKey] });
     const got = await post(tokens, "/.well-known/jwks.json", { method: "GET" });
     expect(got.body).toEqual({ keys: tokens.jwks().keys });
@@ -167,7 +182,7 @@ describe("the published keys", () => {
     ]);
   });
 
-  test("are a copy: what is done to them stays without effect", () => {
+  it("are returned as a copy", () => {
     const { tokens } = exchanger();
     const before = JSON.stringify(tokens.jwks());
     const set = tokens.jwks();
@@ -177,8 +192,8 @@ describe("the published keys", () => {
   });
 });
 
-describe("rotation of the signing key", () => {
-  test("the new key signs at once; the former is there until its last token is over", async () => {
+describe("rotateSigningKey", () => {
+  it("signs with the new key at once, and keeps the previous one until its last token expires", async () => {
     const { tokens, issue, tokenOf, clock } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
     const { secret } = await issue();
     const first = await tokenOf(secret);
@@ -191,40 +206,40 @@ describe("rotation of the signing key", () => {
     expect(kidsOf(tokens)).toEqual(["2", "1"]);
 
     clock.set(START.getTime() + 60_000 + TTL - 1);
-    refused(await tokens.verifier.verify(bearer(first)));
+    errorOf(await tokens.verifier.verify(bearer(first)));
     allowed(await tokens.verifier.verify(bearer(last)));
     expect(kidsOf(tokens)).toEqual(["2", "1"]);
     clock.set(START.getTime() + 60_000 + TTL);
-    refused(await tokens.verifier.verify(bearer(last)));
+    errorOf(await tokens.verifier.verify(bearer(last)));
     expect(kidsOf(tokens)).toEqual(["2"]);
     allowed(await tokens.verifier.verify(bearer(await tokenOf(secret))));
   });
 
-  test("exchanges at the time of a rotation are signed by one key or the other, and all work", async () => {
+  it("issues valid tokens during a rotation", async () => {
     const { tokens, issue, tokenOf } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
     const { secret } = await issue();
-    const under = Array.from({ length: 20 }, () => tokenOf(secret));
+    const before = Array.from({ length: 20 }, () => tokenOf(secret));
     await Promise.resolve();
     tokens.rotateSigningKey({ key: ecKey(), kid: "2" });
-    const all = await Promise.all([...under, ...Array.from({ length: 20 }, () => tokenOf(secret))]);
+    const all = await Promise.all([...before, ...Array.from({ length: 20 }, () => tokenOf(secret))]);
     for (const token of all) allowed(await tokens.verifier.verify(bearer(token)));
     expect(decodeProtectedHeader(all[39] as string).kid).toBe("2");
   });
 
-  test("a key that has leaked is out at once, with what was verified before", async () => {
+  it("removes a leaked key and its cached tokens at once with an overlap of 0s", async () => {
     const { tokens, issue, tokenOf } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
     const { secret } = await issue();
     const token = await tokenOf(secret);
     allowed(await tokens.verifier.verify(bearer(token)));
     tokens.rotateSigningKey({ key: ecKey(), kid: "2" }, { overlap: "0s" });
     expect(kidsOf(tokens)).toEqual(["2"]);
-    refused(await tokens.verifier.verify(bearer(token)));
+    errorOf(await tokens.verifier.verify(bearer(token)));
     expect((await post(tokens, "/introspect", { bearer: secret, form: { token } })).body).toEqual({
       active: false,
     });
   });
 
-  test("a key that stays for less than its tokens takes with it what was verified before", async () => {
+  it("rejects cached tokens when the overlap ends", async () => {
     const { tokens, issue, tokenOf, clock } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
     const { secret } = await issue();
     const token = await tokenOf(secret);
@@ -232,12 +247,29 @@ describe("rotation of the signing key", () => {
     clock.set(START.getTime() + 59_999);
     allowed(await tokens.verifier.verify(bearer(token)));
     clock.set(START.getTime() + 60_000);
-    refused(await tokens.verifier.verify(bearer(token)));
+    errorOf(await tokens.verifier.verify(bearer(token)));
     expect(kidsOf(tokens)).toEqual(["2"]);
     allowed(await tokens.verifier.verify(bearer(await tokenOf(secret))));
   });
 
-  test("a key that was published ahead takes over, and back again", async () => {
+  it("decides about cached tokens synchronously, with every signing key", async () => {
+    const { tokens, issue, tokenOf } = exchanger({ signingKey: { key: ecKey(), kid: "1" } });
+    const { secret } = await issue();
+    const decide = decisionOf(tokens.verifier);
+    const send = (token: string, scope: FleetScope = "vehicles:read") =>
+      decide(new VerificationContext(bearer(token), compileRoute(scope)));
+    for (const kid of ["1", "2"]) {
+      if (kid === "2") tokens.rotateSigningKey({ key: ecKey(), kid });
+      const token = await tokenOf(secret);
+      const first = send(token);
+      expect(first).toBeInstanceOf(Promise);
+      allowed(await first);
+      expect(send(token)).toMatchObject({ ok: true, principal: { type: "jwt", ownerId: "acme" } });
+      expect(send(token, "fleet:admin")).toMatchObject({ ok: false });
+    }
+  });
+
+  it("rotates to a published key, and back again", async () => {
     const [one, two] = [
       { key: ecKey(), kid: "1" },
       { key: ecKey(), kid: "2" },
@@ -254,7 +286,7 @@ describe("rotation of the signing key", () => {
     expect(kidsOf(tokens)).toEqual(["1"]);
   });
 
-  test("a mistake changes nothing", async () => {
+  it("changes nothing if an argument is invalid", async () => {
     const one = { key: ecKey(), kid: "1" };
     const { tokens } = exchanger({ signingKey: [one, { key: rsa.privateKey, kid: "2" }] });
     const before = tokens.jwks();
@@ -275,19 +307,19 @@ describe("rotation of the signing key", () => {
     expect(tokens.jwks()).toEqual(before);
   });
 
-  test("there are never more than 16 keys", () => {
+  it("publishes at most 16 keys", () => {
     const { tokens, clock } = exchanger();
     for (let i = 0; i < 15; i++) tokens.rotateSigningKey(ecKey());
     expect(() => tokens.rotateSigningKey(ecKey())).toThrow(RangeError);
     expect(tokens.jwks().keys).toHaveLength(16);
-    tokens.rotateSigningKey(ecKey(), { overlap: "0s" }); // one comes, one goes
+    tokens.rotateSigningKey(ecKey(), { overlap: "0s" }); // replaces the previous key
     clock.set(START.getTime() + TTL);
     tokens.rotateSigningKey(ecKey());
     expect(tokens.jwks().keys).toHaveLength(2);
   });
 });
 
-describe("options", () => {
+describe("createTokenService", () => {
   const base = () => {
     const { store, verifier } = service();
     return {
@@ -301,7 +333,7 @@ describe("options", () => {
     };
   };
 
-  test.each<[string, object]>([
+  it.each<[string, object]>([
     ["issuer", { issuer: "" }],
     ["issuer", { issuer: undefined }],
     ["issuer", { issuer: ["a"] }],
@@ -341,7 +373,7 @@ describe("options", () => {
     ["storeTimeout", { storeTimeout: "0ms" }],
     ["audiences", { audiences: [] }],
     ["realm", { realm: 'a"b' }],
-  ])("%s: %j", (name, change) => {
+  ])("rejects an invalid %s: %j", (name, change) => {
     const error = (() => {
       try {
         createTokenService({ ...base(), ...(change as object) });

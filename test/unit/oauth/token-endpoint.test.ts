@@ -1,26 +1,26 @@
 import { decodeJwt } from "jose";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { AuthError, type Verifier } from "../../../src/index.js";
 import { allowed, bearer, type FleetScope, scopes } from "../core/fixtures.js";
 import {
   ACCESS_TOKEN,
-  type Answer,
   basicOf,
   EXCHANGE,
   exchanger,
   type Form,
   JWT_TYPE,
   post,
+  type Reply,
   type Sent,
 } from "./fixtures.js";
 
 const GRANT = { grant_type: "client_credentials" };
-const TELLING = ["error", "error_description", "code", "message", "requestId"];
+const MEMBERS = ["error", "error_description", "code", "message", "requestId"];
 
 /** RFC 6749, 5.2 */
-function expectError({ status, headers, body }: Answer, error: string, expected: number, code: string): void {
+function expectError({ status, headers, body }: Reply, error: string, expected: number, code: string): void {
   expect([status, body.error, body.code]).toEqual([expected, error, code]);
-  expect(Object.keys(body).sort()).toEqual([...TELLING].sort());
+  expect(Object.keys(body).sort()).toEqual([...MEMBERS].sort());
   expect(body.error_description).toMatch(/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
   expect(headers.get("cache-control")).toBe("no-store");
   expect(headers.get("pragma")).toBe("no-cache");
@@ -29,7 +29,7 @@ function expectError({ status, headers, body }: Answer, error: string, expected:
   expect(headers.has("www-authenticate")).toBe(expected === 401);
 }
 
-describe("a key gets a token", () => {
+describe("POST /token", () => {
   const ways: Record<string, (secret: string, id: string) => Sent> = {
     "as Bearer": (secret) => ({ bearer: secret, form: GRANT }),
     "as Bearer, with its id": (secret, id) => ({ bearer: secret, form: { ...GRANT, client_id: id } }),
@@ -38,11 +38,11 @@ describe("a key gets a token", () => {
       basic: [id, secret],
       form: { ...GRANT, client_id: id },
     }),
-    "by Basic in other letters": (secret, id) => ({
+    "by Basic in another case": (secret, id) => ({
       headers: { authorization: basicOf(id, secret).replace("Basic", "bAsIC ") },
       form: GRANT,
     }),
-    "by Basic, all of it encoded": (secret, id) => {
+    "by Basic, fully percent-encoded": (secret, id) => {
       const encode = (text: string) => text.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`);
       const value = Buffer.from(`${encode(id)}:${encode(secret)}`).toString("base64");
       return { headers: { authorization: `Basic ${value}` }, form: GRANT };
@@ -50,7 +50,7 @@ describe("a key gets a token", () => {
     "in the form": (secret, id) => ({ form: { ...GRANT, client_id: id, client_secret: secret } }),
   };
 
-  test.each(Object.keys(ways))("%s (RFC 6749, 4.4 and 5.1)", async (way) => {
+  it.each(Object.keys(ways))("issues a token for a key sent %s (RFC 6749, 4.4 and 5.1)", async (way) => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
     const { status, headers, body } = await post(tokens, "/token", ways[way]?.(secret, key.id));
@@ -63,11 +63,11 @@ describe("a key gets a token", () => {
     expect(principal.id).toBe(key.id);
   });
 
-  test.each([
+  it.each([
     [undefined, ACCESS_TOKEN],
     [ACCESS_TOKEN, ACCESS_TOKEN],
     [JWT_TYPE, JWT_TYPE],
-  ])("in exchange, as %s (RFC 8693, 2.2.1)", async (requested, issued) => {
+  ])("exchanges a key with the requested_token_type %s (RFC 8693, 2.2.1)", async (requested, issued) => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
     const { status, body } = await post(tokens, "/token", {
@@ -89,7 +89,7 @@ describe("a key gets a token", () => {
     expect(decodeJwt(String(body.access_token)).scope).toBe("vehicles:read");
   });
 
-  test("for one audience or several; parameters without a value, and unknown ones, count for nothing", async () => {
+  it("issues tokens for the requested audiences; ignores empty and unknown parameters", async () => {
     const { tokens, issue } = exchanger({ audience: ["https://a.example", "https://b.example", "c"] });
     const { secret } = await issue();
     const audOf = async (...more: (readonly [string, string])[]) => {
@@ -111,7 +111,7 @@ describe("a key gets a token", () => {
     ]);
   });
 
-  test("what the verifier adds for the holder of a key is passed on", async () => {
+  it("forwards the headers of the verifier", async () => {
     const state = { name: "day", limit: 9, windowSeconds: 60, remaining: 8, resetSeconds: 60 };
     const rateLimiter = { consume: () => ({ allowed: true, states: [state] }) };
     const { tokens, issue } = exchanger({}, { rateLimiter });
@@ -122,7 +122,7 @@ describe("a key gets a token", () => {
   });
 });
 
-describe("refused", () => {
+describe("errors of POST /token", () => {
   const EXCHANGED = { grant_type: EXCHANGE, subject_token_type: ACCESS_TOKEN };
   type Case = [
     name: string,
@@ -133,17 +133,17 @@ describe("refused", () => {
   ];
   const twice = (name: string, value = "x"): Form => [...Object.entries(GRANT), [name, value], [name, value]];
 
-  test.each<Case>([
+  it.each<Case>([
     ["no grant_type", (bearer) => ({ bearer }), "invalid_request", 400],
     ["an empty grant_type", (bearer) => ({ bearer, form: { grant_type: "" } }), "invalid_request", 400],
     [
-      "another grant",
+      "an unsupported grant",
       (bearer) => ({ bearer, form: { grant_type: "password" } }),
       "unsupported_grant_type",
       400,
     ],
     [
-      "a grant in capitals",
+      "a grant in upper case",
       (bearer) => ({ bearer, form: { grant_type: "CLIENT_CREDENTIALS" } }),
       "unsupported_grant_type",
       400,
@@ -185,21 +185,21 @@ describe("refused", () => {
       "invalid_client",
     ],
     [
-      "another name in Basic",
+      "another client_id in Basic",
       (secret) => ({ basic: ["key_other", secret], form: GRANT }),
       "invalid_client",
       401,
       "invalid_client",
     ],
     [
-      "another client_id than in Basic",
+      "a client_id that differs from Basic",
       (secret, id) => ({ basic: [id, secret], form: { ...GRANT, client_id: "x" } }),
       "invalid_client",
       401,
       "invalid_client",
     ],
     [
-      "no name in Basic",
+      "no client_id in Basic",
       (secret) => ({ basic: ["", secret], form: GRANT }),
       "invalid_client",
       401,
@@ -247,13 +247,13 @@ describe("refused", () => {
       400,
     ],
     [
-      "Bearer and a subject",
+      "Bearer and a subject_token",
       (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: bearer } }),
       "invalid_request",
       400,
     ],
     [
-      "a secret and a subject",
+      "a client_secret and a subject_token",
       (secret, id) => ({
         form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
       }),
@@ -267,26 +267,26 @@ describe("refused", () => {
       400,
     ],
     [
-      "a subject of another grant",
+      "a subject_token with another grant",
       (secret) => ({ form: { ...GRANT, subject_token: secret } }),
       "invalid_request",
       400,
     ],
-    ["no subject", (bearer) => ({ bearer, form: EXCHANGED }), "invalid_request", 400],
+    ["no subject_token", (bearer) => ({ bearer, form: EXCHANGED }), "invalid_request", 400],
     [
-      "no type of the subject",
+      "no subject_token_type",
       (secret) => ({ form: { grant_type: EXCHANGE, subject_token: secret } }),
       "invalid_request",
       400,
     ],
     [
-      "another type of the subject",
+      "an unsupported subject_token_type",
       (secret) => ({ form: { ...EXCHANGED, subject_token: secret, subject_token_type: JWT_TYPE } }),
       "invalid_request",
       400,
     ],
     [
-      "another type asked for",
+      "an unsupported requested_token_type",
       (secret) => ({
         form: {
           ...EXCHANGED,
@@ -298,26 +298,26 @@ describe("refused", () => {
       400,
     ],
     [
-      "an actor",
+      "an actor_token",
       (secret) => ({ form: { ...EXCHANGED, subject_token: secret, actor_token: secret } }),
       "invalid_request",
       400,
     ],
     [
-      "the type of an actor",
+      "an actor_token_type",
       (secret) => ({ form: { ...EXCHANGED, subject_token: secret, actor_token_type: JWT_TYPE } }),
       "invalid_request",
       400,
     ],
     [
-      "an unknown subject",
+      "an unknown subject_token",
       () => ({ form: { ...EXCHANGED, subject_token: "wrong" } }),
       "invalid_request",
       400,
       "invalid_key",
     ],
     [
-      "the subject of another client",
+      "the subject_token of another client",
       (secret) => ({ form: { ...EXCHANGED, subject_token: secret, client_id: "x" } }),
       "invalid_client",
       401,
@@ -336,34 +336,39 @@ describe("refused", () => {
       400,
     ],
     [
-      "a scope it lacks",
+      "a scope that the key lacks",
       (bearer) => ({ bearer, form: { ...GRANT, scope: "drivers:read" } }),
       "invalid_scope",
       400,
     ],
     [
-      "a scope nobody knows",
+      "an undefined scope",
       (bearer) => ({ bearer, form: { ...GRANT, scope: "vehicles:read root" } }),
       "invalid_scope",
       400,
     ],
     [
-      "a scope twice",
+      "a repeated scope",
       (bearer) => ({ bearer, form: twice("scope", "vehicles:read") }),
       "invalid_request",
       400,
     ],
     [
-      "the grant twice",
+      "a repeated grant_type",
       (bearer) => ({ bearer, form: [...Object.entries(GRANT), ...Object.entries(GRANT)] }),
       "invalid_request",
       400,
     ],
-    ["the secret twice", (secret) => ({ form: twice("client_secret", secret) }), "invalid_request", 400],
-    ["something unknown twice", (bearer) => ({ bearer, form: twice("foo") }), "invalid_request", 400],
-    ["__proto__ twice", (bearer) => ({ bearer, form: twice("__proto__") }), "invalid_request", 400],
     [
-      "a scope once, and once without a value",
+      "a repeated client_secret",
+      (secret) => ({ form: twice("client_secret", secret) }),
+      "invalid_request",
+      400,
+    ],
+    ["a repeated unknown parameter", (bearer) => ({ bearer, form: twice("foo") }), "invalid_request", 400],
+    ["a repeated __proto__", (bearer) => ({ bearer, form: twice("__proto__") }), "invalid_request", 400],
+    [
+      "a repeated scope with one empty value",
       (bearer) => ({ bearer, form: "grant_type=client_credentials&scope=&scope=vehicles:read" }),
       "invalid_request",
       400,
@@ -376,7 +381,7 @@ describe("refused", () => {
       "unsupported_media_type",
     ],
     [
-      "a form of parts",
+      "a multipart form",
       (bearer) => ({ bearer, headers: { "content-type": "multipart/form-data; boundary=x" } }),
       "invalid_request",
       415,
@@ -400,7 +405,7 @@ describe("refused", () => {
       "unsupported_media_type",
     ],
     [
-      "65 KiB",
+      "a body of 65 KiB",
       (bearer) => ({ bearer, form: { ...GRANT, pad: "x".repeat(65 * 1024) } }),
       "invalid_request",
       413,
@@ -412,77 +417,77 @@ describe("refused", () => {
       "invalid_request",
       400,
     ],
-    ["nothing at all", () => ({ form: "" }), "invalid_request", 400],
-  ])("%s", async (_, sent, error, status, code = error) => {
+    ["an empty body", () => ({ form: "" }), "invalid_request", 400],
+  ])("rejects %s", async (_, sent, error, status, code = error) => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
-    const answer = await post(tokens, "/token", sent(secret, key.id));
-    expectError(answer, error, status, code);
-    expect(answer.text).not.toContain(secret);
+    const reply = await post(tokens, "/token", sent(secret, key.id));
+    expectError(reply, error, status, code);
+    expect(reply.text).not.toContain(secret);
   });
 
   const raw = (bytes: string | Buffer) => `Basic ${Buffer.from(bytes).toString("base64")}`;
-  test.each<[string, (secret: string, id: string) => string]>([
+  it.each<[string, (secret: string, id: string) => string]>([
     ["no colon", (secret) => raw(secret)],
-    ["nothing", () => "Basic"],
+    ["no value", () => "Basic"],
     ["only white space", () => "Basic  "],
-    ["a colon alone", () => raw(":")],
+    ["only a colon", () => raw(":")],
     ["a colon in the secret", (secret, id) => raw(`${id}:${secret}:x`)],
-    ["a colon in front", (secret, id) => raw(`:${id}:${secret}`)],
-    ["half a percent sign", (secret, id) => raw(`${id}:${secret}%`)],
-    ["a percent sign that is none", (secret, id) => raw(`${id}:${secret}%zz`)],
-    ["percent signs that are no UTF-8", (secret, id) => raw(`${id}:${secret}%ff%fe`)],
+    ["a leading colon", (secret, id) => raw(`:${id}:${secret}`)],
+    ["an incomplete percent escape", (secret, id) => raw(`${id}:${secret}%`)],
+    ["an invalid percent escape", (secret, id) => raw(`${id}:${secret}%zz`)],
+    ["percent escapes that are not UTF-8", (secret, id) => raw(`${id}:${secret}%ff%fe`)],
     [
-      "bytes that are no UTF-8",
+      "bytes that are not UTF-8",
       (secret, id) => raw(Buffer.concat([Buffer.from(`${id}:${secret}`), Buffer.from([0xff])])),
     ],
     ["UTF-8 in the secret", (secret, id) => raw(`${id}:${secret}é`)],
-    ["UTF-8 in the name", (secret, id) => raw(`${id}é:${secret}`)],
+    ["UTF-8 in the client_id", (secret, id) => raw(`${id}é:${secret}`)],
     ["a byte order mark", (secret, id) => raw(`\ufeff${id}:${secret}`)],
-    ["CRLF behind the secret", (secret, id) => raw(`${id}:${secret}\r\nX-Evil: 1`)],
+    ["CRLF after the secret", (secret, id) => raw(`${id}:${secret}\r\nX-Evil: 1`)],
     ["encoded CRLF", (secret, id) => raw(`${id}:${secret}%0d%0a`)],
-    ["a space in front of the secret", (secret, id) => raw(`${id}:+${secret}`)],
+    ["a space before the secret", (secret, id) => raw(`${id}:+${secret}`)],
     ["NUL", (secret, id) => raw(`${id}:${secret}\0`)],
     ["a second credential inside", (secret, id) => raw(`${id}:${secret}, Bearer ${secret}`)],
-    ["two credentials joined", (secret, id) => `${raw(`${id}:${secret}`)}, ${raw(`${id}:${secret}`)}`],
+    ["two joined credentials", (secret, id) => `${raw(`${id}:${secret}`)}, ${raw(`${id}:${secret}`)}`],
     ["base64url", () => `Basic ${Buffer.from("a:?>?>?>").toString("base64url")}`],
     ["padding in the middle", (secret, id) => raw(`${id}:${secret}`).replace("Basic ", "Basic YQ==")],
     [
-      "bits behind the end",
+      "other trailing bits",
       (_, id) => raw(`${id}:secre`).replace(/[A-Za-z0-9]=*$/, (end) => end.replace(/^./, "9")),
     ],
-  ])("Basic with %s", async (_, header) => {
+  ])("rejects Basic with %s", async (_, header) => {
     const { tokens, issue, events } = exchanger();
     const { secret, key } = await issue();
     events.length = 0;
     const authorization = header(secret, key.id);
-    const answer = await post(tokens, "/token", { headers: { authorization }, form: GRANT });
-    expect([answer.status, answer.body.error]).toEqual([401, "invalid_client"]);
-    expect(answer.headers.get("www-authenticate")).toBe('Basic realm="api", charset="UTF-8"');
-    expect(answer.text).not.toContain(secret);
-    expect(events.length).toBe(1); // an attempt that observers can count
+    const reply = await post(tokens, "/token", { headers: { authorization }, form: GRANT });
+    expect([reply.status, reply.body.error]).toEqual([401, "invalid_client"]);
+    expect(reply.headers.get("www-authenticate")).toBe('Basic realm="api", charset="UTF-8"');
+    expect(reply.text).not.toContain(secret);
+    expect(events.length).toBe(1); // observers can count the attempt
   });
 
-  test.each<[string, (secret: string, id: string) => string]>([
+  it.each<[string, (secret: string, id: string) => string]>([
     ["CRLF in the secret", (secret, id) => `client_id=${id}&client_secret=${secret}%0d%0a`],
-    ["a space in front", (secret, id) => `client_id=${id}&client_secret=+${secret}`],
-    ["a space behind", (secret, id) => `client_id=${id}&client_secret=${secret}+`],
-    ["a scheme in front", (secret, id) => `client_id=${id}&client_secret=Bearer+${secret}`],
-    ["no UTF-8", (secret, id) => `client_id=${id}&client_secret=${secret}%ff`],
+    ["a leading space", (secret, id) => `client_id=${id}&client_secret=+${secret}`],
+    ["a trailing space", (secret, id) => `client_id=${id}&client_secret=${secret}+`],
+    ["a leading scheme", (secret, id) => `client_id=${id}&client_secret=Bearer+${secret}`],
+    ["invalid UTF-8", (secret, id) => `client_id=${id}&client_secret=${secret}%ff`],
     ["NUL", (secret, id) => `client_id=${id}&client_secret=${secret}%00`],
-  ])("a form with %s", async (_, form) => {
+  ])("rejects a client_secret with %s", async (_, form) => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
     const text = `grant_type=client_credentials&${form(secret, key.id)}`;
-    const answer = await post(tokens, "/token", { form: text });
-    expectError(answer, "invalid_client", 401, "malformed_credential");
-    expect(answer.text).not.toContain(secret);
+    const reply = await post(tokens, "/token", { form: text });
+    expectError(reply, "invalid_client", 401, "malformed_credential");
+    expect(reply.text).not.toContain(secret);
   });
 
-  test("two Authorization lines, or lines that may be missing", async () => {
+  it("rejects two Authorization headers, and a truncated header section", async () => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
-    const ask = async (form: Record<string, string>, connection: object, authorization?: string) => {
+    const send = async (form: Record<string, string>, connection: object, authorization?: string) => {
       const response = await tokens.token(
         new Request("http://localhost/token", {
           method: "POST",
@@ -494,17 +499,17 @@ describe("refused", () => {
       return [response.status, ((await response.json()) as { error: string }).error];
     };
     const rawHeaders = ["Authorization", `Bearer ${secret}`, "AUTHORIZATION", `Bearer ${secret}`];
-    expect(await ask({}, { rawHeaders }, `Bearer ${secret}`)).toEqual([400, "invalid_request"]);
+    expect(await send({}, { rawHeaders }, `Bearer ${secret}`)).toEqual([400, "invalid_request"]);
     const inForm = { client_id: key.id, client_secret: secret };
-    expect(await ask(inForm, { headersTruncated: true })).toEqual([400, "invalid_request"]);
-    expect(await ask({}, { headersTruncated: true }, `Bearer ${secret}`)).toEqual([401, "invalid_client"]);
-    expect(await ask({}, { headersTruncated: true }, basicOf(key.id, secret))).toEqual([
+    expect(await send(inForm, { headersTruncated: true })).toEqual([400, "invalid_request"]);
+    expect(await send({}, { headersTruncated: true }, `Bearer ${secret}`)).toEqual([401, "invalid_client"]);
+    expect(await send({}, { headersTruncated: true }, basicOf(key.id, secret))).toEqual([
       401,
       "invalid_client",
     ]);
   });
 
-  test("a key in the query is not read", async () => {
+  it("ignores a key in the query", async () => {
     const { tokens, issue } = exchanger();
     const { secret, key } = await issue();
     const query = new URLSearchParams({
@@ -522,7 +527,7 @@ describe("refused", () => {
     );
   });
 
-  test("the challenge is of the scheme that was used", async () => {
+  it("sends a challenge for the scheme that the client used", async () => {
     const { tokens } = exchanger({ realm: "fleet" }, { realm: "fleet" });
     const challengeOf = async (sent: Sent) =>
       (await post(tokens, "/token", { form: GRANT, ...sent })).headers.get("www-authenticate");
@@ -531,10 +536,10 @@ describe("refused", () => {
     expect(await challengeOf({})).toBe('Bearer realm="fleet"');
   });
 
-  test("a network that is not allowed: the client is known, and not allowed (RFC 6749, 5.2)", async () => {
+  it("responds to a network that is not allowed with unauthorized_client (RFC 6749, 5.2)", async () => {
     const { tokens, issue } = exchanger({}, { trustedProxies: ["10.0.0.0/8"] });
     const { secret, key } = await issue({ ipAllowlist: ["192.0.2.0/24"] });
-    const ask = (remoteAddress: string, forwarded: string | undefined, sent: Sent) =>
+    const send = (remoteAddress: string, forwarded: string | undefined, sent: Sent) =>
       post(tokens, "/token", {
         ...sent,
         remoteAddress,
@@ -546,17 +551,17 @@ describe("refused", () => {
       { basic: [key.id, secret] as const, form: GRANT },
       inForm,
     ]) {
-      expectError(await ask("198.51.100.1", undefined, sent), "unauthorized_client", 400, "ip_not_allowed");
-      expect((await ask("192.0.2.1", undefined, sent)).status).toBe(200);
-      expect((await ask("198.51.100.1", "192.0.2.1", sent)).status).toBe(400);
-      expect((await ask("10.0.0.1", "192.0.2.1", sent)).status).toBe(200);
-      expect((await ask("10.0.0.1", "192.0.2.1, 198.51.100.1", sent)).status).toBe(400);
+      expectError(await send("198.51.100.1", undefined, sent), "unauthorized_client", 400, "ip_not_allowed");
+      expect((await send("192.0.2.1", undefined, sent)).status).toBe(200);
+      expect((await send("198.51.100.1", "192.0.2.1", sent)).status).toBe(400);
+      expect((await send("10.0.0.1", "192.0.2.1", sent)).status).toBe(200);
+      expect((await send("10.0.0.1", "192.0.2.1, 198.51.100.1", sent)).status).toBe(400);
     }
     const subject = { form: { ...EXCHANGED, subject_token: secret } };
-    expectError(await ask("198.51.100.1", undefined, subject), "invalid_request", 400, "ip_not_allowed");
+    expectError(await send("198.51.100.1", undefined, subject), "invalid_request", 400, "ip_not_allowed");
   });
 
-  test("over the limit is 429 however the key came, with the headers of the limit", async () => {
+  it("responds with 429 and the rate-limit headers, however the key was sent", async () => {
     const state = { name: "day", limit: 1, windowSeconds: 60, remaining: 0, resetSeconds: 42 };
     const { tokens, issue } = exchanger(
       {},
@@ -568,16 +573,16 @@ describe("refused", () => {
       { basic: [key.id, secret] as const, form: GRANT },
       { form: { ...EXCHANGED, subject_token: secret } },
     ]) {
-      const answer = await post(tokens, "/token", sent);
-      expectError(answer, "temporarily_unavailable", 429, "rate_limited");
-      expect([answer.headers.get("retry-after"), answer.headers.get("ratelimit")]).toEqual([
+      const reply = await post(tokens, "/token", sent);
+      expectError(reply, "temporarily_unavailable", 429, "rate_limited");
+      expect([reply.headers.get("retry-after"), reply.headers.get("ratelimit")]).toEqual([
         "42",
         '"day";r=0;t=42',
       ]);
     }
   });
 
-  test("details and quotes of somebody else's verifier stay within the grammar", async () => {
+  it("escapes the error of a custom verifier (RFC 6749, 5.2)", async () => {
     const error = new AuthError(
       "invalid_key",
       'No "key" \\ é\n',
@@ -588,12 +593,12 @@ describe("refused", () => {
       verify: async () => ({ ok: false, error }),
       assertRequirement: scopes.assertRequirement,
     };
-    const answer = await post(exchanger({ verifier }).tokens, "/token", { bearer: "x", form: GRANT });
-    expectError(answer, "invalid_client", 401, "invalid_key");
+    const reply = await post(exchanger({ verifier }).tokens, "/token", { bearer: "x", form: GRANT });
+    expectError(reply, "invalid_client", 401, "invalid_key");
   });
 });
 
-describe("nothing is decided in doubt", () => {
+describe("failures", () => {
   afterEach(() => {
     vi.restoreAllMocks();
   });
@@ -606,42 +611,42 @@ describe("nothing is decided in doubt", () => {
     hangs: () => new Promise(() => {}),
   };
 
-  test.each(Object.keys(stores))("a store that %s is a 503, and told", async (name) => {
+  it.each(Object.keys(stores))("responds with 503 and calls onError if the store %s", async (name) => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const printed = (["log", "warn", "error", "info"] as const).map((level) => vi.spyOn(console, level));
     const { tokens } = exchanger({
       verifier: base.verifier,
       store: { findById: stores[name] as () => never },
       storeTimeout: "50ms",
       onError: (error, context) => {
-        told.push([(error as Error).name, context.path]);
-        throw new Error("and so does this");
+        reported.push([(error as Error).name, context.path]);
+        throw new Error("onError fails too");
       },
     });
-    const answer = await post(tokens, "/token", { basic: [key.id, secret], form: GRANT });
-    expectError(answer, "temporarily_unavailable", 503, "unavailable");
-    expect(answer.headers.get("retry-after")).toBe("1");
-    expect(answer.text).not.toContain("hunter2");
-    expect(told).toEqual([["StoreError", "/token"]]);
+    const reply = await post(tokens, "/token", { basic: [key.id, secret], form: GRANT });
+    expectError(reply, "temporarily_unavailable", 503, "unavailable");
+    expect(reply.headers.get("retry-after")).toBe("1");
+    expect(reply.text).not.toContain("hunter2");
+    expect(reported).toEqual([["StoreError", "/token"]]);
     for (const spy of printed) expect(spy).not.toHaveBeenCalled();
     expect(token).toBeTruthy();
   });
 
-  test.each(Object.keys(stores))("a verifier that %s is a 503", async (name) => {
+  it.each(Object.keys(stores))("responds with 503 if the store of the verifier %s", async (name) => {
     const base = exchanger();
     const { secret } = await base.issue();
     const store = { ...base.store, findByHash: stores[name] as () => never };
     const keys = exchanger({}, { store, storeTimeout: "50ms" });
     for (const path of ["/token", "/introspect", "/revoke"]) {
-      const answer = await post(keys.tokens, path, { bearer: secret, form: { ...GRANT, token: "x" } });
-      expectError(answer, "temporarily_unavailable", 503, "unavailable");
+      const reply = await post(keys.tokens, path, { bearer: secret, form: { ...GRANT, token: "x" } });
+      expectError(reply, "temporarily_unavailable", 503, "unavailable");
     }
   });
 
-  test("without onError the first is a warning, which says nothing of the database", async () => {
+  it("warns once without onError, and omits the database error", async () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const base = exchanger();
     const { secret } = await base.issue();
@@ -654,7 +659,7 @@ describe("nothing is decided in doubt", () => {
     expect(String(warned.mock.calls[0]?.[0])).not.toContain("hunter2");
   });
 
-  test("a body that breaks off is a 400", async () => {
+  it("responds with 400 to an aborted body", async () => {
     const { tokens, issue } = exchanger();
     const { secret } = await issue();
     const body = new ReadableStream({
@@ -678,11 +683,11 @@ describe("nothing is decided in doubt", () => {
 });
 
 describe("methods and paths", () => {
-  test.each([
+  it.each([
     ["", ""],
     ["/oauth", "/oauth"],
     ["/api/v2", "/api/v2"],
-  ])("below %j", async (basePath, prefix) => {
+  ])("are routed below %j", async (basePath, prefix) => {
     const { tokens } = exchanger({ basePath });
     const statusOf = async (method: string, path: string) => {
       const { status, headers, text } = await post(tokens, path, { method });

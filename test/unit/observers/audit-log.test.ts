@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
-import { describe, expect, inject, test, vi } from "vitest";
+import { describe, expect, inject, it, vi } from "vitest";
 import {
   type AuditEntry,
   createKeyManager,
@@ -12,17 +12,27 @@ import {
 import { type AuditLogOptions, auditLog, DroppedError, lastUsed } from "../../../src/observers/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { format, scopes } from "../core/fixtures.js";
-import { allowed, denied, faultyStore, later, never, START, sleep, tidily, toBeClosed } from "./fixtures.js";
+import {
+  allowed,
+  cleanUpAfterEach,
+  closeAfterEach,
+  denied,
+  faultyStore,
+  later,
+  never,
+  START,
+  sleep,
+} from "./fixtures.js";
 
-tidily();
+cleanUpAfterEach();
 
 function recording(options: AuditLogOptions = {}) {
   const store = faultyStore();
-  const audit = toBeClosed(auditLog(store, options));
+  const audit = closeAfterEach(auditLog(store, options));
   return {
     ...audit,
     store,
-    /** What is written once these events have come. */
+    /** Emits the events and returns what is written. */
     async written(...events: readonly KeyEvent[]): Promise<readonly AuditEntry[]> {
       for (const event of events) audit.observer(event);
       await audit.flush();
@@ -31,8 +41,8 @@ function recording(options: AuditLogOptions = {}) {
   };
 }
 
-describe("what is recorded", () => {
-  test("a request that passed, with what is known of it", async () => {
+describe("auditLog entries", () => {
+  it("records an allowed request", async () => {
     const [entry, ...others] = await recording().written(allowed("key_1", later(5)));
     expect(others).toEqual([]);
     expect(entry).toEqual({
@@ -53,19 +63,19 @@ describe("what is recorded", () => {
     });
   });
 
-  test("members that are not known are left out", async () => {
+  it("omits unknown details", async () => {
     const unknown = { method: undefined, path: undefined, clientIp: undefined, environment: undefined };
     const [entry] = await recording().written(allowed("key_1", START, unknown));
     expect(Object.keys(entry?.details ?? {})).toEqual(["requestId", "requiredScopes"]);
   });
 
-  test("each request, under an id of its own", async () => {
+  it("records every request under its own id", async () => {
     const entries = await recording().written(...Array.from({ length: 1_200 }, () => allowed("key_1")));
     expect(entries).toHaveLength(1_200);
     expect(new Set(entries.map(({ id }) => id)).size).toBe(1_200);
   });
 
-  test("no other event, no scope without the mark, and by default no refusal", async () => {
+  it("ignores other events, scopes without audit, and by default denials", async () => {
     const { type: _, ...facts } = allowed("a");
     const events: KeyEvent[] = [
       allowed("a", START, { audit: false }),
@@ -78,7 +88,7 @@ describe("what is recorded", () => {
     expect(await recording().written(...events)).toEqual([]);
   });
 
-  test("refusals on request, when the key is known, and why", async () => {
+  it("records denials of known keys with denied: true", async () => {
     const entries = await recording({ denied: true }).written(
       denied("a", { code: "ip_not_allowed", reason: "ip_unknown" }),
       denied("b", { audit: false }),
@@ -97,7 +107,7 @@ describe("what is recorded", () => {
     expect(entries[1]?.details).not.toHaveProperty("code");
   });
 
-  test("what would have been denied, where something would", async () => {
+  it("records wouldDeny if it is not empty", async () => {
     const entries = await recording().written(
       allowed("a", START, { wouldDeny: ["ip_not_allowed", "rate_limited"] }),
       allowed("b"),
@@ -106,7 +116,7 @@ describe("what is recorded", () => {
     expect(entries[1]?.details).not.toHaveProperty("wouldDeny");
   });
 
-  test("the event is left as it is, and later changes to its date change nothing", async () => {
+  it("copies the date and does not freeze the event", async () => {
     const requiredScopes = ["vehicles:write"];
     const at = later(5);
     const [entry] = await recording().written(allowed("a", at, { requiredScopes }));
@@ -115,17 +125,17 @@ describe("what is recorded", () => {
     expect(Object.isFrozen(requiredScopes)).toBe(false);
   });
 
-  test("a clock that gives no date loses no entry", async () => {
+  it("uses the system time for an invalid date", async () => {
     const before = Date.now();
     const [entry] = await recording().written(allowed("a", new Date(Number.NaN)));
     expect(entry?.at.getTime()).toBeGreaterThanOrEqual(before);
   });
 });
 
-describe("what clients send", () => {
+describe("values from clients", () => {
   const detailsOf = async (event: KeyEvent) => (await recording().written(event))[0]?.details ?? {};
 
-  test("is cut", async () => {
+  it("are truncated", async () => {
     const long = "x".repeat(100_000);
     const details = await detailsOf(
       allowed("a", START, {
@@ -142,7 +152,7 @@ describe("what clients send", () => {
     }
   });
 
-  test.each<[string, string, string]>([
+  it.each<[string, string, string]>([
     ["NUL", "/a\0b", "/a\ufffdb"],
     [
       "line breaks and other controls",
@@ -152,10 +162,10 @@ describe("what clients send", () => {
     ["the first half of a surrogate pair", "/a\ud83d", "/a\ufffd"],
     ["the second half", "/\ude00a", "/\ufffda"],
     ["halves in the wrong order", "/\ude00\ud83d", "/\ufffd\ufffd"],
-    ["a pair that the cut parts", `${"x".repeat(1_023)}\ud83d\ude00`, `${"x".repeat(1_023)}\ufffd`],
-    ["whole pairs, which stay", "/\ud83d\ude00/é/\u4e2d", "/\ud83d\ude00/é/\u4e2d"],
-    ["a byte order mark, which stays", "\ufeff/a", "\ufeff/a"],
-  ])("is made fit for every database: %s", async (_, path, expected) => {
+    ["a pair split by the truncation", `${"x".repeat(1_023)}\ud83d\ude00`, `${"x".repeat(1_023)}\ufffd`],
+    ["complete pairs, unchanged", "/\ud83d\ude00/é/\u4e2d", "/\ud83d\ude00/é/\u4e2d"],
+    ["a byte order mark, unchanged", "\ufeff/a", "\ufeff/a"],
+  ])("are sanitized: %s", async (_, path, expected) => {
     expect((await detailsOf(allowed("a", START, { path, method: path }))).path).toBe(expected);
   });
 
@@ -170,7 +180,7 @@ describe("what clients send", () => {
   ];
   const { postgres, mysql } = inject("servers");
 
-  test.skipIf(postgres === undefined)("is taken by PostgreSQL, which refuses it as it came", async () => {
+  it.skipIf(postgres === undefined)("are accepted by PostgreSQL, which rejects the originals", async () => {
     const client = new pg.Client({ connectionString: postgres });
     await client.connect();
     try {
@@ -186,7 +196,7 @@ describe("what clients send", () => {
     }
   });
 
-  test.skipIf(mysql === undefined)("is taken by MariaDB or MySQL", async () => {
+  it.skipIf(mysql === undefined)("are accepted by MariaDB or MySQL", async () => {
     const connection = await createConnection(mysql as string);
     const table = `trail_${randomBytes(6).toString("hex")}`;
     try {
@@ -205,8 +215,8 @@ describe("what clients send", () => {
   });
 });
 
-describe("when it is written", () => {
-  test("within a second, or what interval says, and 500 at a time", async () => {
+describe("auditLog writes", () => {
+  it("within the interval, in batches of 500", async () => {
     vi.useFakeTimers();
     const { observer, store } = recording({ interval: "300ms" });
     for (let i = 0; i < 1_700; i++) observer(allowed(`key_${i}`));
@@ -219,16 +229,16 @@ describe("when it is written", () => {
     expect(store.calls[4]).toEqual(["a"]);
   });
 
-  test("entries of an outage go out under the ids that they had, once each, also when an answer was lost", async () => {
+  it("under unchanged ids after an outage, also if a response was lost", async () => {
     vi.useFakeTimers();
     const ids: string[][] = [];
     const table = new Set<string>();
-    const { observer, flush } = toBeClosed(
+    const { observer, flush } = closeAfterEach(
       auditLog({
         async appendAudit(entries) {
           ids.push(entries.map(({ id }) => id));
           for (const { id } of entries) table.add(id);
-          if (ids.length < 3) throw new Error("the answer is lost");
+          if (ids.length < 3) throw new Error("response lost");
         },
       }),
     );
@@ -239,7 +249,7 @@ describe("when it is written", () => {
     expect(table.size).toBe(10);
   });
 
-  test("the store is called as a method", async () => {
+  it("through the store's method with its receiver", async () => {
     class Store {
       readonly entries: AuditEntry[] = [];
       async appendAudit(entries: readonly AuditEntry[]) {
@@ -254,15 +264,15 @@ describe("when it is written", () => {
   });
 });
 
-describe("behind a verifier", () => {
-  /** A store with a trail of its own, as a database has one. */
+describe("auditLog with a verifier", () => {
+  /** A service whose audit trail is recorded. */
   function service(options: AuditLogOptions = {}) {
     const appended: AuditEntry[] = [];
     const memory = memoryStore();
     const appendAudit = (entries: readonly AuditEntry[]) => void appended.push(...entries);
     const store: ManagedKeyStore = { ...memory, appendAudit };
-    const audit = toBeClosed(auditLog(store, { interval: "20ms", ...options }));
-    const usage = toBeClosed(lastUsed(store, { interval: "20ms" }));
+    const audit = closeAfterEach(auditLog(store, { interval: "20ms", ...options }));
+    const usage = closeAfterEach(lastUsed(store, { interval: "20ms" }));
     const verifier = createVerifier({
       store,
       scopes,
@@ -271,24 +281,24 @@ describe("behind a verifier", () => {
       clock: () => START,
     });
     const manager = createKeyManager({ store, scopes, format });
-    const ask = async (secret: string, scope: "vehicles:read" | "vehicles:write", path: string) =>
+    const send = async (secret: string, scope: "vehicles:read" | "vehicles:write", path: string) =>
       verifier.verify(
         { headers: { authorization: `Bearer ${secret}` }, method: "PUT", path, remoteAddress: "192.0.2.7" },
         scope,
       );
-    return { appended, audit, manager, ask };
+    return { appended, audit, manager, send };
   }
 
-  test("routes of marked scopes are recorded, without being asked to", async () => {
+  it("records routes of scopes marked audit", async () => {
     vi.useFakeTimers();
-    const { appended, manager, ask } = service();
+    const { appended, manager, send } = service();
     const { secret, key } = await manager.create({
       ownerId: "acme",
       scopes: ["vehicles:write"],
       environment: "live",
     });
-    expect((await ask(secret, "vehicles:read", "/vehicles")).ok).toBe(true);
-    expect((await ask(secret, "vehicles:write", "/vehicles/7?token=x")).ok).toBe(true);
+    expect((await send(secret, "vehicles:read", "/vehicles")).ok).toBe(true);
+    expect((await send(secret, "vehicles:write", "/vehicles/7?token=x")).ok).toBe(true);
     expect(appended).toEqual([]);
     await vi.advanceTimersByTimeAsync(20);
     expect(appended).toHaveLength(1);
@@ -304,17 +314,17 @@ describe("behind a verifier", () => {
     expect((await manager.get(key.id))?.lastUsedAt).toEqual(START);
   });
 
-  test("refusals of known keys are recorded on request", async () => {
-    const { appended, audit, manager, ask } = service({ denied: true });
+  it("records denials of known keys with denied: true", async () => {
+    const { appended, audit, manager, send } = service({ denied: true });
     const { secret, key } = await manager.create({
       ownerId: "acme",
       scopes: ["vehicles:read"],
       environment: "live",
     });
-    await ask(secret, "vehicles:write", "/vehicles");
+    await send(secret, "vehicles:write", "/vehicles");
     await manager.revoke(key.id);
-    await ask(secret, "vehicles:write", "/vehicles");
-    await ask("ezt_live_junk", "vehicles:write", "/vehicles");
+    await send(secret, "vehicles:write", "/vehicles");
+    await send("ezt_live_junk", "vehicles:write", "/vehicles");
     await audit.close();
     expect(appended.map(({ keyId, details }) => [keyId, details.code, details.reason])).toEqual([
       [key.id, "insufficient_scope", "insufficient_scope"],
@@ -322,8 +332,8 @@ describe("behind a verifier", () => {
     ]);
   });
 
-  test("a trail that hangs delays and refuses no request", async () => {
-    const audit = toBeClosed(auditLog({ appendAudit: never }, { closeTimeout: "50ms", max: 100 }));
+  it("does not delay or deny requests if the store hangs", async () => {
+    const audit = closeAfterEach(auditLog({ appendAudit: never }, { closeTimeout: "50ms", max: 100 }));
     const store = memoryStore();
     const verifier = createVerifier({ store, scopes, format, observers: [audit.observer] });
     const manager = createKeyManager({ store, scopes, format });
@@ -339,47 +349,50 @@ describe("behind a verifier", () => {
     }
   });
 
-  test.skipIf(memoryStore().appendAudit === undefined)("the trail of the key shows it", async () => {
-    const store = memoryStore();
-    const audit = toBeClosed(auditLog(store));
-    const verifier = createVerifier({ store, scopes, format, observers: [audit.observer] });
-    const manager = createKeyManager({ store, scopes, format });
-    const { secret, key } = await manager.create({
-      ownerId: "acme",
-      scopes: ["vehicles:write"],
-      environment: "live",
-    });
-    await verifier.verify({ headers: { authorization: `Bearer ${secret}` } }, "vehicles:write");
-    await audit.close();
-    const { items } = await manager.auditTrail({ keyId: key.id });
-    expect(items.map(({ action }) => action).sort()).toEqual(["created", "used"]);
-  });
+  it.skipIf(memoryStore().appendAudit === undefined)(
+    "adds entries to the audit trail of the key",
+    async () => {
+      const store = memoryStore();
+      const audit = closeAfterEach(auditLog(store));
+      const verifier = createVerifier({ store, scopes, format, observers: [audit.observer] });
+      const manager = createKeyManager({ store, scopes, format });
+      const { secret, key } = await manager.create({
+        ownerId: "acme",
+        scopes: ["vehicles:write"],
+        environment: "live",
+      });
+      await verifier.verify({ headers: { authorization: `Bearer ${secret}` } }, "vehicles:write");
+      await audit.close();
+      const { items } = await manager.auditTrail({ keyId: key.id });
+      expect(items.map(({ action }) => action).sort()).toEqual(["created", "used"]);
+    },
+  );
 });
 
-describe("mistakes are TypeErrors", () => {
+describe("auditLog options", () => {
   const store = { appendAudit() {} };
 
-  test.each<[string, unknown, unknown, RegExp]>([
+  it.each<[string, unknown, unknown, RegExp]>([
     ["no store", undefined, undefined, /appendAudit/],
     ["a store that cannot append", { touch() {} }, undefined, /appendAudit/],
     ["no options", store, null, /options/],
-    ["an unknown option", store, { interval: 5 }, /"interval"/],
+    ["an unknown option", store, { intervalMs: 5 }, /"intervalMs"/],
     ["an interval of 0", store, { interval: "0ms" }, /"interval"/],
-    ["an interval with a unit", store, { interval: "1s" }, /"interval"/],
-    ["a bound of 0", store, { max: 0 }, /"max"/],
-    ["half an entry", store, { max: 1.5 }, /"max"/],
-    ["no bound", store, { max: Number.POSITIVE_INFINITY }, /"max"/],
-    ["a denied that is no boolean", store, { denied: "yes" }, /"denied"/],
-    ["an onError that is no function", store, { onError: true }, /"onError"/],
-    ["a time limit of NaN", store, { storeTimeout: Number.NaN }, /"storeTimeout"/],
-    ["a time to close below 0", store, { closeTimeout: -1 }, /"closeTimeout"/],
-  ])("%s", (_, first, options, message) => {
+    ["an interval that is a number", store, { interval: 1_000 }, /write "1000ms"/],
+    ["max of 0", store, { max: 0 }, /"max"/],
+    ["max of 1.5", store, { max: 1.5 }, /"max"/],
+    ["an infinite max", store, { max: Number.POSITIVE_INFINITY }, /"max"/],
+    ["denied that is no boolean", store, { denied: "yes" }, /"denied"/],
+    ["onError that is no function", store, { onError: true }, /"onError"/],
+    ["storeTimeout of NaN", store, { storeTimeout: Number.NaN }, /"storeTimeout"/],
+    ["a negative closeTimeout", store, { closeTimeout: -1 }, /"closeTimeout"/],
+  ])("throws a TypeError for %s", (_, first, options, message) => {
     const make = () => auditLog(first as never, options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
   });
 
-  test("the log is frozen; its errors have a code", () => {
+  it("returns a frozen object; DroppedError has a code", () => {
     expect(Object.isFrozen(auditLog(store))).toBe(true);
     expect(new DroppedError("x")).toMatchObject({ name: "DroppedError", code: "KEYBEARER_DROPPED" });
   });

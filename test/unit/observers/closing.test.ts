@@ -1,76 +1,84 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import { DroppedError } from "../../../src/observers/index.js";
-import { down, failing, KINDS, MINUTE, names, never, outcome, pass, rejection, tidily } from "./fixtures.js";
+import {
+  advance,
+  cleanUpAfterEach,
+  down,
+  failing,
+  KINDS,
+  MINUTE,
+  names,
+  never,
+  outcome,
+  rejection,
+} from "./fixtures.js";
 
-tidily();
+cleanUpAfterEach();
 
-describe.each(KINDS)("$name, when it is closed", ({ make, delayMs }) => {
-  test("writes what is left, and leaves no timer", async () => {
+describe.each(KINDS)("close of $name", ({ make, delayMs }) => {
+  it("writes pending values and leaves no timer", async () => {
     vi.useFakeTimers();
-    const { note, close, kept } = make();
+    const { note, close, stored } = make();
     note("a");
     await close();
-    expect(kept()).toEqual(["a"]);
+    expect(stored()).toEqual(["a"]);
     expect(vi.getTimerCount()).toBe(0);
     await close();
   });
 
-  test("a failure that passes is not the end", async () => {
+  it("retries after failures", async () => {
     vi.useFakeTimers();
-    const { note, close, kept, told } = make({}, (call) => (call < 4 ? failing() : undefined));
+    const { note, close, stored, reports } = make({}, (call) => (call < 4 ? failing() : undefined));
     note("a");
     expect(await outcome(close(), 6_000)).toBeUndefined();
-    expect(kept()).toEqual(["a"]);
-    expect(told).toHaveLength(3);
+    expect(stored()).toEqual(["a"]);
+    expect(reports).toHaveLength(3);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test.each<[string, () => unknown, unknown]>([
+  it.each<[string, () => unknown, unknown]>([
     ["fails", failing, down],
     ["hangs", never, expect.any(StoreError)],
-  ])(
-    "it ends in time when the store %s; what is unwritten is told, and kept for another try",
-    async (_, answer, error) => {
-      vi.useFakeTimers();
-      const { note, close, store, kept, told } = make({}, answer);
-      for (const key of names(3)) note(key);
-      expect(await outcome(close(), 5_010)).toEqual(error);
-      expect(told.at(-1)?.report).toEqual({ pending: 3, dropped: 0 });
-      expect(vi.getTimerCount()).toBe(0);
-      const calls = store.calls.length;
-      await pass(10 * MINUTE);
-      expect(store.calls).toHaveLength(calls);
-      store.answer = () => {};
-      await close();
-      expect(kept().sort()).toEqual(names(3));
-      expect(vi.getTimerCount()).toBe(0);
-    },
-  );
+  ])("rejects within closeTimeout if the store %s, and can be retried", async (_, respond, error) => {
+    vi.useFakeTimers();
+    const { note, close, store, stored, reports } = make({}, respond);
+    for (const key of names(3)) note(key);
+    expect(await outcome(close(), 5_010)).toEqual(error);
+    expect(reports.at(-1)?.report).toEqual({ pending: 3, dropped: 0 });
+    expect(vi.getTimerCount()).toBe(0);
+    const calls = store.calls.length;
+    await advance(10 * MINUTE);
+    expect(store.calls).toHaveLength(calls);
+    store.respond = () => {};
+    await close();
+    expect(stored().sort()).toEqual(names(3));
+    expect(vi.getTimerCount()).toBe(0);
+  });
 
-  test("its time is an option, and counts for a call that is under way, too", async () => {
+  it("uses closeTimeout, also for a call in progress", async () => {
     vi.useFakeTimers();
     const { note, close, store } = make({ closeTimeout: "500ms" }, never);
     note("a");
-    await pass(delayMs);
+    await advance(delayMs);
     expect(store.calls).toHaveLength(1);
     expect(await outcome(close(), 510)).toBeInstanceOf(StoreError);
     expect(store.calls).toHaveLength(2);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a call that hangs leaves time for another", async () => {
+  it("makes another call after a hung one", async () => {
     vi.useFakeTimers();
-    const { note, close, kept } = make({}, (call) => (call === 1 ? never() : undefined));
+    const { note, close, stored } = make({}, (call) => (call === 1 ? never() : undefined));
     note("a");
-    await pass(delayMs);
+    await advance(delayMs);
     note("b");
     expect(await outcome(close(), 3_000)).toBeUndefined();
-    expect(kept().sort()).toEqual(["a", "b"]);
+    expect(stored().sort()).toEqual(["a", "b"]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("flushes that wait for a store that hangs end with it, and start nothing after it", async () => {
+  it("settles waiting flushes, which make no further calls", async () => {
     vi.useFakeTimers();
     const { note, close, flush, store } = make({ closeTimeout: "500ms" }, never);
     note("a");
@@ -80,34 +88,34 @@ describe.each(KINDS)("$name, when it is closed", ({ make, delayMs }) => {
     expect(await outcome(Promise.all(closes), 510)).toBeInstanceOf(StoreError);
     expect(await Promise.all(flushes)).toEqual(Array(4).fill(expect.any(StoreError)));
     expect(store.calls).toHaveLength(2);
-    await pass(MINUTE);
+    await advance(MINUTE);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("during a rest it does not wait for its end", async () => {
+  it("does not wait for the end of a back-off", async () => {
     vi.useFakeTimers();
-    const { note, close, store, kept } = make({}, failing);
+    const { note, close, store, stored } = make({}, failing);
     note("a");
-    await pass(10 * MINUTE);
-    store.answer = () => {};
+    await advance(10 * MINUTE);
+    store.respond = () => {};
     await close();
-    expect(kept()).toEqual(["a"]);
+    expect(stored()).toEqual(["a"]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("what comes after it is dropped, and not silently", async () => {
+  it("drops and reports later values", async () => {
     vi.useFakeTimers();
     const tracked = make();
-    const { note, close, told, kept } = tracked;
+    const { note, close, reports, stored } = tracked;
     note("a");
     await close();
     for (const key of names(5)) note(key);
-    await pass(MINUTE);
-    expect(kept()).toEqual(["a"]);
-    expect(told).toEqual([{ error: expect.any(DroppedError), report: { pending: 0, dropped: 1 } }]);
+    await advance(MINUTE);
+    expect(stored()).toEqual(["a"]);
+    expect(reports).toEqual([{ error: expect.any(DroppedError), report: { pending: 0, dropped: 1 } }]);
     await close();
-    expect(told).toHaveLength(2);
-    expect(told[1]?.report).toEqual({ pending: 0, dropped: 5 });
+    expect(reports).toHaveLength(2);
+    expect(reports[1]?.report).toEqual({ pending: 0, dropped: 5 });
     expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -18,7 +18,7 @@ export const down: Error = new Error("down");
 
 export const failing = (): Promise<void> => Promise.reject(down);
 
-/** A promise that a store may answer with and that never settles. */
+/** A promise that never settles. */
 export const never = (): Promise<void> => new Promise(() => {});
 
 export function rejection(promise: Promise<unknown>): Promise<unknown> {
@@ -28,22 +28,22 @@ export function rejection(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** Moves fake timers on. */
-export const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+/** Advances fake timers. */
+export const advance = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 /** `key_0`, `key_1` and so on. */
 export function names(count: number, from = 0): string[] {
   return Array.from({ length: count }, (_, i) => `key_${from + i}`);
 }
 
-/** Why a promise was refused, while fake timers are moved on for as long as that takes. */
-export async function outcome(promise: Promise<unknown>, patienceMs: number): Promise<unknown> {
+/** Returns the reason of a rejected promise, and advances fake timers until it settles. */
+export async function outcome(promise: Promise<unknown>, maxMs: number): Promise<unknown> {
   let settled = false;
   const result = rejection(promise).finally(() => {
     settled = true;
   });
-  for (let ms = 0; ms < patienceMs && !settled; ms += 10) await vi.advanceTimersByTimeAsync(10);
-  return settled ? result : "still waiting";
+  for (let ms = 0; ms < maxMs && !settled; ms += 10) await vi.advanceTimersByTimeAsync(10);
+  return settled ? result : "still pending";
 }
 
 export function allowed(keyId: string, at: Date = START, more: Partial<AllowedEvent> = {}): AllowedEvent {
@@ -79,23 +79,24 @@ export function denied(keyId: string | undefined, more: Partial<DeniedEvent> = {
   };
 }
 
-/** What an observer was told of losses. */
-export const drops = ({ told }: Tracked): Told[] => told.filter(({ error }) => error instanceof DroppedError);
+/** The reports of dropped values. */
+export const drops = ({ reports }: Tracked): Report[] =>
+  reports.filter(({ error }) => error instanceof DroppedError);
 
 interface Closable {
   close(): Promise<void>;
 }
 
-const opened: Closable[] = [];
+const open: Closable[] = [];
 
-/** Closes it when the test is over. */
-export function toBeClosed<T extends Closable>(one: T): T {
-  opened.push(one);
+/** Closes an observer after the test. */
+export function closeAfterEach<T extends Closable>(one: T): T {
+  open.push(one);
   return one;
 }
 
-/** Ends what the tests of this file opened, and holds them to leave no rejection behind. */
-export function tidily(): void {
+/** Closes the observers of each test, and fails tests with unhandled rejections. */
+export function cleanUpAfterEach(): void {
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   beforeEach(() => {
@@ -104,37 +105,37 @@ export function tidily(): void {
   });
   afterEach(async () => {
     vi.useRealTimers();
-    await Promise.allSettled(opened.splice(0).map((one) => one.close()));
+    await Promise.allSettled(open.splice(0).map((one) => one.close()));
     await sleep(2);
     process.off("unhandledRejection", note);
     expect(unhandled).toEqual([]);
   });
 }
 
-export interface Told {
+export interface Report {
   readonly error: unknown;
   readonly report: WriteReport;
 }
 
-/** A store that keeps what it is given, unless `answer` throws, rejects or hangs. */
+/** A store that keeps what is written, unless `respond` throws, rejects or hangs. */
 export interface FaultyStore {
-  /** The keys of each call, in their order: of `touch` the ids, of `appendAudit` the keys of the entries. */
+  /** The keys of each call, in order: the ids of `touch`, the keys of the entries of `appendAudit`. */
   readonly calls: string[][];
   readonly usedAt: Map<string, Date>;
   readonly entries: Map<string, AuditEntry>;
-  /** What becomes of a call; it is given the call's number, from 1 on, and its keys. */
-  answer: (call: number, keys: readonly string[]) => unknown;
-  /** Whether a call that fails has written all the same: its answer was lost. */
-  loses: boolean;
+  /** Called for each call, with its number from 1 and its keys. */
+  respond: (call: number, keys: readonly string[]) => unknown;
+  /** Whether a failing call has written nevertheless, because only its response was lost. */
+  losesResponses: boolean;
   touch(uses: ReadonlyMap<string, Date>): Promise<void>;
   appendAudit(entries: readonly AuditEntry[]): Promise<void>;
 }
 
-export function faultyStore(answer: FaultyStore["answer"] = () => {}): FaultyStore {
-  const carryOut = (keys: string[], write: () => void): Promise<void> => {
+export function faultyStore(respond: FaultyStore["respond"] = () => {}): FaultyStore {
+  const call = (keys: string[], write: () => void): Promise<void> => {
     store.calls.push(keys);
-    if (store.loses) write();
-    const result = store.answer(store.calls.length, keys);
+    if (store.losesResponses) write();
+    const result = store.respond(store.calls.length, keys);
     if (result instanceof Promise) return result.then(write);
     write();
     return result as Promise<void>;
@@ -143,17 +144,17 @@ export function faultyStore(answer: FaultyStore["answer"] = () => {}): FaultySto
     calls: [],
     usedAt: new Map(),
     entries: new Map(),
-    answer,
-    loses: false,
+    respond,
+    losesResponses: false,
     touch: (uses) =>
-      carryOut([...uses.keys()], () => {
+      call([...uses.keys()], () => {
         for (const [id, at] of uses) {
-          if (Number.isNaN(at.getTime())) throw new Error("no date");
+          if (Number.isNaN(at.getTime())) throw new Error("invalid date");
           if (!((store.usedAt.get(id) ?? 0) >= at)) store.usedAt.set(id, at);
         }
       }),
     appendAudit: (entries) =>
-      carryOut(
+      call(
         entries.map(({ keyId }) => keyId),
         () => {
           for (const entry of entries) if (!store.entries.has(entry.id)) store.entries.set(entry.id, entry);
@@ -163,25 +164,25 @@ export function faultyStore(answer: FaultyStore["answer"] = () => {}): FaultySto
   return store;
 }
 
-/** One of the observers over a faulty store, with what both have in common. */
+/** One of the observers over a faulty store. */
 export interface Tracked {
   readonly store: FaultyStore;
-  readonly told: Told[];
-  /** Lets a request of this key pass. */
+  readonly reports: Report[];
+  /** Emits an allowed request of this key. */
   note(keyId: string, at?: Date): void;
-  /** The keys that the store knows of. */
-  kept(): string[];
+  /** The keys that the store has. */
+  stored(): string[];
   flush(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface Kind {
   readonly name: "lastUsed" | "auditLog";
-  /** How long the first of several waits for the others. */
+  /** How long the first value of a batch waits. */
   readonly delayMs: number;
-  /** How many go in one call. */
+  /** The maximum size of a batch. */
   readonly batchSize: number;
-  make(options?: LastUsedOptions & AuditLogOptions, answer?: FaultyStore["answer"]): Tracked;
+  make(options?: LastUsedOptions & AuditLogOptions, respond?: FaultyStore["respond"]): Tracked;
 }
 
 export const KINDS: readonly Kind[] = [
@@ -189,54 +190,54 @@ export const KINDS: readonly Kind[] = [
     name: "lastUsed",
     delayMs: 5_000,
     batchSize: 10_000,
-    make: (options, answer) =>
-      tracked(answer, (store, onError) => ({
+    make: (options, respond) =>
+      tracked(respond, (store, onError) => ({
         ...lastUsed(store, { onError, ...options }),
-        kept: () => [...store.usedAt.keys()],
+        stored: () => [...store.usedAt.keys()],
       })),
   },
   {
     name: "auditLog",
     delayMs: 1_000,
     batchSize: 500,
-    make: (options, answer) =>
-      tracked(answer, (store, onError) => ({
+    make: (options, respond) =>
+      tracked(respond, (store, onError) => ({
         ...auditLog(store, { onError, ...options }),
-        kept: () => [...store.entries.values()].map(({ keyId }) => keyId),
+        stored: () => [...store.entries.values()].map(({ keyId }) => keyId),
       })),
   },
 ];
 
-type Made = ReturnType<typeof lastUsed> & Pick<Tracked, "kept">;
+type Made = ReturnType<typeof lastUsed> & Pick<Tracked, "stored">;
 
 function tracked(
-  answer: FaultyStore["answer"] | undefined,
+  respond: FaultyStore["respond"] | undefined,
   make: (store: FaultyStore, onError: (error: unknown, report: WriteReport) => void) => Made,
 ): Tracked {
-  const store = faultyStore(answer);
-  const told: Told[] = [];
-  const { observer, ...rest } = make(store, (error, report) => told.push({ error, report }));
-  toBeClosed({
+  const store = faultyStore(respond);
+  const reports: Report[] = [];
+  const { observer, ...rest } = make(store, (error, report) => reports.push({ error, report }));
+  closeAfterEach({
     close() {
-      store.answer = () => {};
+      store.respond = () => {};
       return rest.close();
     },
   });
-  return { store, told, note: (keyId, at) => void observer(allowed(keyId, at)), ...rest };
+  return { store, reports, note: (keyId, at) => void observer(allowed(keyId, at)), ...rest };
 }
 
-/** A tracker whose writes are kept; `answer` may hold one up or let it fail. */
+/** A `lastUsed` whose writes are recorded; `respond` may delay or reject one. */
 export function tracking(
   options: LastUsedOptions = {},
-  answer: (write: number) => unknown = () => {},
+  respond: (write: number) => unknown = () => {},
 ): { usage: LastUsed; writes: Record<string, Date>[] } {
   const writes: Record<string, Date>[] = [];
   const store = {
     touch(uses: ReadonlyMap<string, Date>) {
       writes.push(Object.fromEntries(uses));
-      return answer(writes.length) as Promise<void>;
+      return respond(writes.length) as Promise<void>;
     },
   };
-  const usage: LastUsed = toBeClosed(lastUsed(store, { closeTimeout: "100ms", ...options }));
+  const usage: LastUsed = closeAfterEach(lastUsed(store, { closeTimeout: "100ms", ...options }));
   return { usage, writes };
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   type Awaitable,
   createKeyManager,
@@ -10,12 +10,21 @@ import {
 } from "../../../src/index.js";
 import { lastUsed } from "../../../src/observers/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
-import { allowed, later, rejection, START, sleep, tidily, toBeClosed, tracking } from "./fixtures.js";
+import {
+  allowed,
+  cleanUpAfterEach,
+  closeAfterEach,
+  later,
+  rejection,
+  START,
+  sleep,
+  tracking,
+} from "./fixtures.js";
 
-tidily();
+cleanUpAfterEach();
 
-describe("what is written", () => {
-  test("the latest use of each key, once", async () => {
+describe("lastUsed", () => {
+  it("writes the latest use of each key once", async () => {
     const { usage, writes } = tracking();
     usage.observer(allowed("a", later(1)));
     usage.observer(allowed("b", later(2)));
@@ -28,7 +37,7 @@ describe("what is written", () => {
     expect(writes).toHaveLength(1);
   });
 
-  test("requests that passed, and no other event", async () => {
+  it("ignores all events but auth.allowed", async () => {
     const { usage, writes } = tracking();
     const { type: _, ...facts } = allowed("a", START);
     const others: KeyEvent[] = [
@@ -41,12 +50,12 @@ describe("what is written", () => {
     expect(writes).toEqual([]);
   });
 
-  test("behind a verifier, to the store", async () => {
+  it("writes uses of a verifier to the store", async () => {
     const scopes = defineScopes({ "vehicles:read": {}, "vehicles:write": {} });
     const format = keyFormat({ prefix: "ezt" });
     const store = memoryStore();
     const manager = createKeyManager({ store, scopes, format });
-    const usage = toBeClosed(lastUsed(store));
+    const usage = closeAfterEach(lastUsed(store));
     const verifier = createVerifier({
       store,
       scopes,
@@ -67,14 +76,14 @@ describe("what is written", () => {
   });
 });
 
-describe("one write at a time", () => {
-  test("flushes that come together follow each other", async () => {
-    let under = 0;
+describe("concurrent flushes", () => {
+  it("write one after the other", async () => {
+    let inProgress = 0;
     let most = 0;
     const { usage, writes } = tracking({ interval: "1ms", closeTimeout: "60000ms" }, async () => {
-      most = Math.max(most, ++under);
+      most = Math.max(most, ++inProgress);
       await sleep(3);
-      under--;
+      inProgress--;
     });
     const flushes: Promise<void>[] = [];
     for (let i = 0; i < 30; i++) {
@@ -90,10 +99,10 @@ describe("one write at a time", () => {
   });
 });
 
-describe("a store that fails", () => {
+describe("lastUsed with a failing store", () => {
   const down = new Error("down");
 
-  test.each([
+  it.each([
     [
       "throws",
       () => {
@@ -101,7 +110,7 @@ describe("a store that fails", () => {
       },
     ],
     ["rejects", () => Promise.reject(down)],
-  ])("%s: flush rejects, and what was not written is tried again", async (_, fail) => {
+  ])("rejects flush if the store %s, and retries the values", async (_, fail) => {
     let broken = true;
     const { usage, writes } = tracking({}, () => (broken ? fail() : undefined));
     usage.observer(allowed("a", later(1)));
@@ -113,7 +122,7 @@ describe("a store that fails", () => {
     expect(writes[1]).toEqual({ a: later(1), b: later(5) });
   });
 
-  test("a use that comes during a write that fails is not moved back by it", async () => {
+  it("keeps a later use that arrived during a failed write", async () => {
     let fail: (error: unknown) => void = () => {};
     const { usage, writes } = tracking({}, (write) =>
       write === 1
@@ -131,7 +140,7 @@ describe("a store that fails", () => {
     expect(writes).toEqual([{ a: later(1) }, { a: later(9) }]);
   });
 
-  test("nor by an earlier use that comes meanwhile", async () => {
+  it("ignores an earlier use that arrived during a failed write", async () => {
     let fail: (error: unknown) => void = () => {};
     const { usage, writes } = tracking({}, (write) =>
       write === 1
@@ -149,16 +158,16 @@ describe("a store that fails", () => {
     expect(writes).toEqual([{ a: later(9) }, { a: later(9) }]);
   });
 
-  test.each<[string, (error: unknown) => unknown]>([
-    ["is told", () => {}],
+  it.each<[string, (error: unknown) => unknown]>([
+    ["returns", () => {}],
     [
-      "throws itself",
+      "throws",
       () => {
         throw new Error("of the host");
       },
     ],
-    ["rejects itself", () => Promise.reject(new Error("of the host"))],
-  ])("behind the timer, onError %s", async (_, then) => {
+    ["rejects", () => Promise.reject(new Error("of the host"))],
+  ])("calls onError for background failures; onError %s", async (_, then) => {
     vi.useFakeTimers();
     const errors: unknown[] = [];
     const onError = (error: unknown) => {
@@ -176,7 +185,7 @@ describe("a store that fails", () => {
     expect(writes[2]).toEqual({ a: later(1) });
   });
 
-  test("without onError a failure behind the timer disturbs nobody", async () => {
+  it("retries background failures without onError", async () => {
     vi.useFakeTimers();
     const { usage, writes } = tracking({ interval: "1000ms" }, (write) =>
       write === 1 ? Promise.reject(down) : undefined,
@@ -186,7 +195,7 @@ describe("a store that fails", () => {
     expect(writes).toHaveLength(2);
   });
 
-  test("closing rejects when every write fails until its time is over, and can be tried again", async () => {
+  it("rejects close while every write fails, and can be closed again", async () => {
     let broken = true;
     const { usage, writes } = tracking({}, () => (broken ? Promise.reject(down) : undefined));
     usage.observer(allowed("a", later(1)));
@@ -198,13 +207,13 @@ describe("a store that fails", () => {
   });
 });
 
-describe("beside changes of state", () => {
-  test("never undoes a revocation, a disablement or a version", async () => {
+describe("lastUsed and concurrent changes", () => {
+  it("never undo a revocation, a disablement or a version", async () => {
     const scopes = defineScopes({ "vehicles:read": {} });
     const format = keyFormat({ prefix: "ezt" });
     for (let round = 0; round < 25; round++) {
       const memory = memoryStore();
-      const slowly =
+      const delayed =
         <A extends unknown[], R>(method: (...args: A) => Awaitable<R>) =>
         async (...args: A): Promise<R> => {
           await sleep(Math.random() * 2);
@@ -214,12 +223,12 @@ describe("beside changes of state", () => {
         };
       const store: ManagedKeyStore = {
         ...memory,
-        touch: slowly(memory.touch),
-        update: slowly(memory.update),
-        findById: slowly(memory.findById),
+        touch: delayed(memory.touch),
+        update: delayed(memory.update),
+        findById: delayed(memory.findById),
       };
       const manager = createKeyManager({ store, scopes, format });
-      const usage = toBeClosed(lastUsed(store, { interval: "1ms", closeTimeout: "60000ms" }));
+      const usage = closeAfterEach(lastUsed(store, { interval: "1ms", closeTimeout: "60000ms" }));
       const { key } = await manager.create({ ownerId: "acme", scopes: [] });
       const using = (async () => {
         for (let i = 1; i <= 10; i++) {
@@ -244,32 +253,34 @@ describe("beside changes of state", () => {
   });
 });
 
-describe("mistakes are TypeErrors", () => {
+describe("lastUsed options", () => {
   const store = { touch() {} };
 
-  test.each<[string, unknown, unknown, RegExp]>([
+  it.each<[string, unknown, unknown, RegExp]>([
     ["no store", undefined, undefined, /touch/],
     ["a store for verification only", { findByHash() {} }, undefined, /touch/],
     ["an interval of 0", store, { interval: "0ms" }, /"interval"/],
     ["an interval below 0", store, { interval: -1 }, /"interval"/],
     ["an interval of NaN", store, { interval: Number.NaN }, /"interval"/],
-    ["an interval that setInterval takes for none", store, { interval: 2 ** 31 }, /"interval"/],
-    ["an interval with a unit", store, { interval: "1m" }, /"interval"/],
-    ["a time limit of 0", store, { storeTimeout: "0ms" }, /"storeTimeout"/],
-    ["a time to close without end", store, { closeTimeout: Number.POSITIVE_INFINITY }, /"closeTimeout"/],
-    ["an onError that is no function", store, { onError: true }, /"onError"/],
-  ])("%s", (_, first, options, message) => {
+    ["an interval above the longest timer", store, { interval: "25d" }, /"interval"/],
+    ["an interval that is a number", store, { interval: 60_000 }, /write "60000ms"/],
+    ["an unknown option", store, { intervalMs: 5 }, /"intervalMs"/],
+    ["null", store, null, /options object/],
+    ["storeTimeout of 0", store, { storeTimeout: "0ms" }, /"storeTimeout"/],
+    ["an infinite closeTimeout", store, { closeTimeout: Number.POSITIVE_INFINITY }, /"closeTimeout"/],
+    ["onError that is no function", store, { onError: true }, /"onError"/],
+  ])("throws a TypeError for %s", (_, first, options, message) => {
     const make = () => lastUsed(first as never, options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
   });
 
-  test("the tracker is frozen", () => {
+  it("returns a frozen object", () => {
     expect(Object.isFrozen(tracking().usage)).toBe(true);
   });
 });
 
-test("while the store fails, the next try waits, however much there is to write", async () => {
+it("does not retry a full queue before the back-off has ended", async () => {
   const { usage, writes } = tracking({ interval: "60000ms" }, () => Promise.reject(new Error("down")));
   for (let i = 0; i < 10_200; i++) {
     usage.observer(allowed(`key_${i}`, START));
@@ -277,10 +288,4 @@ test("while the store fails, the next try waits, however much there is to write"
   }
   await sleep(5);
   expect(writes).toHaveLength(1);
-});
-
-test("unknown options, and none at all, are refused", () => {
-  const store = { touch: () => {} };
-  expect(() => lastUsed(store, { interval: 5 } as never)).toThrow('"interval"');
-  expect(() => lastUsed(store, null as never)).toThrow(TypeError);
 });

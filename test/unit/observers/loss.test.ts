@@ -1,6 +1,8 @@
 import fc from "fast-check";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
+  advance,
+  cleanUpAfterEach,
   down,
   drops,
   failing,
@@ -9,22 +11,20 @@ import {
   MINUTE,
   never,
   outcome,
-  pass,
   rejection,
   START,
   sleep,
-  tidily,
 } from "./fixtures.js";
 
-tidily();
+cleanUpAfterEach();
 
-describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
+describe.each(KINDS)("$name reports every loss", ({ name, make }) => {
   type Step =
     | { readonly do: "use"; readonly key: number; readonly at: number }
     | { readonly do: "wait"; readonly ms: number }
     | { readonly do: "flush" }
     | { readonly do: "store"; readonly mode: Mode };
-  type Mode = "works" | "fails" | "hangs" | "throws" | "is slow" | "loses answers" | "fails at times";
+  type Mode = "works" | "fails" | "hangs" | "throws" | "is slow" | "loses responses" | "fails at times";
 
   const step: fc.Arbitrary<Step> = fc.oneof(
     {
@@ -46,14 +46,14 @@ describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
           "hangs",
           "throws",
           "is slow",
-          "loses answers",
+          "loses responses",
           "fails at times",
         ),
       }),
     },
   );
 
-  const answers: Record<Mode, (call: number) => unknown> = {
+  const responses: Record<Mode, (call: number) => unknown> = {
     works: () => {},
     fails: failing,
     hangs: never,
@@ -61,15 +61,15 @@ describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
       throw down;
     },
     "is slow": () => sleep(2_000),
-    "loses answers": failing,
+    "loses responses": failing,
     "fails at times": (call) => (call % 3 === 0 ? undefined : failing()),
   };
 
-  test("whatever the store does, in whatever order", async () => {
+  it("for random sequences of uses and store faults", async () => {
     const run = async (steps: readonly Step[], max: number) => {
       vi.useFakeTimers();
       const tracked = make(name === "auditLog" ? { max } : {});
-      const { note, store, flush, close, told, kept } = tracked;
+      const { note, store, flush, close, reports, stored } = tracked;
       const latest = new Map<string, number>();
       let noted = 0;
       let lost = false;
@@ -78,31 +78,31 @@ describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
           noted++;
           note(`key_${one.key}`, later(one.at));
           latest.set(`key_${one.key}`, Math.max(one.at, latest.get(`key_${one.key}`) ?? 0));
-        } else if (one.do === "wait") await pass(one.ms);
+        } else if (one.do === "wait") await advance(one.ms);
         else if (one.do === "flush") rejection(flush());
         else {
-          store.answer = answers[one.mode];
-          store.loses = one.mode === "loses answers";
-          lost ||= store.loses;
+          store.respond = responses[one.mode];
+          store.losesResponses = one.mode === "loses responses";
+          lost ||= store.losesResponses;
         }
       }
-      store.answer = answers.works;
-      store.loses = false;
+      store.respond = responses.works;
+      store.losesResponses = false;
       expect(await outcome(close(), 5_000)).toBeUndefined();
       expect(vi.getTimerCount()).toBe(0);
 
-      const { dropped = 0 } = told.at(-1)?.report ?? {};
+      const { dropped = 0 } = reports.at(-1)?.report ?? {};
       expect(drops(tracked).at(-1)?.report.dropped ?? 0).toBe(dropped);
       if (name === "lastUsed") {
         expect(dropped).toBe(0);
         const wanted = new Map([...latest].map(([key, at]) => [key, later(at)]));
         expect(new Map([...store.usedAt].sort())).toEqual(new Map([...wanted].sort()));
       } else {
-        // An entry that was written, its answer lost and its place taken, counts as dropped as well.
-        if (lost) expect(kept().length + dropped).toBeGreaterThanOrEqual(noted);
-        else expect(kept().length + dropped).toBe(noted);
+        // An entry may be written and dropped: its response was lost and the queue was full.
+        if (lost) expect(stored().length + dropped).toBeGreaterThanOrEqual(noted);
+        else expect(stored().length + dropped).toBe(noted);
       }
-      await pass(MINUTE); // what hung may answer now
+      await advance(MINUTE); // hung calls may settle now
       vi.useRealTimers();
     };
     await fc.assert(
@@ -111,7 +111,7 @@ describe.each(KINDS)("$name loses nothing without a word", ({ name, make }) => {
     );
   });
 
-  test("times of keys go forward only, whatever order they come in", async () => {
+  it("writes times in any order, and lastUsedAt only moves forward", async () => {
     const { note, flush, store } = make();
     for (const at of [5, 9, 1, 7]) {
       note("a", later(at));

@@ -1,5 +1,5 @@
 import { metrics as api } from "@opentelemetry/api";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createKeyManager, createVerifier, type KeyEvent, type KeyRecord } from "../../../src/index.js";
 import { type MetricsOptions, metrics } from "../../../src/observers/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
@@ -9,23 +9,23 @@ import { measuring, short } from "./telemetry.js";
 
 const ENVIRONMENTS = ["live", "test"];
 
-function watched(more: Partial<MetricsOptions> = {}) {
+function measured(more: Partial<MetricsOptions> = {}) {
   const { meter, ...read } = measuring();
   const { observer } = metrics({ meter, ...more });
-  const tell = (...events: KeyEvent[]) => {
+  const record = (...events: KeyEvent[]) => {
     for (const event of events) observer(event);
   };
-  return { ...read, tell, observer };
+  return { ...read, record, observer };
 }
 
 const { type: _, wouldDeny: __, ...facts } = allowed("key_1");
 const failed: KeyEvent = { ...facts, type: "auth.failed", error: new Error("down") };
 const { keyId: ___, isKey: ____, ownerId: _____, environment: ______, ...anonymous } = facts;
 
-describe("what is measured", () => {
-  test("decisions, by outcome, reason and environment", async () => {
-    const { tell, sums } = watched({ environments: ENVIRONMENTS, store: "postgres" });
-    tell(
+describe("metrics", () => {
+  it("count decisions by outcome, reason and environment", async () => {
+    const { record, sums } = measured({ environments: ENVIRONMENTS, store: "postgres" });
+    record(
       allowed("key_1"),
       allowed("key_2"),
       denied("key_1", { code: "ip_not_allowed", reason: "ip_unknown" }),
@@ -41,9 +41,9 @@ describe("what is measured", () => {
     ]);
   });
 
-  test("how long decisions took, in seconds, in buckets from 50 µs to 1 s", async () => {
-    const { tell, histogram, collected } = watched();
-    tell(...[0.04, 0.06, 3, 2_000].map((durationMs) => allowed("a", START, { durationMs })));
+  it("measure durations in seconds, in buckets from 50 µs to 1 s", async () => {
+    const { record, histogram, collected } = measured();
+    record(...[0.04, 0.06, 3, 2_000].map((durationMs) => allowed("a", START, { durationMs })));
     const [value] = await histogram("keybearer.auth.duration");
     expect(value).toMatchObject({ count: 4, min: 0.00004, max: 2 });
     expect(value?.sum).toBeCloseTo(2.0031, 9);
@@ -56,20 +56,20 @@ describe("what is measured", () => {
     expect(series(durations)).toEqual(series(decisions));
   });
 
-  test("no time that is none", async () => {
-    const { tell, histogram, sums } = watched();
-    tell(...[Number.NaN, -1, Infinity, 1].map((durationMs) => allowed("a", START, { durationMs })));
+  it("ignore invalid durations", async () => {
+    const { record, histogram, sums } = measured();
+    record(...[Number.NaN, -1, Infinity, 1].map((durationMs) => allowed("a", START, { durationMs })));
     expect(await histogram("keybearer.auth.duration")).toMatchObject([{ count: 1, sum: 0.001 }]);
     expect(await sums("keybearer.auth.decisions")).toEqual([[4, { outcome: "allowed" }]]);
   });
 
-  test("what would have been denied, by reason", async () => {
-    const { tell, sums } = watched({ environments: ENVIRONMENTS });
-    tell(
+  it("count wouldDeny by reason", async () => {
+    const { record, sums } = measured({ environments: ENVIRONMENTS });
+    record(
       allowed("a"),
       allowed("a", START, { wouldDeny: ["ip_not_allowed", "rate_limited"] }),
       allowed("b", START, { wouldDeny: ["rate_limited"], environment: "test" }),
-      allowed("b", START, { wouldDeny: undefined as never }), // of a verifier that knows of no trials
+      allowed("b", START, { wouldDeny: undefined as never }), // of a custom verifier
     );
     expect(await sums("keybearer.auth.would_deny")).toEqual([
       [1, { environment: "live", reason: "ip_not_allowed" }],
@@ -78,15 +78,15 @@ describe("what is measured", () => {
     ]);
   });
 
-  test("changes of keys, failures behind the requests, and caches that are bypassed", async () => {
-    const { tell, sums } = watched({ store: "redis" });
+  it("count changes of keys, background failures and bypassed caches", async () => {
+    const { record, sums } = measured({ store: "redis" });
     const at = START;
     const change = { at, keyId: "a", ownerId: "acme", actor: null, details: {} };
-    tell(
+    record(
       { type: "key.created", ...change },
       { type: "key.created", ...change },
       { type: "key.revoked", ...change },
-      { type: "background.failed", at, task: "report-only", keyId: "a", error: new Error("x") },
+      { type: "background.failed", at, task: "invalidate", keyId: "a", error: new Error("x") },
       { type: "background.failed", at, task: "rehash", keyId: "a", error: new Error("x") },
       { type: "cache.bypassed", at },
       { type: "cache.bypassed", at },
@@ -98,29 +98,29 @@ describe("what is measured", () => {
       [1, { store, action: "revoked" }],
     ]);
     expect(await sums("keybearer.background.failures")).toEqual([
-      [1, { store, task: "report-only" }],
+      [1, { store, task: "invalidate" }],
       [1, { store, task: "rehash" }],
     ]);
     expect(await sums("keybearer.cache.bypassed")).toEqual([[1, { store }]]);
-    tell({ type: "cache.resumed", at });
+    record({ type: "cache.resumed", at });
     expect(await sums("keybearer.cache.bypassed")).toEqual([[0, { store }]]);
   });
 
-  test("names and units are those of OpenTelemetry", async () => {
-    const { tell, collected } = watched();
+  it("have the names and units of the documentation", async () => {
+    const { record, collected } = measured();
     const at = START;
     const change = { at, keyId: "a", ownerId: "acme", actor: null, details: {} };
-    tell(
+    record(
       allowed("a", at, { wouldDeny: ["rate_limited"] }),
       { type: "key.created", ...change },
       { type: "background.failed", at, task: "rehash", keyId: "a", error: 1 },
       { type: "cache.bypassed", at },
     );
-    const told = (await collected()).map(({ descriptor: { name, unit, description } }) => {
+    const descriptors = (await collected()).map(({ descriptor: { name, unit, description } }) => {
       expect(description).toMatch(/^[A-Z].*\.$/);
       return [name, unit];
     });
-    expect(told).toEqual([
+    expect(descriptors).toEqual([
       ["keybearer.auth.decisions", "{request}"],
       ["keybearer.auth.duration", "s"],
       ["keybearer.auth.would_deny", "{request}"],
@@ -131,15 +131,15 @@ describe("what is measured", () => {
   });
 });
 
-describe("what is not measured", () => {
+describe("metric attributes", () => {
   const hostile = "x".repeat(500);
 
-  test("values that nobody knows are all called the same", async () => {
-    const { tell, collected } = watched({ environments: ENVIRONMENTS });
+  it("replace unknown values with _OTHER", async () => {
+    const { record, collected } = measured({ environments: ENVIRONMENTS });
     for (let i = 0; i < 50; i++) {
       const odd = `${hostile}${i}` as never;
       const change = { at: START, keyId: odd, ownerId: odd, actor: odd, details: { odd } };
-      tell(
+      record(
         allowed(odd, START, { environment: odd, wouldDeny: [odd], requestId: odd, path: odd, clientIp: odd }),
         denied(odd, { environment: odd, code: odd, reason: odd }),
         { type: "background.failed", at: START, task: odd, keyId: odd, error: new Error(hostile) },
@@ -167,26 +167,19 @@ describe("what is not measured", () => {
     ]);
   });
 
-  test("environments, unless they are named", async () => {
-    const { tell, sums } = watched();
-    tell(allowed("a"), allowed("a", START, { environment: "test" }));
+  it("omit the environment without the option environments", async () => {
+    const { record, sums } = measured();
+    record(allowed("a"), allowed("a", START, { environment: "test" }));
     expect(await sums("keybearer.auth.decisions")).toEqual([[2, { outcome: "allowed" }]]);
   });
 
-  test("no secret, hash, pepper, id, owner, address or path of a whole life is in any series", async () => {
-    const { observer, collected } = watched({ environments: ENVIRONMENTS, store: "memory" });
+  it("never hold a secret, hash, pepper, id, owner, address or path", async () => {
+    const { observer, collected } = measured({ environments: ENVIRONMENTS, store: "memory" });
     const store = memoryStore();
     const pepper = "pepper-of-the-tests-0123456789ab";
     const observers = [observer];
     const manager = createKeyManager({ store, scopes, format, pepper, observers });
-    const verifier = createVerifier({
-      store,
-      scopes,
-      format,
-      pepper,
-      observers,
-      reportOnly: { ipAllowlist: () => ["10.0.0.0/8"] },
-    });
+    const verifier = createVerifier({ store, scopes, format, pepper, observers });
     const { secret, key } = await manager.create(
       { ownerId: "owner-of-tests", scopes: ["vehicles:read"], environment: "live", name: "name-of-tests" },
       "actor-of-tests",
@@ -208,8 +201,8 @@ describe("what is not measured", () => {
   });
 });
 
-describe("a meter", () => {
-  test("that throws disturbs no request and no other observer", async () => {
+describe("the meter", () => {
+  it("does not affect requests and other observers if it throws", async () => {
     const throwing = () => {
       throw new Error("of the meter");
     };
@@ -218,35 +211,39 @@ describe("a meter", () => {
       createUpDownCounter: () => ({ add: throwing }),
       createHistogram: () => ({ record: throwing }),
     };
-    const told: string[] = [];
+    const types: string[] = [];
     const store = memoryStore();
-    const observers = [metrics({ meter }).observer, (event: KeyEvent) => told.push(event.type)];
+    const observers = [metrics({ meter }).observer, (event: KeyEvent) => types.push(event.type)];
     const manager = createKeyManager({ store, scopes, format, observers });
     const verifier = createVerifier({ store, scopes, format, observers });
     const { secret } = await manager.create({ ownerId: "acme", scopes: [], environment: "live" });
     expect(await verifier.verify(bearer(secret))).toMatchObject({ ok: true });
     expect(await verifier.verify({ headers: {} })).toMatchObject({ ok: false });
-    expect(told).toEqual(["key.created", "auth.allowed", "auth.denied"]);
+    expect(types).toEqual(["key.created", "auth.allowed", "auth.denied"]);
   });
 
-  test("that measures nothing, as without an SDK, is one too", () => {
+  it("may be the no-op meter of OpenTelemetry", () => {
     const { observer } = metrics({ meter: api.getMeter("keybearer") });
     expect(observer(allowed("a"))).toBeUndefined();
   });
 
-  test.each<[string, unknown, RegExp]>([
+  it.each<[string, unknown, RegExp]>([
     ["nothing", undefined, /metrics: expected an options object/],
     ["no meter", {}, /"meter" must have a method createCounter/],
-    ["half a meter", { meter: { createCounter() {} } }, /"meter" must have a method createUpDownCounter/],
+    [
+      "an incomplete meter",
+      { meter: { createCounter() {} } },
+      /"meter" must have a method createUpDownCounter/,
+    ],
     ["a misspelt option", { meter: {}, stores: "a" }, /unknown option "stores"/],
-    ["an empty store", { store: "" }, /"store" must be a name/],
-    ["a store with a line break", { store: "a\nb" }, /"store" must be a name/],
-    ["one environment", { environments: "live" }, /"environments" must be a list of names/],
-    ["environments that are none", { environments: [7] }, /"environments" must be a list of names/],
-  ])("%s is refused", (_, options, message) => {
+    ["an empty store", { store: "" }, /"store" must be a string of 1 to 64/],
+    ["a store with a line break", { store: "a\nb" }, /"store" must be a string of 1 to 64/],
+    ["environments that are a string", { environments: "live" }, /"environments" must be an array/],
+    ["environments that are no strings", { environments: [7] }, /"environments" must be an array/],
+  ])("is checked, with the options: %s", (_, options, message) => {
     const { meter } = measuring();
     const given = typeof options === "object" ? { meter, ...options } : options;
-    const asked = message.source.includes('"meter"') ? options : given;
-    expect(() => metrics(asked as MetricsOptions)).toThrow(message);
+    const passed = message.source.includes('"meter"') ? options : given;
+    expect(() => metrics(passed as MetricsOptions)).toThrow(message);
   });
 });

@@ -12,13 +12,13 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 
-/** A reader that is asked by the test, and by nobody else. */
+/** A reader that collects only when the test calls it. */
 class Reader extends MetricReader {
   protected async onForceFlush(): Promise<void> {}
   protected async onShutdown(): Promise<void> {}
 }
 
-/** A meter of the SDK, and everything that was measured with it. */
+/** A meter of the SDK, with readers for its metrics. */
 export function measuring() {
   const reader = new Reader();
   const provider = new MeterProvider({ readers: [reader] });
@@ -34,13 +34,13 @@ export function measuring() {
   return {
     meter: provider.getMeter("keybearer"),
     collected,
-    /** The sums of a counter, each with its attributes; names without `keybearer.`. */
+    /** The sums of a counter with their attributes, whose names lack the prefix `keybearer.`. */
     async sums(name: string): Promise<readonly (readonly [number, Record<string, unknown>])[]> {
       return (await points(name)).map(({ value, attributes }) => [value, short(attributes)] as const);
     },
     async histogram(name: string): Promise<readonly Histogram[]> {
       const found = (await collected()).find(({ descriptor }) => descriptor.name === name);
-      if (found?.dataPointType !== DataPointType.HISTOGRAM) throw new Error(`${name} is no histogram`);
+      if (found?.dataPointType !== DataPointType.HISTOGRAM) throw new Error(`${name} is not a histogram`);
       return found.dataPoints.map(({ value }) => value);
     },
   };
@@ -52,7 +52,7 @@ export function short(attributes: object): Record<string, unknown> {
   );
 }
 
-/** A tracer of the SDK, and every span that has ended. */
+/** A tracer of the SDK, and its ended spans. */
 export function tracing() {
   const exporter = new InMemorySpanExporter();
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });

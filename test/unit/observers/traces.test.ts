@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { context, ROOT_CONTEXT, SpanStatusCode, trace } from "@opentelemetry/api";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nodeAuth } from "../../../src/adapters/node.js";
 import {
   createKeyManager,
@@ -20,23 +20,23 @@ const manager = contextManager();
 beforeEach(() => void context.setGlobalContextManager(manager));
 afterEach(() => context.disable());
 
-function watched(more: Partial<TracesOptions> = {}) {
+function traced(more: Partial<TracesOptions> = {}) {
   const { tracer, spans } = tracing();
   const { observer } = traces({ tracer, ...more });
-  const told = (...events: KeyEvent[]) => {
+  const record = (...events: KeyEvent[]) => {
     for (const event of events) observer(event);
     return spans();
   };
-  return { tracer, spans, observer, told };
+  return { tracer, spans, observer, record };
 }
 
 const { type: _, wouldDeny: __, ...facts } = allowed("key_1");
 const failed = (error: unknown): KeyEvent => ({ ...facts, type: "auth.failed", error });
 
 describe("spans", () => {
-  test("say how a decision came out, and of nobody whose it was", () => {
-    const { told } = watched({ environments: ["live"], store: "postgres" });
-    const spans = told(
+  it("have the outcome of the decision, and no key or owner", () => {
+    const { record } = traced({ environments: ["live"], store: "postgres" });
+    const spans = record(
       allowed("key_1", START, { wouldDeny: ["rate_limited"] }),
       denied("key_1"),
       failed(new StoreError("The key store failed")),
@@ -61,9 +61,9 @@ describe("spans", () => {
     expect(spans.flatMap(({ events }) => events)).toEqual([]);
   });
 
-  test("name key and owner only on request, and no subject of a token as a key", () => {
-    const { told } = watched({ identify: true });
-    const spans = told(
+  it("have the key and its owner with identify, but no subject of a token as the key", () => {
+    const { record } = traced({ identify: true });
+    const spans = record(
       allowed("key_1"),
       allowed("user-1", START, { isKey: false }),
       denied("key_2"),
@@ -79,10 +79,10 @@ describe("spans", () => {
     ]);
   });
 
-  test("lie over the time that the decision took, to the microsecond", () => {
+  it("have the times of the decision, to the microsecond", () => {
     const at = new Date("2030-01-01T00:00:00.000Z");
-    const { told } = watched();
-    const [short, long] = told(
+    const { record } = traced();
+    const [short, long] = record(
       allowed("a", at, { durationMs: 0.25 }),
       allowed("a", at, { durationMs: 1_500 }),
     );
@@ -95,9 +95,9 @@ describe("spans", () => {
     expect(long?.duration).toEqual([1, 500_000_000]);
   });
 
-  test("a clock that gives no date, and one that stands in 1970, lose none", () => {
-    const { told } = watched();
-    const [broken, old] = told(allowed("a", new Date(Number.NaN)), allowed("a", new Date(5_000)));
+  it("have the system time for an invalid date", () => {
+    const { record } = traced();
+    const [broken, old] = record(allowed("a", new Date(Number.NaN)), allowed("a", new Date(5_000)));
     expect(Math.abs((broken?.endTime[0] ?? 0) - Date.now() / 1_000)).toBeLessThan(60);
     expect([old?.startTime, old?.endTime]).toEqual([
       [4, 999_000_000],
@@ -105,8 +105,8 @@ describe("spans", () => {
     ]);
   });
 
-  test("no span of a whole life holds a secret, a hash, a pepper, an address, a path or a request id", async () => {
-    const { observer, spans } = watched({ identify: true, environments: ["live"], store: "memory" });
+  it("never hold a secret, hash, pepper, address, path or request id", async () => {
+    const { observer, spans } = traced({ identify: true, environments: ["live"], store: "memory" });
     const store = memoryStore();
     const pepper = "pepper-of-the-tests-0123456789ab";
     const keys = createKeyManager({ store, scopes, format, pepper, observers: [observer] });
@@ -129,8 +129,8 @@ describe("spans", () => {
 });
 
 describe("the parent of a span", () => {
-  async function served(more: Partial<Parameters<typeof createVerifier>[0]> = {}) {
-    const { tracer, spans, observer } = watched();
+  async function serve() {
+    const { tracer, spans, observer } = traced();
     const memory = memoryStore();
     const store = {
       findByHash: async (hash: Parameters<typeof memory.findByHash>[0]) => {
@@ -144,7 +144,6 @@ describe("the parent of a span", () => {
       environment: "live",
     });
     const verifier = createVerifier({
-      ...more,
       store,
       scopes,
       format,
@@ -153,7 +152,7 @@ describe("the parent of a span", () => {
     });
     const auth = nodeAuth(verifier);
     const guarded = auth("vehicles:read", (_req, res) => void res.end("ok"));
-    // As instrumentation of HTTP does: a span around each request, active while it is handled.
+    // Like HTTP instrumentation: a span around each request, active while it is handled.
     const server = createServer((req, res) => {
       const span = tracer.startSpan(`GET ${req.url}`, {}, ROOT_CONTEXT);
       res.once("finish", () => span.end());
@@ -163,7 +162,7 @@ describe("the parent of a span", () => {
     const { port } = server.address() as AddressInfo;
     return {
       spans,
-      ask: (path: string, headers = { authorization: `Bearer ${secret}` }) =>
+      send: (path: string, headers = { authorization: `Bearer ${secret}` }) =>
         fetch(`http://127.0.0.1:${port}${path}`, { headers }).then((response) => response.text()),
       close: () => {
         server.closeAllConnections();
@@ -172,27 +171,13 @@ describe("the parent of a span", () => {
     };
   }
 
-  const waitsForTrial = {
-    reportOnly: {
-      rateLimiter: {
-        consume: () =>
-          new Promise<{ allowed: boolean; states: [] }>((resolve) =>
-            setTimeout(() => resolve({ allowed: true, states: [] }), 20),
-          ),
-      },
-    },
-  };
-
-  test.each([
-    ["of its request, among many at once", {}],
-    ["of its request, also when it had to wait for a limiter on trial", waitsForTrial],
-  ])("is that %s", async (_, more) => {
-    const { spans, ask, close } = await served(more as never);
+  it("is the span of its request, with concurrent requests", async () => {
+    const { spans, send, close } = await serve();
     try {
       const paths = Array.from({ length: 10 }, (_, i) => `/${i}`);
       await Promise.all([
-        ...paths.map((path) => ask(path)),
-        ask("/denied", { authorization: "Bearer junk" }),
+        ...paths.map((path) => send(path)),
+        send("/denied", { authorization: "Bearer junk" }),
       ]);
       await expect.poll(() => spans().length).toBe(22);
       const requests = spans().filter(({ name }) => name.startsWith("GET "));
@@ -210,51 +195,51 @@ describe("the parent of a span", () => {
     }
   });
 
-  test("is none where no span is active", () => {
-    const { told } = watched();
-    expect(told(allowed("a"))[0]?.parentSpanContext).toBeUndefined();
+  it("is missing if no span is active", () => {
+    const { record } = traced();
+    expect(record(allowed("a"))[0]?.parentSpanContext).toBeUndefined();
   });
 });
 
-describe("a tracer", () => {
-  test.each<[string, () => unknown]>([
+describe("the tracer", () => {
+  it.each<[string, () => unknown]>([
     [
       "throws",
       () => {
         throw new Error("of the tracer");
       },
     ],
-    ["answers no span", () => undefined],
-  ])("that %s disturbs no request and no other observer", async (_, startSpan) => {
-    const told: string[] = [];
+    ["returns no span", () => undefined],
+  ])("does not affect requests and other observers if it %s", async (_, startSpan) => {
+    const types: string[] = [];
     const { observer } = traces({ tracer: { startSpan: startSpan as never } });
     const store = memoryStore();
     const verifier = createVerifier({
       store,
       scopes,
       format,
-      observers: [observer, ({ type }) => told.push(type)],
+      observers: [observer, ({ type }) => types.push(type)],
     });
     expect(await verifier.verify({ headers: {} })).toMatchObject({ ok: false });
-    expect(told).toEqual(["auth.denied"]);
+    expect(types).toEqual(["auth.denied"]);
   });
 
-  test("that traces nothing, as without an SDK, is one too", () => {
+  it("may be the no-op tracer of OpenTelemetry", () => {
     const { observer } = traces({ tracer: trace.getTracer("keybearer") });
     expect(observer(allowed("a"))).toBeUndefined();
   });
 
-  test.each<[string, unknown, RegExp]>([
+  it.each<[string, unknown, RegExp]>([
     ["nothing", undefined, /traces: expected an options object/],
     ["no tracer", {}, /"tracer" must have a method startSpan/],
     ["a misspelt option", { tracer: { startSpan() {} }, identity: true }, /unknown option "identity"/],
     [
-      "an option of the wrong kind",
+      "an option of the wrong type",
       { tracer: { startSpan() {} }, identify: 1 },
       /"identify" must be true or false/,
     ],
-    ["a store that is none", { tracer: { startSpan() {} }, store: 7 }, /"store" must be a name/],
-  ])("%s is refused", (_, options, message) => {
+    ["a store that is no string", { tracer: { startSpan() {} }, store: 7 }, /"store" must be a string/],
+  ])("is checked, with the options: %s", (_, options, message) => {
     expect(() => traces(options as TracesOptions)).toThrow(message);
   });
 });

@@ -1,7 +1,6 @@
 import fc from "fast-check";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import type { TakeResult } from "../../../src/rate-limit/index.js";
-import { memoryLimits } from "../../../src/rate-limit/index.js";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { memoryLimits, type TakeResult } from "../../../src/rate-limit/index.js";
 import { stoppedClock } from "../core/fixtures.js";
 
 afterEach(() => vi.restoreAllMocks());
@@ -9,15 +8,15 @@ afterEach(() => vi.restoreAllMocks());
 const take = (store: ReturnType<typeof memoryLimits>, key: string, cost = 1, limit = 3, windowMs = 60_000) =>
   store.take([{ key, limit, windowMs }], cost) as TakeResult;
 
-/** What anchored windows are, written down as plainly as possible: every request that was counted, and when. */
+/** A reference implementation of anchored windows. */
 function model() {
   const counted = new Map<string, { begin: number; sum: number }>();
   return (
     time: number,
-    asked: { key: string; limit: number; windowMs: number }[],
+    counters: { key: string; limit: number; windowMs: number }[],
     cost: number,
   ): TakeResult => {
-    const windows = asked.map((counter) => {
+    const windows = counters.map((counter) => {
       const found = counted.get(counter.key);
       const runs = found !== undefined && time < found.begin + counter.windowMs;
       return { ...counter, begin: runs ? found.begin : time, sum: runs ? found.sum : 0 };
@@ -30,13 +29,13 @@ function model() {
     }
     return {
       allowed,
-      standings: windows.map(({ begin, sum, windowMs }) => ({ used: sum, resetMs: begin + windowMs - time })),
+      states: windows.map(({ begin, sum, windowMs }) => ({ used: sum, resetMs: begin + windowMs - time })),
     };
   };
 }
 
 describe("memoryLimits", () => {
-  test("does as the model of anchored windows says, whatever the order", () => {
+  it("matches a reference implementation for random sequences", () => {
     const WINDOWS = [
       { limit: 3, windowMs: 100 },
       { limit: 5, windowMs: 250 },
@@ -57,18 +56,18 @@ describe("memoryLimits", () => {
         for (const { wait, cost, key, windows } of steps) {
           time += wait;
           clock.set(time);
-          const asked = windows.map((index) => ({
+          const requested = windows.map((index) => ({
             key: `${key} ${index}`,
             ...(WINDOWS[index] as { limit: number; windowMs: number }),
           }));
-          expect(store.take(asked, cost)).toEqual(expected(time, asked, cost));
+          expect(store.take(requested, cost)).toEqual(expected(time, requested, cost));
         }
       }),
       { numRuns: 500 },
     );
   });
 
-  test("in no window is more taken than its limit, and steady traffic does not hold it open", () => {
+  it("ends a window under steady traffic", () => {
     const clock = stoppedClock();
     const store = memoryLimits({ clock: clock.now });
     let allowed = 0;
@@ -79,7 +78,7 @@ describe("memoryLimits", () => {
     expect(allowed).toBe(100);
   });
 
-  test("a window of months is one", async () => {
+  it("supports windows longer than the longest timer", async () => {
     const store = memoryLimits();
     const quarter = 90 * 86_400_000;
     expect(take(store, "quota", 1, 1, quarter).allowed).toBe(true);
@@ -87,22 +86,22 @@ describe("memoryLimits", () => {
     expect(take(store, "quota", 1, 1, quarter).allowed).toBe(false);
   });
 
-  test("a clock that jumps ahead ends windows; one that is set back holds none open longer than its length", () => {
+  it("ends windows when the clock jumps ahead, and after one length when it is set back", () => {
     const clock = stoppedClock();
     const store = memoryLimits({ clock: clock.now });
     const begin = clock.now().getTime();
     for (let i = 0; i < 3; i++) take(store, "a");
     clock.set(begin - 86_400_000);
-    expect(take(store, "a")).toEqual({ allowed: false, standings: [{ used: 3, resetMs: 60_000 }] });
+    expect(take(store, "a")).toEqual({ allowed: false, states: [{ used: 3, resetMs: 60_000 }] });
     clock.set(begin - 86_400_000 + 59_999);
     expect(take(store, "a").allowed).toBe(false);
     clock.set(begin - 86_400_000 + 60_000);
     expect(take(store, "a").allowed).toBe(true);
     clock.set(begin + 86_400_000);
-    expect(take(store, "a")).toEqual({ allowed: true, standings: [{ used: 1, resetMs: 60_000 }] });
+    expect(take(store, "a")).toEqual({ allowed: true, states: [{ used: 1, resetMs: 60_000 }] });
   });
 
-  test("the system's clock can be set without any effect", () => {
+  it("ignores changes of the system clock", () => {
     vi.useFakeTimers({ toFake: ["Date"], now: 0 });
     try {
       const store = memoryLimits();
@@ -116,23 +115,23 @@ describe("memoryLimits", () => {
     }
   });
 
-  test("is bounded: what was not asked for the longest is forgotten, and somebody is told", () => {
+  it("evicts the least recently used counters and warns once", () => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const clock = stoppedClock();
     const store = memoryLimits({ max: 1000, clock: clock.now });
     for (let i = 0; i < 3; i++) take(store, "mine");
     for (let i = 0; i < 50_000; i++) {
       take(store, `other ${i}`);
-      if (i % 500 === 0) expect(take(store, "mine").allowed).toBe(false); // asked for, so it stays
+      if (i % 500 === 0) expect(take(store, "mine").allowed).toBe(false); // used, so it stays
     }
     expect(store.size).toBe(1000);
     expect(warn).toHaveBeenCalledOnce();
-    expect(warn.mock.calls[0]?.[1]).toMatchObject({ code: "KEYBEARER_LIMITS_FORGOTTEN" });
+    expect(warn.mock.calls[0]?.[1]).toMatchObject({ code: "KEYBEARER_COUNTERS_EVICTED" });
     for (let i = 0; i < 1000; i++) take(store, `more ${i}`);
     expect(take(store, "mine").allowed).toBe(true);
   });
 
-  test("nobody is told of windows that have ended", () => {
+  it("does not warn about evicted windows that have ended", () => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const clock = stoppedClock();
     const store = memoryLimits({ max: 100, clock: clock.now });
@@ -142,11 +141,11 @@ describe("memoryLimits", () => {
     expect(warn).not.toHaveBeenCalled();
   });
 
-  test.each([0, 99, 1.5, "1000", 10_000_001, null])("refuses to keep %j", (max) => {
+  it.each([0, 99, 1.5, "1000", 10_000_001, null])("rejects max: %j", (max) => {
     expect(() => memoryLimits({ max: max as number })).toThrow('"max"');
   });
 
-  test("refuses options that nobody reads", () => {
+  it("rejects unknown and invalid options", () => {
     expect(() => memoryLimits({ size: 5 } as never)).toThrow('"size"');
     expect(() => memoryLimits({ clock: 5 } as never)).toThrow('"clock"');
   });

@@ -20,17 +20,17 @@ function filled(plan: readonly StoreFault[], seed?: number) {
 const update = (store: Pick<ManagedKeyStore, "update">) => store.update(key.id, 1, { name: "b" }, entry);
 
 describe("faultyStore", () => {
-  test("has every method of the store and no other, and without faults is the store", async () => {
+  test("has the methods of the store interface, and passes calls through without a fault", async () => {
     const { inner, store } = filled([]);
     const names = Object.keys(store).filter((name) => name !== "heal" && name !== "injected");
     expect(names.sort()).toEqual(STORE_METHODS.filter((name) => name in inner).sort());
     expect(store.findByHash(hash)).toEqual(inner.findByHash(hash));
     expect(store.injected()).toBe(0);
-    const least = faultyStore({ findByHash: () => undefined, secretOfIts: 1 }, []);
-    expect(Object.keys(least)).toEqual(["findByHash", "heal", "injected"]);
+    const minimal = faultyStore({ findByHash: () => undefined, other: 1 }, []);
+    expect(Object.keys(minimal)).toEqual(["findByHash", "heal", "injected"]);
   });
 
-  test("throws, rejects and hangs without the store having been asked", async () => {
+  test("throws, rejects and hangs without calling the store", async () => {
     const error = new Error("mine");
     const thrown = filled([{ fault: "throw", error }]);
     expect(() => update(thrown.store)).toThrow(error);
@@ -42,22 +42,22 @@ describe("faultyStore", () => {
       expect(inner.findById(key.id)).toMatchObject({ version: 1 });
   });
 
-  test("loses the acknowledgement of what was done, and delays", async () => {
+  test("loses the acknowledgement of a completed call, and delays a call", async () => {
     const lost = filled([{ method: "update", fault: "lose", error: "gone" }]);
     expect(await thrownBy(() => update(lost.store))).toBe("gone");
     expect(lost.inner.findById(key.id)).toMatchObject({ name: "b", version: 2 });
 
-    const late = filled([{ fault: "delay", ms: 30 }]);
+    const late = filled([{ fault: "delay", delay: "30ms" }]);
     const done = update(late.store);
     expect(late.inner.findById(key.id)).toMatchObject({ version: 1 });
     expect(await done).toBe(true);
   });
 
-  test("answers the wrong thing, another's, or half of it", async () => {
+  test("returns a wrong value, the record of another key, or part of a value", async () => {
     const find = (fault: StoreFault) => filled([fault]).store.findByHash(hash);
     const list = async (fault: StoreFault) => filled([fault]).store.list({ now: new Date(), limit: 9 });
-    expect(find({ fault: "answer", answer: 7 })).toBe(7);
-    expect(find({ fault: "answer", answer: (right: KeyRecord) => [right.id] })).toEqual([key.id]);
+    expect(find({ fault: "return", value: 7 })).toBe(7);
+    expect(find({ fault: "return", value: (correct: KeyRecord) => [correct.id] })).toEqual([key.id]);
     const other = { id: "key_a_other", ownerId: "another owner", scopes: key.scopes };
     expect(find({ fault: "foreign" })).toMatchObject(other);
     expect(find({ fault: "foreign" })).not.toMatchObject({ hash });
@@ -70,11 +70,11 @@ describe("faultyStore", () => {
     expect(await many.findManyByHash([hash, hash])).toEqual([key]);
   });
 
-  test("keeps to the plan: methods, numbers, conditions, and the first that fits", () => {
+  test("applies the first fault that matches method, number and condition", () => {
     const { store } = filled([
-      { method: "findByHash", call: [2, 3], fault: "answer", answer: "numbered" },
-      { method: ["findById", "list"], fault: "answer", answer: "named" },
-      { when: ({ args }) => args[0] === "odd", fault: "answer", answer: "odd" },
+      { method: "findByHash", call: [2, 3], fault: "return", value: "numbered" },
+      { method: ["findById", "list"], fault: "return", value: "named" },
+      { when: ({ args }) => args[0] === "odd", fault: "return", value: "odd" },
     ]);
     const odd = () => store.findByHash("odd" as never);
     expect([odd(), odd(), odd(), odd()]).toEqual(["odd", "numbered", "numbered", "odd"]);
@@ -84,9 +84,9 @@ describe("faultyStore", () => {
     expect(odd()).toBeUndefined();
   });
 
-  test("a probability is that of the seed, and about what it says", () => {
+  test("applies a probability that is determined by the seed", () => {
     const draw = (seed?: number) => {
-      const { store } = filled([{ probability: 0.25, fault: "answer", answer: 1 }], seed);
+      const { store } = filled([{ probability: 0.25, fault: "return", value: 1 }], seed);
       return Array.from({ length: 400 }, () => (store.findByHash(hash) === (1 as never) ? "1" : "0")).join(
         "",
       );
@@ -101,23 +101,28 @@ describe("faultyStore", () => {
 
   test.each([
     ["an unknown fault", [{ fault: "explode" }], /plan\[0\]: "fault"/],
-    ["no fault", [{ method: "list" }], /"fault"/],
+    ["a missing fault", [{ method: "list" }], /"fault"/],
     ["an unknown member", [{ fault: "hang", methods: "list" }], /"methods"/],
-    ["a member of another kind", [{ fault: "hang", ms: 5 }], /"ms"/],
-    ["a method that the store has not", [{ fault: "hang", method: "findManyByHash" }], /findManyByHash/],
-    ["a call of number 0", [{ fault: "hang" }, { fault: "hang", call: 0 }], /plan\[1\]: "call"/],
-    ["a condition that is none", [{ fault: "hang", when: true }], /"when"/],
+    ["a member of another fault", [{ fault: "hang", delay: "5ms" }], /"delay"/],
+    [
+      "a method that the store does not have",
+      [{ fault: "hang", method: "findManyByHash" }],
+      /findManyByHash/,
+    ],
+    ["a call number of 0", [{ fault: "hang" }, { fault: "hang", call: 0 }], /plan\[1\]: "call"/],
+    ["a boolean as condition", [{ fault: "hang", when: true }], /"when"/],
     ["a probability above 1", [{ fault: "hang", probability: 2 }], /"probability"/],
-    ["a delay without a length", [{ fault: "delay" }], /"ms"/],
-    ["a plan that is no list", { fault: "hang" }, /list of faults/],
-  ])("refuses %s", (_, plan, message) => {
+    ["a delay without a duration", [{ fault: "delay" }], /"delay"/],
+    ["a delay as a number", [{ fault: "delay", delay: 30 }], /"delay".*write "30ms"/],
+    ["an object as plan", { fault: "hang" }, /must be an array of faults; received an object/],
+  ])("rejects %s", (_, plan, message) => {
     const make = () => faultyStore(memoryStore(), plan as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
   });
 
-  test("refuses a store that is none, and options that it does not know", () => {
-    expect(() => faultyStore({} as never, [])).toThrow(/"store"/);
+  test("rejects an invalid store, an unknown option and an invalid seed", () => {
+    expect(() => faultyStore({} as never, [])).toThrow(/"store" must have a method findByHash/);
     expect(() => faultyStore(memoryStore(), [], { sed: 1 } as never)).toThrow(/"sed"/);
     expect(() => faultyStore(memoryStore(), [], { seed: 0.5 })).toThrow(/"seed"/);
   });

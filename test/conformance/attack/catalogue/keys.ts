@@ -2,17 +2,17 @@ import { bearer, deny } from "../../../contract/guards/case.js";
 import { format, secrets } from "../../../unit/adapters/fixtures.js";
 import { attack, catalogue, type Draft } from "../attack.js";
 
-const BY_FORM = deny("invalid_key", { lookups: 0 });
+const INVALID = deny("invalid_key", { lookups: 0 });
 const MALFORMED = deny("malformed_credential", { lookups: 0 });
 const { reader, writer, admin, testing } = secrets;
 const LEAD = "ezt_live_".length;
 const random = reader.slice(LEAD, -6);
 const checksum = reader.slice(-6);
 
-const key = (title: string, source: string, secret: string, expected: Draft["expected"] = BY_FORM): Draft =>
+const key = (title: string, source: string, secret: string, expected: Draft["expected"] = INVALID): Draft =>
   attack(title, source, { target: "/me", headers: [bearer(secret)] }, expected);
 
-/** Two characters that stand next to each other, the other way round. */
+/** Swaps two neighbouring characters that differ. */
 function swapped(text: string, at: number): string {
   let place = at;
   while (text[place] === text[place + 1]) place++;
@@ -20,10 +20,10 @@ function swapped(text: string, at: number): string {
 }
 
 const API2 = "OWASP API2:2023";
-const FORM = "CWE-20";
+const SYNTAX = "CWE-20";
 
 export const keyAttacks = catalogue("keys", [
-  // Close to a key that is there: the checksum refuses them, and no lookup is made
+  // Similar to an existing key: rejected by the checksum, without a lookup
   key("two random characters swapped", API2, swapped(reader, LEAD + 10)),
   key("two characters of the checksum swapped", API2, swapped(reader, reader.length - 6)),
   key("the checksum of another key", API2, reader.slice(0, -6) + writer.slice(-6)),
@@ -35,78 +35,78 @@ export const keyAttacks = catalogue("keys", [
   key("half of one key and half of another", API2, reader.slice(0, 25) + admin.slice(25)),
   key("the random part reversed", API2, `ezt_live_${[...random].reverse().join("")}${checksum}`),
   key("the random part rotated by one", API2, `ezt_live_${random.slice(1)}${random[0]}${checksum}`),
-  key("the checksum in front", API2, `ezt_live_${checksum}${random}`),
+  key("the checksum before the random part", API2, `ezt_live_${checksum}${random}`),
   key("a checksum of zeros", API2, `ezt_live_${random}000000`),
   key("a checksum of the last letters", API2, `ezt_live_${random}zzzzzz`),
-  key("all of the last letter", API2, `ezt_live_${"z".repeat(38)}`),
-  key("the first 37 characters and a line of the alphabet", API2, `${reader.slice(0, 37)}abcdefghij`),
+  key("the last letter of the alphabet only", API2, `ezt_live_${"z".repeat(38)}`),
+  key("the first 37 characters and others", API2, `${reader.slice(0, 37)}abcdefghij`),
 
-  // Environments: seen before any lookup
-  key("a live key that calls itself test", API2, reader.replace("_live_", "_test_")),
-  key("both environments", API2, reader.replace("_live_", "_live_test_")),
+  // Environments: checked before any lookup
+  key("a live key with the environment test", API2, reader.replace("_live_", "_test_")),
+  key("two environments", API2, reader.replace("_live_", "_live_test_")),
   key("the environment twice", API2, reader.replace("_live_", "_live_live_")),
   key("an empty environment", API2, reader.replace("_live_", "__")),
-  key("a test key in the clothes of no environment", API2, testing.replace("_test_", "_")),
-  key("an environment with a letter in upper case", API2, reader.replace("_live_", "_Live_")),
+  key("a test key without its environment", API2, testing.replace("_test_", "_")),
+  key("an environment with an upper case letter", API2, reader.replace("_live_", "_Live_")),
   key(
-    "an environment named like a member of every object",
+    "an environment named like a member of Object.prototype",
     "CWE-1321",
     reader.replace("_live_", "_constructor_"),
   ),
   key("an environment named __proto__", "CWE-1321", reader.replace("_live_", "___proto___")),
   attack(
-    "a test key that nobody issued, on an admin route",
+    "an unknown test key on an admin route",
     API2,
     { target: "/admin", headers: [bearer(format.generate("test"))] },
     deny("wrong_environment", { lookups: 0 }),
   ),
 
   // Other alphabets and encodings
-  key("in base64url", FORM, Buffer.from(reader).toString("base64url")),
-  key("in hexadecimal", FORM, Buffer.from(reader).toString("hex")),
-  key("the hash of a key, as it stands in the database", "CWE-836", "f".repeat(64)),
-  key("the hash of a key with the name of a hash in front", "CWE-836", `sha256.${"0".repeat(64)}`),
+  key("in base64url", SYNTAX, Buffer.from(reader).toString("base64url")),
+  key("in hexadecimal", SYNTAX, Buffer.from(reader).toString("hex")),
+  key("a hash instead of a secret", "CWE-836", "f".repeat(64)),
+  key("a hash with the name of an algorithm", "CWE-836", `sha256.${"0".repeat(64)}`),
   key(
     "ROT13",
-    FORM,
+    SYNTAX,
     reader.replace(/[a-z]/gi, (c) =>
       String.fromCharCode(c.charCodeAt(0) + (c.toLowerCase() < "n" ? 13 : -13)),
     ),
   ),
   key(
-    "fullwidth digits in UTF-8 for the checksum",
-    FORM,
+    "fullwidth digits in UTF-8 as checksum",
+    SYNTAX,
     `ezt_live_${random}\xef\xbc\x90\xef\xbc\x91`,
     MALFORMED,
   ),
   key(
-    "Cyrillic e in UTF-8 for the first letter",
+    "a Cyrillic e in UTF-8 as first letter",
     "CWE-1007",
     `\xd0\xb5zt_live_${reader.slice(LEAD)}`,
     MALFORMED,
   ),
-  key("a tilde for an underscore", FORM, reader.replace("_", "~")),
-  key("a plus in the random part", FORM, `${reader.slice(0, 20)}+${reader.slice(21)}`),
-  key("a slash in the random part", FORM, `${reader.slice(0, 20)}/${reader.slice(21)}`),
-  key("a question mark behind the key", FORM, `${reader}?`, MALFORMED),
-  key("an asterisk for a wildcard", "CWE-155", "ezt_live_*", MALFORMED),
-  key("a percent sign for a wildcard of LIKE", "CWE-155", `${reader.slice(0, 20)}%`, MALFORMED),
-  key("underscores for wildcards of LIKE", "CWE-155", `ezt_live_${"_".repeat(38)}`),
-  key("dots for wildcards of a pattern", "CWE-185", `ezt_live_${".".repeat(38)}`),
+  key("a tilde instead of an underscore", SYNTAX, reader.replace("_", "~")),
+  key("a plus in the random part", SYNTAX, `${reader.slice(0, 20)}+${reader.slice(21)}`),
+  key("a slash in the random part", SYNTAX, `${reader.slice(0, 20)}/${reader.slice(21)}`),
+  key("a question mark after the key", SYNTAX, `${reader}?`, MALFORMED),
+  key("an asterisk as wildcard", "CWE-155", "ezt_live_*", MALFORMED),
+  key("a percent sign as wildcard of LIKE", "CWE-155", `${reader.slice(0, 20)}%`, MALFORMED),
+  key("underscores as wildcards of LIKE", "CWE-155", `ezt_live_${"_".repeat(38)}`),
+  key("dots as wildcards of a regular expression", "CWE-185", `ezt_live_${".".repeat(38)}`),
 
-  // Values that code takes for something else
-  key("undefined", FORM, "undefined"),
-  key("null", FORM, "null"),
-  key("true", FORM, "true"),
-  key("NaN", FORM, "NaN"),
-  key("0", FORM, "0"),
-  key("-1", FORM, "-1"),
-  key("[object Object]", FORM, "[object Object]", MALFORMED),
+  // Strings that look like other values
+  key("undefined", SYNTAX, "undefined"),
+  key("null", SYNTAX, "null"),
+  key("true", SYNTAX, "true"),
+  key("NaN", SYNTAX, "NaN"),
+  key("0", SYNTAX, "0"),
+  key("-1", SYNTAX, "-1"),
+  key("[object Object]", SYNTAX, "[object Object]", MALFORMED),
   key("__proto__", "CWE-1321", "__proto__"),
   key("hasOwnProperty", "CWE-1321", "hasOwnProperty"),
   key("a path", "CWE-22", "../../../../etc/passwd"),
   key("a key of another service", API2, "sk_test_4eC39HqLyjWDarjtT1zdp7dc"),
-  key("a token of GitHub's form", API2, `ghp_${"a".repeat(36)}`),
-  key("a key that is long beyond reason", "CWE-400", `ezt_live_${"a".repeat(12_000)}`),
+  key("a token in the format of GitHub", API2, `ghp_${"a".repeat(36)}`),
+  key("a key of 12,000 characters", "CWE-400", `ezt_live_${"a".repeat(12_000)}`),
   key("a key with a thousand environments", "CWE-400", `ezt_${"live_".repeat(1_000)}${reader.slice(LEAD)}`),
 ]);

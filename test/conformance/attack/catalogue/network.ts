@@ -24,7 +24,7 @@ const MISCONFIGURED = "OWASP API8:2023";
 const SPOOF = "CWE-348";
 const OCTAL = "CVE-2021-28918";
 
-/** Headers in which services of other people look for the client; the office is at 203.0.113.0/24. */
+/** Headers in which other services look for the client address. The allowlist of the office is 203.0.113.0/24. */
 const SPOOFED = [
   "Fastly-Client-IP",
   "X-Azure-ClientIP",
@@ -42,28 +42,31 @@ const SPOOFED = [
 ] as const;
 
 export const networkAttacks = catalogue("network", [
-  // Nobody is in front: no header counts
+  // Without a proxy, no header is read
   ...SPOOFED.map((name) => from(`${name}, from a client`, SPOOF, "none", [`${name}: 203.0.113.7`])),
   from(
-    "an address of the office for every header at once",
+    "an address of the office in all of these headers",
     SPOOF,
     "none",
     SPOOFED.map((name) => `${name}: 203.0.113.7`),
   ),
   from(
-    "this machine, said by a client, for a key of no network",
+    "loopback in headers of the client, for a key with an empty allowlist",
     SPOOF,
     "none",
     ["X-Forwarded-For: 127.0.0.1", "X-Real-IP: ::1"],
     OUTSIDE,
     nowhere,
   ),
-  from("a host of the office", SPOOF, "none", ["X-Forwarded-Host: office.fleet.test", "X-Host: 203.0.113.7"]),
+  from("a host name of the office", SPOOF, "none", [
+    "X-Forwarded-Host: office.fleet.test",
+    "X-Host: 203.0.113.7",
+  ]),
 
-  // Behind a proxy that appends: what is left of its own entry is the client's to write
-  xff("the office, then the client that the proxy saw", "RFC 7239, 8.1", "203.0.113.7, 198.51.100.9"),
+  // Behind a proxy that appends: the client writes everything to the left of its entry
+  xff("the office, then the client", "RFC 7239, 8.1", "203.0.113.7, 198.51.100.9"),
   xff(
-    "a hundred of the office, then the client",
+    "the office a hundred times, then the client",
     "RFC 7239, 8.1",
     `${"203.0.113.7, ".repeat(100)}198.51.100.9`,
   ),
@@ -72,19 +75,23 @@ export const networkAttacks = catalogue("network", [
     "RFC 7239, 8.1",
     "203.0.113.7, 198.51.100.9, 127.0.0.2, 127.0.0.3",
   ),
-  xff("loopback in front, for a key of this machine", SPOOF, "127.0.0.1, 198.51.100.9", OUTSIDE, local),
-  xff("loopback in IPv6 in front, for a key of this machine", SPOOF, "::1, 198.51.100.9", OUTSIDE, local),
-  xff("an IPv4-mapped office in front of the client", SPOOF, "::ffff:203.0.113.7, ::ffff:198.51.100.9"),
-  from("a second line in front of the proxy's", "RFC 9110, 5.3", "x-forwarded-for", [
+  xff("loopback, then the client, for a key for loopback", SPOOF, "127.0.0.1, 198.51.100.9", OUTSIDE, local),
+  xff("IPv6 loopback, then the client, for a key for loopback", SPOOF, "::1, 198.51.100.9", OUTSIDE, local),
+  xff(
+    "an IPv4-mapped address of the office, then the client",
+    SPOOF,
+    "::ffff:203.0.113.7, ::ffff:198.51.100.9",
+  ),
+  from("a line before that of the proxy", "RFC 9110, 5.3", "x-forwarded-for", [
     "x-forwarded-for: 203.0.113.7",
     "X-FORWARDED-FOR: 198.51.100.9",
   ]),
-  from("five hundred lines in front of the proxy's", "RFC 9110, 5.3", "x-forwarded-for", [
+  from("five hundred lines before that of the proxy", "RFC 9110, 5.3", "x-forwarded-for", [
     ...Array.from({ length: 500 }, () => "X-Forwarded-For: 203.0.113.7"),
     "X-Forwarded-For: 198.51.100.9",
   ]),
   from(
-    "X-Forwarded-For taken off by Connection, for a key of this machine",
+    "Connection that names X-Forwarded-For, for a key for loopback",
     "CVE-2022-31813",
     "x-forwarded-for",
     ["Connection: close, X-Forwarded-For", "X-Forwarded-For: 198.51.100.9"],
@@ -92,7 +99,7 @@ export const networkAttacks = catalogue("network", [
     local,
   ),
   attack(
-    "the office among the trailers",
+    "the office in the trailers",
     "RFC 9110, 6.5.1",
     {
       headers: [
@@ -106,38 +113,32 @@ export const networkAttacks = catalogue("network", [
     OUTSIDE,
     { behind: "x-forwarded-for" },
   ),
-  xff("an empty element where the proxy's entry should be", "RFC 9110, 5.6.1", "203.0.113.7, , "),
-  xff(
-    "only white space and a comma, for a key of this machine",
-    "RFC 9110, 5.6.1",
-    " \t,\t ",
-    OUTSIDE,
-    local,
-  ),
+  xff("an empty element in place of the entry of the proxy", "RFC 9110, 5.6.1", "203.0.113.7, , "),
+  xff("only white space and a comma, for a key for loopback", "RFC 9110, 5.6.1", " \t,\t ", OUTSIDE, local),
 
-  // Spellings of the office that are not its address
+  // Other notations, which are not addresses
   xff("octal in every part", OCTAL, "0313.0.0161.0007"),
   xff("a leading zero in the first part", OCTAL, "0203.0.113.7"),
-  xff("loopback in octal, for a key of this machine", OCTAL, "0177.0.0.1", OUTSIDE, local),
+  xff("loopback in octal, for a key for loopback", OCTAL, "0177.0.0.1", OUTSIDE, local),
   xff("hexadecimal in every part", "CVE-2023-42282", "0xcb.0x0.0x71.0x7"),
-  xff("loopback in hexadecimal, for a key of this machine", "CVE-2023-42282", "0x7f.1", OUTSIDE, local),
+  xff("loopback in hexadecimal, for a key for loopback", "CVE-2023-42282", "0x7f.1", OUTSIDE, local),
   xff("two parts", "CVE-2024-29415", "127.1", OUTSIDE, local),
-  xff("zero for this machine", "RFC 1122, 3.2.1.3", "0", OUTSIDE, local),
-  xff("0.0.0.0 for this machine", "RFC 1122, 3.2.1.3", "0.0.0.0", OUTSIDE, local),
-  xff("the unspecified IPv6 address for this machine", "RFC 4291, 2.5.2", "::", OUTSIDE, local),
-  xff("an address in full width digits", "CWE-1007", "\xef\xbc\x92\xef\xbc\x90\xef\xbc\x93.0.113.7"),
+  xff("0 as loopback", "RFC 1122, 3.2.1.3", "0", OUTSIDE, local),
+  xff("0.0.0.0 as loopback", "RFC 1122, 3.2.1.3", "0.0.0.0", OUTSIDE, local),
+  xff("the unspecified IPv6 address as loopback", "RFC 4291, 2.5.2", "::", OUTSIDE, local),
+  xff("an address in fullwidth digits", "CWE-1007", "\xef\xbc\x92\xef\xbc\x90\xef\xbc\x93.0.113.7"),
   xff("circled digits", "CWE-1007", "\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1", OUTSIDE, local),
   xff("an ideographic full stop", "CWE-1007", "127\xe3\x80\x820\xe3\x80\x820\xe3\x80\x821", OUTSIDE, local),
-  xff("a dot behind", "RFC 3986, 3.2.2", "203.0.113.7."),
-  xff("a plus in front", "RFC 3986, 3.2.2", "+203.0.113.7"),
+  xff("a dot after the address", "RFC 3986, 3.2.2", "203.0.113.7."),
+  xff("a plus before the address", "RFC 3986, 3.2.2", "+203.0.113.7"),
   xff("an exponent", "RFC 3986, 3.2.2", "2.03e2.0.113.7"),
   xff("a percent-encoded dot", "RFC 3986, 2.1", "203%2e0.113.7"),
   xff(
-    "a line break, percent-encoded, and another entry",
+    "a percent-encoded line break and another entry",
     "CWE-93",
     "198.51.100.9%0d%0aX-Forwarded-For: 203.0.113.7",
   ),
-  xff("IPv6 with a dotted tail that is no mapped address", "RFC 4291, 2.5.5.1", "::203.0.113.7"),
+  xff("IPv6 with a dotted tail that is not a mapped address", "RFC 4291, 2.5.5.1", "::203.0.113.7"),
   xff("the NAT64 form of the office", "RFC 6052, 2.1", "64:ff9b::203.0.113.7"),
   xff("the 6to4 form of the office", "RFC 3056, 2", "2002:cb00:7107::1"),
   xff("the translated form of the office", "RFC 2765, 2.1", "::ffff:0:203.0.113.7"),
@@ -146,13 +147,13 @@ export const networkAttacks = catalogue("network", [
   xff("IPv6 with nine groups", "RFC 4291, 2.2", "2001:db8:1:0:0:0:0:0:7"),
   xff("IPv6 with a group of five digits", "RFC 4291, 2.2", "2001:db8:00001::7"),
   xff("IPv6 with a zone of a thousand characters", "RFC 4007, 11", `2001:db8:1::7%${"a".repeat(1_000)}`),
-  xff("the next network beside that of the office", MISCONFIGURED, "203.0.112.255"),
-  xff("the next network beside that of the office in IPv6", MISCONFIGURED, "2001:db8:2::"),
-  xff("an address that begins like the office", MISCONFIGURED, "203.0.11.37"),
+  xff("the network next to the office", MISCONFIGURED, "203.0.112.255"),
+  xff("the IPv6 network next to the office", MISCONFIGURED, "2001:db8:2::"),
+  xff("an address with the same first characters as the office", MISCONFIGURED, "203.0.11.37"),
   xff("8,000 characters of digits and dots", "CWE-1333", "1.".repeat(4_000)),
   xff("7,000 colons", "CWE-1333", ":".repeat(7_000)),
   xff(
-    "a mapped loopback through the proxy, for a mapped key",
+    "mapped loopback, for a key with a mapped allowlist",
     "RFC 4291, 2.5.5.2",
     "::FFFF:7F00:0001",
     pass("mapped"),
@@ -160,31 +161,39 @@ export const networkAttacks = catalogue("network", [
   ),
 
   // Forwarded (RFC 7239)
-  fwd("the office, then the client", "RFC 7239, 8.1", "for=203.0.113.7, for=198.51.100.9"),
-  fwd("a quoted string that swallows the client", "RFC 7239, 4", 'for=203.0.113.7;host="a, for=198.51.100.9'),
+  fwd(
+    "an element for the office, then one for the client",
+    "RFC 7239, 8.1",
+    "for=203.0.113.7, for=198.51.100.9",
+  ),
+  fwd(
+    "an unterminated quoted string that contains the client",
+    "RFC 7239, 4",
+    'for=203.0.113.7;host="a, for=198.51.100.9',
+  ),
   fwd("a backslash at the end of a quoted string", "RFC 9110, 5.6.4", 'for="203.0.113.7\\'),
-  fwd("the office in secret", "RFC 7239, 6.3", 'for="_203.0.113.7"'),
-  fwd("the client given twice, in two spellings", "RFC 7239, 4", "for=198.51.100.9;FOR=203.0.113.7"),
+  fwd("the office as an obfuscated node", "RFC 7239, 6.3", 'for="_203.0.113.7"'),
+  fwd("a repeated for parameter in two cases", "RFC 7239, 4", "for=198.51.100.9;FOR=203.0.113.7"),
   fwd("a parameter name in quotes", "RFC 7239, 4", '"for"=203.0.113.7'),
   fwd("a port past 65535", "RFC 7239, 6", 'for="203.0.113.7:99999999"'),
   fwd("a port that is a word", "RFC 7239, 6", 'for="203.0.113.7:https"'),
-  fwd("two colons in front of a port", "RFC 7239, 6", 'for="203.0.113.7::80"'),
+  fwd("two colons before a port", "RFC 7239, 6", 'for="203.0.113.7::80"'),
   fwd("an address without its closing bracket", "RFC 7239, 6", 'for="[2001:db8:1::7"'),
-  fwd("a semicolon alone", "RFC 7239, 4", ";"),
+  fwd("only a semicolon", "RFC 7239, 4", ";"),
   fwd(
-    "a list of a thousand, the client at its end",
+    "a list of five hundred, then the client",
     "RFC 7239, 4",
     `${"for=203.0.113.7,".repeat(500)}for=198.51.100.9`,
   ),
   fwd("7,000 backslashes in quotes", "CWE-1333", `for="${"\\".repeat(7_000)}"`),
 
   // A header of one address
-  from("two addresses where one belongs", SPOOF, "x-real-ip", ["X-Real-IP: 203.0.113.7 198.51.100.9"]),
-  from("a name with another case in a second line", SPOOF, "x-real-ip", [
+  from("two addresses in a header for one", SPOOF, "x-real-ip", ["X-Real-IP: 203.0.113.7 198.51.100.9"]),
+  from("a second line with the name in another case", SPOOF, "x-real-ip", [
     "x-real-ip: 203.0.113.7",
     "X-REAL-IP: 198.51.100.9",
   ]),
-  from("the client's own X-Forwarded-For beside the proxy's X-Real-IP", SPOOF, "x-real-ip", [
+  from("X-Forwarded-For of the client with X-Real-IP of the proxy", SPOOF, "x-real-ip", [
     "X-Forwarded-For: 203.0.113.7",
     "X-Real-IP: 198.51.100.9",
   ]),

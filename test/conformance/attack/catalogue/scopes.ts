@@ -9,7 +9,7 @@ const API3 = "OWASP API3:2023";
 const READ = ["vehicles:read"];
 const WRITE = ["vehicles:write"];
 
-const ask = (
+const call = (
   title: string,
   source: string,
   secret: string,
@@ -28,62 +28,68 @@ const ask = (
 };
 
 export const scopeAttacks = catalogue("scopes", [
-  // Asking for more than the key holds
-  ask("a reader is an admin", API5, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ)),
-  ask(
-    "a dispatcher is an admin",
+  // Routes that need more than the key holds
+  call("an admin route with a reader key", API5, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ)),
+  call(
+    "an admin route with a dispatcher key",
     API5,
     dispatcher,
     ["GET", "/admin"],
     lacks(["fleet:admin"], ["drivers:write"]),
   ),
-  ask("a key without scopes is an admin", API5, scopeless, ["GET", "/admin"], lacks(["fleet:admin"], [])),
-  ask(
-    "a key of undefined scopes is an admin",
+  call(
+    "an admin route with a key without scopes",
+    API5,
+    scopeless,
+    ["GET", "/admin"],
+    lacks(["fleet:admin"], []),
+  ),
+  call(
+    "an admin route with a key with undefined scopes",
     API5,
     undefinedScope,
     ["GET", "/admin"],
     lacks(["fleet:admin"], []),
   ),
-  ask("a key of undefined scopes writes", API5, undefinedScope, ["PUT", "/vehicles"], lacks(WRITE, [])),
-  ask(
-    "a planned scope opens nothing beside it",
+  call(
+    "a write with a key with undefined scopes",
+    API5,
+    undefinedScope,
+    ["PUT", "/vehicles"],
+    lacks(WRITE, []),
+  ),
+  call(
+    "an admin route with a key with a planned scope",
     API5,
     planned,
     ["GET", "/admin"],
     lacks(["fleet:admin"], ["reports:read", "drivers:read"]),
   ),
-  ask(
-    "a writer of vehicles reads reports",
-    API5,
-    writer,
-    ["GET", "/reports"],
-    lacks(["reports:read"], WRITE),
-  ),
-  ask(
-    "HEAD of an admin route tells nothing either",
+  call("reports with a key for vehicles", API5, writer, ["GET", "/reports"], lacks(["reports:read"], WRITE)),
+  call(
+    "HEAD of an admin route with a reader key",
     API5,
     reader,
     ["HEAD", "/admin"],
     lacks(["fleet:admin"], READ),
   ),
 
-  // Saying what the scopes are: nobody listens
-  ask("X-Scopes", API3, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ), [
+  // Scopes named by the client
+  call("scopes in a header", API3, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ), [
     "X-Scopes: fleet:admin",
     "X-OAuth-Scopes: fleet:admin",
   ]),
-  ask(
-    "scope in the query",
+  call(
+    "scopes in the query",
     API3,
     reader,
     ["GET", "/admin?scope=fleet:admin&scopes[]=fleet:admin"],
     lacks(["fleet:admin"], READ),
   ),
-  ask("scope in a cookie", API3, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ), [
+  call("scopes in a cookie", API3, reader, ["GET", "/admin"], lacks(["fleet:admin"], READ), [
     "Cookie: scope=fleet:admin; role=admin",
   ]),
-  ask(
+  call(
     "scopes in the body",
     API3,
     reader,
@@ -92,24 +98,24 @@ export const scopeAttacks = catalogue("scopes", [
     ["Content-Type: application/json"],
     '{"scopes":["vehicles:write"],"__proto__":{"scopes":["fleet:admin"]}}',
   ),
-  ask(
-    "an owner of one's own choice",
+  call(
+    "another owner in a header",
     "OWASP API1:2023",
     reader,
     ["GET", "/admin"],
     lacks(["fleet:admin"], READ),
     ["X-Owner-Id: admin", "X-Tenant: admin"],
   ),
-  ask(
-    "X-HTTP-Method-Override on a route of reading",
+  call(
+    "a method override in headers and query",
     API5,
     reader,
     ["DELETE", "/vehicles?_method=GET"],
     lacks(["vehicles:write", "drivers:write"], READ),
     ["X-HTTP-Method-Override: GET", "X-Method-Override: GET"],
   ),
-  ask(
-    "an override by a form",
+  call(
+    "a method override in a form",
     API5,
     reader,
     ["PUT", "/vehicles"],
@@ -118,24 +124,12 @@ export const scopeAttacks = catalogue("scopes", [
     "_method=GET",
   ),
 
-  // The order of the checks: what is wrong with a key comes before what it lacks
-  ask(
-    "a revoked key learns nothing of an admin route",
-    API5,
-    revoked,
-    ["GET", "/admin"],
-    deny("invalid_key"),
-  ),
-  ask(
-    "a test key learns nothing of an admin route",
-    API5,
-    testing,
-    ["GET", "/admin"],
-    deny("wrong_environment"),
-  ),
-  attack("nobody learns which scopes a route needs", API5, { target: "/admin" }, deny("missing_credential")),
+  // The order of the checks: the state of a key is checked before its scopes
+  call("an admin route with a revoked key", API5, revoked, ["GET", "/admin"], deny("invalid_key")),
+  call("an admin route with a test key", API5, testing, ["GET", "/admin"], deny("wrong_environment")),
+  attack("an admin route without a key", API5, { target: "/admin" }, deny("missing_credential")),
   attack(
-    "nobody learns it by OPTIONS either",
+    "a POST without a key",
     API5,
     { method: "POST", target: "/drivers", headers: ["Content-Length: 0"] },
     deny("missing_credential"),

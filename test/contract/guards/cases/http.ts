@@ -32,7 +32,7 @@ const requestId = (id: string, value: string | null, expected: Case["expected"])
 const FRESH = deny("missing_credential", { requestId: "fresh" });
 const LARGE = "x".repeat(1_000_000);
 
-/** Methods, targets, versions, bodies and the headers that shape an answer. */
+/** Methods, targets, versions, bodies, `Accept` and `X-Request-Id`. */
 export const httpCases: readonly Case[] = [
   // Methods
   { id: "HEAD without a key", request: { method: "HEAD" }, expected: MISSING },
@@ -56,7 +56,7 @@ export const httpCases: readonly Case[] = [
   wire("OPTIONS for the whole server", { method: "OPTIONS", target: "*" }, UNSERVED),
   wire("HEAD for a route of POST", { method: "HEAD", target: "/drivers" }, UNSERVED),
 
-  // Targets: behind the guard, or not served
+  // Targets: guarded or not routed
   ...[
     "//vehicles",
     "///vehicles",
@@ -102,7 +102,7 @@ export const httpCases: readonly Case[] = [
     "/throws",
   ].map(target),
   wire("a target with UTF-8", { target: "/v\xc3\xa9hicles" }, GUARDED),
-  wire("two slashes and a host of our own", { target: "//fleet.test/vehicles" }, GUARDED),
+  wire("two slashes and the own host", { target: "//fleet.test/vehicles" }, GUARDED),
   {
     id: "a query and a key",
     request: { target: "/vehicles?a=b", headers: [bearer(reader)] },
@@ -114,8 +114,7 @@ export const httpCases: readonly Case[] = [
     GUARDED,
   ),
 
-  // Hosts
-  // A path in the Host line must not take the place of the target's.
+  // Hosts: a path in the Host line must not replace that of the target
   wire("no Host line", { host: null }, UNSERVED),
   wire("an empty Host line", { host: "" }, GUARDED),
   wire("a host with a path", { host: "fleet.test/optional?" }, GUARDED),
@@ -149,7 +148,7 @@ export const httpCases: readonly Case[] = [
     MISSING,
   ),
   wire(
-    "POST with a body that is no JSON, without a key",
+    "POST with an invalid JSON body, without a key",
     {
       method: "POST",
       target: "/drivers",
@@ -159,7 +158,7 @@ export const httpCases: readonly Case[] = [
     MISSING,
   ),
   wire(
-    "POST with a type that nobody knows, without a key",
+    "POST with an invalid Content-Type, without a key",
     { method: "POST", target: "/drivers", headers: ["Content-Type: ;;;", "Content-Length: 1"], body: "{" },
     MISSING,
   ),
@@ -179,12 +178,12 @@ export const httpCases: readonly Case[] = [
     MISSING,
   ),
   wire(
-    "POST with a body that never comes, without a key",
+    "POST with a body that is never sent, without a key",
     { method: "POST", target: "/drivers", headers: ["Content-Length: 1000"] },
     MISSING,
   ),
   wire(
-    "POST that waits to be asked for its body, without a key",
+    "POST with Expect: 100-continue, without a key",
     { method: "POST", target: "/drivers", headers: ["Content-Length: 1000", "Expect: 100-continue"] },
     MISSING,
   ),
@@ -205,7 +204,7 @@ export const httpCases: readonly Case[] = [
     pass("reader"),
   ),
   wire(
-    "two framings of one body",
+    "Content-Length and Transfer-Encoding",
     {
       method: "POST",
       target: "/drivers",
@@ -215,24 +214,32 @@ export const httpCases: readonly Case[] = [
     UNSERVED,
   ),
   wire(
-    "two lengths of one body",
+    "two Content-Length lines",
     { headers: ["Content-Length: 0", "Content-Length: 2"], body: "{}" },
     UNSERVED,
   ),
 
-  // RFC 9457, for those who ask for it
+  // Problem documents (RFC 9457)
   accept("problem documents", "application/problem+json", true),
   accept("problem documents in upper case", "APPLICATION/PROBLEM+JSON", true),
   accept("problem documents first", "application/problem+json, application/json;q=0.9", true),
-  accept("problem documents, no less than JSON", "application/json, application/problem+json", true),
+  accept(
+    "JSON and problem documents with the same weight",
+    "application/json, application/problem+json",
+    true,
+  ),
   accept("problem documents and anything", "application/problem+json, */*;q=0.1", true),
   accept("problem documents with a parameter", "application/problem+json; charset=utf-8", true),
-  accept("problem documents, a little", "application/problem+json;q=0.001", true),
+  accept("problem documents with a low weight", "application/problem+json;q=0.001", true),
   accept("problem documents for HEAD", "application/problem+json", true, { method: "HEAD" }),
-  accept("problem documents less than JSON", "application/problem+json;q=0.5, application/json", false),
-  accept("no problem documents", "application/problem+json;q=0", false),
-  accept("no problem documents, by three decimals", "application/problem+json;q=0.000, */*", false),
-  accept("problem documents of an unreadable weight", "application/problem+json;q=x", false),
+  accept(
+    "problem documents with a lower weight than JSON",
+    "application/problem+json;q=0.5, application/json",
+    false,
+  ),
+  accept("problem documents with weight 0", "application/problem+json;q=0", false),
+  accept("problem documents with weight 0.000", "application/problem+json;q=0.000, */*", false),
+  accept("problem documents with an invalid weight", "application/problem+json;q=x", false),
   accept("anything", "*/*", false),
   accept("any application type", "application/*", false),
   accept("JSON", "application/json", false),
@@ -241,7 +248,7 @@ export const httpCases: readonly Case[] = [
   accept("nothing", "", false),
   accept("two lines", "text/html", true, { headers: ["Accept: application/problem+json"] }),
   {
-    id: "Accept problem documents, scopes lacking",
+    id: "Accept problem documents, scopes missing",
     request: {
       method: "PUT",
       headers: ["Accept: application/problem+json", bearer(reader), "Content-Length: 0"],
@@ -254,12 +261,12 @@ export const httpCases: readonly Case[] = [
     expected: deny("rate_limited", { problem: true }),
   },
 
-  // Request ids: echoed when they are well formed
-  requestId("well formed", "a.B-c_1:9", MISSING),
+  // Well-formed request ids are echoed
+  requestId("well-formed", "a.B-c_1:9", MISSING),
   requestId("of 128 characters", "a".repeat(128), MISSING),
 ];
 
-/** Request ids that must not come back. Fastify gives each request an id of its own, so it is not asked. */
+/** Request ids that must not be echoed. Not for Fastify, which uses its own ids. */
 export const requestIdCases: readonly Case[] = [
   requestId("absent", null, FRESH),
   requestId("empty", "", FRESH),

@@ -22,19 +22,24 @@ const route = (
   expected,
 });
 
-/** What a route asks for, and what a key holds. */
+/** Requirements of routes and scopes of keys. */
 export const scopeCases: readonly Case[] = [
-  // On trial
-  route("a scope on trial that is lacking", "/trial", reader, pass("reader")),
+  // Report-only
+  route("a missing report-only scope", "/report-only", reader, pass("reader")),
   route(
-    "a scope on trial beside one that is lacking",
-    "/trial",
+    "a missing scope and a missing report-only scope",
+    "/report-only",
     dispatcher,
     lacks(["vehicles:read"], ["drivers:write"]),
   ),
-  route("only a scope on trial", "/trial-only", scopeless, pass("scopeless")),
-  route("only a scope on trial, and no credential", "/trial-only", undefined, deny("missing_credential")),
-  route("a scope on trial, and a credential that is optional", "/trial-optional", undefined, pass(null)),
+  route("only a report-only scope", "/report-only-any", scopeless, pass("scopeless")),
+  route(
+    "only a report-only scope, without a credential",
+    "/report-only-any",
+    undefined,
+    deny("missing_credential"),
+  ),
+  route("a report-only scope on an optional route", "/report-only-optional", undefined, pass(null)),
 
   // One scope
   route("the scope itself", "/vehicles", reader, pass("reader")),
@@ -42,7 +47,7 @@ export const scopeCases: readonly Case[] = [
   route("a scope that implies everything", "/vehicles", admin, pass("admin")),
   route("another scope", "/vehicles", dispatcher, lacks(["vehicles:read"], ["drivers:write"])),
   route("no scope", "/vehicles", scopeless, lacks(["vehicles:read"], [])),
-  route("scopes that nobody defines", "/vehicles", undefinedScope, lacks(["vehicles:read"], [])),
+  route("undefined scopes", "/vehicles", undefinedScope, lacks(["vehicles:read"], [])),
   route(
     "reading does not imply writing",
     "/vehicles",
@@ -53,81 +58,76 @@ export const scopeCases: readonly Case[] = [
   route("writing, by PUT", "/vehicles", writer, pass("writer"), "PUT"),
   route("writing, by POST", "/drivers", dispatcher, pass("dispatcher"), "POST"),
   route(
-    "writing of another kind, by POST",
+    "another write scope, by POST",
     "/drivers",
     writer,
     lacks(["drivers:write"], ["vehicles:write"]),
     "POST",
   ),
-  route("writing, by a list of one, by PATCH", "/vehicles", writer, pass("writer"), "PATCH"),
+  route("an array of one scope, by PATCH", "/vehicles", writer, pass("writer"), "PATCH"),
   route(
-    "a list of one is lacking",
+    "an array of one missing scope",
     "/vehicles",
     reader,
     lacks(["vehicles:write"], ["vehicles:read"]),
     "PATCH",
   ),
   route(
-    "everything needs what implies everything",
+    "a route for admins needs the admin scope",
     "/admin",
     writer,
     lacks(["fleet:admin"], ["vehicles:write"]),
   ),
-  route("what implies everything is everything", "/admin", admin, pass("admin")),
+  route("the admin scope", "/admin", admin, pass("admin")),
 
-  // All of a list
-  route("all of a list, by implication", "/vehicles", admin, pass("admin"), "DELETE"),
+  // All of an array
+  route("all of an array, by implication", "/vehicles", admin, pass("admin"), "DELETE"),
   route(
-    "the first of a list is not enough",
+    "only the first of an array",
     "/vehicles",
     writer,
     lacks(["vehicles:write", "drivers:write"], ["vehicles:write"], ["drivers:write"]),
     "DELETE",
   ),
   route(
-    "the last of a list is not enough",
+    "only the last of an array",
     "/vehicles",
     dispatcher,
     lacks(["vehicles:write", "drivers:write"], ["drivers:write"], ["vehicles:write"]),
     "DELETE",
   ),
   route(
-    "none of a list",
+    "none of an array",
     "/vehicles",
     reader,
     lacks(["vehicles:write", "drivers:write"], ["vehicles:read"]),
     "DELETE",
   ),
 
-  // Any of a list
-  route("the first of any", "/any", writer, pass("writer")),
-  route("the last of any, by implication", "/any", dispatcher, pass("dispatcher")),
-  route("none of any", "/any", reader, lacks(["vehicles:write", "drivers:read"], ["vehicles:read"])),
-  route("none of any, without scopes", "/any", scopeless, lacks(["vehicles:write", "drivers:read"], [])),
-  route(
-    "any, with scopes that nobody defines",
-    "/any",
-    undefinedScope,
-    lacks(["vehicles:write", "drivers:read"], []),
-  ),
-  route("any, without a key", "/any", undefined, deny("missing_credential")),
+  // anyOf
+  route("anyOf: the first", "/any", writer, pass("writer")),
+  route("anyOf: the last, by implication", "/any", dispatcher, pass("dispatcher")),
+  route("anyOf: none", "/any", reader, lacks(["vehicles:write", "drivers:read"], ["vehicles:read"])),
+  route("anyOf: a key without scopes", "/any", scopeless, lacks(["vehicles:write", "drivers:read"], [])),
+  route("anyOf: undefined scopes", "/any", undefinedScope, lacks(["vehicles:write", "drivers:read"], [])),
+  route("anyOf: no credential", "/any", undefined, deny("missing_credential")),
 
-  // A planned scope is held by nobody
+  // Planned scopes
   route(
-    "planned, and stored with the key",
+    "a planned scope that is stored with the key",
     "/reports",
     planned,
     lacks(["reports:read"], ["reports:read", "drivers:read"]),
   ),
-  route("planned, and implied by everything", "/reports", admin, lacks(["reports:read"], ["fleet:admin"])),
-  route("a planned scope beside a good one", "/any", planned, pass("planned")),
+  route("a planned scope and the admin scope", "/reports", admin, lacks(["reports:read"], ["fleet:admin"])),
+  route("a planned scope and an active one", "/any", planned, pass("planned")),
 
   // Any key
   route("any key, with a scope", "/me", reader, pass("reader")),
   route("any key, without scopes", "/me", scopeless, pass("scopeless")),
   route("any key, with undefined scopes", "/me", undefinedScope, pass("undefinedScope")),
   route("any key, revoked", "/me", secrets.revoked, deny("invalid_key")),
-  route("any key, none", "/me", undefined, deny("missing_credential")),
+  route("any key, no credential", "/me", undefined, deny("missing_credential")),
 
   // Optional
   route("optional, without a key", "/optional", undefined, pass(null)),
@@ -152,7 +152,7 @@ export const scopeCases: readonly Case[] = [
   route("optional with a scope, without a key", "/optional-vehicles", undefined, pass(null)),
   route("optional with a scope, with the scope", "/optional-vehicles", reader, pass("reader")),
   route(
-    "optional with a scope, without it",
+    "optional with a scope, without the scope",
     "/optional-vehicles",
     dispatcher,
     lacks(["vehicles:read"], ["drivers:write"]),

@@ -6,7 +6,7 @@ import { postgresBackends } from "./postgres.js";
 import { redisBackends } from "./redis.js";
 import { sqliteBackends } from "./sqlite.js";
 
-/** Every kind of store through every driver; what is not on this machine says why. */
+/** Every store over every driver, including those that are missing on this machine. */
 export function allBackends({ postgres, mysql, redis, redisCluster }: Servers): readonly Backend[] {
   return [
     ...memoryBackends(),

@@ -1,26 +1,26 @@
 import type { ManagedKeyStore } from "../../../../src/index.js";
 
-/** A store that is open, and where it is, so that another process can open it too. */
+/** An open store. */
 export interface OpenStore {
   readonly store: ManagedKeyStore;
-  /** What `open` of its backend takes. */
+  /** Identifies the store for `open` and `drop`, also in another process. */
   readonly place: string;
-  /** Closes the connection; the keys stay. */
+  /** Closes the connection and keeps the keys. */
   close(): Promise<void>;
 }
 
-/** One kind of store through one driver: what the tests of all stores run over. */
+/** A store over one driver, for tests that run over all stores. */
 export interface Backend {
   /** For the titles of tests, such as `postgresStore over pg`. */
   readonly name: string;
-  /** Why it cannot be had on this machine, if it cannot. */
+  /** Why it is not available on this machine. */
   readonly missing?: string | undefined;
-  /** Whether `findByHash` hands out what the store itself keeps. */
+  /** Whether `findByHash` returns the stored object itself. */
   readonly sharedLookups?: boolean;
-  /** Makes a store that is fresh, empty and migrated, apart from every other. */
+  /** Creates an empty, migrated store that shares nothing with others. */
   create(): Promise<OpenStore>;
-  /** Opens one that is there, for a second connection. Absent where only one can be. */
+  /** Opens an existing store over a second connection. Absent where that is not possible. */
   open?(place: string): Promise<OpenStore>;
-  /** Forgets one that `create` made. Its connections are closed by then. */
+  /** Deletes a store after its connections were closed. */
   drop(place: string): Promise<void>;
 }

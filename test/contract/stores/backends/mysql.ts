@@ -8,7 +8,7 @@ interface Place {
   readonly table: string;
 }
 
-/** A name that no other test has. */
+/** Returns a table name that no other test uses. */
 export function freshTable(): string {
   return `keys_${randomBytes(6).toString("hex")}`;
 }
@@ -17,12 +17,12 @@ export function poolAt(uri: string, options: PoolOptions = {}): Pool {
   return createPool({ uri, connectionLimit: 10, ...options });
 }
 
-/** The statement that drops all that a store made. */
-export function droppingTables(table: string): string {
+/** The statement that drops the tables of a store. */
+export function dropTablesSql(table: string): string {
   return `drop table if exists \`${table}\`, \`${table}_audit\`, \`${table}_migrations\``;
 }
 
-/** MySQL or MariaDB at this URL. */
+/** The backend for MySQL or MariaDB. */
 export function mysqlBackends(url: string | undefined): readonly Backend[] {
   const open = (place: Place) => {
     const pool = poolAt(place.url);
@@ -45,7 +45,7 @@ export function mysqlBackends(url: string | undefined): readonly Backend[] {
       async drop(place) {
         const { url, table }: Place = JSON.parse(place);
         const pool = poolAt(url, { connectionLimit: 1 });
-        await pool.query(droppingTables(table));
+        await pool.query(dropTablesSql(table));
         await pool.end();
       },
     },

@@ -9,25 +9,25 @@ interface Place {
   readonly table: string;
 }
 
-/** PostgreSQL at this URL, and PGlite in this process. */
+/** The backends for PostgreSQL and PGlite. */
 export function postgresBackends(url: string | undefined): readonly Backend[] {
   return [overPg(url), overPGlite()];
 }
 
-/** A name that no other test has. */
+/** Returns a table name that no other test uses. */
 export function freshTable(): string {
   return `keys_${randomBytes(6).toString("hex")}`;
 }
 
-/** A pool that hears of the connections that it loses. */
+/** Creates a pool that ignores broken connections. */
 export function poolAt(url: string, options: pg.PoolConfig = {}): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 10, ...options });
   pool.on("error", () => {});
   return pool;
 }
 
-/** The statement that drops all that a store made. */
-export function droppingTables(table: string): string {
+/** The statement that drops the tables of a store. */
+export function dropTablesSql(table: string): string {
   return `drop table if exists "${table}", "${table}_audit", "${table}_migrations"`;
 }
 
@@ -52,7 +52,7 @@ function overPg(url: string | undefined): Backend {
     async drop(place) {
       const { url, table }: Place = JSON.parse(place);
       const pool = poolAt(url, { max: 1 });
-      await pool.query(droppingTables(table));
+      await pool.query(dropTablesSql(table));
       await pool.end();
     },
   };
@@ -60,7 +60,7 @@ function overPg(url: string | undefined): Backend {
 
 let instance: Promise<PGlite> | undefined;
 
-/** One for all tests of a process: it takes a second to start. */
+/** The instance of this process, shared because it takes a second to start. */
 export function sharedPGlite(): Promise<PGlite> {
   instance ??= PGlite.create();
   return instance;
@@ -79,7 +79,7 @@ function overPGlite(): Backend {
 
     async drop(place) {
       const { table }: Place = JSON.parse(place);
-      await (await sharedPGlite()).exec(droppingTables(table));
+      await (await sharedPGlite()).exec(dropTablesSql(table));
     },
   };
 }

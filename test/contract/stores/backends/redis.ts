@@ -6,7 +6,7 @@ import type { Backend, OpenStore } from "./backend.js";
 
 type Client = Parameters<typeof redisStore>[0];
 
-/** A client that many stores share, because connecting takes longer than most tests. */
+/** A client that several stores share, because connecting takes longer than most tests. */
 interface Shared {
   readonly client: Promise<Client>;
   readonly close: () => Promise<void>;
@@ -25,7 +25,7 @@ interface Place {
   readonly prefix: string;
 }
 
-/** A store over Redis, and what a test needs to look behind it. */
+/** An open store, and what a test needs for direct access to Redis. */
 export interface OpenRedisStore extends OpenStore {
   readonly store: RedisKeyStore;
   readonly client: Client;
@@ -39,7 +39,7 @@ export interface RedisBackend extends Backend {
 }
 
 const IDLE_MS = 200;
-const ignore = (): void => {}; // every command tells its own error
+const ignore = (): void => {}; // commands reject with their own errors
 
 const single: readonly Kind[] = [
   {
@@ -83,15 +83,15 @@ const clustered: readonly Kind[] = [
   },
 ];
 
-/** Redis through both clients, alone and as a cluster. */
+/** The backends for Redis over both clients, as a single server and as a cluster. */
 export function redisBackends(
   url: string | undefined,
   clusterNodes: readonly string[] | undefined,
 ): RedisBackend[] {
-  const alone = url === undefined ? undefined : [url];
+  const server = url === undefined ? undefined : [url];
   return [
-    ...single.map((kind) => backend(kind, alone, "there is no Redis")),
-    ...clustered.map((kind) => backend(kind, clusterNodes, "there is no Redis Cluster")),
+    ...single.map((kind) => backend(kind, server, "Redis was not found")),
+    ...clustered.map((kind) => backend(kind, clusterNodes, "Redis Cluster was not found")),
   ];
 }
 
@@ -108,13 +108,13 @@ function backend(kind: Kind, urls: readonly string[] | undefined, missing: strin
     open,
     async drop(text) {
       const { urls, prefix }: Place = JSON.parse(text);
-      // Each node of a cluster lists, and deletes, the keys that are its own.
-      for (const url of urls) await forget(url, prefix);
+      // Each node of a cluster lists and deletes its own keys.
+      for (const url of urls) await deleteKeys(url, prefix);
     },
   };
 }
 
-async function forget(url: string, prefix: string): Promise<void> {
+async function deleteKeys(url: string, prefix: string): Promise<void> {
   const { client, release } = await borrow(single[1] as Kind, [url]);
   try {
     for await (const keys of (client as Redis).scanStream({ match: `{${prefix}}:*`, count: 10_000 })) {
@@ -127,7 +127,7 @@ async function forget(url: string, prefix: string): Promise<void> {
 
 const connections = new Map<string, Shared>();
 
-/** A client for a while. It is closed some time after the last one has given it back. */
+/** Returns a shared client. It is closed some time after its last user released it. */
 async function borrow(
   kind: Kind,
   urls: readonly string[],

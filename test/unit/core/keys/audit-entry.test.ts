@@ -5,7 +5,7 @@ const KEY = { id: "key_1", ownerId: "acme" };
 const at = (ms: number) => new Date(Date.UTC(2031, 0, 1) + ms);
 const idAt = (date: Date) => createAuditEntry("used", KEY, date, null).id;
 
-test("an entry says what was done to which key, when and by whom", () => {
+test("an entry has the action, the key, the time, the actor and frozen details", () => {
   const details = { path: "/a", list: ["b"] };
   const entry = createAuditEntry("used", { ...KEY, name: "more" } as never, at(0), "ann", details);
   const { id, ...rest } = entry;
@@ -23,7 +23,7 @@ test("an entry says what was done to which key, when and by whom", () => {
   expect(createAuditEntry("used", KEY, at(0), null)).toMatchObject({ actor: null, details: {} });
 });
 
-test("ids sort by time, and within a millisecond by their order", () => {
+test("ids sort by time, and within a millisecond by the order of creation", () => {
   const ids = [at(10), at(10), at(10), at(11), at(11), at(5_000)].map(idAt);
   expect([...ids].sort()).toEqual(ids);
   expect(new Set(ids).size).toBe(6);
@@ -35,12 +35,12 @@ test("ids sort by time, and within a millisecond by their order", () => {
   );
 });
 
-test("ids of one millisecond keep their order when the clock has gone back between them", () => {
+test("ids of one millisecond keep their order if the clock moved back between them", () => {
   const ids = [at(10_000), at(9_000), at(10_000), at(9_000)].map(idAt);
   expect((ids[0] as string) < (ids[2] as string)).toBe(true);
   expect((ids[1] as string) < (ids[3] as string)).toBe(true);
 });
 
-test("a time before 1970 is no negative number in an id", () => {
+test("a time before 1970 counts as 0 in an id", () => {
   expect(idAt(new Date(-5))).toMatch(/^000000000000-/);
 });

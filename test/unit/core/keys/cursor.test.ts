@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { decodeCursor, encodeCursor } from "../../../../src/core/keys/cursor.js";
 import { KeyInputError } from "../../../../src/index.js";
 
-test("property: what is written is read", () => {
+test("decodeCursor returns what encodeCursor encoded (property)", () => {
   fc.assert(
     fc.property(
       fc.date({ noInvalidDate: true }),
@@ -17,25 +17,23 @@ test("property: what is written is read", () => {
   );
 });
 
-const written = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 test.each([
   [""],
   ["junk"],
   ["%%%"],
-  [written(null)],
-  [written({})],
-  [written([])],
-  [written([1])],
-  [written(["1", "a"])],
-  [written([1, 2])],
-  [written([null, "a"])],
-  [written([9e15, "a"])],
-  [written("2030-01-01")],
+  [encoded(null)],
+  [encoded({})],
+  [encoded([])],
+  [encoded([1])],
+  [encoded(["1", "a"])],
+  [encoded([1, 2])],
+  [encoded([null, "a"])],
+  [encoded([9e15, "a"])],
+  [encoded("2030-01-01")],
   [undefined as never],
   [7 as never],
-])("%j is a KeyInputError", (cursor) => {
-  expect(() => decodeCursor(cursor)).toThrow(
-    new KeyInputError("cursor", "is not one that a list has answered"),
-  );
+])("rejects %j with a KeyInputError", (cursor) => {
+  expect(() => decodeCursor(cursor)).toThrow(new KeyInputError("cursor", "is not a cursor of a list"));
 });

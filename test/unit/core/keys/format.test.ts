@@ -7,7 +7,7 @@ const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const HEX = "0123456789abcdef";
 
 describe("keyFormat", () => {
-  test("a secret is the prefix, the environment, 32 random characters and their checksum", () => {
+  test("generates prefix, environment, 32 random characters and a checksum", () => {
     const secret = format.generate("live");
     expect(secret).toMatch(/^ezt_live_[0-9A-Za-z]{38}$/);
     expect(secret.slice(-6)).toBe(checksum(secret.slice(0, -6)));
@@ -15,14 +15,14 @@ describe("keyFormat", () => {
     expect(format.start(secret)).toBe(secret.slice(0, "ezt_live_".length + 4));
   });
 
-  test("a character that is no digit stands for none in a checksum", () => {
-    // 255, as which such a character is told apart, is 4 * 62 + 7: a reader that took it for a digit would be misled.
-    const misled = (secret: string) => {
+  test("rejects a checksum with a character that is not base62", () => {
+    // Such characters map to 255 = 4 * 62 + 7. A decoder that took 255 for a digit would accept these checksums.
+    const collide = (secret: string) => {
       const tens = BASE62.indexOf(secret.at(-2) as string);
       return secret.endsWith("7") && tens >= 4 ? `${secret.slice(0, -2)}${BASE62[tens - 4]}` : undefined;
     };
     let begin: string | undefined;
-    while (begin === undefined) begin = misled(format.generate("live"));
+    while (begin === undefined) begin = collide(format.generate("live"));
     for (const character of ["_", "~", "é", "\0"]) expect(format.parse(begin + character)).toBeUndefined();
   });
 
@@ -33,7 +33,7 @@ describe("keyFormat", () => {
     expect(other.parse(`ezu_live_${body}`)).toBeUndefined();
   });
 
-  test("a prefix with underscores, and one that begins like another", () => {
+  test("accepts a prefix with underscores, and keeps prefixes apart that start alike", () => {
     const long = keyFormat({ prefix: "my_app_v2", environments: ["live"] });
     expect(long.parse(long.generate("live"))).toEqual({ environment: "live" });
     const short = keyFormat({ prefix: "my_app" });
@@ -41,7 +41,7 @@ describe("keyFormat", () => {
     expect(short.parse(short.generate())).toEqual({ environment: undefined });
   });
 
-  test("without a prefix: the bare 32 hex digits of an older system", () => {
+  test("parses keys without a prefix, such as the 32 hex digits of an older system", () => {
     const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false });
     const secret = "0123456789abcdef0123456789abcdef";
     expect(legacy.parse(secret)).toEqual({ environment: undefined });
@@ -60,21 +60,25 @@ describe("keyFormat", () => {
     }
   });
 
-  test("generates for its own environments only, and says which they are", () => {
-    expect(() => format.generate("staging")).toThrow(
-      new TypeError('keyFormat: cannot generate for environment "staging"; this format has live, test'),
+  test("rejects an environment of another format and lists its own", () => {
+    expect(() => format.generate("staging" as never)).toThrow(
+      new TypeError(
+        'keyFormat: cannot generate a secret for environment "staging"; this format has live, test',
+      ),
     );
     expect(() => format.generate()).toThrow(
-      new TypeError("keyFormat: cannot generate for no environment; this format has live, test"),
+      new TypeError("keyFormat: cannot generate a secret for no environment; this format has live, test"),
     );
-    expect(() => format.generate("constructor")).toThrow(TypeError);
+    expect(() => format.generate("constructor" as never)).toThrow(TypeError);
     const bare = keyFormat({ prefix: "ezt" });
     expect(() => bare.generate("live")).toThrow(
-      new TypeError('keyFormat: cannot generate for environment "live"; this format has none'),
+      new TypeError(
+        'keyFormat: cannot generate a secret for environment "live"; this format has no environments',
+      ),
     );
   });
 
-  test("random characters have no bias, also in alphabets that do not divide 256", () => {
+  test("random characters have no bias, even if the size of the alphabet does not divide 256", () => {
     for (const alphabet of [BASE62, HEX, "ABCDEFGHJKMNPQRSTVWXYZ23456789"]) {
       const own = keyFormat({ alphabet, length: 250, checksum: false });
       const counts = new Map<string, number>();
@@ -84,24 +88,24 @@ describe("keyFormat", () => {
       let chiSquare = 0;
       for (const character of alphabet)
         chiSquare += ((counts.get(character) ?? 0) - expected) ** 2 / expected;
-      // Modulo bias would give more than 1,000; this bound is passed by chance once in far over a million.
+      // Modulo bias would give more than 1,000. By chance, this bound is exceeded less than once in a million runs.
       const freedom = alphabet.length - 1;
       expect(chiSquare).toBeLessThan(freedom + 7 * Math.sqrt(2 * freedom));
     }
   });
 
-  test("of a text that is not its own it shows four characters", () => {
+  test("start returns four characters of a string in another format", () => {
     expect(format.start("acct-1234")).toBe("acct");
   });
 
-  test("may be as long as it may be", () => {
+  test("parses secrets with the longest prefix, environment and random part", () => {
     const own = keyFormat({ prefix: "p".repeat(32), environments: ["e".repeat(32)], length: 256 });
     const secret = own.generate("e".repeat(32));
     expect(secret).toHaveLength(32 + 1 + 32 + 1 + 256 + 6);
     expect(own.parse(secret)).toBeDefined();
   });
 
-  test("is frozen, and apart from the caller's list", () => {
+  test("is frozen and copies the array of environments", () => {
     const environments = ["live"];
     const own = keyFormat({ prefix: "x", environments });
     environments.push("test");
@@ -120,33 +124,37 @@ describe("keyFormat", () => {
     ["a prefix with two underscores", { prefix: "e__t" }, /"prefix"/],
     ["a prefix that begins with a digit", { prefix: "1ezt" }, /"prefix"/],
     ["a prefix of 33 characters", { prefix: "e".repeat(33) }, /"prefix"/],
-    ["a prefix that is no text", { prefix: 7 }, /"prefix"/],
-    ["a prefix in a list", { prefix: ["ezt"] }, /"prefix"/],
+    ["a number as prefix", { prefix: 7 }, /"prefix"/],
+    ["an array as prefix", { prefix: ["ezt"] }, /"prefix"/],
     ["environments without a prefix", { environments: ["live"] }, /"environments"/],
-    ["no environments", { prefix: "ezt", environments: [] }, /"environments"/],
+    ["an empty array of environments", { prefix: "ezt", environments: [] }, /"environments"/],
     ["the same environment twice", { prefix: "ezt", environments: ["live", "live"] }, /"environments"/],
     ["an environment with an underscore", { prefix: "ezt", environments: ["a_b"] }, /"environments"/],
-    ["a good environment and a bad one", { prefix: "ezt", environments: ["live", "a_b"] }, /"environments"/],
+    [
+      "a valid environment and an invalid one",
+      { prefix: "ezt", environments: ["live", "a_b"] },
+      /"environments"/,
+    ],
     ["an environment of 33 characters", { prefix: "ezt", environments: ["e".repeat(33)] }, /"environments"/],
-    ["an environment that is a number", { prefix: "ezt", environments: [7] }, /"environments"/],
-    ["an environment that is a text", { prefix: "ezt", environments: "live" }, /"environments"/],
+    ["a number as environment", { prefix: "ezt", environments: [7] }, /"environments"/],
+    ["a string as environments", { prefix: "ezt", environments: "live" }, /"environments"/],
     ["an alphabet of one character", { alphabet: "a", length: 256 }, /"alphabet"/],
-    ["an alphabet that is a number", { alphabet: 77, length: 256 }, /"alphabet"/],
-    ["an alphabet in a list", { alphabet: ["0123456789abcdef"] }, /"alphabet"/],
+    ["a number as alphabet", { alphabet: 77, length: 256 }, /"alphabet"/],
+    ["an array as alphabet", { alphabet: ["0123456789abcdef"] }, /"alphabet"/],
     ["an alphabet with a repetition", { alphabet: "abcdefa", length: 64 }, /"alphabet"/],
     ["an alphabet with a space", { alphabet: "ab cdefghijk", length: 64 }, /"alphabet"/],
     ["an alphabet with =", { alphabet: "abcdefghijk=", length: 64 }, /"alphabet"/],
     ["a member of Object.prototype as alphabet", { alphabet: "toString", length: 64 }, /"alphabet"/],
-    ["21 base62 characters", { length: 21 }, /22 characters/],
-    ["31 hex characters", { alphabet: "hex", length: 31 }, /32 characters/],
+    ["21 base62 characters", { length: 21 }, /needs? 22 characters/],
+    ["31 hex characters", { alphabet: "hex", length: 31 }, /needs? 32 characters/],
     ["257 characters", { length: 257 }, /"length"/],
-    ["half a character", { length: 32.5 }, /"length"/],
-    ["a length that is no number", { length: "32" }, /"length"/],
-    ["NaN characters", { length: Number.NaN }, /"length"/],
-    ["a checksum that is no boolean", { checksum: "yes" }, /"checksum"/],
-    ["a checksum of null", { checksum: null }, /"checksum"/],
-    ["no options", undefined, /options object/],
-  ])("refuses %s", (_, choice, message) => {
+    ["a fraction as length", { length: 32.5 }, /"length"/],
+    ["a string as length", { length: "32" }, /"length"/],
+    ["NaN as length", { length: Number.NaN }, /"length"/],
+    ["a string as checksum", { checksum: "yes" }, /"checksum"/],
+    ["null as checksum", { checksum: null }, /"checksum"/],
+    ["undefined as options", undefined, /options object/],
+  ])("rejects %s", (_, choice, message) => {
     const make = () => keyFormat(choice as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
@@ -155,7 +163,7 @@ describe("keyFormat", () => {
 });
 
 describe("several formats", () => {
-  test("the first one that knows a secret decides", () => {
+  test("the first format that parses a secret is used", () => {
     const one: KeyFormat = { parse: (secret) => (secret.startsWith("a") ? { environment: "1" } : undefined) };
     const two: KeyFormat = { parse: () => ({ environment: "2" }) };
     expect(parseSecret("abc", [one, two])).toEqual({ environment: "1" });
@@ -164,20 +172,20 @@ describe("several formats", () => {
     expect(parseSecret("xyz", [])).toBeUndefined();
   });
 
-  test("none of them sees a text of more than 512 characters", () => {
+  test("strings of more than 512 characters are rejected without calling a format", () => {
     const seen: number[] = [];
-    const curious: KeyFormat = {
+    const recording: KeyFormat = {
       parse: (secret) => {
         seen.push(secret.length);
         return {};
       },
     };
-    expect(parseSecret("a".repeat(512), [curious])).toEqual({});
-    expect(parseSecret("a".repeat(513), [curious])).toBeUndefined();
+    expect(parseSecret("a".repeat(512), [recording])).toEqual({});
+    expect(parseSecret("a".repeat(513), [recording])).toBeUndefined();
     expect(seen).toEqual([512]);
   });
 
-  test("a format that does not say what to show shows four characters", () => {
+  test("startOf returns four characters for a format without `start`", () => {
     expect(startOf({ parse: () => ({}) }, "acct-1234")).toBe("acct");
     expect(startOf({ parse: () => ({}), start: (secret) => secret.slice(0, 6) }, "acct-1234")).toBe("acct-1");
   });

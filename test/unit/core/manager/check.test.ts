@@ -1,9 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type ApiKey, createKeyManager, type ManagedKeyStore } from "../../../../src/index.js";
 import { memoryStore } from "../../../../src/stores/memory.js";
-import { type FleetScope, format, scopes, service, stoppedClock, thrownBy } from "../fixtures.js";
+import { format, scopes, service, stoppedClock, thrownBy } from "../fixtures.js";
+import { INPUT } from "./fixtures.js";
 
-const INPUT = { ownerId: "acme", scopes: ["vehicles:read"] as FleetScope[], environment: "live" };
 const CHANGES = ["update", "disable", "enable", "revoke", "rotate"] as const;
 type Options = { check?: (key: ApiKey) => void | PromiseLike<void> };
 
@@ -15,32 +15,32 @@ describe("check", () => {
     options: Options,
   ) => (method === "update" ? manager.update(id, { name: "new" }, options) : manager[method](id, options));
 
-  test.each(CHANGES)("%s: is shown the key as it is before the change", async (method) => {
+  it.each(CHANGES)("%s: passes the key as it is before the change", async (method) => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
     const seen: ApiKey[] = [];
-    await change(manager, method, key.id, { check: (one) => void seen.push(one) });
+    await change(manager, method, key.id, { check: (current) => void seen.push(current) });
     expect(seen).toEqual([key]);
     expect(seen[0]).not.toHaveProperty("hash");
   });
 
-  test.each(CHANGES)("%s: nothing is written when it throws or rejects", async (method) => {
+  it.each(CHANGES)("%s: writes nothing if the check throws or rejects", async (method) => {
     const { manager, store } = service();
     const { key } = await manager.create(INPUT);
     const record = await store.findById(key.id);
-    const no = new Error("no");
-    const refuse = () => {
-      throw no;
+    const denied = new Error("denied");
+    const deny = () => {
+      throw denied;
     };
-    for (const check of [refuse, async () => refuse()]) {
-      expect(await thrownBy(() => change(manager, method, key.id, { check }))).toBe(no);
+    for (const check of [deny, async () => deny()]) {
+      expect(await thrownBy(() => change(manager, method, key.id, { check }))).toBe(denied);
     }
     expect(await store.findById(key.id)).toEqual(record);
     expect((await manager.list()).items).toHaveLength(1);
     expect((await manager.auditTrail()).items).toHaveLength(1);
   });
 
-  test.each(CHANGES)("%s: one that is there but empty is refused", async (method) => {
+  it.each(CHANGES)("%s: rejects a check that is present but not a function", async (method) => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
     for (const check of [undefined, null, true, "check"]) {
@@ -52,29 +52,31 @@ describe("check", () => {
     expect((await manager.auditTrail()).items).toHaveLength(1);
   });
 
-  test("is asked before the state of the key is, and not for a key that is not there", async () => {
+  it("runs before the state of the key is checked, and only for an existing key", async () => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
     await manager.revoke(key.id);
     const check = () => {
-      throw new Error("no");
+      throw new Error("denied");
     };
-    expect(String(await thrownBy(() => manager.rotate(key.id, { check })))).toBe("Error: no");
-    expect(String(await thrownBy(() => manager.rotate("none", { check })))).toContain("No key has this id");
+    expect(String(await thrownBy(() => manager.rotate(key.id, { check })))).toBe("Error: denied");
+    expect(String(await thrownBy(() => manager.rotate("unknown", { check })))).toContain(
+      "No key has this id",
+    );
   });
 
-  test("is asked again about what others made of the key meanwhile", async () => {
+  it("runs again after a conflict with a concurrent change", async () => {
     const inner = memoryStore();
-    let meddle: (() => Promise<unknown>) | undefined;
-    const meddled = async () => {
-      const first = meddle;
-      meddle = undefined;
-      await first?.();
+    let concurrentChange: (() => Promise<unknown>) | undefined;
+    const changeOnce = async () => {
+      const change = concurrentChange;
+      concurrentChange = undefined;
+      await change?.();
     };
     const store: ManagedKeyStore = {
       ...inner,
       replace: async (...args) => {
-        await meddled();
+        await changeOnce();
         return inner.replace(...args);
       },
     };
@@ -82,7 +84,7 @@ describe("check", () => {
     const others = createKeyManager({ store: inner, ...options });
     const manager = createKeyManager({ store, ...options });
     const { key } = await manager.create({ ...INPUT, ipAllowlist: ["10.0.0.0/8"] });
-    meddle = () => others.update(key.id, { ipAllowlist: null });
+    concurrentChange = () => others.update(key.id, { ipAllowlist: null });
     const seen: unknown[] = [];
     const check = ({ ipAllowlist }: ApiKey) => {
       seen.push(ipAllowlist);

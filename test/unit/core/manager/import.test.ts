@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   createKeyManager,
   createVerifier,
@@ -12,9 +12,9 @@ import { memoryStore } from "../../../../src/stores/memory.js";
 import {
   allowed,
   bearer,
+  errorOf,
   type FleetScope,
   format,
-  refused,
   START,
   scopes,
   service,
@@ -25,18 +25,18 @@ import {
 const SECRET = "0123456789abcdef0123456789abcdef";
 const HASH = hashSecret(SECRET);
 const INPUT = { ownerId: "acme", scopes: ["vehicles:read"] } as const;
-const bare = { parse: (secret: string) => (/^[0-9a-f]{32}$/.test(secret) ? {} : undefined) };
+const hexFormat = { parse: (secret: string) => (/^[0-9a-f]{32}$/.test(secret) ? {} : undefined) };
 
 function managing(more: Partial<KeyManagerOptions<FleetScope>> = {}) {
   const store = more.store ?? memoryStore();
   const clock = stoppedClock();
   const manager = createKeyManager({ store, scopes, format, clock: clock.now, ...more });
-  const verifier = createVerifier({ store, scopes, format: [format, bare], clock: clock.now });
+  const verifier = createVerifier({ store, scopes, format: [format, hexFormat], clock: clock.now });
   return { store, manager, verify: (secret: string) => verifier.verify(bearer(secret)) };
 }
 
 describe("import", () => {
-  test("by its secret, which works from then on and is answered to nobody", async () => {
+  it("imports a key by its secret, and does not return the secret", async () => {
     const { manager, store, verify } = managing();
     const key = await manager.import({ secret: SECRET, ...INPUT }, "ann");
     expect(key).toMatchObject({ ownerId: "acme", status: "active", start: "", environment: null });
@@ -50,7 +50,7 @@ describe("import", () => {
     expect(JSON.stringify([key, items])).not.toContain(HASH);
   });
 
-  test("by the hash of its secret, in any case of letters", async () => {
+  it("imports a key by the hash of its secret, in upper or lower case", async () => {
     for (const hash of [HASH, HASH.toUpperCase()]) {
       const { manager, verify } = managing();
       const key = await manager.import({ hash, ...INPUT });
@@ -58,7 +58,7 @@ describe("import", () => {
     }
   });
 
-  test("with everything that it had", async () => {
+  it("keeps every member of the key", async () => {
     const { manager, store } = managing();
     const key = await manager.import({
       ...INPUT,
@@ -101,7 +101,7 @@ describe("import", () => {
     expect((await store.findByHash(HASH))?.hash).toBe(HASH);
   });
 
-  test("of a secret of the own format takes its environment and start from it", async () => {
+  it("reads the environment and start from a secret of the own format", async () => {
     const { manager, verify } = managing();
     const secret = format.generate("test");
     const key = await manager.import({ secret, ...INPUT });
@@ -111,7 +111,7 @@ describe("import", () => {
     expect(named.environment).toBe("test");
   });
 
-  test("twice, by secret, hash or id, is a conflict that writes nothing", async () => {
+  it("rejects a second import of a secret, hash or id, and writes nothing", async () => {
     const { manager } = managing();
     await manager.import({ secret: SECRET, id: "legacy", ...INPUT });
     for (const [again, what] of [
@@ -120,14 +120,14 @@ describe("import", () => {
       [{ secret: `${SECRET}0`, id: "legacy", ...INPUT }, "id"],
     ] as const) {
       expect(await thrownBy(() => manager.import(again))).toEqual(
-        new KeyConflictError(`A key of this ${what} exists`),
+        new KeyConflictError(`A key with this ${what} already exists`),
       );
     }
     expect((await manager.list()).items).toHaveLength(1);
     expect((await manager.auditTrail()).items).toHaveLength(1);
   });
 
-  test("of a key that acts for another owner is told by its member, and is no key that is there", async () => {
+  it("rejects the key of another owner as an input error that names the member", async () => {
     const { manager, verify } = managing();
     await manager.import({ secret: SECRET, id: "legacy", ...INPUT });
     const evil = { ...INPUT, ownerId: "evil" };
@@ -137,24 +137,24 @@ describe("import", () => {
       await thrownBy(() => manager.import({ hash: hashSecret("another"), id: "legacy", ...evil })),
     ];
     expect(outcomes).toEqual(Array(3).fill(expect.any(KeyInputError)));
-    const problem = "is that of a key of another owner";
+    const problem = "belongs to a key of another owner";
     expect(outcomes).toMatchObject(["secret", "hash", "id"].map((path) => ({ path, problem })));
     expect(allowed(await verify(SECRET)).ownerId).toBe("acme");
     expect(await manager.list()).toMatchObject({ items: [{ id: "legacy" }] });
   });
 
-  test("of one secret for two owners at once makes one key, and the other is told whose it is", async () => {
+  it("creates one key if two owners import a secret concurrently", async () => {
     const { manager } = managing();
     const outcomes = await Promise.allSettled(
       ["acme", "evil"].map((ownerId) => manager.import({ secret: SECRET, ...INPUT, ownerId })),
     );
     expect(outcomes).toMatchObject([
       { status: "fulfilled" },
-      { reason: { path: "secret", problem: "is that of a key of another owner" } },
+      { reason: { path: "secret", problem: "belongs to a key of another owner" } },
     ]);
   });
 
-  test("of one secret many times at once makes one key", async () => {
+  it("creates one key if a secret is imported many times concurrently", async () => {
     const { manager } = managing();
     const results = await Promise.allSettled(
       Array.from({ length: 20 }, () => manager.import({ secret: SECRET, ...INPUT })),
@@ -163,7 +163,7 @@ describe("import", () => {
     expect((await manager.list()).items).toHaveLength(1);
   });
 
-  test("with a pepper, hashes secrets with it and takes hashes of its versions", async () => {
+  it("hashes secrets with the pepper, and accepts hashes of its versions", async () => {
     const pepper = { current: "v2", keys: { v1: "the first pepper of all", v2: "the second pepper of all" } };
     const { manager, store } = managing({ pepper });
     await manager.import({ secret: SECRET, ...INPUT });
@@ -178,7 +178,7 @@ describe("import", () => {
     await both.import({ hash: HASH, ...INPUT });
   });
 
-  test("keeps to the longest life, counted from its creation", async () => {
+  it("counts maxLifetime from the creation of the key", async () => {
     const { manager } = managing({ maxLifetime: "90d" });
     const day = 86_400_000;
     const createdAt = new Date(START.getTime() - 60 * day);
@@ -191,92 +191,94 @@ describe("import", () => {
     expect(error).toMatchObject({ path: "expiresAt" });
   });
 
-  const SECRET_FORM = "secret must be 16 to 512 of A-Z a-z 0-9 . _ ~ + / -, and = at its end";
-  const HASH_FORM = "hash must be 64 hex digits of SHA-256, unless hashedBy says how it was made";
-  const LEGACY_FORM = "hash must be 1 to 190 printable characters of ASCII, without spaces";
+  const NEITHER_OR_BOTH = 'import must have either "secret" or "hash"';
+  const SECRET_FORM =
+    "secret must be 16 to 512 characters of A-Z a-z 0-9 . _ ~ + / -, with = only at the end";
+  const HASH_FORM = 'hash must be a SHA-256 of 64 hex digits; name any other hash with "hashedBy"';
+  const LEGACY_FORM = "hash must be 1 to 190 printable ASCII characters, without spaces";
   const LEGACY_NAME = 'hashedBy must be the name of one of the manager\'s "legacyHashes"';
 
-  test.each<[string, object, string, string]>([
-    ["neither a secret nor a hash", {}, "import", "import needs either a secret or a hash"],
-    ["both", { secret: SECRET, hash: HASH }, "import", "import needs either a secret or a hash"],
+  it.each<[string, object, string, string]>([
+    ["neither a secret nor a hash", {}, "import", NEITHER_OR_BOTH],
+    ["a secret and a hash", { secret: SECRET, hash: HASH }, "import", NEITHER_OR_BOTH],
     ["a short secret", { secret: "0123456789abcde" }, "secret", SECRET_FORM],
     ["a secret with a space", { secret: `${SECRET} a` }, "secret", SECRET_FORM],
     ["a secret that is too long", { secret: "a".repeat(513) }, "secret", SECRET_FORM],
-    ["a secret that is no text", { secret: 1_234_567_890_123_456 }, "secret", SECRET_FORM],
+    ["a secret that is a number", { secret: 1_234_567_890_123_456 }, "secret", SECRET_FORM],
     [
       "a secret with hashedBy",
       { secret: SECRET, hashedBy: "old" },
       "hashedBy",
-      "hashedBy belongs to a hash, not to a secret",
+      'hashedBy is only allowed together with "hash"',
     ],
-    ["a hash that is none", { hash: "abc" }, "hash", HASH_FORM],
+    ["a hash of 3 characters", { hash: "abc" }, "hash", HASH_FORM],
     ["a hash of 65 digits", { hash: `${HASH}0` }, "hash", HASH_FORM],
-    ["a hash in a list", { hash: [HASH] }, "hash", HASH_FORM],
+    ["a hash in an array", { hash: [HASH] }, "hash", HASH_FORM],
     [
-      "a hash with a pepper that nobody has",
+      "a hash with an unknown pepper version",
       { hash: `v1:${HASH}` },
       "hash",
-      "hash is of a kind that nobody would look for; see pepper and its unpeppered",
+      'hash is not looked up with this "pepper"; see its "unpeppered"',
     ],
-    ["a hash of nobody", { hash: HASH, hashedBy: "new" }, "hashedBy", LEGACY_NAME],
-    ["a hash of a list of names", { hash: HASH, hashedBy: ["old"] }, "hashedBy", LEGACY_NAME],
+    ["an unknown hashedBy", { hash: HASH, hashedBy: "new" }, "hashedBy", LEGACY_NAME],
+    ["hashedBy in an array", { hash: HASH, hashedBy: ["old"] }, "hashedBy", LEGACY_NAME],
     ["a legacy hash with spaces", { hash: "a b", hashedBy: "old" }, "hash", LEGACY_FORM],
     ["a legacy hash that is empty", { hash: "", hashedBy: "old" }, "hash", LEGACY_FORM],
     ["an unknown member", { hash: HASH, revoked: true }, "revoked", "revoked "],
     ["an empty id", { hash: HASH, id: "" }, "id", "id "],
-    ["an id with a line end", { hash: HASH, id: "a\nb" }, "id", "id "],
+    ["an id with a line break", { hash: HASH, id: "a\nb" }, "id", "id "],
     ["an owner that is empty", { hash: HASH, ownerId: "" }, "ownerId", "ownerId "],
     ["a name that is a number", { hash: HASH, name: 7 }, "name", "name "],
-    ["an allowlist that is a text", { hash: HASH, ipAllowlist: "10.0.0.1" }, "ipAllowlist", "ipAllowlist "],
+    ["an allowlist that is a string", { hash: HASH, ipAllowlist: "10.0.0.1" }, "ipAllowlist", "ipAllowlist "],
     [
-      "metadata that is a list",
+      "metadata that is an array",
       { hash: HASH, metadata: [] },
       "metadata",
-      "metadata must be an object, got an array",
+      "metadata must be an object; received an array",
     ],
-    ["a limit that is a number", { hash: HASH, rateLimit: 7 }, "rateLimit", "rateLimit "],
+    ["a rate limit that is a number", { hash: HASH, rateLimit: 7 }, "rateLimit", "rateLimit "],
     ["a start that is a number", { hash: HASH, start: 7 }, "start", "start "],
     [
-      "a start that is long",
+      "a start of 17 characters",
       { hash: HASH, start: "a".repeat(17) },
       "start",
       "start must have at most 16 characters",
     ],
     [
-      "a start that tells the secret",
+      "a start that reveals too much of the secret",
       { secret: SECRET.slice(0, 20), start: SECRET.slice(0, 9) },
       "start",
-      "start must leave at least 12 characters of the secret out",
+      "start must omit at least 12 characters of the secret",
     ],
     [
-      "a start from elsewhere in the secret",
+      "a start from the middle of the secret",
       { secret: SECRET, start: SECRET.slice(1, 9) },
       "start",
-      "start must be how the secret begins",
+      "start must be the beginning of the secret",
     ],
     [
       "a start from the end of the secret",
       { secret: `${SECRET}01ab`, start: "01ab" },
       "start",
-      "start must be how the secret begins",
+      "start must be the beginning of the secret",
     ],
     [
-      "a start that is the secret",
+      "a start that is the whole secret",
       { hash: hashSecret("0123456789abcdef"), start: "0123456789abcdef" },
       "start",
-      "start is the whole secret",
+      "start must not be the whole secret",
     ],
     [
-      "a start that is the secret of the other system",
+      "a start that is the whole secret of the other system",
       { hash: "hunter22", hashedBy: "old", start: "hunter22" },
       "start",
-      "start is the whole secret",
+      "start must not be the whole secret",
     ],
     [
-      "an environment beside that of the secret",
+      "another environment than that of the secret",
       { secret: format.generate("test"), environment: "live" },
       "environment",
-      "environment must be the one that the secret names",
+      "environment must match the environment in the secret",
     ],
     [
       "a creation in the future",
@@ -285,7 +287,7 @@ describe("import", () => {
       "createdAt ",
     ],
     [
-      "a creation that is no date",
+      "a creation on a day that does not exist",
       { hash: HASH, createdAt: "2021-02-29T00:00:00Z" },
       "createdAt",
       "createdAt ",
@@ -298,26 +300,26 @@ describe("import", () => {
       "lastUsedAt ",
     ],
     ["an expiry in the past", { hash: HASH, expiresAt: START }, "expiresAt", "expiresAt "],
-    ["a scope of nobody", { hash: HASH, scopes: ["trucks:read"] }, "scopes[0]", "scopes[0] "],
-    ["an environment of nobody", { hash: HASH, environment: "prod" }, "environment", "environment must "],
+    ["an undefined scope", { hash: HASH, scopes: ["trucks:read"] }, "scopes[0]", "scopes[0] "],
+    ["an unknown environment", { hash: HASH, environment: "prod" }, "environment", "environment must "],
     [
-      "disabled that is a text",
+      "disabled that is a string",
       { hash: HASH, disabled: "yes" },
       "disabled",
       "disabled must be true or false",
     ],
-  ])("refuses %s, and writes nothing", async (_, input, path, beginning) => {
+  ])("rejects %s, and writes nothing", async (_, input, path, prefix) => {
     const { manager } = managing({ legacyHashes: [{ name: "old", hash: (secret) => secret }] });
     const error = await thrownBy(() => manager.import({ ...INPUT, ...input } as never));
     expect(error).toBeInstanceOf(KeyInputError);
     expect(error).toMatchObject({ path });
     const { message } = error as Error;
-    expect(message.slice(0, beginning.length)).toBe(beginning);
+    expect(message.slice(0, prefix.length)).toBe(prefix);
     expect(message).not.toContain(SECRET.slice(0, 15));
     expect((await manager.list()).items).toEqual([]);
   });
 
-  test("needs an object, and an actor", async () => {
+  it("rejects an input that is not an object, and an actor of null", async () => {
     const { manager } = managing();
     for (const input of [undefined, null, [], "secret"]) {
       expect(await thrownBy(() => manager.import(input as never))).toMatchObject({ path: "import" });
@@ -326,25 +328,25 @@ describe("import", () => {
     expect(error).toMatchObject({ name: "KeyInputError", path: "import" });
   });
 
-  test("waits for a legacy hash no longer than for the store", async () => {
+  it("applies the store timeout to legacy hashes", async () => {
     const legacyHashes = [{ name: "old", hash: () => new Promise<string>(() => {}) }];
     const { manager } = managing({ legacyHashes, storeTimeout: "1ms" });
     expect(await thrownBy(() => manager.import({ secret: SECRET, ...INPUT }))).toEqual(
-      new StoreError("A legacy hash did not answer within 1 ms"),
+      new StoreError("A legacy hash did not respond within 1 ms"),
     );
   });
 
-  test("shows as much of a secret as may be shown", async () => {
+  it("accepts a start of up to 16 characters that leaves 12 out", async () => {
     const { manager } = managing();
     const most = { hash: HASH, start: "0123456789abcdef" };
     expect((await manager.import({ ...most, ...INPUT })).start).toBe("0123456789abcdef");
     const least = { secret: "0123456789abcdef", start: "0123" };
     expect((await manager.import({ ...least, ...INPUT })).start).toBe("0123");
-    const none = { secret: format.generate("live"), start: null as never };
-    expect((await manager.import({ ...none, ...INPUT })).start).toBe("");
+    const hidden = { secret: format.generate("live"), start: null as never };
+    expect((await manager.import({ ...hidden, ...INPUT })).start).toBe("");
   });
 
-  test("looks for a secret under each hash that it can have, and no other", async () => {
+  it("looks a secret up under each hash that it can have", async () => {
     const inner = memoryStore();
     const findByHash = vi.fn(inner.findByHash);
     const legacyHashes = [
@@ -356,7 +358,7 @@ describe("import", () => {
     expect(findByHash.mock.calls).toEqual([[HASH], ["older:0"]]);
   });
 
-  test("a store that fails is a StoreError", async () => {
+  it("throws a StoreError without the text of the driver if the store fails", async () => {
     const store = {
       ...memoryStore(),
       insert: () => {
@@ -369,10 +371,10 @@ describe("import", () => {
   });
 });
 
-describe("a secret that was revoked", () => {
+describe("import of a revoked secret", () => {
   const keys = { v1: "the first pepper of all", v2: "the second pepper of all" };
 
-  test("cannot come back under another pepper, or before one", async () => {
+  it("is rejected under a newer pepper", async () => {
     const store = memoryStore();
     for (const old of [{ current: "v1", keys }, undefined]) {
       const { manager } = managing({ store, ...(old && { pepper: old }) });
@@ -385,7 +387,7 @@ describe("a secret that was revoked", () => {
     }
   });
 
-  test("cannot come back by an import that runs again after its key has moved", async () => {
+  it("is rejected after the legacy hash of the key was replaced", async () => {
     const store = memoryStore();
     const legacyHashes = [
       { name: "old", hash: (secret: string) => `${secret.length}/${hashSecret(secret)}` },
@@ -393,7 +395,7 @@ describe("a secret that was revoked", () => {
     const { manager } = managing({ store, legacyHashes });
     const hash = legacyHashes[0]?.hash(SECRET) as string;
     const key = await manager.import({ hash, hashedBy: "old", ...INPUT });
-    const verifier = createVerifier({ store, scopes, format: bare, legacyHashes });
+    const verifier = createVerifier({ store, scopes, format: hexFormat, legacyHashes });
     expect((await verifier.verify(bearer(SECRET))).ok).toBe(true);
     await vi.waitFor(() => expect(store.findByHash(HASH)).toBeDefined(), 60_000);
     await manager.revoke(key.id);
@@ -401,12 +403,12 @@ describe("a secret that was revoked", () => {
     expect(again).toBeInstanceOf(KeyConflictError);
     const input = { hash, hashedBy: "old", ...INPUT, ownerId: "evil" };
     const another = await thrownBy(() => manager.import(input));
-    expect(another).toMatchObject({ path: "hash", problem: "is that of a key of another owner" });
+    expect(another).toMatchObject({ path: "hash", problem: "belongs to a key of another owner" });
     expect((await verifier.verify(bearer(SECRET))).ok).toBe(false);
   });
 });
 
-test("a key without an environment is rotated into one that has", async () => {
+it("requires an environment to rotate an imported key without one", async () => {
   const { manager, verify } = managing();
   const { id } = await manager.import({ secret: SECRET, ...INPUT });
   expect(await thrownBy(() => manager.rotate(id))).toMatchObject({ path: "environment" });
@@ -418,11 +420,11 @@ test("a key without an environment is rotated into one that has", async () => {
   });
 });
 
-test("a disabled import does not work until it is enabled", async () => {
+it("imports a disabled key", async () => {
   const { manager, verifier } = service();
   const secret = format.generate("live");
   const key = await manager.import({ secret, disabled: true, ...INPUT });
-  expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+  expect(errorOf(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
   await manager.enable(key.id);
   expect((await verifier.verify(bearer(secret))).ok).toBe(true);
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   createKeyManager,
   type KeyEvent,
@@ -23,11 +23,11 @@ function managing(more: Partial<KeyManagerOptions<FleetScope>> = {}) {
 }
 
 describe("purge", () => {
-  test("forgets what was revoked or expired long enough ago, and nothing else", async () => {
+  it("deletes keys that were revoked or expired at least the retention ago", async () => {
     const { manager, clock, events } = managing();
     const create = async (name: string, more = {}) =>
       (await manager.create({ ...INPUT, name, ...more })).key.id;
-    const lives = await create("lives");
+    const active = await create("active");
     const revoked = await create("revoked");
     const disabled = await create("disabled");
     await create("expired", { expiresAt: day(10) });
@@ -42,7 +42,7 @@ describe("purge", () => {
     clock.set(day(40));
     expect(await manager.purge({ retention: "30d", actor: "cron" })).toEqual({ purged: 3 });
     const left = (await manager.list()).items.map(({ id }) => id);
-    expect(new Set(left)).toEqual(new Set([lives, disabled, later, next.id]));
+    expect(new Set(left)).toEqual(new Set([active, disabled, later, next.id]));
     expect(await manager.get(revoked)).toBeUndefined();
     const { items } = await manager.auditTrail({ keyId: revoked });
     expect(items.map(({ action, actor }) => [action, actor])).toEqual([
@@ -57,7 +57,7 @@ describe("purge", () => {
     expect(await manager.purge({ retention: "30d" })).toEqual({ purged: 1 });
   });
 
-  test("goes through every page, and stops at its limit", async () => {
+  it("reads every page, and stops at its limit", async () => {
     const { manager, clock } = managing();
     for (let i = 0; i < 250; i++) {
       const { key } = await manager.create({ ...INPUT, name: `${i}` });
@@ -70,7 +70,7 @@ describe("purge", () => {
     expect((await manager.list({ limit: 1_000 })).items).toHaveLength(50);
   });
 
-  test("does not believe a store that lists keys that are alive", async () => {
+  it("keeps active keys if the store ignores endedBefore", async () => {
     const inner = memoryStore();
     const store: ManagedKeyStore = { ...inner, list: ({ endedBefore: _, ...query }) => inner.list(query) };
     const { manager, clock } = managing({ store });
@@ -83,19 +83,19 @@ describe("purge", () => {
     expect((await manager.list({ limit: 1_000 })).items).toHaveLength(300);
   });
 
-  test("asks a store for no more than it needs, and ten things at once", async () => {
+  it("reads no more pages than needed, and deletes 10 keys at a time", async () => {
     const inner = memoryStore();
-    const pagesBehindOthers: boolean[] = [];
-    const removals = { all: 0, now: 0, mostAtOnce: 0 };
+    const hasCursor: boolean[] = [];
+    const removals = { all: 0, now: 0, max: 0 };
     const store: ManagedKeyStore = {
       ...inner,
       list: (query) => {
-        pagesBehindOthers.push("cursor" in query);
+        hasCursor.push("cursor" in query);
         return inner.list(query);
       },
       remove: async (id, version, audit) => {
         removals.all++;
-        removals.mostAtOnce = Math.max(removals.mostAtOnce, ++removals.now);
+        removals.max = Math.max(removals.max, ++removals.now);
         await new Promise(setImmediate);
         removals.now--;
         return inner.remove?.(id, version, audit) ?? false;
@@ -104,13 +104,13 @@ describe("purge", () => {
     const { manager } = managing({ store });
     for (let i = 0; i < 130; i++) await manager.revoke((await manager.create(INPUT)).key.id);
     expect(await manager.purge({ retention: "0s", limit: 25 })).toEqual({ purged: 25 });
-    expect([pagesBehindOthers, removals]).toEqual([[false], { all: 25, now: 0, mostAtOnce: 10 }]);
+    expect([hasCursor, removals]).toEqual([[false], { all: 25, now: 0, max: 10 }]);
     expect(await manager.purge({ retention: "0s" })).toEqual({ purged: 105 });
-    expect(pagesBehindOthers).toEqual([false, false, true]);
-    expect(removals).toEqual({ all: 130, now: 0, mostAtOnce: 10 });
+    expect(hasCursor).toEqual([false, false, true]);
+    expect(removals).toEqual({ all: 130, now: 0, max: 10 });
   });
 
-  test("passes over a key that was changed since it was listed", async () => {
+  it("skips a key that was changed after it was listed", async () => {
     const inner = memoryStore();
     const store: ManagedKeyStore = { ...inner, remove: () => false };
     const { manager, clock, events } = managing({ store });
@@ -121,7 +121,7 @@ describe("purge", () => {
     expect(events.some(({ type }) => type === "key.purged")).toBe(false);
   });
 
-  test("ends with a store that spells the end of its pages as null, and refuses one that never ends", async () => {
+  it("accepts a null cursor as the end, and rejects invalid and endless pages", async () => {
     const inner = memoryStore();
     const ended = managing({
       store: { ...inner, list: (query) => ({ ...inner.list(query), nextCursor: null }) as never },
@@ -140,13 +140,13 @@ describe("purge", () => {
     }
   });
 
-  test("is not held up by a record that cannot be read", async () => {
+  it("skips a record that cannot be read", async () => {
     const inner = memoryStore();
-    const dead = { expiresAt: START };
+    const ended = { expiresAt: START };
     const damaged = [
-      { revokedAt: new Date(Number.NaN), ...dead },
-      { revokedAt: "2020", ...dead },
-      { version: "1", ...dead },
+      { revokedAt: new Date(Number.NaN), ...ended },
+      { revokedAt: "2020", ...ended },
+      { version: "1", ...ended },
     ];
     const store: ManagedKeyStore = {
       ...inner,
@@ -160,11 +160,11 @@ describe("purge", () => {
     const ids = (await store.list({ now: START, limit: 3 })).items.map(({ id }) => id);
     expect(await manager.purge({ retention: "0s" })).toEqual({ purged: 3 });
     const trails = await Promise.all(ids.map((keyId) => manager.auditTrail({ keyId })));
-    const unread = { revokedAt: null, expiresAt: START.toISOString() };
-    expect(trails.map(({ items }) => items[0]?.details).slice(0, 2)).toEqual([unread, unread]);
+    const details = { revokedAt: null, expiresAt: START.toISOString() };
+    expect(trails.map(({ items }) => items[0]?.details).slice(0, 2)).toEqual([details, details]);
   });
 
-  test("several at once forget each key once", async () => {
+  it("deletes each key once if several purges run concurrently", async () => {
     const { manager, clock } = managing();
     for (let i = 0; i < 60; i++) await manager.revoke((await manager.create(INPUT)).key.id);
     clock.set(day(1));
@@ -172,25 +172,25 @@ describe("purge", () => {
     expect(results.reduce((sum, { purged }) => sum + purged, 0)).toBe(60);
   });
 
-  test.each<[string, object, string]>([
-    ["no age", {}, "retention"],
-    ["an age without a unit", { retention: 30 }, "retention"],
+  it.each<[string, object, string]>([
+    ["a missing retention", {}, "retention"],
+    ["a retention without a unit", { retention: 30 }, "retention"],
     ["a limit of 0", { retention: "1d", limit: 0 }, "limit"],
-    ["a limit that is no number", { retention: "1d", limit: "9" }, "limit"],
+    ["a limit that is a string", { retention: "1d", limit: "9" }, "limit"],
     ["an empty actor", { retention: "1d", actor: "" }, "actor"],
     ["an unknown member", { retention: "1d", ownerId: "acme" }, "ownerId"],
-  ])("refuses %s", async (_, options, path) => {
+  ])("rejects %s", async (_, options, path) => {
     const { manager } = managing();
     const error = (await thrownBy(() => manager.purge(options as never))) as Error;
     expect(error).toMatchObject({ name: "KeyInputError", path });
     expect(error.message).toMatch(/must (be|not)|purge/);
   });
 
-  test("needs a store that can remove, and that says whether it did", async () => {
+  it("rejects a store without remove(), and one that does not return whether it removed", async () => {
     const { remove: _, ...without } = memoryStore();
     const { manager } = managing({ store: without as ManagedKeyStore });
     expect(await thrownBy(() => manager.purge({ retention: "1d" }))).toEqual(
-      new TypeError("purge: the store has no method remove()"),
+      new TypeError('purge: "store" must have a method remove()'),
     );
     const vague = managing({ store: { ...memoryStore(), remove: () => undefined as never } });
     await vague.manager.revoke((await vague.manager.create(INPUT)).key.id);

@@ -10,7 +10,7 @@ import {
 
 function ip(text: string): IpAddress {
   const address = parseIp(text);
-  if (address === undefined) throw new Error(`${text} is not read`);
+  if (address === undefined) throw new Error(`${text} is not an address`);
   return address;
 }
 
@@ -26,10 +26,10 @@ describe("parseIp", () => {
     ["::", [0, 0, 0, 0, 0, 0, 0, 0]],
     ["::1", [0, 0, 0, 0, 0, 0, 0, 1]],
     ["2001:DB8::1", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]],
-    // ipaddr.js reads this deprecated form (RFC 4291, 2.5.5.1) as the mapped address ::ffff:10.0.0.1.
+    // ipaddr.js parses this deprecated form (RFC 4291, 2.5.5.1) as the mapped address ::ffff:10.0.0.1.
     ["::10.0.0.1", [0, 0, 0, 0, 0, 0, 0xa00, 1]],
     ["64:ff9b::10.0.0.1", [0x64, 0xff9b, 0, 0, 0, 0, 0xa00, 1]],
-  ])("%s", (text, expected) => {
+  ])("parses %s", (text, expected) => {
     expect(parseIp(text)).toEqual(expected);
   });
 
@@ -85,7 +85,7 @@ describe("parseIp", () => {
     "::10.0.0.1:1",
     "1:2:3:4:5:6:7:10.0.0.1",
     `::${"0".repeat(50)}1`,
-  ])("refuses %j", (text) => {
+  ])("rejects %j", (text) => {
     expect(parseIp(text)).toBeUndefined();
   });
 });
@@ -112,7 +112,7 @@ describe("networks", () => {
     ["2001:db8::/32", "2001:db9::", false],
     ["fe80::/10", "febf::1", true],
     ["fe80::/10", "fec0::1", false],
-  ])("%s, %s: %s", (network, address, expected) => {
+  ])("%s includes %s: %s", (network, address, expected) => {
     expect(compileCidrs([network]).includes(ip(address))).toBe(expected);
   });
 
@@ -143,14 +143,14 @@ describe("networks", () => {
     ["203.0.113.7/0", /did you mean 0\.0\.0\.0\/0\?/],
     ["2001:db8::1/32", /bits set/],
     ["8000::/0", /bits set/],
-    ["::ffff:10.0.0.0/8", /beyond IPv4/],
-    ["::ffff:0:0/95", /beyond IPv4/],
+    ["::ffff:10.0.0.0/8", /IPv4-mapped network with a prefix length below 96/],
+    ["::ffff:0:0/95", /IPv4-mapped network with a prefix length below 96/],
     ["::ffff:10.0.0.5/104", /did you mean/],
-    [undefined, /must be a text/],
-    [null, /must be a text/],
-    [8, /must be a text/],
-    [["10.0.0.0/8"], /must be a text/],
-  ])("refuses %j", (entry, problem) => {
+    [undefined, /must be a string/],
+    [null, /must be a string/],
+    [8, /must be a string/],
+    [["10.0.0.0/8"], /must be a string/],
+  ])("rejects %j", (entry, problem) => {
     expect(cidrProblem(entry)).toMatch(problem);
     expect(() => compileCidrs([entry as string])).toThrow(TypeError);
     expect(() => compileCidrs([entry as string])).toThrow(`${JSON.stringify(entry)} ${cidrProblem(entry)}`);
@@ -182,7 +182,7 @@ describe("networks", () => {
     expect(compileCidrs(parent).covers(compileCidrs(child))).toBe(expected);
   });
 
-  test("a list of 10,000 networks costs a binary search", () => {
+  test("finds addresses in a list of 10,000 networks", () => {
     const list = Array.from({ length: 10_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/25`);
     const compiled = compileCidrs(list);
     expect(compiled.includes(ip("10.39.15.127"))).toBe(true);
@@ -191,7 +191,7 @@ describe("networks", () => {
   });
 });
 
-test("formatIp spells a mapped address as IPv4 and leaves others as they were", () => {
+test("formatIp writes a mapped address as IPv4 and does not change others", () => {
   expect(formatIp("::ffff:a00:1", ip("::ffff:a00:1"))).toBe("10.0.0.1");
   expect(formatIp("2001:DB8::1", ip("2001:DB8::1"))).toBe("2001:DB8::1");
 });

@@ -8,7 +8,7 @@ import type { AuthRequest } from "../../../../src/index.js";
 
 const BEARER = credentialSource();
 
-/** The secret, or the fault's name. */
+/** Returns the secret, or the fault. */
 function read(headers: AuthRequest["headers"], options?: CredentialOptions, rawHeaders?: readonly string[]) {
   const source = options ? credentialSource(options) : BEARER;
   const found = extractCredential({ headers, rawHeaders }, source);
@@ -25,34 +25,34 @@ describe("Authorization", () => {
     ["white space around", " \tBearer abc\t ", "abc"],
     ["padding", "Bearer abc==", "abc=="],
     ["no token", "Bearer", MALFORMED],
-    ["no token but spaces", "Bearer   ", MALFORMED],
-    ["a tab for the space", "Bearer\tabc", MALFORMED],
+    ["spaces without a token", "Bearer   ", MALFORMED],
+    ["a tab instead of the space", "Bearer\tabc", MALFORMED],
     ["two tokens", "Bearer abc def", MALFORMED],
-    ["padding inside", "Bearer a=b", MALFORMED],
+    ["padding inside the token", "Bearer a=b", MALFORMED],
     ["a quoted token", 'Bearer "abc"', MALFORMED],
-    ["parameters for a token", 'Bearer token="abc"', MALFORMED],
+    ["a parameter instead of a token", 'Bearer token="abc"', MALFORMED],
     ["a line break", "Bearer abc\ndef", MALFORMED],
     ["a line break at the end", "Bearer abc\n", MALFORMED],
     ["a NUL", "Bearer abc\0", MALFORMED],
     ["an empty field", "", MALFORMED],
-    ["white space alone", " \t ", MALFORMED],
-    ["the token alone", "ezt_live_abc", MISSING],
+    ["only white space", " \t ", MALFORMED],
+    ["a token without a scheme", "ezt_live_abc", MISSING],
     ["another scheme", "Basic dXNlcjpwYXNz", MISSING],
     ["another scheme with parameters", 'Digest username="ann", realm="x", qop=auth', MISSING],
-    ["another scheme alone", "Negotiate", MISSING],
-    ["a scheme that begins like ours", "BearerX abc", MISSING],
-    ["two joined credentials of ours", "Bearer abc, Bearer def", MALFORMED],
-    ["the same one twice", "Bearer abc, Bearer abc", MALFORMED],
-    ["ours behind another", "Basic abc, Bearer def", MALFORMED],
-    ["another behind ours", "Bearer abc, Basic def", MALFORMED],
-    ["ours behind another with parameters", 'Digest a="b", Bearer def', MALFORMED],
-  ])("%s", (_, field, expected) => {
+    ["another scheme without a token", "Negotiate", MISSING],
+    ["a scheme that starts with Bearer", "BearerX abc", MISSING],
+    ["two joined Bearer credentials", "Bearer abc, Bearer def", MALFORMED],
+    ["the same credential twice", "Bearer abc, Bearer abc", MALFORMED],
+    ["Bearer after another scheme", "Basic abc, Bearer def", MALFORMED],
+    ["another scheme after Bearer", "Bearer abc, Basic def", MALFORMED],
+    ["Bearer after another scheme with parameters", 'Digest a="b", Bearer def', MALFORMED],
+  ])("reads %s", (_, field, expected) => {
     expect(read({ authorization: field })).toEqual(expected);
     expect(read({ Authorization: field })).toEqual(expected);
     expect(read({ authorization: [field] })).toEqual(expected);
   });
 
-  test("a Headers object, which joins repeated lines", () => {
+  test("rejects two lines that a Headers object has joined", () => {
     const headers = new Headers({ Authorization: "Bearer abc" });
     expect(read(headers)).toBe("abc");
     headers.append("Authorization", "Bearer def");
@@ -60,26 +60,26 @@ describe("Authorization", () => {
     expect(read(new Headers())).toEqual(MISSING);
   });
 
-  test("two lines are a fault, however the runtime shows them", () => {
+  test("rejects a second line, however the runtime represents it", () => {
     expect(read({ authorization: ["Bearer abc", "Bearer abc"] })).toEqual(MALFORMED);
     expect(read({ authorization: "Bearer abc", Authorization: "Bearer abc" })).toEqual(MALFORMED);
-    // Node keeps the first of two and drops the rest.
+    // Node keeps the first line and drops the others.
     const raw = ["Host", "x", "Authorization", "Bearer abc", "AUTHORIZATION", "Basic def"];
     expect(read({ authorization: "Bearer abc" }, undefined, raw)).toEqual(MALFORMED);
     expect(read({ authorization: "Bearer abc" }, undefined, raw.slice(0, 4))).toBe("abc");
-    // A value that reads like the name is no line.
+    // A value that equals the name is not a line.
     const value = ["X-Note", "authorization", "Authorization", "Bearer abc"];
     expect(read({ authorization: "Bearer abc" }, undefined, value)).toBe("abc");
   });
 
-  test("a header section that was cut may have held a second line", () => {
+  test("rejects a truncated header section, which may have had a second line", () => {
     const headers = { authorization: "Bearer abc" };
     expect(extractCredential({ headers, headersTruncated: true }, BEARER)).toEqual(MALFORMED);
     expect(extractCredential({ headers: {}, headersTruncated: true }, BEARER)).toEqual(MALFORMED);
     expect(extractCredential({ headers, headersTruncated: false }, BEARER)).toBe("abc");
   });
 
-  test("nothing but the one header counts", () => {
+  test("reads no other header, and no inherited one", () => {
     expect(read({ "x-api-key": "abc", cookie: "Bearer abc", "proxy-authorization": "Bearer abc" })).toEqual(
       MISSING,
     );
@@ -88,7 +88,7 @@ describe("Authorization", () => {
     expect(read(Object.create({ authorization: "Bearer abc" }))).toEqual(MISSING);
   });
 
-  test("the time grows no faster than the field", () => {
+  test("reads a field in linear time", () => {
     const fields = (size: number) => [
       `Bearer ${"a".repeat(size)}!`,
       `Bearer ${"=".repeat(size)}!`,
@@ -103,13 +103,13 @@ describe("Authorization", () => {
     ];
     const began = performance.now();
     for (const field of fields(2 ** 18)) read({ authorization: field });
-    // Quadratic work on 256 KiB would take minutes.
+    // 256 KiB would take minutes in quadratic time.
     expect(performance.now() - began).toBeLessThan(15_000);
   });
 });
 
-describe("other places", () => {
-  test("a header of its own holds the bare secret", () => {
+describe("other headers and schemes", () => {
+  test("another header holds the secret alone", () => {
     const options = { header: "X-API-Key" };
     expect(read({ "x-api-key": "abc" }, options)).toBe("abc");
     expect(read({ "X-Api-Key": " abc " }, options)).toBe("abc");
@@ -120,14 +120,14 @@ describe("other places", () => {
     expect(read({ "x-api-key": ["abc", "abc"] }, options)).toEqual(MALFORMED);
   });
 
-  test("a header of its own with a scheme", () => {
+  test("another header can have a scheme", () => {
     const options = { header: "x-auth", scheme: "Key" };
     expect(read({ "x-auth": "key abc" }, options)).toBe("abc");
     expect(read({ "x-auth": "abc" }, options)).toEqual(MISSING);
     expect(read({ "x-auth": "Bearer abc" }, options)).toEqual(MISSING);
   });
 
-  test("another scheme, also one whose name has characters of regular expressions", () => {
+  test("a scheme may contain characters that are special in regular expressions", () => {
     expect(read({ authorization: "apikey abc" }, { scheme: "ApiKey" })).toBe("abc");
     expect(read({ authorization: "Bearer abc" }, { scheme: "ApiKey" })).toEqual(MISSING);
     expect(read({ authorization: "a.b* abc" }, { scheme: "a.b*" })).toBe("abc");
@@ -137,7 +137,7 @@ describe("other places", () => {
     expect(read({ authorization: "a abc" }, { scheme: "a|b" })).toEqual(MISSING);
   });
 
-  test("says what to send, and what to challenge for", () => {
+  test("has an example and a challenge for error responses", () => {
     expect(BEARER).toMatchObject({ example: "Authorization: Bearer <token>", challenge: "Bearer" });
     expect(credentialSource({ header: "X-API-Key" })).toMatchObject({
       example: "X-API-Key: <token>",
@@ -159,7 +159,7 @@ describe("other places", () => {
     [{ scheme: "Bearer " }, /"scheme"/],
     [{ scheme: 'a"b' }, /"scheme"/],
     [{ scheme: 7 }, /"scheme"/],
-  ])("refuses %j", (options, message) => {
+  ])("rejects %j", (options, message) => {
     const make = () => credentialSource(options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);

@@ -12,11 +12,11 @@ import {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 describe("resolveRequestId", () => {
-  test("the framework's own comes first", () => {
+  test("prefers the id of the framework", () => {
     expect(resolveRequestId({ headers: { "x-request-id": "sent" }, requestId: "own" })).toBe("own");
   });
 
-  test("then a well-formed X-Request-Id, in any runtime", () => {
+  test("accepts a well-formed X-Request-Id from any kind of headers", () => {
     expect(resolveRequestId({ headers: { "x-request-id": "a.b_c:d-1" } })).toBe("a.b_c:d-1");
     expect(resolveRequestId({ headers: { "X-Request-ID": "abc" } })).toBe("abc");
     expect(resolveRequestId({ headers: new Headers({ "X-Request-Id": "abc" }) })).toBe("abc");
@@ -24,7 +24,7 @@ describe("resolveRequestId", () => {
   });
 
   test.each([
-    ["nothing", ""],
+    ["no characters", ""],
     ["129 characters", "a".repeat(129)],
     ["a space", "a b"],
     ["a line break", "a\r\nSet-Cookie: x=1"],
@@ -32,25 +32,25 @@ describe("resolveRequestId", () => {
     ["markup", "<script>"],
     ["a quote", 'a"b'],
     ["a percent sign", "a%0d"],
-    ["another alphabet", "é"],
+    ["a letter outside ASCII", "é"],
     ["a NUL", "a\0"],
-  ])("an id with %s is never echoed", (_, id) => {
+  ])("never echoes an id with %s", (_, id) => {
     const fresh = resolveRequestId({ headers: { "x-request-id": id }, requestId: id });
     expect(fresh).toMatch(UUID);
     expect(resolveRequestId({ headers: { "x-request-id": id } })).not.toBe(fresh);
     expect(resolveRequestId({ headers: { "x-request-id": "good" }, requestId: id })).toBe("good");
   });
 
-  test("without one it is fresh", () => {
+  test("creates an id if there is none", () => {
     expect(resolveRequestId({ headers: {} })).toMatch(UUID);
     expect(resolveRequestId({ headers: new Headers() })).toMatch(UUID);
   });
 
-  test("two of them are none", () => {
+  test("creates an id if X-Request-Id is repeated", () => {
     expect(resolveRequestId({ headers: { "x-request-id": ["a", "b"] } })).toMatch(UUID);
   });
 
-  test("property: whatever is sent, the id is of the safe alphabet", () => {
+  test("returns only safe characters (property)", () => {
     const texts = fc.array(fc.integer({ max: 0xffff, min: 0 })).map((units) => String.fromCharCode(...units));
     fc.assert(
       fc.property(fc.oneof(texts, fc.string({ minLength: 1 })), (id) => {
@@ -61,7 +61,7 @@ describe("resolveRequestId", () => {
 });
 
 describe("headers", () => {
-  test("names compare without case, values of a repeated one are joined", () => {
+  test("names are case-insensitive, and repeated values are joined", () => {
     expect(headerValue({ headers: { ACCEPT: "a" } }, "accept")).toBe("a");
     expect(headerValue({ headers: { accept: ["a", "b"] } }, "accept")).toBe("a, b");
     expect(headerValue({ headers: new Headers([["Accept", "a"]]) }, "accept")).toBe("a");
@@ -71,17 +71,17 @@ describe("headers", () => {
     expect(headerValue({ headers: new Headers() }, "accept")).toBeUndefined();
   });
 
-  test("inherited members are no headers", () => {
+  test("ignores inherited members", () => {
     expect(headerValue({ headers: {} }, "tostring")).toBeUndefined();
     expect(headerValue({ headers: {} }, "constructor")).toBeUndefined();
     expect(headerValue({ headers: Object.create({ accept: "a" }) }, "accept")).toBeUndefined();
   });
 
-  test("a header that is named get is a header", () => {
+  test("accepts a header named get", () => {
     expect(headerValue({ headers: { get: "a", accept: "b" } }, "accept")).toBe("b");
   });
 
-  test("lines are counted in rawHeaders where there are some", () => {
+  test("counts lines in rawHeaders if present, otherwise in headers", () => {
     const headers = { accept: "a" };
     expect(headerCount({ headers, rawHeaders: ["Accept", "a", "ACCEPT", "accept"] }, "accept")).toBe(2);
     expect(headerCount({ headers, rawHeaders: [] }, "accept")).toBe(0);
@@ -104,11 +104,11 @@ test.each([
   ["/a", "/a"],
   ["?secret", ""],
   [undefined, undefined],
-])("pathOf(%j) is %j", (path, expected) => {
+])("pathOf(%j) returns %j", (path, expected) => {
   expect(pathOf({ headers: {}, path })).toBe(expected);
 });
 
-test("a request under another id keeps its members, those of a class too", () => {
+test("withRequestId copies every member, including getters", () => {
   class Incoming {
     readonly headers = { accept: "a" };
     readonly rawHeaders = ["Accept", "a"];
@@ -131,7 +131,7 @@ test("a request under another id keeps its members, those of a class too", () =>
   });
 });
 
-test("property: trimOws takes spaces and tabs from both ends, and nothing else", () => {
+test("trimOws removes only spaces and tabs from both ends (property)", () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(" ", "\t", "a", "\n", "\u00a0") }), (text) => {
       expect(trimOws(text)).toBe(text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, ""));

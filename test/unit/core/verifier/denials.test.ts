@@ -1,18 +1,20 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
+import type { AuthError } from "../../../../src/core/errors.js";
 import { credentialSource } from "../../../../src/core/requests/credential.js";
 import { createDenials, type DenialWording, UNAVAILABLE } from "../../../../src/core/verifier/denials.js";
-import { scopes } from "../fixtures.js";
+import { compileRoute } from "../../../../src/core/verifier/route.js";
+import { type FleetScope, scopes } from "../fixtures.js";
 
-const words: DenialWording = {
+const wording: DenialWording = {
   where: "createVerifier",
   noun: "API key",
   source: credentialSource(),
   realm: "fleet",
   exposeKeyState: false,
 };
-const attempt = { request: { headers: {} }, requirement: undefined };
-const refusals = createDenials(scopes, words);
-const told = ({ status, code, message, headers, details }: ReturnType<typeof refusals>) => ({
+const context = { route: compileRoute<FleetScope>(undefined), subject: undefined };
+const createError = createDenials(scopes, wording);
+const membersOf = ({ status, code, message, headers, details }: AuthError) => ({
   status,
   code,
   message,
@@ -22,7 +24,7 @@ const told = ({ status, code, message, headers, details }: ReturnType<typeof ref
 
 const CHALLENGE = { "WWW-Authenticate": 'Bearer realm="fleet"' };
 const INVALID_TOKEN = { "WWW-Authenticate": 'Bearer realm="fleet", error="invalid_token"' };
-const ELSEWHERE = {
+const OTHER_NETWORK = {
   status: 403,
   code: "ip_not_allowed",
   message: "The API key may not be used from this network address.",
@@ -30,8 +32,8 @@ const ELSEWHERE = {
   details: {},
 };
 
-test("no credential: what to send, and a challenge without an error (RFC 6750, 3.1)", () => {
-  expect(told(refusals(attempt, "missing_credential"))).toEqual({
+it("returns for a missing credential what to send, and a challenge without an error (RFC 6750, 3.1)", () => {
+  expect(membersOf(createError(context, "missing_credential"))).toEqual({
     status: 401,
     code: "missing_credential",
     message: "Authentication required. Provide a valid API key via Authorization: Bearer <token>",
@@ -40,8 +42,8 @@ test("no credential: what to send, and a challenge without an error (RFC 6750, 3
   });
 });
 
-test("a credential that cannot be read", () => {
-  expect(told(refusals(attempt, "malformed_credential"))).toEqual({
+it("returns invalid_request for a malformed credential", () => {
+  expect(membersOf(createError(context, "malformed_credential"))).toEqual({
     status: 401,
     code: "malformed_credential",
     message: "The credential cannot be read. Send exactly one, as Authorization: Bearer <token>",
@@ -50,8 +52,8 @@ test("a credential that cannot be read", () => {
   });
 });
 
-test("another environment", () => {
-  expect(told(refusals(attempt, "wrong_environment"))).toEqual({
+it("returns wrong_environment for a key of another environment", () => {
+  expect(membersOf(createError(context, "wrong_environment"))).toEqual({
     status: 401,
     code: "wrong_environment",
     message: "The API key belongs to another environment.",
@@ -60,7 +62,7 @@ test("another environment", () => {
   });
 });
 
-test("whatever else is wrong with a key is one and the same answer", () => {
+it("returns the same error for every other problem of a key", () => {
   const reasons = [
     "unrecognized_format",
     "unknown_key",
@@ -73,8 +75,8 @@ test("whatever else is wrong with a key is one and the same answer", () => {
     "disabled",
     "expired",
   ] as const;
-  const [first, ...others] = reasons.map((reason) => refusals(attempt, reason));
-  expect(first && told(first)).toEqual({
+  const [first, ...others] = reasons.map((reason) => createError(context, reason));
+  expect(first && membersOf(first)).toEqual({
     status: 401,
     code: "invalid_key",
     message: "The API key is not valid.",
@@ -84,35 +86,33 @@ test("whatever else is wrong with a key is one and the same answer", () => {
   for (const other of others) expect(other).toBe(first);
 });
 
-test.each([
+it.each([
   ["revoked", "The API key has been revoked."],
   ["disabled", "The API key is disabled."],
   ["expired", "The API key has expired."],
-] as const)("with exposeKeyState, %s is told", (reason, message) => {
-  const open = createDenials(scopes, { ...words, exposeKeyState: true });
-  expect(told(open(attempt, reason))).toEqual({
+] as const)("returns the state %s with exposeKeyState", (reason, message) => {
+  const exposed = createDenials(scopes, { ...wording, exposeKeyState: true });
+  expect(membersOf(exposed(context, reason))).toEqual({
     status: 401,
     code: "invalid_key",
     message,
     headers: INVALID_TOKEN,
     details: { reason },
   });
-  expect(open(attempt, "unknown_key").details).toEqual({});
+  expect(exposed(context, "unknown_key").details).toEqual({});
 });
 
-test("another network, or an unknown one", () => {
-  expect(told(refusals(attempt, "ip_not_allowed"))).toEqual(ELSEWHERE);
-  expect(told(refusals(attempt, "ip_unknown"))).toEqual(ELSEWHERE);
+it("returns ip_not_allowed for another network and an unknown address", () => {
+  expect(membersOf(createError(context, "ip_not_allowed"))).toEqual(OTHER_NETWORK);
+  expect(membersOf(createError(context, "ip_unknown"))).toEqual(OTHER_NETWORK);
 });
 
-describe("scopes", () => {
-  const holder = { id: "key_1", ownerId: "acme", environment: null, scopes: ["vehicles:read", "gone:read"] };
+describe("insufficient_scope", () => {
+  const subject = { id: "key_1", ownerId: "acme", environment: null, scopes: ["vehicles:read", "gone:read"] };
   const required = ["vehicles:read", "drivers:read"] as const;
 
-  test("what is required, granted and missing is told, of scopes that are defined", () => {
-    expect(
-      told(refusals({ ...attempt, requirement: required, subject: holder }, "insufficient_scope")),
-    ).toEqual({
+  it("has the required, granted and missing scopes that are defined", () => {
+    expect(membersOf(createError({ route: compileRoute(required), subject }, "insufficient_scope"))).toEqual({
       status: 403,
       code: "insufficient_scope",
       message: "The API key lacks a scope that this request needs.",
@@ -128,8 +128,11 @@ describe("scopes", () => {
     });
   });
 
-  test("without a holder nothing is granted", () => {
-    expect(refusals({ ...attempt, requirement: "vehicles:read" }, "insufficient_scope").details).toEqual({
+  it("has no granted scopes without a subject", () => {
+    expect(
+      createError({ ...context, route: compileRoute<FleetScope>("vehicles:read") }, "insufficient_scope")
+        .details,
+    ).toEqual({
       requiredScopes: ["vehicles:read"],
       grantedScopes: [],
       missingScopes: ["vehicles:read"],
@@ -137,9 +140,9 @@ describe("scopes", () => {
   });
 });
 
-test("over the limit: when to come back, and no challenge", () => {
+it("returns Retry-After and no challenge for a rate limit", () => {
   const state = { name: "minute", limit: 60, windowSeconds: 60, remaining: 0, resetSeconds: 12 };
-  expect(told(refusals(attempt, "rate_limited", { allowed: false, states: [state] }))).toEqual({
+  expect(membersOf(createError(context, "rate_limited", { allowed: false, states: [state] }))).toEqual({
     status: 429,
     code: "rate_limited",
     message: "Too many requests. Try again later.",
@@ -150,11 +153,11 @@ test("over the limit: when to come back, and no challenge", () => {
     },
     details: {},
   });
-  expect(refusals(attempt, "rate_limited").headers).toEqual({ "Retry-After": "1" });
+  expect(createError(context, "rate_limited").headers).toEqual({ "Retry-After": "1" });
 });
 
-test("nobody could judge: 503, and when to come back", () => {
-  expect(told(UNAVAILABLE)).toEqual({
+it("has a 503 with Retry-After", () => {
+  expect(membersOf(UNAVAILABLE)).toEqual({
     status: 503,
     code: "unavailable",
     message: "The API key cannot be checked right now. Try again later.",
@@ -163,22 +166,22 @@ test("nobody could judge: 503, and when to come back", () => {
   });
 });
 
-test("a noun, a realm and a place of its own", () => {
+it("uses noun, realm and header", () => {
   const source = credentialSource({ header: "X-API-Key" });
-  const own = createDenials(scopes, { ...words, noun: "token", realm: "!#[]~ a", source });
-  expect(own(attempt, "missing_credential").message).toBe(
+  const own = createDenials(scopes, { ...wording, noun: "token", realm: "!#[]~ a", source });
+  expect(own(context, "missing_credential").message).toBe(
     "Authentication required. Provide a valid token via X-API-Key: <token>",
   );
-  expect(own(attempt, "unknown_key").message).toBe("The token is not valid.");
-  expect(own(attempt, "unknown_key").headers).toEqual({
+  expect(own(context, "unknown_key").message).toBe("The token is not valid.");
+  expect(own(context, "unknown_key").headers).toEqual({
     "WWW-Authenticate": 'ApiKey realm="!#[]~ a", error="invalid_token"',
   });
 });
 
-test.each([[""], ['a"b'], ["a\\b"], ["a\nb"], ["ä"], ["\x7f"], [7], [["fleet"]], [undefined]])(
-  "%j is no realm",
+it.each([[""], ['a"b'], ["a\\b"], ["a\nb"], ["ä"], ["\x7f"], [7], [["fleet"]], [undefined]])(
+  "rejects the realm %j",
   (realm) => {
-    expect(() => createDenials(scopes, { ...words, realm: realm as string })).toThrow(
+    expect(() => createDenials(scopes, { ...wording, realm: realm as string })).toThrow(
       new TypeError('createVerifier: "realm" must be printable ASCII without quotes and backslashes'),
     );
   },

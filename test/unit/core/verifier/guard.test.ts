@@ -1,13 +1,29 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { createGuard, type GuardOutcome } from "../../../../src/core/verifier/guard.js";
 import {
   createVerifier,
   type GuardArguments,
   type GuardErrorContext,
+  type KeyEvent,
+  type KeyHash,
+  type KeyStore,
+  type RequestFacts,
   StoreError,
   type Verifier,
+  type VerifierOptions,
 } from "../../../../src/index.js";
-import { bearer, type FleetScope, format, polluted, scopes, service, sleep, storeOf } from "../fixtures.js";
+import {
+  bearer,
+  errorOf,
+  type FleetScope,
+  format,
+  polluted,
+  recordOf,
+  scopes,
+  service,
+  sleep,
+  storeOf,
+} from "../fixtures.js";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -21,8 +37,8 @@ async function guarded() {
   return { secret, key, guard: createGuard(verifier) };
 }
 
-function refusal(outcome: GuardOutcome<FleetScope>) {
-  if (outcome.pass) throw new Error("the request passed");
+function denialOf(outcome: GuardOutcome<FleetScope>) {
+  if (outcome.pass) throw new Error("the request was allowed");
   return {
     ...outcome.denial,
     json: outcome.denial.body === "" ? undefined : JSON.parse(outcome.denial.body),
@@ -32,22 +48,26 @@ function refusal(outcome: GuardOutcome<FleetScope>) {
 const failing = () =>
   createVerifier({ store: storeOf(() => Promise.reject(new Error("hunter2"))), scopes, format });
 
-describe("a verifier of the host's", () => {
-  test.each<[string, unknown, RegExp]>([
-    ["no more than that it passes", { ok: true }, /^guard: .* without a principal, got undefined$/],
-    ["nobody who passes", { ok: true, principal: null, headers: {} }, /without a principal, got null$/],
-    ["a name who passes", { ok: true, principal: "acme", headers: {} }, /got a value of type string$/],
-    ["nothing", undefined, /undefined/],
-    ["a text", "ok", /undefined/],
-  ])("that answers %s opens no route", async (_, answer, fault) => {
+describe("a custom verifier", () => {
+  it.each<[string, unknown, RegExp]>([
+    ["ok without a principal", { ok: true }, /^guard: .* without a principal; received undefined$/],
+    [
+      "a principal of null",
+      { ok: true, principal: null, headers: {} },
+      /without a principal; received null$/,
+    ],
+    ["a string as principal", { ok: true, principal: "acme", headers: {} }, /received a string$/],
+    ["undefined", undefined, /undefined/],
+    ["a string", "ok", /undefined/],
+  ])("that resolves with %s is denied with 503", async (_, result, fault) => {
     const onError = vi.fn();
     const verifier = {
-      verify: async () => answer,
+      verify: async () => result,
       assertRequirement() {},
     } as unknown as Verifier<FleetScope>;
     const guard = createGuard(verifier, { onError });
     for (const route of [guard(), guard({ optional: true }), guard("vehicles:read")]) {
-      expect(refusal(await route(bearer("x"))).status).toBe(503);
+      expect(denialOf(await route(bearer("x"))).status).toBe(503);
     }
     const message = expect.stringMatching(fault);
     expect(onError.mock.calls.map(([error]) => error)).toMatchObject([{ message }, { message }, { message }]);
@@ -55,7 +75,7 @@ describe("a verifier of the host's", () => {
 });
 
 describe("arguments of a route", () => {
-  test("none: any valid key", async () => {
+  it("allow any valid key if there are none", async () => {
     const { guard, secret, key } = await guarded();
     const outcome = await guard()(bearer(secret));
     expect(outcome).toMatchObject({ pass: true, headers: {} });
@@ -64,7 +84,7 @@ describe("arguments of a route", () => {
     expect((await guard()({ headers: {} })).pass).toBe(false);
   });
 
-  test("a scope, a list, any of a list", async () => {
+  it("take a scope, an array of scopes, or anyOf", async () => {
     const { guard, secret } = await guarded();
     const pass = async (...args: GuardArguments<FleetScope>) => (await guard(...args)(bearer(secret))).pass;
     expect(await pass("vehicles:read")).toBe(true);
@@ -77,48 +97,48 @@ describe("arguments of a route", () => {
     expect(await pass("vehicles:read", { optional: false })).toBe(true);
   });
 
-  test("optional: nobody passes as nobody, a bad credential is refused, a scope still counts", async () => {
+  it("with optional allow a missing credential, but no invalid one and no missing scope", async () => {
     const { guard, secret } = await guarded();
     for (const check of [guard({ optional: true }), guard("vehicles:read", { optional: true })]) {
       expect(await check({ headers: {} })).toEqual({ pass: true, principal: undefined, headers: {} });
       expect(await check({ headers: { authorization: "Basic abc" } })).toMatchObject({ pass: true });
-      expect(refusal(await check({ headers: { authorization: "Bearer" } })).json.code).toBe(
+      expect(denialOf(await check({ headers: { authorization: "Bearer" } })).json.code).toBe(
         "malformed_credential",
       );
-      expect(refusal(await check(bearer("junk"))).json.code).toBe("invalid_key");
+      expect(denialOf(await check(bearer("junk"))).json.code).toBe("invalid_key");
       const outcome = await check(bearer(secret));
       expect(outcome.pass && outcome.principal?.ownerId).toBe("acme");
     }
     const write = guard("vehicles:write", { optional: true });
-    expect(refusal(await write(bearer(secret))).status).toBe(403);
+    expect(denialOf(await write(bearer(secret))).status).toBe(403);
   });
 
-  test.each<[string, unknown[]]>([
+  it.each<[string, unknown[]]>([
     ["undefined", [undefined]],
     ["null", [null]],
     ["undefined with options", [undefined, { optional: true }]],
-    ["an empty list", [[]]],
+    ["an empty array", [[]]],
     ["an empty anyOf", [{ anyOf: [] }]],
     ["an undefined scope", ["vehicles:delete"]],
-    ["an undefined scope in a list", [["vehicles:read", "nope"]]],
-    ["an empty text", [""]],
+    ["an undefined scope in an array", [["vehicles:read", "nope"]]],
+    ["an empty string", [""]],
     ["a number", [7]],
     ["a second scope", ["vehicles:read", "vehicles:write"]],
     ["a misspelt anyOf", [{ anyof: ["vehicles:read"] }]],
     ["a misspelt option", ["vehicles:read", { optinal: true }]],
-    ["an option that is no boolean", ["vehicles:read", { optional: "yes" }]],
+    ["an option that is not a boolean", ["vehicles:read", { optional: "yes" }]],
     ["an option of null", [{ optional: null }]],
     ["options first", [{ optional: true }, "vehicles:read"]],
     ["options twice", [{ optional: true }, { optional: true }]],
     ["anyOf and options in one", [{ anyOf: ["vehicles:read"], optional: true }]],
     ["anyOf and a misspelt member", [{ anyOf: ["vehicles:read"], allOf: ["vehicles:write"] }]],
     ["a function", [() => {}]],
-  ])("%s is a TypeError when the route is made", async (_, args) => {
+  ])("throw a TypeError when the route is created: %s", async (_, args) => {
     const { guard } = await guarded();
     expect(() => guard(...(args as never))).toThrow(TypeError);
   });
 
-  test("an option that somebody put on every object's prototype is none", async () => {
+  it("ignore options on Object.prototype", async () => {
     const { guard, secret } = await guarded();
     await polluted({ optional: true, onError: () => {} }, async () => {
       const checks = [
@@ -130,13 +150,13 @@ describe("arguments of a route", () => {
         guard({ anyOf: ["vehicles:read"] }),
       ];
       for (const check of checks) {
-        expect(refusal(await check({ headers: {} })).json.code).toBe("missing_credential");
+        expect(denialOf(await check({ headers: {} })).json.code).toBe("missing_credential");
         expect((await check(bearer(secret))).pass).toBe(true);
       }
     });
   });
 
-  test("later changes to the caller's list do nothing", async () => {
+  it("are copied", async () => {
     const { guard, secret } = await guarded();
     const list: FleetScope[] = ["vehicles:write"];
     const any = { anyOf: list };
@@ -148,39 +168,137 @@ describe("arguments of a route", () => {
 });
 
 describe("arguments of a guard", () => {
-  test.each<[string, unknown, unknown, RegExp]>([
+  it.each<[string, unknown, unknown, RegExp]>([
     ["no verifier", undefined, undefined, /"verifier" must have a method verify/],
-    ["a verifier of the wrong kind", { verify() {} }, undefined, /assertRequirement/],
+    ["a verifier without assertRequirement", { verify() {} }, undefined, /assertRequirement/],
     ["an unknown option", failing(), { onerror: () => {} }, /"onerror"/],
-    ["onError that is no function", failing(), { onError: true }, /"onError"/],
+    ["onError that is not a function", failing(), { onError: true }, /"onError"/],
     ["options of null", failing(), null, /options object/],
-  ])("%s is a TypeError", (_, verifier, options, message) => {
+  ])("throw a TypeError: %s", (_, verifier, options, message) => {
     const make = () => createGuard(verifier as Verifier, options as never);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
   });
 });
 
-describe("refusals", () => {
-  test("carry the framework's request id, in the header and in the body", async () => {
+describe("a decision", () => {
+  const record = (hash: KeyHash) => recordOf(hash, { environment: "live" });
+  const over = (store: KeyStore, more: Partial<VerifierOptions<FleetScope>> = {}) =>
+    createVerifier({ store, scopes, format, storeTimeout: "60s", ...more });
+  const allow = { allowed: true, states: [] };
+
+  it("is synchronous with a synchronous store and rate limiter", () => {
+    for (const more of [{}, { rateLimiter: { consume: () => allow } }, { observers: [() => {}] }]) {
+      const route = createGuard(over(storeOf(record), more))("vehicles:read");
+      expect(route(bearer(format.generate("live")))).toMatchObject({ pass: true });
+      expect(route(bearer("junk"))).toMatchObject({ pass: false, denial: { status: 401 } });
+    }
+    const down = over(
+      storeOf(() => {
+        throw new Error("down");
+      }),
+    );
+    const route = createGuard(down, { onError: () => {} })();
+    expect(route(bearer(format.generate("live")))).toMatchObject({ denial: { status: 503 } });
+  });
+
+  it("is a promise with an asynchronous store or rate limiter", async () => {
+    const slow = over(storeOf(async (hash) => record(hash)));
+    const limited = over(storeOf(record), { rateLimiter: { consume: async () => allow } });
+    for (const verifier of [slow, limited]) {
+      const outcome = createGuard(verifier)("vehicles:read")(bearer(format.generate("live")));
+      expect(outcome).toBeInstanceOf(Promise);
+      expect(await outcome).toMatchObject({ pass: true });
+    }
+  });
+
+  it("goes through verify of a verifier that wraps another one", async () => {
+    const inner = over(storeOf(record));
+    const denied = errorOf(await inner.verify({ headers: {} }));
+    const copy = { ...inner, verify: async () => ({ ok: false as const, error: denied }) };
+    const inherited = Object.create(inner, { verify: { value: copy.verify } }) as typeof inner;
+    const proxy = new Proxy({} as typeof inner, { get: (_, name) => Reflect.get(copy, name) });
+    for (const wrapper of [copy, inherited, proxy]) {
+      const outcome = await createGuard(wrapper)()(bearer(format.generate("live")));
+      expect(denialOf(outcome).json.code).toBe("missing_credential");
+    }
+  });
+});
+
+describe("the request id", () => {
+  const live = () => bearer(format.generate("live"));
+
+  it("is not created for an allowed request without observers", async () => {
+    const random = vi.spyOn(crypto, "randomUUID");
+    const verifier = createVerifier({ store: storeOf((hash) => recordOf(hash)), scopes, format });
+    const outcome = await createGuard(verifier)("vehicles:read")(live());
+    expect((await verifier.verify(live())).ok).toBe(true);
+    expect(random).not.toHaveBeenCalled();
+    const requestId = outcome.pass ? outcome.principal?.requestId : undefined;
+    expect(requestId).toBe(random.mock.results[0]?.value);
+  });
+
+  it("is the same in denial, event, error context and principal", async () => {
+    const events: KeyEvent[] = [];
+    const contexts: GuardErrorContext[] = [];
+    let isDown = false;
+    const store = storeOf((hash) => (isDown ? Promise.reject(new Error("down")) : recordOf(hash)));
+    const observers = [(event: KeyEvent) => events.push(event)];
+    const verifier = createVerifier({ store, scopes, format, observers });
+    const guard = createGuard(verifier, { onError: (_, context) => contexts.push(context) });
+    const [read, write] = [guard("vehicles:read"), guard("vehicles:write")];
+
+    const passed = await read(live());
+    const denied = denialOf(await write(live()));
+    isDown = true;
+    const failed = denialOf(await read(live()));
+    const ids = [
+      passed.pass ? passed.principal?.requestId : undefined,
+      denied.json.requestId,
+      failed.json.requestId,
+    ];
+    expect(events.map((event) => (event as RequestFacts).requestId)).toEqual(ids);
+    expect(contexts.map(({ requestId }) => requestId)).toEqual([failed.json.requestId]);
+    expect(failed.headers["x-request-id"]).toBe(failed.json.requestId);
+    expect(new Set(ids).size).toBe(3);
+  });
+
+  it("of a custom verifier is the one in the denial", async () => {
+    const seen: (string | undefined)[] = [];
+    const own = service();
+    const verifier: Verifier<FleetScope> = {
+      assertRequirement: own.verifier.assertRequirement,
+      verify(request, requirement) {
+        seen.push(request.requestId);
+        return own.verifier.verify(request, requirement);
+      },
+    };
+    const denied = denialOf(await createGuard(verifier)()({ headers: {} }));
+    expect(seen).toEqual([denied.json.requestId]);
+    expect(own.events).toMatchObject([{ requestId: denied.json.requestId }]);
+  });
+});
+
+describe("denials", () => {
+  it("have the framework's request id in header and body, or a new id", async () => {
     const { guard } = await guarded();
-    const { headers, json } = refusal(await guard()({ headers: {}, requestId: "id-1" }));
+    const { headers, json } = denialOf(await guard()({ headers: {}, requestId: "id-1" }));
     expect([headers["x-request-id"], json.requestId]).toEqual(["id-1", "id-1"]);
-    const evil = refusal(await guard()({ headers: { "x-request-id": "a\r\nb" } }));
+    const evil = denialOf(await guard()({ headers: { "x-request-id": "a\r\nb" } }));
     expect(evil.headers["x-request-id"]).toBe(evil.json.requestId);
     expect(evil.json.requestId).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test("a problem document for those who ask; HEAD has the headers of GET", async () => {
+  it("are problem documents if the client accepts them; HEAD has the headers of GET", async () => {
     const { guard } = await guarded();
     const accept = "application/problem+json";
-    expect(refusal(await guard()({ headers: { accept } })).json).toMatchObject({
+    expect(denialOf(await guard()({ headers: { accept } })).json).toMatchObject({
       type: "about:blank",
       status: 401,
     });
     const [get, head] = await Promise.all(
       ["GET", "HEAD"].map(async (method) =>
-        refusal(await guard()({ headers: { accept }, method, requestId: "id-1" })),
+        denialOf(await guard()({ headers: { accept }, method, requestId: "id-1" })),
       ),
     );
     expect(head?.headers).toEqual(get?.headers);
@@ -194,10 +312,10 @@ describe("errors", () => {
     path: "/a?key=secret",
   });
 
-  test("503 with Retry-After, told to onError with the request", async () => {
+  it("cause 503 with Retry-After and a call of onError with the request", async () => {
     const seen: [unknown, GuardErrorContext][] = [];
     const guard = createGuard(failing(), { onError: (error, context) => seen.push([error, context]) });
-    const { status, headers, json, body } = refusal(await guard("vehicles:read")(request));
+    const { status, headers, json, body } = denialOf(await guard("vehicles:read")(request));
     expect(status).toBe(503);
     expect(headers).toMatchObject({ "retry-after": "1", "cache-control": "no-store" });
     expect(headers).not.toHaveProperty("www-authenticate");
@@ -206,12 +324,12 @@ describe("errors", () => {
     expect(seen).toEqual([[expect.any(StoreError), { requestId: "id-1", method: "GET", path: "/a" }]]);
   });
 
-  test("an optional route does not let anybody pass when the store is down", async () => {
+  it("deny requests on an optional route too", async () => {
     const guard = createGuard(failing(), { onError: () => {} });
-    expect(refusal(await guard({ optional: true })(request)).status).toBe(503);
+    expect(denialOf(await guard({ optional: true })(request)).status).toBe(503);
   });
 
-  test.each<[string, () => unknown]>([
+  it.each<[string, () => unknown]>([
     [
       "throws",
       () => {
@@ -220,17 +338,17 @@ describe("errors", () => {
     ],
     ["rejects", () => Promise.reject(new Error("x"))],
     ["hangs", () => new Promise(() => {})],
-  ])("an onError that %s changes nothing", async (_, onError) => {
+  ])("cause 503 even if onError %s", async (_, onError) => {
     const unhandled = vi.fn();
     process.on("unhandledRejection", unhandled);
     const guard = createGuard(failing(), { onError });
-    expect(refusal(await guard()(request)).status).toBe(503);
+    expect(denialOf(await guard()(request)).status).toBe(503);
     await sleep(5);
     process.off("unhandledRejection", unhandled);
     expect(unhandled).not.toHaveBeenCalled();
   });
 
-  test("without onError the first one is a warning of the process, without the driver's text", async () => {
+  it("cause one process warning without onError, without the driver's text", async () => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const guard = createGuard(failing());
     for (let i = 0; i < 3; i++) await guard()(request);
@@ -241,26 +359,49 @@ describe("errors", () => {
     expect(String(warn.mock.calls[0]?.[0])).not.toContain("hunter2");
   });
 
-  test("whatever a verifier throws, nobody passes", async () => {
-    for (const thrown of [new TypeError("x"), undefined, null, "text"]) {
+  it("deny the request whatever a verifier throws", async () => {
+    for (const thrown of [new TypeError("x"), undefined, null, "string"]) {
       const verifier: Verifier<FleetScope> = {
         verify: () => Promise.reject(thrown),
         assertRequirement: () => {},
       };
       const seen: unknown[] = [];
       const guard = createGuard(verifier, { onError: (error) => seen.push(error) });
-      expect(refusal(await guard()(request)).status).toBe(503);
+      expect(denialOf(await guard()(request)).status).toBe(503);
       expect(seen).toEqual([thrown]);
     }
   });
 
-  test("never rejects, for a request without headers either", async () => {
+  it("never make the guard reject, not even for a request without headers", async () => {
     const { guard } = await guarded();
-    const outcome = guard()({ method: "GET" } as never);
-    await expect(outcome).resolves.toMatchObject({ pass: false });
+    for (const request of [{ method: "GET" }, {}, null]) {
+      expect(await guard()(request as never)).toMatchObject({ pass: false, denial: { status: 503 } });
+    }
   });
 
-  test("takes a request of a class, such as the Fetch standard's", async () => {
+  it("reach onError even if the method or the path of the request cannot be read", async () => {
+    const requests: object[] = [
+      { headers: {}, requestId: "id-1", path: new URL("http://localhost/a") },
+      {
+        headers: {},
+        requestId: "id-1",
+        get method() {
+          throw new Error("unreadable");
+        },
+      },
+    ];
+    for (const request of requests) {
+      const seen: unknown[] = [];
+      const onError = (error: unknown, context: GuardErrorContext) => seen.push([error, context]);
+      const { verifier } = service();
+      const outcome = await createGuard(verifier, { onError })("vehicles:read")(request as never);
+      expect(outcome).toMatchObject({ pass: false, denial: { status: 503 } });
+      const context = { requestId: "id-1", method: undefined, path: undefined };
+      expect(seen).toEqual([[expect.any(Error), context]]);
+    }
+  });
+
+  it("do not occur for a request of a class with getters, such as Request", async () => {
     const { guard, secret } = await guarded();
     const request = new Request("http://localhost/", { headers: { authorization: `Bearer ${secret}` } });
     expect(await guard("vehicles:read")(request)).toMatchObject({ pass: true });
@@ -270,7 +411,7 @@ describe("errors", () => {
 describe("errorBody", () => {
   const plain = (message: string) => ({ message });
 
-  test("replaces the body, and nothing else", async () => {
+  it("replaces only the body", async () => {
     const { manager, verifier } = service();
     const { secret } = await manager.create({ ownerId: "acme", scopes: [], environment: "live" });
     const usual = createGuard(verifier)("vehicles:read");
@@ -278,7 +419,7 @@ describe("errorBody", () => {
       errorBody: ({ message, code }, requestId) => ({ error: { message, code }, requestId }),
     })("vehicles:read");
     for (const request of [bearer(secret, { requestId: "r-1" }), { headers: {}, requestId: "r-1" }]) {
-      const [before, after] = [refusal(await usual(request)), refusal(await own(request))];
+      const [before, after] = [denialOf(await usual(request)), denialOf(await own(request))];
       const { message, code, requestId } = before.json;
       expect(after.json).toEqual({ error: { message, code }, requestId });
       expect(after.status).toBe(before.status);
@@ -287,73 +428,73 @@ describe("errorBody", () => {
     }
   });
 
-  test("is sent as JSON to clients that like problem documents", async () => {
+  it("is sent as JSON even if the client accepts problem documents", async () => {
     const { verifier } = service();
     const guard = createGuard(verifier, { errorBody: ({ message }) => plain(message) });
-    const outcome = refusal(await guard()({ headers: { accept: "application/problem+json" } }));
+    const outcome = denialOf(await guard()({ headers: { accept: "application/problem+json" } }));
     expect(outcome.headers["content-type"]).toBe("application/json");
     expect(outcome.json).toEqual(plain(outcome.json.message));
   });
 
-  test("writes the 503 too", async () => {
+  it("replaces the body of a 503", async () => {
     const errors: unknown[] = [];
     const options = { errorBody: () => ({ down: true }), onError: (error: unknown) => errors.push(error) };
-    const outcome = refusal(
+    const outcome = denialOf(
       await createGuard(failing(), options)("vehicles:read")(bearer(format.generate("live"))),
     );
     expect([outcome.status, outcome.json]).toEqual([503, { down: true }]);
     expect(errors).toEqual([expect.any(StoreError)]);
   });
 
-  test.each<[string, () => unknown]>([
+  it.each<[string, () => unknown]>([
     [
-      "throws at once",
+      "throws",
       () => {
         throw new Error("x");
       },
     ],
-    ["answers undefined", () => undefined],
-    ["answers a text", () => "no"],
-    ["answers a promise", async () => plain("late")],
-    ["answers a promise that rejects", () => Promise.reject(new Error("late"))],
-    ["answers what JSON cannot hold", () => ({ big: 1n })],
+    ["returns undefined", () => undefined],
+    ["returns a string", () => "no"],
+    ["returns a promise", async () => plain("late")],
+    ["returns a promise that rejects", () => Promise.reject(new Error("late"))],
+    ["returns what JSON cannot represent", () => ({ big: 1n })],
     [
-      "answers a circle",
+      "returns a circular object",
       () => {
         const circle: Record<string, unknown> = {};
         circle.circle = circle;
         return circle;
       },
     ],
-  ])("that %s leaves the usual body, and is told", async (_, errorBody) => {
+  ])("that %s is reported, and the default body is sent", async (_, errorBody) => {
     const errors: unknown[] = [];
     const { verifier } = service();
     const options = { errorBody: errorBody as () => object, onError: (error: unknown) => errors.push(error) };
-    const outcome = refusal(await createGuard(verifier, options)()({ headers: {} }));
+    const outcome = denialOf(await createGuard(verifier, options)()({ headers: {} }));
     expect([outcome.status, outcome.json.code]).toEqual([401, "missing_credential"]);
     expect(errors).toHaveLength(1);
   });
 
-  test("that answers a promise is told so", async () => {
+  it("that returns a promise is reported as such", async () => {
     const onError = vi.fn();
     const guard = createGuard(service().verifier, { errorBody: async () => ({}), onError });
-    expect(refusal(await guard()({ headers: {} })).json.code).toBe("missing_credential");
+    expect(denialOf(await guard()({ headers: {} })).json.code).toBe("missing_credential");
     expect(onError.mock.calls[0]?.[0]).toEqual(
-      new TypeError('guard: "errorBody" must answer at once, not a promise'),
+      new TypeError('guard: "errorBody" must return its result synchronously; received a promise'),
     );
   });
 
-  test("must be a function", () => {
+  it("must be a function", () => {
     expect(() => createGuard(service().verifier, { errorBody: {} as never })).toThrow(/"errorBody"/);
   });
 });
 
-describe("mistakes, in words", () => {
-  test.each<[string, unknown[]]>([
-    ["guard: the requirement is undefined; to let any valid key pass, leave it out: auth()", [undefined]],
-    ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null]],
-    ["guard: the requirement is null; to let any valid key pass, leave it out: auth()", [null, {}]],
-    ['guard: "optional" must be true or false', ["vehicles:read", { optional: "yes" }]],
+describe("error messages", () => {
+  it.each<[string, unknown[]]>([
+    ["guard: the requirement is undefined; to allow any valid key, omit it: auth()", [undefined]],
+    ["guard: the requirement is null; to allow any valid key, omit it: auth()", [null]],
+    ["guard: the requirement is null; to allow any valid key, omit it: auth()", [null, {}]],
+    ['guard: "optional" must be true or false; received a string', ["vehicles:read", { optional: "yes" }]],
     [
       'guard: unknown option "optinal"; known options are optional, reportOnly',
       ["vehicles:read", { optinal: true }],
@@ -365,21 +506,21 @@ describe("mistakes, in words", () => {
     expect(() => guard(...(args as never))).toThrow(new TypeError(message));
   });
 
-  test.each<[string, unknown, unknown]>([
+  it.each<[string, unknown, unknown]>([
     ['guard: "verifier" must have a method verify()', undefined, {}],
     ['guard: "verifier" must have a method assertRequirement()', { verify() {} }, {}],
     ['guard: unknown option "onerror"; known options are onError, errorBody', failing(), { onerror() {} }],
-    ['guard: "onError" must be a function, got a value of type boolean', failing(), { onError: true }],
-    ['guard: "errorBody" must be a function, got a value of type object', failing(), { errorBody: {} }],
+    ['guard: "onError" must be a function; received a boolean', failing(), { onError: true }],
+    ['guard: "errorBody" must be a function; received an object', failing(), { errorBody: {} }],
   ])("%s", (message, verifier, options) => {
     expect(() => createGuard(verifier as Verifier, options as never)).toThrow(new TypeError(message));
   });
 
-  test.each([
+  it.each([
     ["undefined", undefined],
     ["null", null],
-    ["a value of type string", "no"],
-  ])("an errorBody that answers %s", async (kind, members) => {
+    ["a string", "no"],
+  ])("describe an errorBody that returns %s", async (kind, members) => {
     const errors: unknown[] = [];
     const options = { errorBody: () => members as never, onError: (error: unknown) => errors.push(error) };
     const outcome = await createGuard(service().verifier, options)()({
@@ -388,30 +529,30 @@ describe("mistakes, in words", () => {
       path: "/a?b",
     });
     expect(outcome.pass).toBe(false);
-    expect(errors).toEqual([new TypeError(`guard: "errorBody" must answer an object, got ${kind}`)]);
+    expect(errors).toEqual([new TypeError(`guard: "errorBody" must return an object; received ${kind}`)]);
   });
 
-  test("what is wrong is said once, and told apart from a store that failed", async () => {
+  it("distinguish a failed store in the warning", async () => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const verifier = { verify: () => Promise.reject(new Error("hunter2")), assertRequirement() {} };
     const guard = createGuard(verifier as Verifier)();
     for (let i = 0; i < 2; i++) await guard({ headers: {} });
     await createGuard(failing())()(bearer(format.generate("live")));
-    const AND = '; answering 503. Pass "onError" to a guard to see every error.';
+    const REST = '. Such requests are denied with 503. Pass "onError" to the guard to receive every error.';
     expect(warn.mock.calls.map(([message]) => message)).toEqual([
-      `Requests cannot be verified${AND}`,
-      `The key store failed (Error)${AND}`,
+      `A request could not be verified${REST}`,
+      `The key store failed (Error)${REST}`,
     ]);
   });
 
-  test("a request whose headers cannot be read is refused with an id of its own", async () => {
+  it("are sent with a new request id if the headers cannot be read", async () => {
     const hostile = {
       get headers(): never {
         throw new Error("no headers");
       },
     };
     const guard = createGuard(service().verifier, { onError: () => {} })();
-    const outcome = refusal(await guard(hostile));
+    const outcome = denialOf(await guard(hostile));
     expect(outcome.status).toBe(503);
     expect(outcome.json.requestId).toMatch(/^[0-9a-f-]{36}$/);
     expect(outcome.headers["content-type"]).toBe("application/json");

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { AUTH_ERROR_STATUS } from "../../../../src/core/errors.js";
 import { toHttpDenial } from "../../../../src/core/verifier/http-denial.js";
 import { AuthError, type AuthErrorCode } from "../../../../src/index.js";
@@ -17,22 +17,22 @@ const MEMBERS = {
   missingScopes: ["vehicles:read"],
 };
 
-describe("toHttpRefusal", () => {
-  test("plain JSON: message, code, requestId and the details", () => {
-    const refusal = toHttpDenial(error, "id-1", undefined);
-    expect(refusal.status).toBe(403);
-    expect(JSON.parse(refusal.body)).toEqual(MEMBERS);
-    expect(refusal.headers).toEqual({
+describe("toHttpDenial", () => {
+  it("returns plain JSON with message, code, requestId and details", () => {
+    const denial = toHttpDenial(error, "id-1", undefined);
+    expect(denial.status).toBe(403);
+    expect(JSON.parse(denial.body)).toEqual(MEMBERS);
+    expect(denial.headers).toEqual({
       "cache-control": "no-store",
-      "content-length": String(Buffer.byteLength(refusal.body)),
+      "content-length": String(Buffer.byteLength(denial.body)),
       "content-type": "application/json",
       "www-authenticate": 'Bearer realm="api"',
       "x-request-id": "id-1",
     });
-    expect(Number(refusal.headers["content-length"])).toBeGreaterThan(refusal.body.length); // ö is two bytes
+    expect(Number(denial.headers["content-length"])).toBeGreaterThan(denial.body.length); // ö is two bytes
   });
 
-  test("names of headers are in lower case and in order", () => {
+  it("sorts header names, in lower case", () => {
     const names = Object.keys(toHttpDenial(error, "id-1", undefined).headers);
     expect(names).toEqual([...names].map((name) => name.toLowerCase()).sort());
     const unsorted = new AuthError("invalid_key", "m", { Zebra: "1", "A-Header": "2", Mid: "3" });
@@ -47,10 +47,10 @@ describe("toHttpRefusal", () => {
     ]);
   });
 
-  test("a problem document has the same members (RFC 9457, 3.1)", () => {
-    const refusal = toHttpDenial(error, "id-1", "application/problem+json");
-    expect(refusal.headers["content-type"]).toBe("application/problem+json");
-    expect(JSON.parse(refusal.body)).toEqual({
+  it("returns a problem document with the same members (RFC 9457, 3.1)", () => {
+    const denial = toHttpDenial(error, "id-1", "application/problem+json");
+    expect(denial.headers["content-type"]).toBe("application/problem+json");
+    expect(JSON.parse(denial.body)).toEqual({
       type: "about:blank",
       title: "Forbidden",
       status: 403,
@@ -59,7 +59,7 @@ describe("toHttpRefusal", () => {
     });
   });
 
-  test.each([
+  it.each([
     [undefined, false],
     ["", false],
     ["*/*", false],
@@ -86,25 +86,28 @@ describe("toHttpRefusal", () => {
     ["application/problem+jsonx", false],
     ["xapplication/problem+json", false],
     ["application/problem+xml", false],
-  ])("Accept: %s", (accept, problem) => {
+  ])("selects the content type for Accept: %s", (accept, problem) => {
     const type = toHttpDenial(error, "id-1", accept).headers["content-type"];
     expect(type).toBe(problem ? "application/problem+json" : "application/json");
   });
 
-  test.each(Object.entries(AUTH_ERROR_STATUS))("%s is %i, also in a problem document", (code, status) => {
-    const own = new AuthError(code as AuthErrorCode, "m");
-    const { body, status: sent } = toHttpDenial(own, "id", "application/problem+json");
-    expect([own.status, sent, JSON.parse(body).status]).toEqual([status, status, status]);
-    const titles = {
-      401: "Unauthorized",
-      403: "Forbidden",
-      429: "Too Many Requests",
-      503: "Service Unavailable",
-    };
-    expect(JSON.parse(body).title).toBe(titles[status]);
-  });
+  it.each(Object.entries(AUTH_ERROR_STATUS))(
+    "returns for %s status %i, also in a problem document",
+    (code, status) => {
+      const own = new AuthError(code as AuthErrorCode, "m");
+      const { body, status: sent } = toHttpDenial(own, "id", "application/problem+json");
+      expect([own.status, sent, JSON.parse(body).status]).toEqual([status, status, status]);
+      const titles = {
+        401: "Unauthorized",
+        403: "Forbidden",
+        429: "Too Many Requests",
+        503: "Service Unavailable",
+      };
+      expect(JSON.parse(body).title).toBe(titles[status]);
+    },
+  );
 
-  test("members of one's own stand for all of them", () => {
+  it("replaces the members", () => {
     const own = { errors: ["no"] };
     expect(toHttpDenial(error, "id-1", undefined, own).body).toBe('{"errors":["no"]}');
     expect(JSON.parse(toHttpDenial(error, "id-1", "application/problem+json", own).body)).toEqual({

@@ -1,6 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createHashers } from "../../../../src/core/keys/hash.js";
-import { createFinder, createLookup } from "../../../../src/core/verifier/lookup.js";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createLookup } from "../../../../src/core/verifier/lookup.js";
 import {
   createVerifier,
   hashSecret,
@@ -9,12 +8,11 @@ import {
   StoreError,
   type VerifiableRecord,
 } from "../../../../src/index.js";
-import { withTimeout } from "../../../../src/internal/timeout.js";
-import { bearer, format, recordOf, refused, scopes, service, sleep, storeOf, thrownBy } from "../fixtures.js";
+import { bearer, errorOf, format, recordOf, scopes, service, sleep, storeOf, thrownBy } from "../fixtures.js";
 
 const HASH = hashSecret("abc");
-/** A time limit that is not what a test is about, and that no busy machine reaches. */
-const PATIENCE_MS = 60_000;
+/** A time limit that no test reaches. */
+const LONG_MS = 60_000;
 const unhandled: unknown[] = [];
 const note = (reason: unknown) => unhandled.push(reason);
 
@@ -30,26 +28,24 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
-/** Moves faked timers on. */
+/** Advances fake timers. */
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
 
-/** A store whose answers are given by hand. */
+/** A store with calls that a test settles. */
 function manual() {
   const calls: {
     hash: KeyHash;
-    answer: (record?: VerifiableRecord) => void;
-    fail: (error: unknown) => void;
+    resolve: (record?: VerifiableRecord) => void;
+    reject: (error: unknown) => void;
   }[] = [];
-  const store = storeOf(
-    (hash) => new Promise((answer, fail) => calls.push({ hash, answer: (record) => answer(record), fail })),
-  );
+  const store = storeOf((hash) => new Promise((resolve, reject) => calls.push({ hash, resolve, reject })));
   return { calls, store };
 }
 
-describe("sharing", () => {
-  test("1,000 concurrent first lookups are at most two calls", async () => {
+describe("single-flight lookups", () => {
+  it("make two calls for 1,000 concurrent requests", async () => {
     let calls = 0;
     const lookup = createLookup(
       storeOf(async (hash) => {
@@ -57,24 +53,24 @@ describe("sharing", () => {
         await sleep(5);
         return recordOf(hash);
       }),
-      PATIENCE_MS,
+      LONG_MS,
     );
-    const answers = await Promise.all(Array.from({ length: 1_000 }, () => lookup(HASH)));
+    const results = await Promise.all(Array.from({ length: 1_000 }, () => lookup(HASH)));
     expect(calls).toBe(2);
-    expect(answers).toHaveLength(1_000);
-    expect(answers.every((answer) => answer?.hash === HASH)).toBe(true);
+    expect(results).toHaveLength(1_000);
+    expect(results.every((found) => found?.hash === HASH)).toBe(true);
     await lookup(HASH);
     expect(calls).toBe(3);
   });
 
-  test("through a verifier, with other keys among them", async () => {
+  it("make two calls for each key of a verifier", async () => {
     const calls = new Map<KeyHash, number>();
     const store = storeOf(async (hash) => {
       calls.set(hash, (calls.get(hash) ?? 0) + 1);
       await sleep(5);
       return recordOf(hash);
     });
-    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` });
+    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` });
     const secrets = Array.from({ length: 5 }, () => format.generate("live"));
     const results = await Promise.all(
       Array.from({ length: 1_000 }, (_, i) => verifier.verify(bearer(secrets[i % 5] as string))),
@@ -83,9 +79,9 @@ describe("sharing", () => {
     expect([...calls.values()]).toEqual([2, 2, 2, 2, 2]);
   });
 
-  test("a request that comes after a revocation never shares a lookup begun before it", async () => {
+  it("are not shared with requests that arrive after a revocation", async () => {
     const { calls, store } = manual();
-    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` });
+    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` });
     const secret = format.generate("live");
     const hash = hashSecret(secret);
     let record = recordOf(hash);
@@ -95,32 +91,32 @@ describe("sharing", () => {
     record = recordOf(hash, { revokedAt: new Date() }); // the revocation is committed and returned
     const after = verifier.verify(bearer(secret));
     expect(calls).toHaveLength(1);
-    calls[0]?.answer(read);
+    calls[0]?.resolve(read);
     expect((await before).ok).toBe(true);
     await sleep(1);
-    calls[1]?.answer(record);
-    expect(refused(await after).code).toBe("invalid_key");
+    calls[1]?.resolve(record);
+    expect(errorOf(await after).code).toBe("invalid_key");
   });
 
-  test("nor does one that joins while the second call is under way", async () => {
+  it("are not shared with requests that arrive during the second call", async () => {
     const { calls, store } = manual();
-    const lookup = createLookup(store, PATIENCE_MS);
-    const answers = [lookup(HASH), lookup(HASH)];
-    calls[0]?.answer(recordOf(HASH, { name: "first" }));
+    const lookup = createLookup(store, LONG_MS);
+    const results = [lookup(HASH), lookup(HASH)];
+    calls[0]?.resolve(recordOf(HASH, { name: "first" }));
     await sleep(1);
     expect(calls).toHaveLength(2);
-    answers.push(lookup(HASH)); // the second call may have read the row already
+    results.push(lookup(HASH)); // the second call may already have read the row
     await sleep(1);
     expect(calls).toHaveLength(2);
-    calls[1]?.answer(recordOf(HASH, { name: "second" }));
+    calls[1]?.resolve(recordOf(HASH, { name: "second" }));
     await sleep(1);
     expect(calls).toHaveLength(3);
-    calls[2]?.answer(recordOf(HASH, { name: "third" }));
-    const names = (await Promise.all(answers)).map((answer) => answer?.name);
+    calls[2]?.resolve(recordOf(HASH, { name: "third" }));
+    const names = (await Promise.all(results)).map((found) => found?.name);
     expect(names).toEqual(["first", "second", "third"]);
   });
 
-  test("at random times: what a request is answered was read after the request came", async () => {
+  it("return what was read after the request arrived, at random times", async () => {
     let tick = 0;
     const random = mulberry(7);
     const lookup = createLookup(
@@ -130,32 +126,32 @@ describe("sharing", () => {
         await sleep(random() * 4);
         return recordOf(hash, { version: at });
       }),
-      PATIENCE_MS,
+      LONG_MS,
     );
     await Promise.all(
       Array.from({ length: 300 }, async () => {
         await sleep(random() * 60);
-        const came = tick;
-        const answer = await lookup(HASH);
-        expect(answer?.version).toBeGreaterThan(came);
+        const arrivedAt = tick;
+        const found = await lookup(HASH);
+        expect(found?.version).toBeGreaterThan(arrivedAt);
       }),
     );
   });
 
-  test("a failure is shared like an answer, and forgotten", async () => {
+  it("share a failure, but do not cache it", async () => {
     const { calls, store } = manual();
-    const lookup = createLookup(store, PATIENCE_MS);
-    const answers = [0, 1, 2].map(() => thrownBy(() => lookup(HASH)));
-    calls[0]?.fail(new Error("down"));
+    const lookup = createLookup(store, LONG_MS);
+    const results = [0, 1, 2].map(() => thrownBy(() => lookup(HASH)));
+    calls[0]?.reject(new Error("down"));
     await sleep(1);
-    calls[1]?.fail(new Error("down"));
-    for (const error of await Promise.all(answers)) expect(error).toBeInstanceOf(StoreError);
+    calls[1]?.reject(new Error("down"));
+    for (const error of await Promise.all(results)) expect(error).toBeInstanceOf(StoreError);
     const again = lookup(HASH);
-    calls[2]?.answer(recordOf(HASH));
+    calls[2]?.resolve(recordOf(HASH));
     expect((await again)?.hash).toBe(HASH);
   });
 
-  test("a store that answers at once is asked at once, and never awaited", () => {
+  it("are synchronous with a synchronous store", () => {
     const lookup = createLookup(
       storeOf((hash) => recordOf(hash)),
       10,
@@ -171,19 +167,19 @@ describe("sharing", () => {
   });
 });
 
-describe("a store that hangs once, and answers at once from then on", () => {
+describe("a store that hangs once and is synchronous afterwards", () => {
   beforeEach(() => void vi.useFakeTimers());
 
-  /** The first call never ends; the others do what the test says, on the spot. */
-  function once(answer: (hash: KeyHash) => VerifiableRecord | undefined) {
+  /** The first call hangs; the others are synchronous. */
+  function hangsOnce(find: (hash: KeyHash) => VerifiableRecord | undefined) {
     let calls = 0;
-    const store = storeOf((hash) => (calls++ === 0 ? new Promise(() => {}) : answer(hash)));
+    const store = storeOf((hash) => (calls++ === 0 ? new Promise(() => {}) : find(hash)));
     return { store, calls: () => calls };
   }
 
-  test("its settled answer is nobody's who comes later", async () => {
+  it("shares no settled result with later requests", async () => {
     let version = 1;
-    const { store, calls } = once((hash) => recordOf(hash, { version }));
+    const { store, calls } = hangsOnce((hash) => recordOf(hash, { version }));
     const lookup = createLookup(store, 200);
     const stuck = thrownBy(() => lookup(HASH));
     const waiting = Promise.all([lookup(HASH), lookup(HASH)]);
@@ -197,9 +193,9 @@ describe("a store that hangs once, and answers at once from then on", () => {
     expect(lookup(HASH)).toMatchObject({ version: 9 });
   });
 
-  test("a revocation between two requests is seen by the second", async () => {
+  it("shows a revocation to the next request", async () => {
     let revokedAt: Date | null = null;
-    const { store } = once((hash) => recordOf(hash, { revokedAt }));
+    const { store } = hangsOnce((hash) => recordOf(hash, { revokedAt }));
     const verifier = createVerifier({ store, scopes, format, storeTimeout: "200ms" });
     const secret = format.generate("live");
     const stuck = thrownBy(() => verifier.verify(bearer(secret)));
@@ -207,15 +203,15 @@ describe("a store that hangs once, and answers at once from then on", () => {
     await pass(20);
     expect((await waiting).ok).toBe(true);
     revokedAt = new Date();
-    expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+    expect(errorOf(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
     await pass(180);
     await stuck;
-    expect(refused(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
+    expect(errorOf(await verifier.verify(bearer(secret))).code).toBe("invalid_key");
   });
 
-  test("an exception on the spot is only theirs who waited for it", async () => {
+  it("throws an exception only to the requests that waited for it", async () => {
     let broken = true;
-    const { store } = once((hash) => {
+    const { store } = hangsOnce((hash) => {
       if (broken) throw new Error("closed");
       return recordOf(hash);
     });
@@ -233,26 +229,26 @@ describe("a store that hangs once, and answers at once from then on", () => {
     expect((await lookup(HASH))?.hash).toBe(HASH);
   });
 
-  test("promises first, plain answers later, and promises again", async () => {
+  it("may alternate between promises and values", async () => {
     let version = 0;
     const lookup = createLookup(
       storeOf((hash) => {
         const record = recordOf(hash, { version: ++version });
         return version % 3 === 0 ? record : sleep(1).then(() => record);
       }),
-      PATIENCE_MS,
+      LONG_MS,
     );
     for (let round = 0; round < 20; round++) {
       const before = version;
       const looking = Promise.all([lookup(HASH), lookup(HASH), lookup(HASH)]);
       await pass(10);
-      for (const answer of await looking) expect(answer?.version).toBeGreaterThan(before);
+      for (const found of await looking) expect(found?.version).toBeGreaterThan(before);
     }
   });
 });
 
-describe("time", () => {
-  test("a store that hangs is left after the time limit; waiting requests too", async () => {
+describe("the time limit", () => {
+  it("applies to a hung call and to the requests that wait for it", async () => {
     const lookup = createLookup(
       storeOf(() => new Promise(() => {})),
       400,
@@ -260,15 +256,15 @@ describe("time", () => {
     vi.useFakeTimers();
     const waits = [0, 60, 200].map(async (delay) => {
       await sleep(delay);
-      const came = performance.now();
+      const startedAt = performance.now();
       expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
-      return performance.now() - came;
+      return performance.now() - startedAt;
     });
     await pass(1_000);
     expect(await Promise.all(waits)).toEqual([400, 400, 400]);
   });
 
-  test("a store that takes most of its time answers everybody", async () => {
+  it("is long enough for a call that takes most of it", async () => {
     vi.useFakeTimers();
     const lookup = createLookup(
       storeOf(async (hash) => {
@@ -279,29 +275,29 @@ describe("time", () => {
     );
     const looking = Promise.all([lookup(HASH), lookup(HASH), lookup(HASH)]);
     await pass(1_000);
-    expect((await looking).map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH]);
+    expect((await looking).map((found) => found?.hash)).toEqual([HASH, HASH, HASH]);
   });
 
-  test("a call that hung, and ends after all, does not end the sharing of the next one", async () => {
+  it("does not let the late end of a hung call affect the next one", async () => {
     vi.useFakeTimers();
     const { calls, store } = manual();
     const lookup = createLookup(store, 600);
-    const answers = [lookup(HASH), lookup(HASH)];
+    const results = [lookup(HASH), lookup(HASH)];
     await pass(60);
     expect(calls).toHaveLength(2);
-    calls[0]?.answer(recordOf(HASH));
+    calls[0]?.resolve(recordOf(HASH));
     await pass(1);
-    answers.push(lookup(HASH), lookup(HASH));
+    results.push(lookup(HASH), lookup(HASH));
     await pass(1);
-    expect(calls).toHaveLength(2); // they wait for the second call to end, for a while
-    calls[1]?.answer(recordOf(HASH));
+    expect(calls).toHaveLength(2); // they wait for the second call to end
+    calls[1]?.resolve(recordOf(HASH));
     await pass(1);
     expect(calls).toHaveLength(3);
-    calls[2]?.answer(recordOf(HASH));
-    expect((await Promise.all(answers)).map((answer) => answer?.hash)).toEqual([HASH, HASH, HASH, HASH]);
+    calls[2]?.resolve(recordOf(HASH));
+    expect((await Promise.all(results)).map((found) => found?.hash)).toEqual([HASH, HASH, HASH, HASH]);
   });
 
-  test("one call that hangs holds up nobody who comes after it", async () => {
+  it("is not spent by later requests on a call that hangs", async () => {
     vi.useFakeTimers();
     const { calls, store } = manual();
     const lookup = createLookup(store, 600);
@@ -309,24 +305,24 @@ describe("time", () => {
     const second = lookup(HASH);
     await pass(60);
     expect(calls).toHaveLength(2);
-    calls[1]?.answer(recordOf(HASH));
+    calls[1]?.resolve(recordOf(HASH));
     expect((await second)?.hash).toBe(HASH);
     const third = lookup(HASH);
-    calls[2]?.answer(recordOf(HASH));
+    calls[2]?.resolve(recordOf(HASH));
     expect((await third)?.hash).toBe(HASH);
     await pass(540);
     expect(await stuck).toBeInstanceOf(StoreError);
   });
 
-  test("no timer is left, whether the store answers, fails or hangs", async () => {
+  it("leaves no timer, whether the store responds, fails or hangs", async () => {
     const before = timers();
     const each = [...new Array(20).keys()].map((i) => hashSecret(`secret ${i}`));
     const twice = [...each, ...each];
-    const prompt = createLookup(
+    const working = createLookup(
       storeOf(async (hash) => recordOf(hash)),
       60_000,
     );
-    await Promise.all(twice.map((hash) => prompt(hash)));
+    await Promise.all(twice.map((hash) => working(hash)));
     const failing = createLookup(
       storeOf(() => Promise.reject(new Error("down"))),
       60_000,
@@ -338,59 +334,59 @@ describe("time", () => {
     );
     await Promise.all(twice.map((hash) => thrownBy(() => hanging(hash))));
     await sleep(30);
-    expect(timers() - before).toBeLessThan(5); // some are the test runner's own
+    expect(timers() - before).toBeLessThan(5); // some belong to the test runner
   });
 
-  test("an answer, or a failure, that comes too late harms nobody", async () => {
+  it("makes late results and failures harmless", async () => {
     const { calls, store } = manual();
     const lookup = createLookup(store, 10);
     expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
     const again = lookup(HASH);
-    calls[0]?.fail(new Error("late"));
-    calls[1]?.answer(recordOf(HASH));
+    calls[0]?.reject(new Error("late"));
+    calls[1]?.resolve(recordOf(HASH));
     expect((await again)?.hash).toBe(HASH);
   });
 
-  test("the message says how long, and nothing else", async () => {
+  it("is in the message", async () => {
     const lookup = createLookup(
       storeOf(() => new Promise(() => {})),
       10,
     );
     expect(await thrownBy(() => lookup(HASH))).toEqual(
-      new StoreError("The key store did not answer within 10 ms"),
+      new StoreError("The key store did not respond within 10 ms"),
     );
   });
 });
 
-describe("findManyByHash", () => {
+describe("batched lookups", () => {
   const hashes = Array.from({ length: 1_200 }, (_, i) => hashSecret(`secret ${i}`));
 
   function batching(
-    answer?: (asked: readonly KeyHash[]) => ReturnType<NonNullable<KeyStore["findManyByHash"]>>,
+    findMany?: (hashes: readonly KeyHash[]) => ReturnType<NonNullable<KeyStore["findManyByHash"]>>,
   ) {
     const batches: (readonly KeyHash[])[] = [];
     const store: KeyStore = {
       findByHash: () => {
-        throw new Error("must not be asked");
+        throw new Error("must not be called");
       },
-      findManyByHash(asked) {
-        batches.push([...asked]);
-        return answer ? answer(asked) : Promise.resolve(asked.map((hash) => recordOf(hash)));
+      findManyByHash(wanted) {
+        batches.push([...wanted]);
+        return findMany ? findMany(wanted) : Promise.resolve(wanted.map((hash) => recordOf(hash)));
       },
     };
-    return { batches, lookup: createLookup(store, PATIENCE_MS) };
+    return { batches, lookup: createLookup(store, LONG_MS) };
   }
 
-  test("the lookups of one turn travel together, each gets its own answer", async () => {
+  it("make one call in a turn of the event loop, with a result for each", async () => {
     const { batches, lookup } = batching();
-    const answers = await Promise.all(hashes.slice(0, 50).map((hash) => lookup(hash)));
+    const results = await Promise.all(hashes.slice(0, 50).map((hash) => lookup(hash)));
     expect(batches).toEqual([hashes.slice(0, 50)]);
-    expect(answers.map((answer) => answer?.hash)).toEqual(hashes.slice(0, 50));
+    expect(results.map((found) => found?.hash)).toEqual(hashes.slice(0, 50));
     await lookup(HASH);
     expect(batches[1]).toEqual([HASH]);
   });
 
-  test("those after a few microtasks belong to the same turn", async () => {
+  it("include those after a few microtasks", async () => {
     const { batches, lookup } = batching();
     await Promise.all(
       hashes.slice(0, 5).map(async (hash, i) => {
@@ -401,59 +397,59 @@ describe("findManyByHash", () => {
     expect(batches).toHaveLength(1);
   });
 
-  test("no more than 500 travel together", async () => {
+  it("have at most 500 hashes", async () => {
     const { batches, lookup } = batching();
-    const answers = await Promise.all(hashes.map((hash) => lookup(hash)));
+    const results = await Promise.all(hashes.map((hash) => lookup(hash)));
     expect(batches.map((batch) => batch.length)).toEqual([500, 500, 200]);
-    expect(answers.map((answer) => answer?.hash)).toEqual(hashes);
+    expect(results.map((found) => found?.hash)).toEqual(hashes);
   });
 
-  test("one hash is asked once in a batch, and everybody is answered", async () => {
+  it("have each hash once, with a result for every request", async () => {
     const { batches, lookup } = batching();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => lookup(HASH)));
+    const results = await Promise.all(Array.from({ length: 10 }, () => lookup(HASH)));
     expect(batches).toEqual([[HASH]]);
-    expect(answers.map((answer) => answer?.hash)).toEqual(Array(10).fill(HASH));
+    expect(results.map((found) => found?.hash)).toEqual(Array(10).fill(HASH));
     await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH), lookup(hashes[0] as KeyHash)]);
     expect(batches.slice(1)).toEqual([[HASH, hashes[0]]]);
   });
 
-  test("a hash that is there already fits into a batch that is full", async () => {
+  it("accept a hash that they already have when they are full", async () => {
     const { batches, lookup } = batching();
     const wanted = hashes.slice(0, 500);
-    const answers = await Promise.all([...wanted, ...wanted].map((hash) => lookup(hash)));
+    const results = await Promise.all([...wanted, ...wanted].map((hash) => lookup(hash)));
     expect(batches.map((batch) => batch.length)).toEqual([500]);
-    expect(answers.map((answer) => answer?.hash)).toEqual([...wanted, ...wanted]);
+    expect(results.map((found) => found?.hash)).toEqual([...wanted, ...wanted]);
   });
 
-  test("a batch that is under way is not shared by those who come later", async () => {
+  it("are not shared with requests that arrive during the call", async () => {
     const ends: (() => void)[] = [];
-    const { batches, lookup } = batching(async (asked) => {
+    const { batches, lookup } = batching(async (hashes) => {
       const version = ends.length + 1;
       await new Promise<void>((resolve) => ends.push(resolve));
-      return asked.map((hash) => recordOf(hash, { version }));
+      return hashes.map((hash) => recordOf(hash, { version }));
     });
     const turn = () => new Promise((resolve) => setImmediate(resolve));
-    const answers = [lookup(HASH)];
+    const results = [lookup(HASH)];
     await turn();
-    answers.push(lookup(HASH), lookup(hashes[0] as KeyHash));
+    results.push(lookup(HASH), lookup(hashes[0] as KeyHash));
     await turn();
-    answers.push(lookup(HASH));
+    results.push(lookup(HASH));
     await turn();
     expect(batches).toEqual([[HASH], [HASH, hashes[0]], [HASH]]);
     for (const end of ends.reverse()) end();
-    expect((await Promise.all(answers)).map((answer) => answer?.version)).toEqual([1, 2, 2, 3]);
+    expect((await Promise.all(results)).map((found) => found?.version)).toEqual([1, 2, 2, 3]);
   });
 
-  test("answers that are missing, and a list that is not a promise", async () => {
-    const { lookup } = batching((asked) => asked.map((hash, i) => (i % 2 ? recordOf(hash) : undefined)));
-    const answers = await Promise.all(hashes.slice(0, 4).map((hash) => lookup(hash)));
-    expect(answers.map((answer) => answer?.hash)).toEqual([undefined, hashes[1], undefined, hashes[3]]);
+  it("accept missing results, and an array that is not a promise", async () => {
+    const { lookup } = batching((hashes) => hashes.map((hash, i) => (i % 2 ? recordOf(hash) : undefined)));
+    const results = await Promise.all(hashes.slice(0, 4).map((hash) => lookup(hash)));
+    expect(results.map((found) => found?.hash)).toEqual([undefined, hashes[1], undefined, hashes[3]]);
   });
 
-  test.each<[string, (asked: readonly KeyHash[]) => unknown]>([
-    ["one too few", (asked) => asked.slice(1).map((hash) => recordOf(hash))],
-    ["one too many", (asked) => [...asked, HASH].map((hash) => recordOf(hash))],
-    ["no list", () => undefined],
+  it.each<[string, (hashes: readonly KeyHash[]) => unknown]>([
+    ["one result too few", (hashes) => hashes.slice(1).map((hash) => recordOf(hash))],
+    ["one result too many", (hashes) => [...hashes, HASH].map((hash) => recordOf(hash))],
+    ["undefined", () => undefined],
     ["an object", () => ({ length: 3 })],
     ["a rejection", () => Promise.reject(new Error("select secret"))],
     [
@@ -462,8 +458,8 @@ describe("findManyByHash", () => {
         throw new Error("select secret");
       },
     ],
-  ])("%s: a StoreError for each of the batch", async (kind, answer) => {
-    const { lookup } = batching(answer as never);
+  ])("reject every request of a batch after %s", async (kind, findMany) => {
+    const { lookup } = batching(findMany as never);
     const errors = await Promise.all(hashes.slice(0, 3).map((hash) => thrownBy(() => lookup(hash))));
     const failure = ["a rejection", "an exception"].includes(kind);
     for (const error of errors) {
@@ -471,70 +467,70 @@ describe("findManyByHash", () => {
         new StoreError(
           failure
             ? "The key store failed (Error)"
-            : "The key store answered another number of records than it was asked for",
+            : "The key store did not return one result for each of 3 hashes",
         ),
       );
     }
   });
 
-  test("answers in another order let nobody in", async () => {
+  it("reject results in another order", async () => {
     const secrets = [format.generate("live"), format.generate("live")];
     const store: KeyStore = {
       findByHash: () => undefined,
-      findManyByHash: async (asked) => [...asked].reverse().map((hash) => recordOf(hash)),
+      findManyByHash: async (hashes) => [...hashes].reverse().map((hash) => recordOf(hash)),
     };
-    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${PATIENCE_MS}ms` });
+    const verifier = createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` });
     for (const error of await Promise.all(
       secrets.map((secret) => thrownBy(() => verifier.verify(bearer(secret)))),
     ))
-      expect(error).toEqual(new StoreError("The key store answered the record of another hash"));
+      expect(error).toEqual(new StoreError("The key store returned the record of another hash"));
   });
 });
 
-test("an error that cannot even be looked at is a StoreError in time", async () => {
+it("an error that throws when it is read becomes a StoreError", async () => {
   const hostile = {
     get code() {
       throw new Error("no code");
     },
   };
-  const secretive = new Proxy(hostile, { getPrototypeOf: () => expect.unreachable() });
+  const opaque = new Proxy(hostile, { getPrototypeOf: () => expect.unreachable() });
   for (const store of [
     storeOf(() => Promise.reject(hostile)),
-    storeOf(() => Promise.reject(secretive)),
+    storeOf(() => Promise.reject(opaque)),
     { findByHash: () => undefined, findManyByHash: () => Promise.reject(hostile) },
   ]) {
-    expect(await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH))).toEqual(
+    expect(await thrownBy(() => createLookup(store, LONG_MS)(HASH))).toEqual(
       new StoreError("The key store failed"),
     );
   }
 });
 
-describe("what is told of an error of a driver", () => {
-  const told = async (error: object) => {
+describe("the message for a driver error", () => {
+  const messageFor = async (error: object) => {
     const store = storeOf(() => Promise.reject(Object.assign(new Error("secret"), error)));
-    const { message } = (await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH))) as StoreError;
+    const { message } = (await thrownBy(() => createLookup(store, LONG_MS)(HASH))) as StoreError;
     return message;
   };
 
-  test.each([
+  it.each([
     [{ name: "E", code: "A" }, "E A"],
     [{ name: "Postgres_Error", code: "ER_DUP_ENTRY" }, "Postgres_Error ER_DUP_ENTRY"],
     [{ name: "N".repeat(40), code: "C".repeat(40) }, `${"N".repeat(40)} ${"C".repeat(40)}`],
     [{ name: "", code: "23505" }, "23505"],
     [{ name: "", code: "42P01" }, "42P01"],
     [{ name: "QueryError", code: "" }, "QueryError"],
-  ])("%j: %s", async (error, kind) => {
-    expect(await told(error)).toBe(`The key store failed (${kind})`);
+  ])("for %j names %s", async (error, kind) => {
+    expect(await messageFor(error)).toBe(`The key store failed (${kind})`);
   });
 
-  test.each(["error", "xError", " Error", "Error x", "Error2", "N".repeat(41), ["Error"], 7])(
-    "not a name such as %j",
+  it.each(["error", "xError", " Error", "Error x", "Error2", "N".repeat(41), ["Error"], 7])(
+    "does not have a name such as %j",
     async (name) => {
-      expect(await told({ name })).toBe("The key store failed");
+      expect(await messageFor({ name })).toBe("The key store failed");
     },
   );
 
-  test.each([
+  it.each([
     "a",
     "aB",
     "xECONN",
@@ -547,15 +543,22 @@ describe("what is told of an error of a driver", () => {
     "C".repeat(41),
     ["23505"],
     23505,
-  ])("not a code such as %j", async (code) => {
-    expect(await told({ name: "", code })).toBe("The key store failed");
+  ])("does not have a code such as %j", async (code) => {
+    expect(await messageFor({ name: "", code })).toBe("The key store failed");
+  });
+
+  it("does not have a code that could be a secret or a hash", async () => {
+    for (const code of [HASH, "0123456789abcdef0123456789abcdef", "ezt_live_abc"]) {
+      const store = storeOf(() => Promise.reject(Object.assign(new Error("no"), { code, name: code })));
+      expect(String(await thrownBy(() => createLookup(store, LONG_MS)(HASH)))).not.toContain(code);
+    }
   });
 });
 
-test("an answer that fails when it is awaited is a StoreError, and leaves no timer", async () => {
+it("a thenable that throws in then becomes a StoreError, and leaves no timer", async () => {
   const before = timers();
   const lazy: PromiseLike<undefined> = {
-    // biome-ignore lint/suspicious/noThenProperty: a query builder that runs when it is awaited
+    // biome-ignore lint/suspicious/noThenProperty: a query builder that runs in then()
     then: () => {
       throw new Error("secret");
     },
@@ -563,176 +566,14 @@ test("an answer that fails when it is awaited is a StoreError, and leaves no tim
   const error = await thrownBy(() =>
     createLookup(
       storeOf(() => lazy),
-      PATIENCE_MS,
+      LONG_MS,
     )(HASH),
   );
   expect(error).toEqual(new StoreError("The key store failed (Error)"));
   expect(timers() - before).toBeLessThan(2);
 });
 
-test("what fails in time fails with its own error, unless that is to be explained", async () => {
-  const own = new Error("own");
-  expect(await thrownBy(() => withTimeout(Promise.reject(own), PATIENCE_MS, "late"))).toBe(own);
-  const explained = () => new StoreError("explained");
-  expect(await thrownBy(() => withTimeout(Promise.reject(own), PATIENCE_MS, "late", explained))).toEqual(
-    new StoreError("explained"),
-  );
-  expect(await thrownBy(() => withTimeout(new Promise(() => {}), 1, "late"))).toEqual(new StoreError("late"));
-});
-
-test("without older hashes a key that is not found is asked for once", async () => {
-  for (const none of [undefined, Promise.resolve(undefined)]) {
-    let calls = 0;
-    const store = storeOf(() => {
-      calls += 1;
-      return none;
-    });
-    expect(await createFinder(store, createHashers(undefined), PATIENCE_MS)("abc")).toBeUndefined();
-    expect(calls).toBe(1);
-  }
-});
-
-test("a code that could be a secret or a hash is not told", async () => {
-  for (const code of [HASH, "0123456789abcdef0123456789abcdef", "ezt_live_abc"]) {
-    const store = storeOf(() => Promise.reject(Object.assign(new Error("no"), { code, name: code })));
-    expect(String(await thrownBy(() => createLookup(store, PATIENCE_MS)(HASH)))).not.toContain(code);
-  }
-});
-
-describe("createFinder", () => {
-  const hashers = createHashers({
-    current: "v2",
-    keys: { v1: "first pepper, long enough", v2: "second pepper, long enough" },
-  });
-  const [v2, v1] = hashers.map((hasher) => hasher("abc")) as [KeyHash, KeyHash];
-
-  test("asks under the current pepper first, under older ones only when there is no answer", async () => {
-    const asked: KeyHash[] = [];
-    const only = (known: KeyHash) =>
-      createFinder(
-        storeOf((hash) => {
-          asked.push(hash);
-          return Promise.resolve(hash === known ? recordOf(hash) : null);
-        }),
-        hashers,
-        PATIENCE_MS,
-      );
-    expect((await only(v2)("abc"))?.hash).toBe(v2);
-    expect(asked).toEqual([v2]);
-    expect((await only(v1)("abc"))?.hash).toBe(v1);
-    expect(asked).toEqual([v2, v2, v1]);
-    asked.length = 0;
-    expect(await only(HASH)("abc")).toBeUndefined();
-    expect(asked).toEqual([v2, v1, v2]); // it may have moved while it was looked for
-  });
-
-  test("a store that answers at once is not awaited for a key of the current pepper", async () => {
-    const find = createFinder(
-      storeOf((hash) => (hash === v2 || hash === hashers[1]?.("old") ? recordOf(hash) : undefined)),
-      hashers,
-      PATIENCE_MS,
-    );
-    expect(find("abc")).toEqual(recordOf(v2));
-    expect(await find("old")).toEqual(recordOf(hashers[1]?.("old") as KeyHash));
-    expect(await find("abd")).toBeUndefined();
-  });
-
-  test("a key that moves to the current hash between two looks is found", async () => {
-    let moved = false;
-    const find = createFinder(
-      storeOf(async (hash) => {
-        if (hash === v1) {
-          moved = true; // another request was faster, just before this answer was read
-          return undefined;
-        }
-        return moved && hash === v2 ? recordOf(v2) : undefined;
-      }),
-      hashers,
-      PATIENCE_MS,
-    );
-    expect(await find("abc")).toEqual(recordOf(v2));
-  });
-
-  test("older hashes of one request travel together", async () => {
-    const batches: (readonly KeyHash[])[] = [];
-    const three = createHashers(
-      { current: "v2", keys: { v1: "first pepper, long enough", v2: "second pepper, long enough" } },
-      [{ name: "old", hash: (secret) => `${secret}!` }],
-    );
-    const store: KeyStore = {
-      findByHash: () => undefined,
-      findManyByHash: async (hashes) => {
-        batches.push(hashes);
-        return hashes.map((hash) => (hash === "old:abc!" ? recordOf(hash) : undefined));
-      },
-    };
-    expect((await createFinder(store, three, PATIENCE_MS)("abc"))?.hash).toBe("old:abc!");
-    expect(batches).toEqual([[v2], [v1, "old:abc!"]]);
-  });
-
-  test.each([
-    ["the record of another hash", recordOf(HASH)],
-    ["the hash in upper case", recordOf(v2.toUpperCase() as KeyHash)],
-    ["a record that lacks its scopes", { id: "a", hash: v2, ownerId: "o" }],
-    ["a text", "yes"],
-    ["true", true],
-    ["a list of the record", [recordOf(v2)]],
-  ])("%s is a StoreError", async (kind, answer) => {
-    const over = (store: KeyStore) => createFinder(store, hashers, PATIENCE_MS);
-    expect(() => over(storeOf(() => answer as never))("abc")).toThrow(
-      new StoreError(
-        kind.includes("hash")
-          ? "The key store answered the record of another hash"
-          : "The key store answered something that is not a key record",
-      ),
-    );
-    for (const store of [
-      storeOf(async () => answer as never),
-      { findByHash: () => undefined, findManyByHash: async () => [answer as never] },
-    ]) {
-      expect(await thrownBy(() => over(store)("abc"))).toBeInstanceOf(StoreError);
-    }
-  });
-
-  test("the time limit is for all peppers together", async () => {
-    const three = createHashers({
-      current: "v3",
-      keys: { v1: "first pepper, long enough", v2: "second pepper, long enough", v3: "third, long enough" },
-    });
-    vi.useFakeTimers();
-    const slowly = async () => {
-      await sleep(200);
-      return undefined;
-    };
-    for (const store of [
-      storeOf(slowly),
-      { findByHash: slowly, findManyByHash: async () => [await slowly()] },
-    ]) {
-      const came = performance.now();
-      const waiting = thrownBy(() => createFinder(store, three, 250)("abc")).then((error) => ({
-        error,
-        after: performance.now() - came, // one after another they would take 600
-      }));
-      await pass(700);
-      const error = new StoreError("The key store did not answer within 250 ms");
-      expect(await waiting).toEqual({ error, after: 250 });
-    }
-    await pass(450); // what is left behind must not become an unhandled rejection
-  });
-
-  test("no timer is left when there are several peppers", async () => {
-    const before = timers();
-    const find = createFinder(
-      storeOf(async () => undefined),
-      hashers,
-      60_000,
-    );
-    await Promise.all(Array.from({ length: 20 }, (_, i) => find(`secret ${i}`)));
-    expect(timers() - before).toBeLessThan(5); // some are the test runner's own
-  });
-});
-
-test("a revocation is seen by the next request, whatever is under way", async () => {
+it("the next request sees a revocation, whatever is in flight", async () => {
   const { manager, store, verifier } = service();
   const { secret, key } = await manager.create({
     ownerId: "acme",
@@ -747,7 +588,7 @@ test("a revocation is seen by the next request, whatever is under way", async ()
     }),
     scopes,
     format,
-    storeTimeout: `${PATIENCE_MS}ms`,
+    storeTimeout: `${LONG_MS}ms`,
   });
   const early = slow.verify(bearer(secret));
   await sleep(1);
@@ -758,7 +599,7 @@ test("a revocation is seen by the next request, whatever is under way", async ()
   expect((await verifier.verify(bearer(secret))).ok).toBe(false);
 });
 
-/** Small random numbers that are the same in every run. */
+/** Pseudo-random numbers from 0 to 1, the same in every run. */
 function mulberry(seed: number): () => number {
   let state = seed;
   return () => {

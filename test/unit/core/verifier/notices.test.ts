@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   createVerifier,
   hashSecret,
@@ -11,7 +11,7 @@ const DAY = 86_400_000;
 const later = (days: number, ms = 0): Date => new Date(START.getTime() + days * DAY + ms);
 const seconds = (date: Date): number => date.getTime() / 1_000;
 
-/** The notice in the response to a key that is as `more` says, at START. */
+/** Returns the notice for a key with these members, at START. */
 async function noticeOf(
   more: Partial<VerifiableRecord>,
   options: Partial<VerifierOptions> = {},
@@ -26,25 +26,25 @@ async function noticeOf(
 }
 
 describe("API-Key-Notice", () => {
-  test("says nothing of a young key that lives long", async () => {
+  it("is absent for a new key without a near expiry", async () => {
     expect(await noticeOf({})).toBeUndefined();
     expect(await noticeOf({ createdAt: START, expiresAt: null })).toBeUndefined();
     expect(await noticeOf({ createdAt: later(-90, 1), expiresAt: later(14, 1) })).toBeUndefined();
   });
 
-  test("from 14 days before it, names the expiry in whole seconds", async () => {
+  it("has the expiry in whole seconds, from 14 days before it", async () => {
     expect(await noticeOf({ expiresAt: later(14) })).toBe(`expiring;end=@${seconds(later(14))}`);
     expect(await noticeOf({ expiresAt: later(0, 1) })).toBe(`expiring;end=@${seconds(START)}`);
   });
 
-  test("names the end of an overlap, however far it is", async () => {
+  it("has the end of an overlap, even if it is far away", async () => {
     const rotated = { rotatedAt: START, replacedBy: "key_2" };
     expect(await noticeOf({ ...rotated, expiresAt: later(1) })).toBe(`retiring;end=@${seconds(later(1))}`);
     expect(await noticeOf({ ...rotated, expiresAt: later(60) })).toBe(`retiring;end=@${seconds(later(60))}`);
     expect(await noticeOf(rotated)).toBe("retiring");
   });
 
-  test("at the age of 90 days, reminds of rotation; both at once are a list", async () => {
+  it("reminds of rotation at the age of 90 days, after an expiry", async () => {
     const due = `rotation-due;since=@${seconds(START)}`;
     expect(await noticeOf({ createdAt: later(-90) })).toBe(due);
     expect(await noticeOf({ createdAt: later(-90), expiresAt: later(3) })).toBe(
@@ -52,7 +52,7 @@ describe("API-Key-Notice", () => {
     );
   });
 
-  test("the age can be another one, or none", async () => {
+  it("uses rotationAge, or no age at all", async () => {
     const createdAt = later(-30);
     expect(await noticeOf({ createdAt }, { rotationAge: "30d" })).toMatch(/^rotation-due/);
     expect(await noticeOf({ createdAt }, { rotationAge: "31d" })).toBeUndefined();
@@ -66,12 +66,12 @@ describe("API-Key-Notice", () => {
     }
   });
 
-  test("an unreadable date of creation reminds nobody, and lets nobody in or out", async () => {
+  it("ignores an invalid date of creation, which decides nothing", async () => {
     expect(await noticeOf({ createdAt: new Date(Number.NaN) })).toBeUndefined();
     expect(await noticeOf({ createdAt: "2001-01-01" as unknown as Date })).toBeUndefined();
   });
 
-  test("follows the life of a key", async () => {
+  it("follows the rotation of a key", async () => {
     const { manager, verifier, clock } = service();
     const { secret, key } = await manager.create({ ownerId: "acme", scopes: [], environment: "live" });
     const notice = async () => {

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createVerifier, hashSecret } from "../../../../src/index.js";
 import {
   allowed,
@@ -29,7 +29,7 @@ async function principalOf(granted: readonly FleetScope[] = ["vehicles:write"]) 
 }
 
 describe("principal", () => {
-  test("says who the request is", async () => {
+  it("has the members of the key", async () => {
     const { principal, key } = await principalOf();
     expect(principal).toMatchObject({
       type: "api_key",
@@ -43,7 +43,7 @@ describe("principal", () => {
     expect(principal.claims).toBeUndefined();
   });
 
-  test("can() follows implications, scopes lists what was granted", async () => {
+  it("follows implications in can(), and lists granted scopes in scopes", async () => {
     const { principal } = await principalOf();
     expect(principal.can("vehicles:read")).toBe(true);
     expect(principal.can("vehicles:write")).toBe(true);
@@ -53,7 +53,7 @@ describe("principal", () => {
     expect(principal.scopes).not.toContain("vehicles:read");
   });
 
-  test("cannot be changed", async () => {
+  it("is frozen", async () => {
     const { principal } = await principalOf(["vehicles:read"]);
     expect(Object.isFrozen(principal)).toBe(true);
     expect(Object.isFrozen(principal.scopes)).toBe(true);
@@ -65,7 +65,7 @@ describe("principal", () => {
     expect(principal.can("fleet:admin")).toBe(false);
   });
 
-  test("its key is a frozen copy, the same at each reading", async () => {
+  it("has a frozen copy of the key, created once", async () => {
     const { principal } = await principalOf();
     expect(principal.key).toBe(principal.key);
     expect(Object.isFrozen(principal.key?.metadata?.team)).toBe(true);
@@ -76,7 +76,7 @@ describe("principal", () => {
     expect(other.key?.expiresAt?.getTime()).toBe(START.getTime() + 1e6);
   });
 
-  test("a handler's change of a date does not reach the store", async () => {
+  it("keeps changes of a date from the store", async () => {
     const { manager, verifier } = service();
     const { secret, key } = await manager.create({
       ownerId: "acme",
@@ -89,7 +89,7 @@ describe("principal", () => {
     expect((await manager.get(key.id))?.expiresAt).toEqual(new Date("2031-01-01T00:00:00Z"));
   });
 
-  test("as JSON it is safe to send", async () => {
+  it("has no secrets in JSON", async () => {
     const { principal, key } = await principalOf();
     expect(JSON.parse(JSON.stringify(principal))).toEqual({
       type: "api_key",
@@ -101,7 +101,7 @@ describe("principal", () => {
     });
   });
 
-  test("printing it shows neither hash nor secret", async () => {
+  it("has neither hash nor secret when it is printed", async () => {
     const { principal, secret } = await principalOf();
     void principal.key;
     const options = { depth: 20, showHidden: true, getters: true };
@@ -111,7 +111,7 @@ describe("principal", () => {
     expect(printed).not.toContain(secret.slice(13));
   });
 
-  test("scopes that are no longer defined are left out, and grant nothing", async () => {
+  it("leaves out scopes that are no longer defined", async () => {
     const secret = format.generate("live");
     const granted = ["gone:read", "vehicles:read", "constructor", "__proto__", 7 as never];
     const store = storeOf((hash) => recordOf(hash, { scopes: granted }));
@@ -119,7 +119,7 @@ describe("principal", () => {
     expect(allowed(result).scopes).toEqual(["vehicles:read"]);
   });
 
-  test("what a store does to its list of scopes later gives nothing, and takes nothing", async () => {
+  it("is not affected by later changes to the array of the store", async () => {
     const secret = format.generate("live");
     const granted = ["vehicles:read"];
     const record = recordOf(hashSecret(secret), { scopes: granted });
@@ -138,7 +138,7 @@ describe("principal", () => {
     expect(next.can("fleet:admin")).toBe(true);
   });
 
-  test("without an id of the framework it has one of its own, and keeps it", async () => {
+  it("has one generated request id if the framework has none", async () => {
     const store = storeOf((hash) => recordOf(hash));
     const verifier = createVerifier({ store, scopes, format });
     const principal = allowed(await verifier.verify(bearer(format.generate("live"))));

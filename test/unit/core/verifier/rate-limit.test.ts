@@ -1,27 +1,28 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { isRateLimitDecision, rateLimitHeaders } from "../../../../src/core/verifier/rate-limit.js";
 import {
   createVerifier,
+  type Duration,
   type RateLimitDecision,
   type RateLimiter,
   StoreError,
 } from "../../../../src/index.js";
-import { allowed, bearer, format, refused, scopes, service, sleep, thrownBy } from "../fixtures.js";
+import { allowed, bearer, errorOf, format, scopes, service, sleep, thrownBy } from "../fixtures.js";
 
 afterEach(() => vi.restoreAllMocks());
 
 const minute = { name: "minute", limit: 60, windowSeconds: 60, remaining: 3, resetSeconds: 12.2 };
 const hour = { name: "hour", limit: 1000, windowSeconds: 3600, remaining: 0, resetSeconds: 90 };
 
-describe("headers", () => {
-  test("every window, in structured fields", () => {
+describe("rateLimitHeaders", () => {
+  it("lists every window in structured fields", () => {
     expect(rateLimitHeaders({ allowed: true, states: [minute, { ...hour, remaining: 7 }] })).toEqual({
       RateLimit: '"minute";r=3;t=13, "hour";r=7;t=90',
       "RateLimit-Policy": '"minute";q=60;w=60, "hour";q=1000;w=3600',
     });
   });
 
-  test("a refusal says when to come back: the longest wait of the windows that are used up", () => {
+  it("sends Retry-After for a denial: the longest reset of the used-up windows", () => {
     expect(rateLimitHeaders({ allowed: false, states: [minute, hour] })["Retry-After"]).toBe("90");
     expect(rateLimitHeaders({ allowed: false, states: [minute] })["Retry-After"]).toBe("1");
     expect(rateLimitHeaders({ allowed: false, states: [] })).toEqual({ "Retry-After": "1" });
@@ -32,7 +33,7 @@ describe("headers", () => {
     });
   });
 
-  test("numbers are whole, as structured fields want them, and what is left is never rounded up", () => {
+  it("rounds to integers of structured fields, and remaining requests down", () => {
     const odd = { name: "odd", limit: 1e18, windowSeconds: 0.5, remaining: 0.9, resetSeconds: 1e300 };
     expect(rateLimitHeaders({ allowed: true, states: [odd] })).toEqual({
       RateLimit: '"odd";r=0;t=999999999999999',
@@ -40,61 +41,61 @@ describe("headers", () => {
     });
   });
 
-  test("a limiter that knows better says when to come back", () => {
+  it("uses retryAfterSeconds of the limiter", () => {
     const wait = (retryAfterSeconds: number) =>
       rateLimitHeaders({ allowed: false, states: [minute, hour], retryAfterSeconds })["Retry-After"];
     expect([wait(12.2), wait(0), wait(-5), wait(1e300)]).toEqual(["13", "1", "1", "999999999999999"]);
     expect(rateLimitHeaders({ allowed: true, states: [], retryAfterSeconds: 5 })).toEqual({});
   });
 
-  test("nothing to say without windows", () => {
+  it("returns no headers without windows", () => {
     expect(rateLimitHeaders({ allowed: true, states: [] })).toEqual({});
   });
 });
 
-const NONSENSE: [string, unknown][] = [
-  ["nothing", undefined],
+const INVALID: [string, unknown][] = [
+  ["undefined", undefined],
   ["null", null],
   ["true", true],
   ["an empty object", {}],
   ["a decision without states", { allowed: true }],
-  ["allowed that is truthy only", { allowed: 1, states: [] }],
-  ["states that are no list", { allowed: true, states: {} }],
+  ["allowed that is not a boolean", { allowed: 1, states: [] }],
+  ["states that are not an array", { allowed: true, states: {} }],
   ["a state with NaN", { allowed: true, states: [{ ...minute, remaining: Number.NaN }] }],
   ["a state without a number", { allowed: true, states: [{ ...minute, limit: undefined }] }],
-  ["a state with a number as text", { allowed: true, states: [{ ...minute, limit: "60" }] }],
+  ["a state with a number as string", { allowed: true, states: [{ ...minute, limit: "60" }] }],
   ["a name that would break the header", { allowed: true, states: [{ ...minute, name: 'a"\r\nX: y' }] }],
   ["a name of 65 characters", { allowed: true, states: [{ ...minute, name: "n".repeat(65) }] }],
   ["an empty name", { allowed: true, states: [{ ...minute, name: "" }] }],
-  ["a name behind a space", { allowed: true, states: [{ ...minute, name: " minute" }] }],
+  ["a name after a space", { allowed: true, states: [{ ...minute, name: " minute" }] }],
   ["a name before a space", { allowed: true, states: [{ ...minute, name: "minute " }] }],
-  ["a name in a list", { allowed: true, states: [{ ...minute, name: ["minute"] }] }],
+  ["a name in an array", { allowed: true, states: [{ ...minute, name: ["minute"] }] }],
   [
-    "a good state before a bad one",
+    "a valid state before an invalid one",
     { allowed: true, states: [minute, { ...hour, windowSeconds: Infinity }] },
   ],
-  ["a state without an end", { allowed: true, states: [{ ...minute, resetSeconds: undefined }] }],
-  ["a wait of NaN", { allowed: false, states: [], retryAfterSeconds: Number.NaN }],
-  ["a wait that is no number", { allowed: false, states: [], retryAfterSeconds: "5" }],
+  ["a state without a reset", { allowed: true, states: [{ ...minute, resetSeconds: undefined }] }],
+  ["a retryAfterSeconds of NaN", { allowed: false, states: [], retryAfterSeconds: Number.NaN }],
+  ["a retryAfterSeconds that is a string", { allowed: false, states: [], retryAfterSeconds: "5" }],
   ["a state of null", { allowed: true, states: [null] }],
   ["a state without a name", { allowed: true, states: [{ ...minute, name: undefined }] }],
 ];
 
-test.each(NONSENSE)("%s is no decision", (_, value) => {
+it.each(INVALID)("isRateLimitDecision rejects %s", (_, value) => {
   expect(isRateLimitDecision(value)).toBe(false);
 });
 
-test.each<[string, RateLimitDecision]>([
+it.each<[string, RateLimitDecision]>([
   ["without states", { allowed: true, states: [] }],
   ["with states", { allowed: false, states: [minute, hour] }],
-  ["with a wait", { allowed: false, states: [], retryAfterSeconds: 5 }],
-  ["with a long name of all kinds", { allowed: true, states: [{ ...minute, name: "Az09_.:-".repeat(8) }] }],
-])("a decision %s is one", (_, decision) => {
+  ["with retryAfterSeconds", { allowed: false, states: [], retryAfterSeconds: 5 }],
+  ["with a long name", { allowed: true, states: [{ ...minute, name: "Az09_.:-".repeat(8) }] }],
+])("isRateLimitDecision accepts a decision %s", (_, decision) => {
   expect(isRateLimitDecision(decision)).toBe(true);
 });
 
-describe("a verifier without a limiter", () => {
-  test("warns once when a key has a limit, which is not in force", async () => {
+describe("a verifier without a rate limiter", () => {
+  it("warns once about a key with a limit, which is not enforced", async () => {
     const emit = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const { manager, verifier } = service();
     const input = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
@@ -114,7 +115,14 @@ describe("a verifier without a limiter", () => {
   });
 });
 
-describe("in a verifier", () => {
+const unreadable: RateLimitDecision = {
+  get allowed(): boolean {
+    throw new Error("hunter2");
+  },
+  states: [],
+};
+
+describe("a verifier with a rate limiter", () => {
   async function limited(consume: RateLimiter["consume"], storeTimeout: Duration = "250ms") {
     const { store, manager } = service();
     const { secret, key } = await manager.create({
@@ -128,19 +136,19 @@ describe("in a verifier", () => {
     return { secret, key, manager, verifier };
   }
 
-  test.each([
-    ["at once", (decision: RateLimitDecision) => decision],
-    ["as a promise", async (decision: RateLimitDecision) => decision],
-  ])("allowed %s: the principal, and the headers", async (_, wrap) => {
+  it.each([
+    ["synchronous", (decision: RateLimitDecision) => decision],
+    ["asynchronous", async (decision: RateLimitDecision) => decision],
+  ])("returns principal and headers for a %s decision", async (_, wrap) => {
     const { secret, verifier } = await limited(() => wrap({ allowed: true, states: [minute] }));
     const result = await verifier.verify(bearer(secret), "vehicles:read");
     expect(allowed(result).ownerId).toBe("acme");
     expect(result).toMatchObject({ headers: { RateLimit: '"minute";r=3;t=13' } });
   });
 
-  test("denied: 429 with Retry-After and no challenge", async () => {
+  it("denies with 429 and Retry-After, without a challenge", async () => {
     const { secret, verifier } = await limited(async () => ({ allowed: false, states: [hour] }));
-    const error = refused(await verifier.verify(bearer(secret)));
+    const error = errorOf(await verifier.verify(bearer(secret)));
     expect(error).toMatchObject({ status: 429, code: "rate_limited" });
     expect(error.headers).toEqual({
       RateLimit: '"hour";r=0;t=90',
@@ -149,10 +157,10 @@ describe("in a verifier", () => {
     });
   });
 
-  test("is told the key and the request, and no hash", async () => {
+  it("passes the key without its hash, and the request", async () => {
     const seen: unknown[] = [];
-    const { secret, key, verifier } = await limited((about, request) => {
-      seen.push(about, request.remoteAddress);
+    const { secret, key, verifier } = await limited((subject, request) => {
+      seen.push(subject, request.remoteAddress);
       return { allowed: true, states: [] };
     });
     await verifier.verify(bearer(secret, { remoteAddress: "203.0.113.7" }));
@@ -162,7 +170,7 @@ describe("in a verifier", () => {
     ]);
   });
 
-  test("a refused request never counts", async () => {
+  it("does not count a denied request", async () => {
     let count = 0;
     const { secret, key, manager, verifier } = await limited(() => {
       count++;
@@ -182,7 +190,7 @@ describe("in a verifier", () => {
     expect(count).toBe(1);
   });
 
-  test.each([
+  it.each([
     [
       "throws",
       () => {
@@ -191,29 +199,31 @@ describe("in a verifier", () => {
     ],
     ["rejects", () => Promise.reject(new Error("redis://:hunter2@cache"))],
     ["hangs", () => new Promise<never>(() => {})],
-    ...NONSENSE.flatMap(([name, value]): [string, () => never][] => [
-      [`answers ${name}`, () => value as never],
-      [`promises ${name}`, () => Promise.resolve(value) as never],
+    ["returns a decision that throws", () => unreadable],
+    ["resolves with a decision that throws", async () => unreadable],
+    ...INVALID.flatMap(([name, value]): [string, () => never][] => [
+      [`returns ${name}`, () => value as never],
+      [`resolves with ${name}`, () => Promise.resolve(value) as never],
     ]),
-  ])("a limiter that %s: a StoreError, never a pass", async (_, consume) => {
-    const { secret, verifier } = await limited(consume as RateLimiter["consume"], 30);
+  ])("throws a StoreError if the limiter %s", async (_, consume) => {
+    const { secret, verifier } = await limited(consume as RateLimiter["consume"], "30ms");
     const error = await thrownBy(() => verifier.verify(bearer(secret)));
     expect(error).toBeInstanceOf(StoreError);
     expect((error as StoreError).message).toMatch(/^The rate limiter /);
     expect((error as StoreError).message).not.toContain("hunter2");
   });
 
-  test("a limiter that answers late is left behind", async () => {
-    let answer = () => {};
+  it("ignores a decision after the time limit", async () => {
+    let decide = () => {};
     const { secret, verifier } = await limited(
       () =>
         new Promise((resolve) => {
-          answer = () => resolve({ allowed: true, states: [] });
+          decide = () => resolve({ allowed: true, states: [] });
         }),
-      20,
+      "20ms",
     );
     expect(await thrownBy(() => verifier.verify(bearer(secret)))).toBeInstanceOf(StoreError);
-    answer();
+    decide();
     await sleep(1);
   });
 });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   createKeyManager,
   createVerifier,
@@ -20,7 +20,7 @@ const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" 
 const V1 = "the first pepper, long enough";
 const V2 = "the second pepper, long enough";
 const OLD: Pepper = V1;
-const PATIENCE_MS = 60_000;
+const LONG_MS = 60_000;
 const NEW: Pepper = { current: "v2", keys: { v1: V1, v2: V2 } };
 
 async function issued(pepper?: Pepper) {
@@ -38,11 +38,11 @@ function verifying(store: ManagedKeyStore, more: Partial<VerifierOptions<FleetSc
 }
 
 describe("a key under an older hash", () => {
-  test("of an older pepper works, and moves to the current one when it is used", async () => {
+  it("of an older pepper works and moves to the current one when it is used", async () => {
     const { store, manager, secret, key } = await issued(OLD);
     const { verify, background } = verifying(store, { pepper: NEW });
     expect(allowed(await verify(secret)).id).toBe(key.id);
-    await vi.waitFor(() => expect(store.findByHash(hashSecret(secret, NEW))).toBeDefined(), PATIENCE_MS);
+    await vi.waitFor(() => expect(store.findByHash(hashSecret(secret, NEW))).toBeDefined(), LONG_MS);
     expect(store.findByHash(hashSecret(secret, OLD))).toBeUndefined();
     expect(allowed(await verify(secret)).id).toBe(key.id);
     expect(background()).toMatchObject([
@@ -50,23 +50,23 @@ describe("a key under an older hash", () => {
     ]);
     const { items } = await manager.auditTrail({ keyId: key.id });
     expect(items.map(({ action }) => action).sort()).toEqual(["created", "rehashed"]);
-    // Once it has moved, nobody needs the old pepper.
+    // The old pepper is no longer needed.
     const later = verifying(store, { pepper: { current: "v2", keys: { v2: V2 } } });
     expect((await later.verify(secret)).ok).toBe(true);
   });
 
-  test("from before there was a pepper works when that is said, and moves", async () => {
+  it("from before there was a pepper works and moves with unpeppered", async () => {
     const { store, secret } = await issued();
     expect((await verifying(store, { pepper: V1 }).verify(secret)).ok).toBe(false);
     const pepper = { current: "v1", keys: { v1: V1 }, unpeppered: true };
     const { verify, background } = verifying(store, { pepper });
     expect((await verify(secret)).ok).toBe(true);
-    await vi.waitFor(() => expect(background()).toHaveLength(1), PATIENCE_MS);
+    await vi.waitFor(() => expect(background()).toHaveLength(1), LONG_MS);
     expect(background()).toMatchObject([{ details: { from: "plain SHA-256", to: "v1" } }]);
     expect((await verifying(store, { pepper: V1 }).verify(secret)).ok).toBe(true);
   });
 
-  test("that was imported works by its legacy hash, and moves", async () => {
+  it("that was imported works by its legacy hash and moves", async () => {
     const store = memoryStore();
     const legacy: LegacyHash = {
       name: "old",
@@ -79,12 +79,12 @@ describe("a key under an older hash", () => {
     const old = { parse: (text: string) => (/^acct-\d+-[a-z]{12}$/.test(text) ? {} : undefined) };
     const { verify, background } = verifying(store, { format: [format, old], legacyHashes: [legacy] });
     expect(allowed(await verify(secret)).id).toBe(key.id);
-    await vi.waitFor(() => expect(background()).toMatchObject([{ type: "key.rehashed" }]), PATIENCE_MS);
+    await vi.waitFor(() => expect(background()).toMatchObject([{ type: "key.rehashed" }]), LONG_MS);
     expect(allowed(await verifying(store, { format: old }).verify(secret)).id).toBe(key.id);
     expect((await verify("acct-1234567-abcdefghijkm")).ok).toBe(false);
   });
 
-  test("stays where it is when the verifier is told so, or the store cannot move it", async () => {
+  it("stays with rehash: false, or if the store has no rehash", async () => {
     for (const without of [{ rehash: false }, {}]) {
       const { store, secret } = await issued(OLD);
       const { rehash, ...rest } = store;
@@ -98,7 +98,7 @@ describe("a key under an older hash", () => {
     }
   });
 
-  test("does not move when the request is refused", async () => {
+  it("does not move if the request is denied", async () => {
     const { store, manager, secret, key } = await issued(OLD);
     await manager.disable(key.id);
     const { verify, background } = verifying(store, { pepper: NEW });
@@ -108,7 +108,7 @@ describe("a key under an older hash", () => {
     expect(store.findByHash(hashSecret(secret, OLD))).toBeDefined();
   });
 
-  test("of a current hash is never asked to move", async () => {
+  it("does not include a key under the current hash", async () => {
     const { store, secret } = await issued(NEW);
     const rehash = vi.fn(() => true);
     const { verify } = verifying({ ...store, rehash }, { pepper: NEW });
@@ -117,8 +117,8 @@ describe("a key under an older hash", () => {
   });
 });
 
-describe("a move that fails", () => {
-  test.each<[string, () => never | Promise<boolean>]>([
+describe("a failed move", () => {
+  it.each<[string, () => never | Promise<boolean>]>([
     [
       "throws",
       () => {
@@ -127,29 +127,26 @@ describe("a move that fails", () => {
     ],
     ["rejects", () => Promise.reject(new Error("read-only"))],
     ["hangs", () => new Promise(() => {})],
-  ])(
-    "because the store %s is told, decides nothing and is not tried with each request",
-    async (_, rehash) => {
-      const { store, secret, key } = await issued(OLD);
-      const failing = vi.fn(rehash);
-      const { verify, background } = verifying(
-        { ...store, rehash: failing },
-        { pepper: NEW, storeTimeout: "20ms" },
-      );
-      expect((await verify(secret)).ok).toBe(true);
-      await vi.waitFor(() => expect(background()).toHaveLength(1), PATIENCE_MS);
-      expect(background()).toMatchObject([
-        { type: "background.failed", task: "rehash", keyId: key.id, error: expect.any(StoreError) },
-      ]);
-      for (let i = 0; i < 5; i++) expect((await verify(secret)).ok).toBe(true);
-      expect(failing).toHaveBeenCalledOnce();
-      for (const hidden of [secret, hashSecret(secret, OLD), hashSecret(secret, NEW)]) {
-        expect(inspect(background(), { depth: 9, getters: true })).not.toContain(hidden);
-      }
-    },
-  );
+  ])("of a store that %s is reported, decides nothing and pauses further moves", async (_, rehash) => {
+    const { store, secret, key } = await issued(OLD);
+    const failing = vi.fn(rehash);
+    const { verify, background } = verifying(
+      { ...store, rehash: failing },
+      { pepper: NEW, storeTimeout: "20ms" },
+    );
+    expect((await verify(secret)).ok).toBe(true);
+    await vi.waitFor(() => expect(background()).toHaveLength(1), LONG_MS);
+    expect(background()).toMatchObject([
+      { type: "background.failed", task: "rehash", keyId: key.id, error: expect.any(StoreError) },
+    ]);
+    for (let i = 0; i < 5; i++) expect((await verify(secret)).ok).toBe(true);
+    expect(failing).toHaveBeenCalledOnce();
+    for (const hidden of [secret, hashSecret(secret, OLD), hashSecret(secret, NEW)]) {
+      expect(inspect(background(), { depth: 9, getters: true })).not.toContain(hidden);
+    }
+  });
 
-  test("because another process was faster is no failure", async () => {
+  it("does not include a move that another process made first", async () => {
     const { store, secret } = await issued(OLD);
     const rehash = vi.fn(async () => false);
     const { verify, background } = verifying({ ...store, rehash }, { pepper: NEW });
@@ -162,7 +159,7 @@ describe("a move that fails", () => {
   });
 });
 
-test("a process that does not write the newest pepper yet moves no key back", async () => {
+it("a process with an older current pepper moves no key back", async () => {
   const { store, secret, manager, key } = await issued(OLD);
   const before = verifying(store, { pepper: { current: "v1", keys: { v1: V1, v2: V2 } } });
   const after = verifying(store, { pepper: NEW });
@@ -174,7 +171,7 @@ test("a process that does not write the newest pepper yet moves no key back", as
   expect(items.map(({ action }) => action).sort()).toEqual(["created", "rehashed"]);
 });
 
-test("a store that does not say whether it moved the key is told of, once", async () => {
+it("a store that does not return a boolean is reported once", async () => {
   const { store, secret } = await issued(OLD);
   const rehash = vi.fn(async () => undefined as never);
   const { verify, background } = verifying({ ...store, rehash }, { pepper: NEW });
@@ -183,11 +180,11 @@ test("a store that does not say whether it moved the key is told of, once", asyn
     await sleep(1);
   }
   expect(rehash).toHaveBeenCalledOnce();
-  const error = new StoreError("The key store did not say whether it moved the key");
+  const error = new StoreError("The key store did not return whether it moved the key");
   expect(background()).toMatchObject([{ type: "background.failed", error }]);
 });
 
-test("a hundred keys move at once, each of them once, and the others when there is room", async () => {
+it("at most a hundred keys move concurrently, each once, and the others later", async () => {
   const store = memoryStore();
   const manager = createKeyManager({ store, scopes, format, pepper: OLD });
   const moving = new Map<string, () => void>();
@@ -209,7 +206,7 @@ test("a hundred keys move at once, each of them once, and the others when there 
   for (const done of moving.values()) done();
 });
 
-test("of many requests at once, one moves the key, and every one is let through", async () => {
+it("concurrent requests move a key once and are all allowed", async () => {
   const { store, secret } = await issued(OLD);
   const later = <T>(value: T) => new Promise<T>((resolve) => setTimeout(resolve, Math.random() * 3, value));
   const slow: ManagedKeyStore = {
@@ -228,6 +225,6 @@ test("of many requests at once, one moves the key, and every one is let through"
   expect(background().map(({ type }) => type)).toEqual(["key.rehashed"]);
 });
 
-test.each([["yes"], [1], [null]])("refuses %j for the option rehash", (rehash) => {
+it.each([["yes"], [1], [null]])("the option rehash rejects %j", (rehash) => {
   expect(() => verifying(memoryStore(), { rehash: rehash as never })).toThrow('"rehash"');
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { toHttpDenial } from "../../../../src/core/verifier/http-denial.js";
 import {
   type AuthRequest,
@@ -10,9 +10,9 @@ import {
 import {
   allowed,
   bearer,
+  errorOf,
   type FleetScope,
   format,
-  refused,
   type Service,
   scopes,
   service,
@@ -65,7 +65,7 @@ const invalid = (request: Case["request"], options: Case["options"] = {}): Case 
   challenge: INVALID_TOKEN,
 });
 
-const foreign = (request: Case["request"]): Case => ({
+const fromOtherNetwork = (request: Case["request"]): Case => ({
   request,
   status: 403,
   code: "ip_not_allowed",
@@ -116,28 +116,28 @@ const WIRE: Record<string, Case> = {
     },
     { pepper: "a pepper that the manager lacks", store: storeOf(() => undefined) },
   ),
-  expired: invalid(async (service) => {
+  "an expired key": invalid(async (service) => {
     const expiresAt = new Date(service.clock.now().getTime() + 1);
     const { secret } = await issue(service, { expiresAt });
     service.clock.set(expiresAt);
     return bearer(secret);
   }),
-  disabled: invalid(async (service) => {
+  "a disabled key": invalid(async (service) => {
     const { id, secret } = await issue(service);
     await service.manager.disable(id);
     return bearer(secret);
   }),
-  revoked: invalid(async (service) => {
+  "a revoked key": invalid(async (service) => {
     const { id, secret } = await issue(service);
     await service.manager.revoke(id);
     return bearer(secret);
   }),
-  rotated: invalid(async (service) => {
+  "a key rotated without overlap": invalid(async (service) => {
     const { id, secret } = await issue(service);
     await service.manager.rotate(id);
     return bearer(secret);
   }),
-  "revoked, from a foreign network, without the scope": {
+  "a revoked key, from another network, without the scope": {
     ...invalid(async (service) => {
       const { id, secret } = await issue(service, { ipAllowlist: [] });
       await service.manager.revoke(id);
@@ -145,23 +145,23 @@ const WIRE: Record<string, Case> = {
     }),
     required: "fleet:admin",
   },
-  "another environment": {
+  "a key of another environment": {
     options: { environment: "live" },
     request: () => bearer(format.generate("test")),
     status: 401,
     code: "wrong_environment",
     challenge: INVALID_TOKEN,
   },
-  "not in the allowlist": foreign(async (service) =>
+  "an address outside the allowlist": fromOtherNetwork(async (service) =>
     bearer((await issue(service, { ipAllowlist: ["10.0.0.0/8"] })).secret, { remoteAddress: "203.0.113.7" }),
   ),
-  "an empty allowlist": foreign(async (service) =>
+  "an empty allowlist": fromOtherNetwork(async (service) =>
     bearer((await issue(service, { ipAllowlist: [] })).secret, { remoteAddress: "203.0.113.7" }),
   ),
-  "an unknown address while there is an allowlist": foreign(async (service) =>
+  "an unknown address and an allowlist": fromOtherNetwork(async (service) =>
     bearer((await issue(service, { ipAllowlist: ["0.0.0.0/0", "::/0"] })).secret),
   ),
-  "a forwarded address from a proxy that nobody trusts": foreign(async (service) => {
+  "a forwarded address from an untrusted proxy": fromOtherNetwork(async (service) => {
     const { secret } = await issue(service, { ipAllowlist: ["10.0.0.0/8"] });
     return {
       headers: {
@@ -172,78 +172,89 @@ const WIRE: Record<string, Case> = {
       remoteAddress: "203.0.113.7",
     };
   }),
-  "a scope is missing": lacking("vehicles:write", "vehicles:write", [
+  "a missing scope": lacking("vehicles:write", "vehicles:write", [
     ["vehicles:write"],
     ["vehicles:read"],
     ["vehicles:write"],
   ]),
-  "one of two scopes is missing": lacking(["vehicles:read", "drivers:read"], "vehicles:read drivers:read", [
+  "one of two required scopes": lacking(["vehicles:read", "drivers:read"], "vehicles:read drivers:read", [
     ["vehicles:read", "drivers:read"],
     ["vehicles:read"],
     ["drivers:read"],
   ]),
-  "none of two scopes is held": lacking(
+  "neither of two alternative scopes": lacking(
     { anyOf: ["vehicles:write", "drivers:read"] },
     "vehicles:write drivers:read",
     [["vehicles:write", "drivers:read"], ["vehicles:read"], ["vehicles:write", "drivers:read"]],
   ),
-  "a planned scope": lacking("reports:read", "reports:read", [
+  "a planned scope required": lacking("reports:read", "reports:read", [
     ["reports:read"],
     ["vehicles:read"],
     ["reports:read"],
   ]),
 };
 
-describe("refusals on the wire", () => {
-  test.each(Object.entries(WIRE))("%s", async (_, { options, request, required, ...expected }) => {
-    const own = service(options);
-    const error = refused(await own.verifier.verify(await request(own), required));
-    expect([error.status, error.code, error.headers["WWW-Authenticate"]]).toEqual([
-      expected.status,
-      expected.code,
-      expected.challenge,
-    ]);
-    expect(error.details).toEqual(expected.details ?? {});
-    const { body, headers } = toHttpDenial(error, "id-1", undefined);
-    expect(JSON.parse(body)).toEqual({
-      message: error.message,
-      code: expected.code,
-      requestId: "id-1",
-      ...expected.details,
-    });
-    expect(headers["cache-control"]).toBe("no-store");
-  });
+describe("denials on the wire", () => {
+  it.each(Object.entries(WIRE))(
+    "denies a request with %s",
+    async (_, { options, request, required, ...expected }) => {
+      const own = service(options);
+      const error = errorOf(await own.verifier.verify(await request(own), required));
+      expect([error.status, error.code, error.headers["WWW-Authenticate"]]).toEqual([
+        expected.status,
+        expected.code,
+        expected.challenge,
+      ]);
+      expect(error.details).toEqual(expected.details ?? {});
+      const { body, headers } = toHttpDenial(error, "id-1", undefined);
+      expect(JSON.parse(body)).toEqual({
+        message: error.message,
+        code: expected.code,
+        requestId: "id-1",
+        ...expected.details,
+      });
+      expect(headers["cache-control"]).toBe("no-store");
+    },
+  );
 
-  test("the message of a missing credential", async () => {
-    expect(refused(await service().verifier.verify({ headers: {} })).message).toBe(
+  it("says in the message how to send a credential", async () => {
+    expect(errorOf(await service().verifier.verify({ headers: {} })).message).toBe(
       "Authentication required. Provide a valid API key via Authorization: Bearer <token>",
     );
   });
 
-  test("unknown, mistyped, expired, revoked, disabled and rotated are the same bytes", async () => {
-    const names = ["junk", "a wrong checksum", "an unknown key", "expired", "disabled", "revoked", "rotated"];
-    const answers = await Promise.all(
+  it("sends the same bytes for unknown, mistyped, expired, revoked, disabled and rotated keys", async () => {
+    const names = [
+      "junk",
+      "a wrong checksum",
+      "an unknown key",
+      "an expired key",
+      "a disabled key",
+      "a revoked key",
+      "a key rotated without overlap",
+    ];
+    const responses = await Promise.all(
       names.map(async (name) => {
         const own = service();
-        const error = refused(await own.verifier.verify(await (WIRE[name] as Case).request(own)));
+        const error = errorOf(await own.verifier.verify(await (WIRE[name] as Case).request(own)));
         return JSON.stringify(toHttpDenial(error, "id-1", undefined));
       }),
     );
-    expect(new Set(answers).size).toBe(1);
+    expect(new Set(responses).size).toBe(1);
   });
 
-  test("nothing that the client sent is echoed", async () => {
+  it("echoes nothing that the client sent", async () => {
     const { verifier } = service({ environment: "live" });
     for (const secret of ["MARK", `ezt_live_MARK${"0".repeat(34)}`, `MARK${format.generate("test")}`]) {
       const request = bearer(secret, { path: "/MARK", method: "MARK", remoteAddress: "MARK" });
-      const { body, headers } = toHttpDenial(refused(await verifier.verify(request)), "id", "MARK");
+      const { body, headers } = toHttpDenial(errorOf(await verifier.verify(request)), "id", "MARK");
       expect(body + JSON.stringify(headers)).not.toContain("MARK");
     }
   });
 
-  test("a realm of its own; one that would break the header is a TypeError", async () => {
+  it("sends the realm, and rejects one that would break the header", async () => {
     const { verifier } = service({ realm: "fleet api" });
-    expect(refused(await verifier.verify({ headers: {} })).headers).toEqual({
+    expect(errorOf(await verifier.verify({ headers: {} })).headers).toEqual({
       "WWW-Authenticate": 'Bearer realm="fleet api"',
     });
     for (const realm of ['a"b', "a\\b", "a\r\nb", "", "é", 7]) {
@@ -251,28 +262,31 @@ describe("refusals on the wire", () => {
     }
   });
 
-  test("exposeKeyState tells the states apart, by message and reason", async () => {
-    const told = async (name: string) => {
+  it("says the state of a key with exposeKeyState", async () => {
+    const denialOf = async (name: string) => {
       const own = service({ exposeKeyState: true });
-      const { status, code, details, message } = refused(
+      const { status, code, details, message } = errorOf(
         await own.verifier.verify(await (WIRE[name] as Case).request(own)),
       );
       expect([status, code]).toEqual([401, "invalid_key"]);
       return [message, details];
     };
-    expect(await told("revoked")).toEqual(["The API key has been revoked.", { reason: "revoked" }]);
-    expect(await told("disabled")).toEqual(["The API key is disabled.", { reason: "disabled" }]);
-    expect(await told("expired")).toEqual(["The API key has expired.", { reason: "expired" }]);
-    expect(await told("rotated")).toEqual(["The API key has expired.", { reason: "expired" }]);
-    expect(await told("an unknown key")).toEqual(["The API key is not valid.", {}]);
-    expect(await told("junk")).toEqual(["The API key is not valid.", {}]);
+    expect(await denialOf("a revoked key")).toEqual(["The API key has been revoked.", { reason: "revoked" }]);
+    expect(await denialOf("a disabled key")).toEqual(["The API key is disabled.", { reason: "disabled" }]);
+    expect(await denialOf("an expired key")).toEqual(["The API key has expired.", { reason: "expired" }]);
+    expect(await denialOf("a key rotated without overlap")).toEqual([
+      "The API key has expired.",
+      { reason: "expired" },
+    ]);
+    expect(await denialOf("an unknown key")).toEqual(["The API key is not valid.", {}]);
+    expect(await denialOf("junk")).toEqual(["The API key is not valid.", {}]);
   });
 
-  test("another header, another scheme: the challenge and the message say so", async () => {
+  it("names another header or scheme in challenge and message", async () => {
     const header = service({ credential: { header: "X-API-Key" } });
     const { secret } = await issue(header);
     expect(allowed(await header.verifier.verify({ headers: { "x-api-key": secret } })).ownerId).toBe("acme");
-    const error = refused(await header.verifier.verify(bearer(secret)));
+    const error = errorOf(await header.verifier.verify(bearer(secret)));
     expect([error.code, error.headers["WWW-Authenticate"]]).toEqual([
       "missing_credential",
       'ApiKey realm="api"',
@@ -282,24 +296,24 @@ describe("refusals on the wire", () => {
     const other = await issue(scheme);
     const headers = { authorization: `apikey ${other.secret}` };
     expect(allowed(await scheme.verifier.verify({ headers })).ownerId).toBe("acme");
-    expect(refused(await scheme.verifier.verify(bearer(other.secret))).code).toBe("missing_credential");
+    expect(errorOf(await scheme.verifier.verify(bearer(other.secret))).code).toBe("missing_credential");
   });
 });
 
-describe("requests that pass", () => {
-  test.each<[string, Requirement<FleetScope> | undefined]>([
+describe("allowed requests", () => {
+  it.each<[string, Requirement<FleetScope> | undefined]>([
     ["no requirement", undefined],
-    ["the scope", "vehicles:write"],
-    ["an implied one", "vehicles:read"],
-    ["a list", ["vehicles:read", "vehicles:write"]],
-    ["any of a list", { anyOf: ["drivers:read", "vehicles:read"] }],
-  ])("%s", async (_, required) => {
+    ["a scope", "vehicles:write"],
+    ["an implied scope", "vehicles:read"],
+    ["an array of scopes", ["vehicles:read", "vehicles:write"]],
+    ["one of two scopes", { anyOf: ["drivers:read", "vehicles:read"] }],
+  ])("meet %s", async (_, required) => {
     const own = service();
     const { secret, id } = await issue(own, { scopes: ["vehicles:write"] });
     expect(allowed(await own.verifier.verify(bearer(secret), required)).id).toBe(id);
   });
 
-  test("from the allowlist: the socket, IPv4 as IPv6, or through a trusted proxy", async () => {
+  it("come from the allowlist: by socket, as IPv4-mapped IPv6, or through a trusted proxy", async () => {
     const own = service({ trustedProxies: ["192.168.0.0/16"] });
     const { secret } = await issue(own, { ipAllowlist: ["10.0.0.0/8"] });
     const pass = async (remoteAddress: string, forwarded?: string) => {
@@ -318,13 +332,13 @@ describe("requests that pass", () => {
     expect(await pass("192.168.0.1", "10.0.0.1, junk")).toBe(false);
   });
 
-  test("a key without an allowlist does not need an address", async () => {
+  it("need no address if the key has no allowlist", async () => {
     const own = service();
     const { secret } = await issue(own);
     expect((await own.verifier.verify(bearer(secret))).ok).toBe(true);
   });
 
-  test("peppers: keys under an older version keep working, and new ones too", async () => {
+  it("have a key under the current or an older pepper", async () => {
     const keys = { v1: "first pepper, long enough", v2: "second pepper, long enough" };
     const old = service({ pepper: keys.v1 });
     const { secret } = await issue(old);
@@ -337,8 +351,8 @@ describe("requests that pass", () => {
   });
 });
 
-describe("before any lookup", () => {
-  test("junk, malformed credentials and foreign environments cost no call of the store", async () => {
+describe("the checks before a lookup", () => {
+  it("deny junk, malformed credentials and other environments without a store call", async () => {
     let calls = 0;
     const store = storeOf(() => {
       calls++;
@@ -359,19 +373,19 @@ describe("before any lookup", () => {
       { authorization: `Bearer ${format.generate("test")}` },
       { authorization: `Bearer ${"a".repeat(10_000)}` },
     ];
-    for (const headers of requests) refused(await verifier.verify({ headers }));
+    for (const headers of requests) errorOf(await verifier.verify({ headers }));
     expect(calls).toBe(0);
-    refused(await verifier.verify(bearer(secret)));
+    errorOf(await verifier.verify(bearer(secret)));
     expect(calls).toBe(1);
   });
 
-  test.each([
-    ["an empty list", []],
+  it.each([
+    ["an empty array", []],
     ["an empty anyOf", { anyOf: [] }],
     ["an undefined scope", "nope"],
     ["null", null],
-    ["an undefined scope in a list", ["vehicles:read", "nope"]],
-  ])("a requirement of %s is a TypeError, with a good key and without", async (_, required) => {
+    ["an undefined scope in an array", ["vehicles:read", "nope"]],
+  ])("reject a requirement of %s, with a valid key and without", async (_, required) => {
     const own = service();
     const { secret } = await issue(own, { scopes: ["fleet:admin"] });
     for (const request of [bearer(secret), { headers: {} }]) {
@@ -382,8 +396,8 @@ describe("before any lookup", () => {
   });
 });
 
-describe("a broken store", () => {
-  test.each<[string, () => unknown]>([
+describe("a store", () => {
+  it.each<[string, () => unknown]>([
     ["rejects", () => Promise.reject(new Error("password hunter2"))],
     [
       "throws",
@@ -391,22 +405,22 @@ describe("a broken store", () => {
         throw new Error("password hunter2");
       },
     ],
-    ["throws nothing", () => Promise.reject(undefined)],
+    ["rejects with undefined", () => Promise.reject(undefined)],
     ["hangs", () => new Promise(() => {})],
-    ["answers a text", () => "hunter2"],
-    ["answers true", async () => true],
-    ["answers an empty object", () => ({})],
-    ["answers a list", async () => []],
-  ])("one that %s is a StoreError, and nobody passes", async (_, answer) => {
+    ["returns a string", () => "hunter2"],
+    ["resolves with true", async () => true],
+    ["returns an empty object", () => ({})],
+    ["resolves with an array", async () => []],
+  ])("that %s causes a StoreError", async (_, answer) => {
     const { verifier } = service({ store: storeOf(answer as never), storeTimeout: "30ms" });
-    const began = performance.now();
+    const startedAt = performance.now();
     const error = await thrownBy(() => verifier.verify(bearer(format.generate("live"))));
-    expect(performance.now() - began).toBeLessThan(30 + 15_000);
+    expect(performance.now() - startedAt).toBeLessThan(30 + 15_000);
     expect(error).toBeInstanceOf(StoreError);
     expect((error as StoreError).message).not.toContain("hunter2");
   });
 
-  test("one that is slow, but in time, is waited for", async () => {
+  it("that is slow, but within the time limit, works", async () => {
     const own = service();
     const { secret } = await issue(own);
     const store = storeOf(async (hash) => {

@@ -1,0 +1,83 @@
+import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from "jose";
+import { StoreError } from "../kit.js";
+
+const MAX_BYTES = 1024 * 1024;
+const TIMEOUT_MS = 5_000;
+const MAX_AGE_MS = 5 * 60_000;
+/** The minimum time between two fetches for unknown keys, because anyone can send a token with an unknown `kid`. */
+const COOLDOWN_MS = 30_000;
+/** How long a failed fetch is not repeated. */
+const RETRY_AFTER_MS = 1_000;
+
+/** A JWKS behind a URL (RFC 7517, section 5). */
+export interface RemoteJwks {
+  readonly getKey: JWTVerifyGetKey;
+  /** When the keys that `getKey` now returns were requested, in milliseconds of `performance.now()`. */
+  readonly fetchedAt: () => number;
+}
+
+/** @throws TypeError if the URL is not `https:` (`http:` on loopback), or has a user name or password. */
+export function createRemoteJwks(where: string, location: string | URL): RemoteJwks {
+  let fetchedAt: number | undefined;
+  let pendingSince: number | undefined;
+  let failure: unknown;
+  let retryAt = 0;
+
+  const boundedFetch: FetchImplementation = async (url, options) => {
+    const startedAt = performance.now();
+    if (startedAt < retryAt) throw failure;
+    pendingSince = startedAt;
+    try {
+      const body = await readBody(await fetch(url, options));
+      fetchedAt = startedAt;
+      return new Response(body, { headers: { "Content-Type": "application/json" } });
+    } catch (error) {
+      failure = error;
+      retryAt = performance.now() + RETRY_AFTER_MS;
+      throw error;
+    } finally {
+      pendingSince = undefined;
+    }
+  };
+
+  return {
+    getKey: createRemoteJWKSet(readUrl(where, location), {
+      timeoutDuration: TIMEOUT_MS,
+      cacheMaxAge: MAX_AGE_MS,
+      cooldownDuration: COOLDOWN_MS,
+      [customFetch]: boundedFetch,
+    }),
+    fetchedAt: () => fetchedAt ?? pendingSince ?? performance.now(),
+  };
+}
+
+/** Reads a body of at most 1 MiB. Counts the bytes, because Content-Length may be wrong. Rejects redirects. */
+async function readBody(response: Response): Promise<Uint8Array> {
+  const { status, body } = response;
+  if (status !== 200) {
+    await body?.cancel();
+    throw new StoreError(`The request for the JSON Web Key Set returned status ${status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.length;
+    // Throwing cancels the rest of the body.
+    if (length > MAX_BYTES) throw new StoreError(`The JSON Web Key Set is larger than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function readUrl(where: string, location: string | URL): URL {
+  if (!URL.canParse(location as string)) throw new TypeError(`${where}: "jwks" is not a URL`);
+  const url = new URL(location);
+  const isLoopback = /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback)) {
+    throw new TypeError(`${where}: "jwks" must be an https: URL; http: is allowed on loopback only`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new TypeError(`${where}: "jwks" must be a URL without a user name or password`);
+  }
+  return url;
+}

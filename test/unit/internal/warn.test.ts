@@ -1,0 +1,49 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { warn, warnOnce } from "../../../src/internal/warn.js";
+
+afterEach(() => vi.restoreAllMocks());
+
+const spyOnWarnings = () => vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+
+describe("warn", () => {
+  it("emits a process warning with a type and a code", () => {
+    const emit = spyOnWarnings();
+    warn("KEYBEARER_TEST", "text");
+    expect(emit).toHaveBeenCalledExactlyOnceWith("text", {
+      type: "KeybearerWarning",
+      code: "KEYBEARER_TEST",
+    });
+  });
+
+  it("does nothing in a runtime without process warnings", () => {
+    const { process } = globalThis;
+    try {
+      for (const other of [undefined, {}]) {
+        Object.defineProperty(globalThis, "process", { value: other, configurable: true, writable: true });
+        expect(() => warn("KEYBEARER_TEST", "text")).not.toThrow();
+      }
+    } finally {
+      Object.defineProperty(globalThis, "process", { value: process, configurable: true, writable: true });
+    }
+  });
+});
+
+describe("warnOnce", () => {
+  it("emits the warning of the first call only", () => {
+    const emit = spyOnWarnings();
+    const warning = warnOnce("KEYBEARER_TEST");
+    expect(emit).not.toHaveBeenCalled();
+    warning("first");
+    warning("second");
+    expect(emit).toHaveBeenCalledExactlyOnceWith("first", {
+      type: "KeybearerWarning",
+      code: "KEYBEARER_TEST",
+    });
+  });
+
+  it("counts each function separately", () => {
+    const emit = spyOnWarnings();
+    for (const warning of [warnOnce("KEYBEARER_TEST"), warnOnce("KEYBEARER_TEST")]) warning("text");
+    expect(emit).toHaveBeenCalledTimes(2);
+  });
+});
