@@ -38,7 +38,7 @@ export function createAuth(): Auth {
   );
 
   const management = createManagementApi({
-    manager: userView(manager),
+    keys: userView(manager),
     verifier,
     // Allows keys to manage keys. A new key has the scopes of its creator and does not outlive it.
     requires: { read: "api-keys:manage", write: "api-keys:manage" },

@@ -26,7 +26,7 @@ export function createAuth(identity: IdentityProvider): Auth {
   });
 
   const management = createManagementApi({
-    manager: keys,
+    keys,
     // Only JWTs of the identity provider are accepted: API keys cannot manage keys.
     verifier: createJwtVerifier({
       issuer: identity.issuer,

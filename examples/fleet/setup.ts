@@ -57,7 +57,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
 
   const identity = await identityProvider("fleet");
   const management = createManagementApi({
-    manager: keys,
+    keys,
     // Only JWTs of the identity provider are accepted: API keys cannot manage keys.
     verifier: createJwtVerifier({
       issuer: identity.issuer,

@@ -46,7 +46,7 @@ export function createAuth(identity: IdentityProvider): Auth {
       typeof company === "string" && role === "admin" ? { ownerId: company, scopes: grantable } : undefined,
   });
   const management = createManagementApi({
-    manager: keys,
+    keys,
     verifier: adminVerifier,
     keyVerifier: verifier,
     presenter: { error: (problem) => ({ body: errorBody(problem, problem.requestId) }) },

@@ -72,7 +72,7 @@ export function createAuth(
     },
   });
   const management = createManagementApi({
-    manager: keys,
+    keys,
     verifier: anyVerifier(verifier, users),
     // Allows keys to manage keys of their own environment. A new key has no scope that its creator lacks.
     requires: { read: "keys:manage", write: "keys:manage" },

@@ -32,7 +32,7 @@ import type { Route } from "./routes.js";
  * @throws TypeError if an option is unknown, missing or invalid; the message names the option.
  *
  * @example
- * const api = createManagementApi({ manager: keys, verifier: jwtVerifier, keyVerifier: verifier, basePath: "/admin" });
+ * const api = createManagementApi({ keys, verifier: jwtVerifier, keyVerifier: verifier, basePath: "/admin" });
  * app.use("/admin", expressHandler(api));
  */
 export function createManagementApi<S extends string>(given: ManagementOptions<S>): RequestHandler {
@@ -111,8 +111,8 @@ function schemaOptionsOf<S extends string>(
   options: PreparedOptions<S>,
   { wireName }: PreparedPresenter,
 ): SchemaOptions {
-  const { manager, input, defaults, pageSize } = options;
-  const { scopes, environments } = manager;
+  const { keys, input, defaults, pageSize } = options;
+  const { scopes, environments } = keys;
   return { scopes, environments, input, wireName, scopesOptional: defaults !== undefined, pageSize };
 }
 

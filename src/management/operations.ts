@@ -44,13 +44,13 @@ export function createOperations<S extends string>(
   options: PreparedOptions<S>,
   presenter: PreparedPresenter,
 ): Readonly<Record<Exclude<RouteName, "openapi">, Operation<S>>> {
-  const { manager, defaults, input, pageSize, overlap: defaultOverlap } = options;
+  const { keys, defaults, input, pageSize, overlap: defaultOverlap } = options;
   const { wireName } = presenter;
   const actorOf = ({ principal }: OperationInput<S>) => checkActor(options.actor(principal));
 
   /** Returns the key of a path. A key of another owner is not found. */
   const findKey = async ({ principal, id }: OperationInput<S>): Promise<ApiKey> => {
-    const key = id === undefined ? undefined : await manager.get(id);
+    const key = id === undefined ? undefined : await keys.get(id);
     if (key === undefined || !canSee(principal, key)) throw new KeyNotFoundError();
     return key;
   };
@@ -61,7 +61,7 @@ export function createOperations<S extends string>(
    */
   const currentPrincipals = async ({ principal }: OperationInput<S>): Promise<readonly Principal<S>[]> => {
     const { key } = principal;
-    const current = key && (await manager.get(key.id));
+    const current = key && (await keys.get(key.id));
     // If the ids of the manager differ from those of the verifier, only the version of the verifier is known.
     if (current === undefined) return [principal];
     if (current.status !== "active" && current.status !== "retiring") {
@@ -120,7 +120,7 @@ export function createOperations<S extends string>(
       }
       const names = ["status", "environment", "cursor", "limit"];
       const page = await withInputErrors("query", names, wireName, () =>
-        manager.list({
+        keys.list({
           limit: pageSize,
           ...query,
           ownerId,
@@ -141,7 +141,7 @@ export function createOperations<S extends string>(
       // An invalid default is an error of the host, not of the client.
       const names = input.create.filter((name) => !(name in given) || name in body);
       const issued = await withInputErrors("body", names, wireName, () =>
-        manager.create(key, actorOf(operation)),
+        keys.create(key, actorOf(operation)),
       );
       return { body: presenter.created(issued), headers: locationOf(issued.key) };
     },
@@ -154,7 +154,7 @@ export function createOperations<S extends string>(
       const body = operation.body as UpdateKey;
       const { id, check, actor } = await findGrantable(operation, body);
       const key = await withInputErrors("body", input.update, wireName, () =>
-        manager.update(id, body, { check, actor }),
+        keys.update(id, body, { check, actor }),
       );
       return { body: presenter.updated(key) };
     },
@@ -170,7 +170,7 @@ export function createOperations<S extends string>(
       const { id } = await findKey(operation);
       const { reason } = { ...operation.query, ...operation.body } as { reason?: string };
       const key = await withInputErrors(source, ["reason"], wireName, () =>
-        manager.revoke(id, { ...(reason !== undefined && { reason }), actor: actorOf(operation) }),
+        keys.revoke(id, { ...(reason !== undefined && { reason }), actor: actorOf(operation) }),
       );
       return { body: presenter.revoked(key) };
     },
@@ -182,7 +182,7 @@ export function createOperations<S extends string>(
       };
       const { id, check, actor } = await findGrantable(operation);
       const issued = await withInputErrors("body", input.rotate, wireName, () =>
-        manager.rotate(id, { overlap, ...(environment !== undefined && { environment }), check, actor }),
+        keys.rotate(id, { overlap, ...(environment !== undefined && { environment }), check, actor }),
       );
       return { body: presenter.rotated(issued), headers: locationOf(issued.key) };
     },
@@ -190,18 +190,18 @@ export function createOperations<S extends string>(
     async disable(operation) {
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      return { body: presenter.updated(await manager.disable(id, { actor: actorOf(operation) })) };
+      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation) })) };
     },
 
     async enable(operation) {
       const { id, check, actor } = await findGrantable(operation);
-      return { body: presenter.updated(await manager.enable(id, { check, actor })) };
+      return { body: presenter.updated(await keys.enable(id, { check, actor })) };
     },
 
     async audit(operation) {
       const { id, ownerId } = await findKey(operation);
       const page = await withInputErrors("query", ["cursor", "limit"], wireName, () =>
-        manager.auditTrail({ limit: pageSize, ...operation.query, keyId: id, ownerId }),
+        keys.auditTrail({ limit: pageSize, ...operation.query, keyId: id, ownerId }),
       );
       return { body: presenter.audit(page) };
     },

@@ -34,7 +34,7 @@ export type CreateDefaults<S extends string = string> = Partial<Pick<CreateKey<S
 /** Options of {@link createManagementApi}. */
 export interface ManagementOptions<S extends string = string> {
   /** Creates and changes the keys. */
-  readonly manager: KeyManager<S>;
+  readonly keys: KeyManager<S>;
   /** Verifies requests: of users with a JWT, of API keys, or both with `anyVerifier`. */
   readonly verifier: Verifier<NoInfer<S>>;
   /** Verifies requests for `GET /me`; `verifier` by default. */
@@ -81,7 +81,7 @@ export interface ManagementOptions<S extends string = string> {
 
 const WHERE = "createManagementApi";
 const OPTIONS: readonly (keyof ManagementOptions)[] = [
-  "manager",
+  "keys",
   "verifier",
   "keyVerifier",
   "requires",
@@ -142,9 +142,9 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
   for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
     rejectUndefined(WHERE, options, name);
   }
-  const { manager, verifier, keyVerifier = verifier, basePath = "", overlap = "0s", pageSize = 50 } = options;
-  checkMethods(WHERE, "manager", manager, MANAGER_METHODS);
-  checkMethods(WHERE, "manager.scopes", manager.scopes, ["get", "isGrantable", "holds"]);
+  const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "0s", pageSize = 50 } = options;
+  checkMethods(WHERE, "keys", keys, MANAGER_METHODS);
+  checkMethods(WHERE, "keys.scopes", keys.scopes, ["get", "isGrantable", "holds"]);
   checkMethods(WHERE, "verifier", verifier, VERIFIER_METHODS);
   checkMethods(WHERE, "keyVerifier", keyVerifier, VERIFIER_METHODS);
   for (const name of ["defaults", "actor", "onError"] as const) checkFunction(WHERE, name, options[name]);

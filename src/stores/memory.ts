@@ -37,11 +37,11 @@ export function memoryStore(): ManagedKeyStore {
   }
   const byHash = shardedMap<KeyRecord>();
   const byId = shardedMap<KeyRecord>();
-  const keys = sortedList<KeyRecord>((record) => ["", record.createdAt]);
-  const keysByOwner = sortedList<KeyRecord>((record) => [record.ownerId, record.createdAt]);
-  const trail = sortedList<AuditEntry>((entry) => ["", entry.at]);
-  const trailByKey = sortedList<AuditEntry>((entry) => [entry.keyId, entry.at]);
-  const trailByOwner = sortedList<AuditEntry>((entry) => [entry.ownerId, entry.at]);
+  const keys = sortedList<KeyRecord>("createdAt");
+  const keysByOwner = sortedList<KeyRecord>("createdAt", "ownerId");
+  const trail = sortedList<AuditEntry>("at");
+  const trailByKey = sortedList<AuditEntry>("at", "keyId");
+  const trailByOwner = sortedList<AuditEntry>("at", "ownerId");
   const trails = [trail, trailByKey, trailByOwner];
 
   const findVersion = (id: string, version: number): KeyRecord | undefined => {
@@ -162,8 +162,7 @@ const FORMAT: StoredFormat = {
   },
   label: (member) => `member "${member}"`,
 };
-const decodeKey = createKeyDecoder(FORMAT);
-const decodeEntry = createAuditDecoder(FORMAT);
+const [decodeKey, decodeEntry] = [createKeyDecoder(FORMAT), createAuditDecoder(FORMAT)];
 const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey({ ...record }));
 const readEntry = (entry: AuditEntry): AuditEntry => decodeEntry({ ...structuredClone(entry) });
 
@@ -183,17 +182,19 @@ function shardedMap<T>(): (key: string) => Map<string, T> {
   };
 }
 
-type Position = readonly [group: string, time: number, id: string];
+type Position = { readonly group: string; readonly time: number; readonly id: string };
 const MAX_CHUNK = 1_024;
 
 /** Keeps items in order of group, date and id. Chunks keep an insert fast when keys do not arrive in order. */
-function sortedList<T extends { readonly id: string }>(positionOf: (item: T) => readonly [string, Date]) {
+function sortedList<T extends { readonly id: string }>(dateKey: keyof T, groupKey?: keyof T) {
   const chunks: T[][] = [[]];
+  const dateOf = (item: T): Date => item[dateKey] as Date;
+  const timeOf = (item: T): number => dateOf(item).getTime();
+  const groupOf = (item: T): string => (groupKey === undefined ? "" : (item[groupKey] as string));
 
-  const isBefore = (item: T, [group, time, id]: Position): boolean => {
-    const [itemGroup, date] = positionOf(item);
-    if (itemGroup !== group) return itemGroup < group;
-    return date.getTime() === time ? item.id < id : date.getTime() < time;
+  const isBefore = (item: T, { group, time, id }: Position): boolean => {
+    if (groupOf(item) !== group) return groupOf(item) < group;
+    return timeOf(item) === time ? item.id < id : timeOf(item) < time;
   };
 
   /** Finds the first of `count` items, or of chunks by their last item, that is not before a position. */
@@ -208,15 +209,14 @@ function sortedList<T extends { readonly id: string }>(positionOf: (item: T) => 
     return low;
   };
 
-  const locate = (...position: Position) => {
+  const locate = (position: Position) => {
     const place = search(chunks, chunks.length - 1, position);
     const chunk = chunks[place] as T[];
     return { place, chunk, index: search(chunk, chunk.length, position) };
   };
 
   const write = (item: T, replaces: boolean, added: readonly T[]): void => {
-    const [group, date] = positionOf(item);
-    const { place, chunk, index } = locate(group, date.getTime(), item.id);
+    const { place, chunk, index } = locate({ group: groupOf(item), time: timeOf(item), id: item.id });
     chunk.splice(index, replaces && chunk[index]?.id === item.id ? 1 : 0, ...added);
     const half = index === MAX_CHUNK ? MAX_CHUNK : MAX_CHUNK / 2; // chunks stay full if items arrive in order
     if (chunk.length > MAX_CHUNK) chunks.splice(place + 1, 0, chunk.splice(half));
@@ -232,15 +232,16 @@ function sortedList<T extends { readonly id: string }>(positionOf: (item: T) => 
     /** Returns copies of the items of a group, newest first. */
     page(group: string, { cursor, limit }: AuditQuery, matches: (item: T) => boolean): Page<T> {
       const start = cursor === undefined ? undefined : decodeCursor(cursor);
-      const { place, chunk, index } = locate(group, start?.at.getTime() ?? Infinity, start?.id ?? "");
+      const time = start?.at.getTime() ?? Number.POSITIVE_INFINITY;
+      const { place, chunk, index } = locate({ group, time, id: start?.id ?? "" });
       const items: T[] = [];
       for (const older of [...chunks.slice(0, place), chunk.slice(0, index)].reverse()) {
         for (const item of older.toReversed()) {
-          if (positionOf(item)[0] !== group) return { items };
+          if (groupOf(item) !== group) return { items };
           if (!matches(item)) continue;
           const last = items.at(-1);
           if (items.length < limit) items.push(structuredClone(item));
-          else if (last) return { items, nextCursor: encodeCursor({ at: positionOf(last)[1], id: last.id }) };
+          else if (last) return { items, nextCursor: encodeCursor({ at: dateOf(last), id: last.id }) };
         }
       }
       return { items };

@@ -89,10 +89,10 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/manager/rotate": ["unit/core/manager/rotate"],
   "core/manager/store-results": ["unit/core/manager/store-results"],
 
-  "cache/cached-store": ["unit/cache/cached-store", "unit/cache/races", "unit/cache/lease"],
+  "cache/cached-store": ["unit/cache/cached-store", "resilience/cache/races", "unit/cache/lease"],
   "cache/catch-up": ["unit/cache/lease"],
   "cache/changes": ["unit/cache/parts"],
-  "cache/entries": ["unit/cache/cached-store", "unit/cache/parts", "unit/cache/races", "unit/cache/lease"],
+  "cache/entries": ["unit/cache/cached-store", "unit/cache/parts", "resilience/cache/races", "unit/cache/lease"],
   "cache/lease": ["unit/cache/lease", "unit/cache/cached-store"],
   "cache/options": ["unit/cache/parts"],
   "cache/snapshot": ["unit/cache/parts"],

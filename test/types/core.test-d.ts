@@ -20,7 +20,7 @@ import {
   type ScopeName,
   type VerifiableRecord,
 } from "../../src/index.js";
-import { type Known, manager, type Scope, verifier } from "./fixtures.js";
+import { type Known, keys, type Scope, verifier } from "./fixtures.js";
 
 declare const request: AuthRequest;
 declare const store: ManagedKeyStore;
@@ -156,56 +156,56 @@ describe("the principal of a route", () => {
 
 describe("manager", () => {
   test("create", () => {
-    manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
-    manager.create({ ownerId: "acme", scopes: [], expiresAt: "2031-01-01T00:00:00Z", ipAllowlist: null });
+    keys.create({ ownerId: "acme", scopes: ["vehicles:read"] });
+    keys.create({ ownerId: "acme", scopes: [], expiresAt: "2031-01-01T00:00:00Z", ipAllowlist: null });
     // @ts-expect-error a typo
-    manager.create({ ownerId: "acme", scopes: ["vehicles:raed"] });
+    keys.create({ ownerId: "acme", scopes: ["vehicles:raed"] });
     // @ts-expect-error no owner
-    manager.create({ scopes: ["vehicles:read"] });
+    keys.create({ scopes: ["vehicles:read"] });
     // @ts-expect-error no scopes
-    manager.create({ ownerId: "acme" });
+    keys.create({ ownerId: "acme" });
     // @ts-expect-error a misspelt member
-    manager.create({ ownerId: "acme", scopes: [], allowlist: [] });
+    keys.create({ ownerId: "acme", scopes: [], allowlist: [] });
   });
 
   test("update has no scopes", () => {
-    manager.update("id", { name: null, expiresAt: new Date() }, { actor: "ann" });
+    keys.update("id", { name: null, expiresAt: new Date() }, { actor: "ann" });
     // @ts-expect-error fixed at creation
-    manager.update("id", { scopes: ["vehicles:read"] });
+    keys.update("id", { scopes: ["vehicles:read"] });
     // @ts-expect-error fixed at creation
-    manager.update("id", { ownerId: "other" });
+    keys.update("id", { ownerId: "other" });
   });
 
   test("a duration has a unit", () => {
-    manager.rotate("id", { overlap: "24h" });
+    keys.rotate("id", { overlap: "24h" });
     expectTypeOf<"90d">().toExtend<Duration>();
     // @ts-expect-error seconds or milliseconds?
-    manager.rotate("id", { overlap: 3600 });
+    keys.rotate("id", { overlap: 3600 });
     // @ts-expect-error no unit
-    manager.rotate("id", { overlap: "24" });
+    keys.rotate("id", { overlap: "24" });
     // @ts-expect-error a misspelt option
-    manager.create({ ownerId: "acme", scopes: [] }, { by: "ann" });
+    keys.create({ ownerId: "acme", scopes: [] }, { by: "ann" });
     // @ts-expect-error no such unit
-    manager.rotate("id", { overlap: "2w" });
+    keys.rotate("id", { overlap: "2w" });
     // @ts-expect-error a misspelt option
-    manager.rotate("id", { overlab: "24h" });
+    keys.rotate("id", { overlab: "24h" });
   });
 
   test("the actor is a string or a member of options", () => {
-    manager.create({ ownerId: "acme", scopes: [] }, "ann");
-    manager.create({ ownerId: "acme", scopes: [] }, { actor: "ann" });
-    manager.create({ ownerId: "acme", scopes: [] }, { actor: undefined });
+    keys.create({ ownerId: "acme", scopes: [] }, "ann");
+    keys.create({ ownerId: "acme", scopes: [] }, { actor: "ann" });
+    keys.create({ ownerId: "acme", scopes: [] }, { actor: undefined });
     // @ts-expect-error a number
-    manager.create({ ownerId: "acme", scopes: [] }, 7);
+    keys.create({ ownerId: "acme", scopes: [] }, 7);
   });
 
   test("keys have no hash", async () => {
-    const { key, secret } = await manager.create({ ownerId: "acme", scopes: [] });
+    const { key, secret } = await keys.create({ ownerId: "acme", scopes: [] });
     expectTypeOf(secret).toEqualTypeOf<string>();
     expectTypeOf(key).not.toHaveProperty("hash");
     expectTypeOf(key).not.toHaveProperty("version");
-    expectTypeOf((await manager.list()).items).items.not.toHaveProperty("hash");
-    expectTypeOf(await manager.get("id")).toEqualTypeOf<typeof key | undefined>();
+    expectTypeOf((await keys.list()).items).items.not.toHaveProperty("hash");
+    expectTypeOf(await keys.get("id")).toEqualTypeOf<typeof key | undefined>();
   });
 });
 

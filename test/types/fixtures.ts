@@ -15,5 +15,5 @@ const store = memoryStore();
 export type Scope = "vehicles:read" | "vehicles:write";
 export type Known = Principal<Scope>;
 
-export const manager = createKeyManager({ store, scopes, format });
+export const keys = createKeyManager({ store, scopes, format });
 export const verifier: Verifier<Scope> = createVerifier({ store, scopes, format });

@@ -9,12 +9,12 @@ import {
   type Problem,
   type RequestHandler,
 } from "../../src/management/index.js";
-import { manager, type Scope, verifier } from "./fixtures.js";
+import { keys, type Scope, verifier } from "./fixtures.js";
 
 describe("createManagementApi", () => {
   test("scopes are inferred from the manager", () => {
     const api = createManagementApi({
-      manager,
+      keys,
       verifier,
       requires: { read: "vehicles:read", write: { anyOf: ["vehicles:write"] } },
       defaults: (principal) => {
@@ -31,32 +31,32 @@ describe("createManagementApi", () => {
 
   test("rejects a typo in a requirement or a default", () => {
     // @ts-expect-error vehicles:raed
-    createManagementApi({ manager, verifier, requires: { read: "vehicles:raed" } });
+    createManagementApi({ keys, verifier, requires: { read: "vehicles:raed" } });
     // @ts-expect-error in an array
-    createManagementApi({ manager, verifier, requires: { write: ["vehicles:read", "vehicle:write"] } });
+    createManagementApi({ keys, verifier, requires: { write: ["vehicles:read", "vehicle:write"] } });
     // @ts-expect-error in anyOf
-    createManagementApi({ manager, verifier, requires: { write: { anyOf: ["vehicles:raed"] } } });
+    createManagementApi({ keys, verifier, requires: { write: { anyOf: ["vehicles:raed"] } } });
     // @ts-expect-error a misspelt member
-    createManagementApi({ manager, verifier, requires: { raed: "vehicles:read" } });
+    createManagementApi({ keys, verifier, requires: { raed: "vehicles:read" } });
     // @ts-expect-error in a default
-    createManagementApi({ manager, verifier, defaults: () => ({ scopes: ["vehicles:raed"] }) });
+    createManagementApi({ keys, verifier, defaults: () => ({ scopes: ["vehicles:raed"] }) });
     // @ts-expect-error the owner is that of the principal
-    createManagementApi({ manager, verifier, defaults: () => ({ ownerId: "evil" }) satisfies Defaults });
+    createManagementApi({ keys, verifier, defaults: () => ({ ownerId: "evil" }) satisfies Defaults });
   });
 
   test("rejects misspelt options", () => {
     // @ts-expect-error an unknown option
-    createManagementApi({ manager, verifier, basepath: "/admin" });
+    createManagementApi({ keys, verifier, basepath: "/admin" });
     // @ts-expect-error an unknown route
-    createManagementApi({ manager, verifier, routes: ["lst"] });
+    createManagementApi({ keys, verifier, routes: ["lst"] });
     // @ts-expect-error fixed at creation
-    createManagementApi({ manager, verifier, input: { update: ["scopes"] } });
+    createManagementApi({ keys, verifier, input: { update: ["scopes"] } });
     // @ts-expect-error never in the body
-    createManagementApi({ manager, verifier, input: { create: ["ownerId"] } });
+    createManagementApi({ keys, verifier, input: { create: ["ownerId"] } });
     // @ts-expect-error no unit
-    createManagementApi({ manager, verifier, overlap: 3600 });
+    createManagementApi({ keys, verifier, overlap: 3600 });
     // @ts-expect-error an unset variable is no requirement
-    createManagementApi({ manager, verifier, requires: { read: undefined } });
+    createManagementApi({ keys, verifier, requires: { read: undefined } });
   });
 });
 
@@ -79,11 +79,11 @@ describe("presenter", () => {
       },
       schemas: { key: z.object({ id: z.string() }) },
     };
-    createManagementApi({ manager, verifier, presenter });
+    createManagementApi({ keys, verifier, presenter });
     // @ts-expect-error without a body
-    createManagementApi({ manager, verifier, presenter: { error: ({ message }) => ({ message }) } });
+    createManagementApi({ keys, verifier, presenter: { error: ({ message }) => ({ message }) } });
     // @ts-expect-error a misspelt member
-    createManagementApi({ manager, verifier, presenter: { craeted: () => ({}) } });
+    createManagementApi({ keys, verifier, presenter: { craeted: () => ({}) } });
   });
 
   test("HttpProblem is an Error", () => {

@@ -77,7 +77,7 @@ test("no secret, hash or pepper is in a log, event, error, response or public ob
     onError,
   });
   const management = createManagementApi({
-    manager,
+    keys: manager,
     verifier,
     requires: { read: "vehicles:read", write: "vehicles:write" },
     basePath: "/manage",

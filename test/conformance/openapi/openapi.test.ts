@@ -266,7 +266,7 @@ describe("responses match the document", () => {
     const { manager, errors, call } = managementApi();
     const document = (await call("GET /openapi.json")).body;
     const { expect: fits } = responseChecker(document);
-    const broken = managementApi({ manager: { ...manager, list: () => Promise.reject(new Error("x")) } });
+    const broken = managementApi({ keys: { ...manager, list: () => Promise.reject(new Error("x")) } });
     fits("/api-keys", "get", await broken.call("GET /api-keys"));
     const rateLimiter = { consume: () => ({ allowed: false, states: [] }) };
     const limited = managementApi({}, { rateLimiter });

@@ -80,7 +80,7 @@ const options = {
 const keys = createVerifier(options);
 const verifier: Verifier<FleetScope> = { ...keys, verify: (...args) => wrapped.verify(...args) };
 const handler = createManagementApi<FleetScope>({
-  manager: createKeyManager(options),
+  keys: createKeyManager(options),
   verifier,
   keyVerifier: verifier,
   defaults: () => defaults(),

@@ -222,7 +222,7 @@ function manage(
   storeTimeout: Duration = `${TIMEOUT_MS}ms`,
 ): void {
   const handler = createManagementApi<FleetScope>({
-    manager: createKeyManager({ store, scopes, format, storeTimeout }),
+    keys: createKeyManager({ store, scopes, format, storeTimeout }),
     verifier: verifierOver(verified),
     requires: { read: "vehicles:read", write: "vehicles:write" },
     basePath: `/${name.replaceAll(" ", "-")}`,

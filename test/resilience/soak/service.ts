@@ -85,7 +85,7 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
   const manager = createKeyManager({ store, scopes, format, observers });
   const requires = { read: "fleet:admin", write: "fleet:admin" } as const;
   const management = toNodeListener(
-    createManagementApi({ manager, verifier, requires, basePath: "/admin", onError: () => {} }),
+    createManagementApi({ keys: manager, verifier, requires, basePath: "/admin", onError: () => {} }),
   );
   const auth = nodeAuth(verifier, { onError: () => {} });
   const list = auth("vehicles:read", (req, res) => res.end(req.auth.ownerId));

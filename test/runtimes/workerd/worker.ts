@@ -52,7 +52,7 @@ function createService({ JWK }: Env) {
     list: auth("vehicles:read", (_, { auth: principal }) => Response.json({ owner: principal.ownerId })),
     add: auth("vehicles:write", (_, { auth: principal }) => Response.json({ owner: principal.ownerId })),
     api: createManagementApi({
-      manager: keys,
+      keys: keys,
       verifier,
       requires: { read: "fleet:admin", write: "fleet:admin" },
       basePath: "/admin",

@@ -59,7 +59,7 @@ describe.each(INVALID_ADDRESSES)("when remoteAddress %s", (_, readAddress) => {
 
   test("the management API in honoHandler responds with 503 and calls onError", async () => {
     const manager = createKeyManager({ store: memoryStore(), scopes, format });
-    const api = createManagementApi({ manager, verifier, keyVerifier: verifier, onError });
+    const api = createManagementApi({ keys: manager, verifier, keyVerifier: verifier, onError });
     await expectUnavailable(await mounted(api).request(get("/api-keys")));
   });
 

@@ -131,7 +131,7 @@ export function managementApi(
   });
   const verifier = either(keys, tokenVerifier(users));
   const handler = createManagementApi<FleetScope>({
-    manager,
+    keys: manager,
     verifier,
     onError: (error) => errors.push(error),
     ...options,

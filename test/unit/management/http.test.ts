@@ -333,7 +333,7 @@ describe("failures", () => {
     const broken = () => Promise.reject(new Error(secret));
     const reported: unknown[][] = [];
     const { call } = managementApi({
-      manager: { ...manager, get: broken, create: broken, list: broken },
+      keys: { ...manager, get: broken, create: broken, list: broken },
       onError: (...args) => reported.push(args),
     });
     for (const [line, json] of lines(key.id)) {
@@ -375,7 +375,7 @@ describe("failures", () => {
   ])("an onError that %s does not change the response", async (_, onError) => {
     const { manager } = managementApi();
     const list = () => Promise.reject(new Error(secret));
-    const { call } = managementApi({ manager: { ...manager, list }, onError });
+    const { call } = managementApi({ keys: { ...manager, list }, onError });
     expect((await call("GET /api-keys")).status).toBe(500);
     await sleep(5);
   });
@@ -387,7 +387,7 @@ describe("failures", () => {
       const list = () => Promise.reject(new Error(secret));
       const { createManagementApi } = await import("../../../src/management/index.js");
       const handler = createManagementApi({
-        manager: { ...manager, list },
+        keys: { ...manager, list },
         verifier,
         requires: { read: "vehicles:read" },
       });

@@ -7,9 +7,9 @@ const { manager, verifier } = managementApi();
 describe("rejects invalid options", () => {
   test.each<[object, string]>([
     [{ manger: manager }, 'unknown option "manger"'],
-    [{ manager: undefined }, '"manager"'],
-    [{ manager: { ...manager, rotate: undefined } }, "rotate"],
-    [{ manager: { ...manager, scopes: undefined } }, '"manager.scopes"'],
+    [{ keys: undefined }, '"keys"'],
+    [{ keys: { ...manager, rotate: undefined } }, "rotate"],
+    [{ keys: { ...manager, scopes: undefined } }, '"keys.scopes"'],
     [{ verifier: {} }, '"verifier"'],
     [{ keyVerifier: undefined }, '"keyVerifier" is undefined'],
     [{ keyVerifier: {} }, '"keyVerifier"'],
@@ -53,12 +53,12 @@ describe("rejects invalid options", () => {
     [{ presenter: { schemas: { keys: {} } } }, 'unknown option "keys"'],
     [{ presenter: { schemas: { key: {} } } }, '"schemas.key"'],
   ])("%o", (more, message) => {
-    const options = { manager, verifier, ...more } as ManagementOptions;
+    const options = { keys: manager, verifier, ...more } as ManagementOptions;
     expect(() => createManagementApi(options)).toThrow(TypeError);
     expect(() => createManagementApi(options)).toThrow(message);
   });
 });
 
 test("needs only a manager and a verifier", () => {
-  expect(createManagementApi({ manager, verifier })).toBeTypeOf("function");
+  expect(createManagementApi({ keys: manager, verifier })).toBeTypeOf("function");
 });

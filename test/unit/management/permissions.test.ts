@@ -102,7 +102,7 @@ describe("authorization", () => {
     const { issue, manager, store } = managementApi();
     const { key } = await issue({ scopes: STRONG });
     const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
-    const { call } = managementApi({ manager }, { store, users });
+    const { call } = managementApi({ keys: manager }, { store, users });
     const denied = await call("GET /api-keys", { as: "jwt-of-key" });
     expect([denied.status, denied.body.code]).toEqual([403, "api_key_not_allowed"]);
     expect((await call("GET /me", { as: "jwt-of-key" })).body.id).toBe(key.id);
@@ -114,7 +114,7 @@ describe("authorization", () => {
     const claims = { sub: key.id, key_id: key.id, key_version: 1, owner_id: "acme" };
     const users = { "jwt-of-key": { id: key.id, ownerId: "acme", scopes: STRONG, claims } };
     for (const options of [{}, BY_KEYS]) {
-      const { call } = managementApi({ ...options, manager }, { store, users });
+      const { call } = managementApi({ ...options, keys: manager }, { store, users });
       for (const [line, json] of onKey(key.id)) {
         const denied = await call(line, { as: "jwt-of-key", json });
         expect([line, denied.status, denied.body.code]).toEqual([line, 403, "api_key_not_allowed"]);
@@ -167,7 +167,7 @@ describe("authorization", () => {
     const { verifier, manager, store, issue } = managementApi();
     const { secret } = await issue();
     const tokens: Verifier<FleetScope> = managementApi({}, { store }).verifier;
-    const only = managementApi({ manager, verifier: tokens, keyVerifier: verifier }, { store });
+    const only = managementApi({ keys: manager, verifier: tokens, keyVerifier: verifier }, { store });
     expect((await only.call("GET /me", { as: secret })).status).toBe(200);
     expect((await only.call("GET /me", { as: "jwt-ann" })).status).toBe(401);
   });
@@ -424,7 +424,7 @@ describe("a key that its verifier has cached", () => {
     const { key: other } = await issue();
     const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
     await change(manager, key.id);
-    return { ...managementApi({ ...BY_KEYS, manager }, { store, users }), other };
+    return { ...managementApi({ ...BY_KEYS, keys: manager }, { store, users }), other };
   };
 
   test.each<[string, (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>]>([
@@ -484,7 +484,7 @@ test("checks the grant again on the version that is changed", async () => {
       return key;
     },
   };
-  const { call } = managementApi({ ...BY_KEYS, manager }, { store: inner });
+  const { call } = managementApi({ ...BY_KEYS, keys: manager }, { store: inner });
   const { status, body } = await call(`POST /api-keys/${other.key.id}/rotate`, { as: own.secret });
   expect([status, body.code]).toEqual([403, "exceeds_own_key"]);
   expect((await quiet.manager.list()).items).toHaveLength(2);

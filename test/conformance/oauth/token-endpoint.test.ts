@@ -1,7 +1,7 @@
 import { decodeJwt } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { AuthError, type Verifier } from "../../../src/index.js";
-import { allowed, bearer, type FleetScope, scopes } from "../core/fixtures.js";
+import { allowed, bearer, type FleetScope, scopes } from "../../unit/core/fixtures.js";
 import {
   ACCESS_TOKEN,
   basicOf,
@@ -12,7 +12,7 @@ import {
   post,
   type Reply,
   type Sent,
-} from "./fixtures.js";
+} from "../../unit/oauth/fixtures.js";
 
 const GRANT = { grant_type: "client_credentials" };
 const MEMBERS = ["error", "error_description", "code", "message", "requestId"];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
-import { allowed, errorOf, thrownBy } from "../core/fixtures.js";
+import { allowed, errorOf, thrownBy } from "../../unit/core/fixtures.js";
 import {
   CLAIMS,
   claimsWith,
@@ -14,7 +14,7 @@ import {
   respondWith,
   rsa,
   token,
-} from "./fixtures.js";
+} from "../../unit/jwt/fixtures.js";
 
 let server: JwksServer;
 beforeEach(async () => {
