@@ -92,7 +92,12 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "cache/cached-store": ["unit/cache/cached-store", "resilience/cache/races", "unit/cache/lease"],
   "cache/catch-up": ["unit/cache/lease"],
   "cache/changes": ["unit/cache/parts"],
-  "cache/entries": ["unit/cache/cached-store", "unit/cache/parts", "resilience/cache/races", "unit/cache/lease"],
+  "cache/entries": [
+    "unit/cache/cached-store",
+    "unit/cache/parts",
+    "resilience/cache/races",
+    "unit/cache/lease",
+  ],
   "cache/lease": ["unit/cache/lease", "unit/cache/cached-store"],
   "cache/options": ["unit/cache/parts"],
   "cache/snapshot": ["unit/cache/parts"],

@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bearer, chosenLines } from "./case.js";
 import { lookups, secrets, verifierBehind } from "../../unit/adapters/fixtures.js";
 import { type App, setups } from "../../unit/adapters/frameworks.js";
-import { type Connection, connect, header, type RawRequest, type RawResponse, toBytes } from "../../unit/adapters/raw.js";
+import {
+  type Connection,
+  connect,
+  header,
+  type RawRequest,
+  type RawResponse,
+  toBytes,
+} from "../../unit/adapters/raw.js";
 import { PROTECTED } from "../../unit/adapters/routes.js";
+import { bearer, chosenLines } from "./case.js";
 
 const { reader, writer, dispatcher, detailed, local, office, revoked, unknown } = secrets;
 

@@ -22,10 +22,10 @@ import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { honoHandler } from "../../../src/adapters/hono.js";
 import { koaHandler } from "../../../src/adapters/koa.js";
 import { type FetchHandler, toNodeListener } from "../../../src/adapters/node.js";
-import { bearer } from "./case.js";
 import { secrets, verifierBehind } from "../../unit/adapters/fixtures.js";
 import { type App, listen } from "../../unit/adapters/frameworks.js";
 import { connect, header, type RawRequest, type RawResponse, toBytes } from "../../unit/adapters/raw.js";
+import { bearer } from "./case.js";
 
 const auth = fetchAuth(verifierBehind("none"));
 const { reader, dispatcher, local, office } = secrets;

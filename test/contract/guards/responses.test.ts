@@ -13,13 +13,13 @@ import { fastifyAuth, fastifyHandler } from "../../../src/adapters/fastify.js";
 import { fetchAuth } from "../../../src/adapters/fetch.js";
 import { honoAuth, honoHandler } from "../../../src/adapters/hono.js";
 import type { FetchHandler } from "../../../src/adapters/node.js";
-import { bearer } from "./case.js";
-import { managementApi } from "../../unit/management/fixtures.js";
-import { exchanger } from "../../unit/oauth/fixtures.js";
 import { secrets, verifierBehind } from "../../unit/adapters/fixtures.js";
 import { type App, listen, setups } from "../../unit/adapters/frameworks.js";
 import { header, type RawRequest, type RawResponse } from "../../unit/adapters/raw.js";
 import { PROTECTED } from "../../unit/adapters/routes.js";
+import { managementApi } from "../../unit/management/fixtures.js";
+import { exchanger } from "../../unit/oauth/fixtures.js";
+import { bearer } from "./case.js";
 
 const verifier = verifierBehind("none");
 const { reader, scopeless } = secrets;

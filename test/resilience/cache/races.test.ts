@@ -10,7 +10,16 @@ import {
   type ManagedKeyStore,
 } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
-import { added, auditOf, found, type HeldCall, held, isCached, localBus, settled } from "../../unit/cache/fixtures.js";
+import {
+  added,
+  auditOf,
+  found,
+  type HeldCall,
+  held,
+  isCached,
+  localBus,
+  settled,
+} from "../../unit/cache/fixtures.js";
 
 const PATIENT = { storeTimeout: "60000ms", heartbeat: "60000ms" } as const;
 

@@ -115,9 +115,9 @@ describe("the ttl", () => {
 
   test("counts from the start of a lookup, even if the lookup is slow", async () => {
     const key = keyOf();
-    let answer: (record: KeyRecord) => void = () => {};
+    let respond: (record: KeyRecord) => void = () => {};
     const cached = cachedStore(
-      { findByHash: () => new Promise<KeyRecord>((resolve) => (answer = resolve)) },
+      { findByHash: () => new Promise<KeyRecord>((resolve) => (respond = resolve)) },
       { ttl: "1s", storeTimeout: "60s" },
     );
     for (const [took, left] of [
@@ -126,13 +126,13 @@ describe("the ttl", () => {
     ] as const) {
       const looking = found(cached, key.hash);
       vi.advanceTimersByTime(took);
-      answer(key);
+      respond(key);
       await looking;
       expect(isCached(cached, key.hash)).toBe(left > 0);
-      answer(key);
+      respond(key);
       vi.advanceTimersByTime(left);
       expect(isCached(cached, key.hash)).toBe(false);
-      answer(key);
+      respond(key);
       vi.advanceTimersByTime(5 * SECOND);
       await new Promise(setImmediate);
     }
@@ -247,13 +247,13 @@ describe("results that are not cached", () => {
 
   test("caches a result that arrives after the timeout, for the rest of the ttl", async () => {
     const key = keyOf();
-    let answer: (record: KeyRecord) => void = () => {};
+    let respond: (record: KeyRecord) => void = () => {};
     const cached = cachedStore(
-      { findByHash: () => new Promise<KeyRecord>((resolve) => (answer = resolve)) },
+      { findByHash: () => new Promise<KeyRecord>((resolve) => (respond = resolve)) },
       { storeTimeout: "20ms", ttl: "1m" },
     );
     await expect(found(cached, key.hash)).rejects.toThrow(StoreError);
-    answer(key);
+    respond(key);
     await new Promise(setImmediate);
     expect(cached.findByHash(key.hash)).toEqual(key);
   });
@@ -383,8 +383,8 @@ describe("the wrapped store", () => {
 
   test.each([[[]], [undefined], [{ length: 1 }], [[keyOf(), keyOf(), keyOf()]]])(
     "causes an error if it returns another number of records",
-    async (answer) => {
-      const findManyByHash = async () => answer as never;
+    async (results) => {
+      const findManyByHash = async () => results as never;
       const cached = cachedStore({ findByHash: () => undefined, findManyByHash });
       for (let i = 0; i < 2; i++) {
         await expect(found(cached, hashSecret("a"))).rejects.toThrow(StoreError);

@@ -130,9 +130,9 @@ export async function found(store: KeyStore, hash: KeyHash) {
 
 /** Whether a lookup is synchronous and therefore a cache hit. Only for caches without a bus. */
 export function isCached(store: KeyStore, hash: KeyHash): boolean {
-  const answer = store.findByHash(hash) as { then?: unknown } | null | undefined;
-  if (typeof answer?.then !== "function") return true;
-  (answer as unknown as Promise<unknown>).catch(() => {});
+  const result = store.findByHash(hash) as { then?: unknown } | null | undefined;
+  if (typeof result?.then !== "function") return true;
+  (result as unknown as Promise<unknown>).catch(() => {});
   return false;
 }
 

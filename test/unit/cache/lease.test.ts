@@ -140,7 +140,7 @@ describe("messages", () => {
     ["of another version", JSON.stringify({ ...good, v: 2 })],
     ["of another type", JSON.stringify({ ...good, type: "rotated" })],
     ["without an id", JSON.stringify({ ...good, id: undefined })],
-    ["whose id is not a string", JSON.stringify({ ...good, id: 1 })],
+    ["with an id that is not a string", JSON.stringify({ ...good, id: 1 })],
     ["without a sender", JSON.stringify({ ...good, from: undefined })],
     ["with a long sender", JSON.stringify({ ...good, from: "x".repeat(65) })],
     ["without a number", JSON.stringify({ ...good, number: undefined })],
@@ -342,8 +342,8 @@ describe("while the bus is down", () => {
     const { store } = instance(localBus({ up: false }), { ...inner, findManyByHash });
     const [key, other] = [await added(inner), await added(inner)];
     for (let i = 1; i < 3; i++) {
-      const answers = await Promise.all([key.hash, other.hash].map((hash) => found(store, hash)));
-      expect(answers).toEqual([key, other]);
+      const results = await Promise.all([key.hash, other.hash].map((hash) => found(store, hash)));
+      expect(results).toEqual([key, other]);
       expect(findManyByHash).toHaveBeenCalledTimes(i);
     }
   });
@@ -383,12 +383,12 @@ describe("while the bus is down", () => {
   test("a lookup that starts is not cached", async () => {
     const bus = localBus();
     const inner = memoryStore();
-    let answer: () => void = () => {};
+    let respond: () => void = () => {};
     const slow = {
       ...inner,
       findByHash: (hash: KeyRecord["hash"]) =>
         new Promise<KeyRecord>((resolve) => {
-          answer = () => resolve(inner.findByHash(hash) as KeyRecord);
+          respond = () => resolve(inner.findByHash(hash) as KeyRecord);
         }),
     };
     const { store } = observed(slow, { bus, ttl: "1h", storeTimeout: "60000ms" });
@@ -404,11 +404,11 @@ describe("while the bus is down", () => {
       const looking = found(store, key.hash);
       bus.setState(false);
       bus.setState(after);
-      answer();
+      respond();
       await looking;
       bus.setState(true);
       expect(await isHit(store, key.hash)).toBe(false);
-      answer();
+      respond();
       await settled();
       bus.setState(false);
     }
@@ -565,9 +565,9 @@ describe("messages that have arrived but were not read", () => {
   test("are read once for concurrent lookups, and again after 5 ms", async () => {
     const { here, key } = await start();
     block(20);
-    const answers = [here.findByHash(key.hash), here.findByHash(key.hash)];
-    expect(answers.every((answer) => answer instanceof Promise)).toBe(true);
-    expect(await Promise.all(answers)).toEqual([key, key]);
+    const results = [here.findByHash(key.hash), here.findByHash(key.hash)];
+    expect(results.every((result) => result instanceof Promise)).toBe(true);
+    expect(await Promise.all(results)).toEqual([key, key]);
     block(4);
     expect(here.findByHash(key.hash)).toEqual(key);
     block(1);
