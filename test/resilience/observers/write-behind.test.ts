@@ -12,7 +12,7 @@ import {
   outcome,
   rejection,
   sleep,
-} from "./fixtures.js";
+} from "../../unit/observers/fixtures.js";
 
 cleanUpAfterEach();
 
