@@ -6,8 +6,11 @@ import type { Principal, ScopeName } from "keybearer";
 import { createGuard } from "keybearer/kit";
 import { type scopes, verifier } from "./auth.js";
 
-type Holder = Principal<ScopeName<typeof scopes>>;
-type Handler = (event: APIGatewayProxyEventV2, auth: Holder) => Promise<APIGatewayProxyStructuredResultV2>;
+type ApiPrincipal = Principal<ScopeName<typeof scopes>>;
+type Handler = (
+  event: APIGatewayProxyEventV2,
+  auth: ApiPrincipal,
+) => Promise<APIGatewayProxyStructuredResultV2>;
 
 const guard = createGuard(verifier);
 
@@ -26,7 +29,7 @@ function withAuth(scope: ScopeName<typeof scopes>, handler: Handler) {
       const { status, headers, body } = outcome.denial;
       return { statusCode: status, headers: { ...headers }, body: http.method === "HEAD" ? "" : body };
     }
-    const result = await handler(event, outcome.principal as Holder);
+    const result = await handler(event, outcome.principal as ApiPrincipal);
     return { ...result, headers: { ...result.headers, ...outcome.headers } };
   };
 }

@@ -20,7 +20,7 @@ import { fromIncoming } from "keybearer/node";
 import { type scopes, verifier } from "./auth.js";
 
 type Scope = ScopeName<typeof scopes>;
-type Holder = Principal<Scope>;
+type ApiPrincipal = Principal<Scope>;
 
 // Both decorators set the same metadata, so that either one on a method overrides either one on its controller.
 const ACCESS = "keybearer:access";
@@ -37,8 +37,8 @@ export const Public = () => SetMetadata(ACCESS, "public" satisfies Access);
 
 /** Injects the principal as a parameter of a method. */
 export const Auth = createParamDecorator(
-  (_: unknown, context: ExecutionContext): Holder =>
-    context.switchToHttp().getRequest<Request & { auth: Holder }>().auth,
+  (_: unknown, context: ExecutionContext): ApiPrincipal =>
+    context.switchToHttp().getRequest<Request & { auth: ApiPrincipal }>().auth,
 );
 
 export class ApiKeyGuard implements CanActivate {
@@ -78,18 +78,18 @@ export class ApiKeyGuard implements CanActivate {
 export class VehiclesController {
   @Get()
   @RequireScopes("vehicles:read")
-  list(@Auth() auth: Holder) {
+  list(@Auth() auth: ApiPrincipal) {
     return { owner: auth.ownerId, vehicles: [] };
   }
 
   @Post()
   @RequireScopes("vehicles:write")
-  add(@Auth() auth: Holder) {
+  add(@Auth() auth: ApiPrincipal) {
     return { owner: auth.ownerId };
   }
 
   @Get("me")
-  me(@Auth() auth: Holder) {
+  me(@Auth() auth: ApiPrincipal) {
     return auth;
   }
 

@@ -53,7 +53,7 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   reason: "--reason",
   overlap: "--overlap",
   actor: "--actor",
-  retention: "--dead-for",
+  retention: "--retention",
   limit: "--limit",
 };
 

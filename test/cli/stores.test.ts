@@ -129,7 +129,7 @@ describe.each(kinds)("the command line with $name", ({ url, missing = false, dro
       expect(audit.map(({ action }) => action)).toEqual(changes);
       expect(audit[0]?.actor).toMatch(/^cli:./);
 
-      expect(await json(place, ["purge", "--dead-for", "1ms"])).toEqual({ purged: 1 });
+      expect(await json(place, ["purge", "--retention", "1ms"])).toEqual({ purged: 1 });
       const trail = (await json(place, ["audit", "--all"])) as Key[];
       expect(trail.map(({ action }) => action)).toEqual([...["purged", ...changes, "rotated", "created"]]);
       expect(trail.at(-1)).toMatchObject({ actor: "ann", keyId: key.id, at: expect.stringMatching(/Z$/) });

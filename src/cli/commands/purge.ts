@@ -5,7 +5,7 @@ import { startProgress } from "../progress.js";
 import { type StoreOptions, withSession } from "../session.js";
 
 interface Options extends StoreOptions {
-  readonly deadFor: string;
+  readonly retention: string;
   readonly limit?: number;
 }
 
@@ -14,9 +14,9 @@ export function purgeCommand(run: Run): Command {
   const purge = command(
     "purge",
     "delete keys that were revoked or expired long ago; keeps their audit trail",
-    ["keybearer purge --dead-for 365d", "keybearer purge --dead-for 365d --limit 10000"],
+    ["keybearer purge --retention 365d", "keybearer purge --retention 365d --limit 10000"],
   )
-    .requiredOption("--dead-for <duration>", "the minimum time since the revocation or expiry")
+    .requiredOption("--retention <duration>", "the minimum time since the revocation or expiry")
     .option("--limit <n>", "the maximum number of keys (default: all)", readPositiveInteger);
   return withActor(withStore(purge)).action((options: Options) =>
     withSession(
@@ -30,7 +30,7 @@ export function purgeCommand(run: Run): Command {
           if (event.type === "key.purged") progress.update(++purged, summary());
         };
         try {
-          const retention = options.deadFor as Duration;
+          const retention = options.retention as Duration;
           const { limit } = options;
           await config.manager(store, [observer]).purge({ retention, actor, ...omitUndefined({ limit }) });
         } finally {

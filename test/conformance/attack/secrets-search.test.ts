@@ -42,7 +42,7 @@ describe("the search for secrets", () => {
   });
 
   test("finds a secret in printed values: nested, hidden, in getters, symbols and causes", () => {
-    class Holder {
+    class WithGetter {
       readonly #value = secret;
       get value() {
         return this.#value;
@@ -60,7 +60,7 @@ describe("the search for secrets", () => {
           return secret;
         },
       },
-      "a getter of the prototype": new Holder(),
+      "a getter of the prototype": new WithGetter(),
       "a result of toJSON": { toJSON: () => secret },
       "a result of toString": { toString: () => secret },
       "bytes in hex from toJSON": { toJSON: () => Buffer.from(secret).toString("hex") },

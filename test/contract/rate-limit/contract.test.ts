@@ -5,7 +5,7 @@ import { type Counter, createRateLimiter, type RateWindow } from "../../../src/r
 import { sleep } from "../../unit/core/fixtures.js";
 import { limitBackends, type OpenLimits } from "./backends.js";
 
-interface Holder {
+interface Subject {
   id: string;
   ownerId: string;
   environment?: string | null;
@@ -25,7 +25,7 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
     });
     afterAll(() => open?.close());
 
-    const holder = (more: Partial<Holder> = {}): Holder => ({
+    const holder = (more: Partial<Subject> = {}): Subject => ({
       id: randomUUID(),
       ownerId: randomUUID(),
       ...more,

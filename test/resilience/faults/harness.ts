@@ -82,16 +82,16 @@ export async function within<T>(ms: number, work: () => Promise<T>): Promise<T> 
   return promise;
 }
 
-let inThreads = 0;
+let pendingThreads = 0;
 
 /** Wraps work of other threads, such as cryptography: the time of `atLast` does not advance while it runs. */
 export function untimed<A extends unknown[], T>(
   work: (...args: A) => Promise<T>,
 ): (...args: A) => Promise<T> {
   return (...args) => {
-    inThreads += 1;
+    pendingThreads += 1;
     return work(...args).finally(() => {
-      inThreads -= 1;
+      pendingThreads -= 1;
     });
   };
 }
@@ -105,7 +105,7 @@ export async function atLast<T>(ms: number, work: () => Promise<T>): Promise<T> 
   promise.catch(() => {});
   await settled();
   for (let passed = 0; passed < ms && !isSettled; await settled()) {
-    if (inThreads > 0) continue;
+    if (pendingThreads > 0) continue;
     await vi.advanceTimersByTimeAsync(STEP_MS);
     passed += STEP_MS;
   }

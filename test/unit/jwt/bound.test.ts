@@ -219,7 +219,7 @@ describe("lookups in keyStore", () => {
     await calledTimes(1);
     const respondToFirst = respond;
     vi.advanceTimersByTime(49);
-    const sharing = send(one);
+    const second = send(one);
     vi.advanceTimersByTime(1);
     const after = send(one); // too late to share the first lookup
     await calledTimes(2);
@@ -227,7 +227,7 @@ describe("lookups in keyStore", () => {
     expect((await after).ok).toBe(false);
     respondToFirst(record()); // read before the revocation
     expect((await before).ok).toBe(true);
-    expect((await sharing).ok).toBe(true);
+    expect((await second).ok).toBe(true);
     expect((await send(one)).ok).toBe(false); // the older result does not replace the newer one
     expect(findById).toHaveBeenCalledTimes(2);
   });
