@@ -20,7 +20,7 @@ import {
   observed,
   revoked,
   settled,
-} from "./fixtures.js";
+} from "../../unit/cache/fixtures.js";
 
 const opened: { close(): Promise<void> }[] = [];
 const unhandled: unknown[] = [];
