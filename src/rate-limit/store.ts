@@ -39,7 +39,7 @@ export interface LimitStore {
   take(counters: readonly Counter[], cost: number): Awaitable<TakeResult>;
 }
 
-/** Whether a request of this cost fits below a limit of which `used` is taken. */
+/** Whether a limit has room for `cost` more after `used`. */
 export function hasRoom(limit: number, used: number, cost: number): boolean {
   return cost === 0 || used + cost <= limit;
 }

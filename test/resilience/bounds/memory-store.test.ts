@@ -4,54 +4,11 @@ import { promisify } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { createAuditEntry } from "../../../src/core/keys/audit-entry.js";
-import { type AuditEntry, hashSecret, type KeyRecord } from "../../../src/index.js";
-import { memoryStore } from "../../../src/stores/memory.js";
-
-const NOON = new Date("2030-06-15T12:00:00.123Z");
+import type { KeyRecord } from "../../../src/index.js";
+import { added, entryOf, freshStore, NOON, newKey } from "../../unit/stores/fixtures.js";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
-
-type Store = Required<ReturnType<typeof memoryStore>>;
-const freshStore = () => memoryStore() as Store;
-
-let count = 0;
-
-function newKey(members: Partial<KeyRecord> = {}): KeyRecord {
-  count += 1;
-  return {
-    id: `key_${count.toString(16).padStart(32, "0")}`,
-    hash: hashSecret(`secret ${count}`),
-    version: 1,
-    ownerId: "acme",
-    environment: "live",
-    start: "ezt_live_ab12",
-    name: null,
-    scopes: ["vehicles:read", "vehicles:write"],
-    ipAllowlist: null,
-    rateLimit: null,
-    metadata: null,
-    createdAt: NOON,
-    updatedAt: NOON,
-    expiresAt: null,
-    lastUsedAt: null,
-    disabledAt: null,
-    revokedAt: null,
-    revokedReason: null,
-    rotatedAt: null,
-    replacedBy: null,
-    replaces: null,
-    ...members,
-  };
-}
-
-const entryOf = (key: KeyRecord, at: Date = NOON): AuditEntry => createAuditEntry("created", key, at, null);
-
-function added(store: Store, key: KeyRecord = newKey()): KeyRecord {
-  store.insert(key, entryOf(key));
-  return key;
-}
 
 describe("large memory stores", () => {
   test("lists 70,000 keys inserted in random order without skipping or repeating one", () => {
