@@ -66,6 +66,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   ],
   "core/verifier/principal": ["unit/core/verifier/principal"],
   "core/verifier/rate-limit": ["unit/core/verifier/rate-limit"],
+  "core/verifier/read-secret": ["unit/core/verifier/read-secret"],
   "core/verifier/rehash": ["unit/core/verifier/rehash"],
   "core/verifier/route": ["unit/core/verifier/guard", "unit/core/verifier/report-only"],
   "core/verifier/verifier": ["unit/core/verifier/verifier", "unit/core/verifier/rate-limit"],

@@ -7,16 +7,31 @@ const NOT_A_DIGIT = 255;
 const BASE62_DIGITS = new Uint8Array(128).fill(NOT_A_DIGIT);
 for (let i = 0; i < BASE62.length; i++) BASE62_DIGITS[BASE62.charCodeAt(i)] = i;
 
-/** The table of CRC-32 as in ISO 3309 and zlib. */
-export const CRC_TABLE: Int32Array = Int32Array.from({ length: 256 }, (_, index) => {
-  let crc = index;
+// CRC-32 as in ISO 3309 and zlib. Behind the table of one byte are those of a byte that is followed by one, two and three
+// zero bytes, so that four bytes are one step ("slicing by four").
+const CRC_TABLE = new Int32Array(4 * 256);
+for (let byte = 0; byte < 256; byte++) {
+  let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
+  CRC_TABLE[byte] = crc;
+}
+for (let i = 256; i < CRC_TABLE.length; i++) CRC_TABLE[i] = updateCrc(CRC_TABLE[i - 256] as number, 0);
 
-/** Returns the CRC register after one more character. */
-export function updateCrc(register: number, code: number, table: Int32Array = CRC_TABLE): number {
-  return (table[(register ^ code) & 0xff] as number) ^ (register >>> 8);
+/** Returns the CRC register after one more byte. */
+export function updateCrc(register: number, byte: number): number {
+  return (CRC_TABLE[(register ^ byte) & 0xff] as number) ^ (register >>> 8);
+}
+
+/** Returns the CRC register after four more bytes, the first one in the lowest bits. */
+export function updateCrcByFour(register: number, bytes: number): number {
+  const mixed = register ^ bytes;
+  const table = CRC_TABLE;
+  return (
+    (table[768 + (mixed & 0xff)] as number) ^
+    (table[512 + ((mixed >>> 8) & 0xff)] as number) ^
+    (table[256 + ((mixed >>> 16) & 0xff)] as number) ^
+    (table[mixed >>> 24] as number)
+  );
 }
 
 /** Returns the CRC register after an ASCII string. */

@@ -3,11 +3,11 @@ import { checkBoolean, checkOptions, describe } from "../../internal/validate.js
 import {
   BASE62,
   CHECKSUM_LENGTH,
-  CRC_TABLE,
   crcOf,
   finishCrc,
   readChecksum,
   updateCrc,
+  updateCrcByFour,
   writeChecksum,
 } from "./checksum.js";
 
@@ -40,6 +40,8 @@ export interface KeyFormat<E extends string = string> {
 
 /** A format created by {@link keyFormat}, with all methods. */
 export interface GeneratedKeyFormat<E extends string = string> extends KeyFormat<E> {
+  /** Parses the secret that begins at `begin`, 0 by default, and is the rest of the text. */
+  parse(text: string, begin?: number): ParsedSecret<E> | undefined;
   generate(environment?: E): string;
   start(secret: string): string;
 }
@@ -62,10 +64,10 @@ const ALPHABETS: Readonly<Record<string, string>> = {
   base62: BASE62,
   hex: "0123456789abcdef",
 };
+const NOT_ASCII = 128; // no ASCII character has this bit
 const START_LENGTH = 4;
 const MIN_BITS = 128; // OWASP ASVS 5.0, 11.5.1
 const MAX_LENGTH = 256;
-const MAX_SECRET_CHARACTERS = 512; // longer than any secret of keyFormat
 
 /**
  * Creates the format of the secrets of a service: `<prefix>_<environment>_<32 random base62><checksum>`, with 190
@@ -96,33 +98,44 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
   checkBoolean("keyFormat", "checksum", checksum);
   checkLength(length, alphabet);
 
-  const isInAlphabet = new Uint8Array(128);
-  for (let i = 0; i < alphabet.length; i++) isInAlphabet[alphabet.charCodeAt(i)] = 1;
+  const invalid = new Uint8Array(128).fill(NOT_ASCII);
+  for (let i = 0; i < alphabet.length; i++) invalid[alphabet.charCodeAt(i)] = 0;
   // What precedes the random part, such as "ezt_live_".
   const heads = (environments ?? [undefined]).map((environment: E | undefined) => {
     const text = [prefix, environment, ""].filter((part) => part !== undefined).join("_");
     return { text, crc: crcOf(text), parsed: Object.freeze({ environment }) };
   });
+  const flagOf = (code: number): number => invalid[code & 0x7f] as number;
   const tailLength = length + (checksum ? CHECKSUM_LENGTH : 0);
 
-  const parse = (secret: string): ParsedSecret<E> | undefined => {
+  const parse = (text: string, begin = 0): ParsedSecret<E> | undefined => {
     for (const head of heads) {
-      const begin = head.text.length;
-      if (secret.length !== begin + tailLength || !secret.startsWith(head.text)) continue;
-      const end = begin + length;
-      const table = CRC_TABLE;
+      const start = begin + head.text.length;
+      if (text.length !== start + tailLength || !text.startsWith(head.text, begin)) continue;
+      const end = start + length;
       let crc = head.crc;
-      for (let i = begin; i < end; i++) {
-        const code = secret.charCodeAt(i);
-        if (isInAlphabet[code] !== 1) return undefined;
-        crc = updateCrc(crc, code, table);
+      let flags = 0; // NOT_ASCII is set by the first character outside the alphabet
+      let i = start;
+      for (; i + 4 <= end; i += 4) {
+        const a = text.charCodeAt(i);
+        const b = text.charCodeAt(i + 1);
+        const c = text.charCodeAt(i + 2);
+        const d = text.charCodeAt(i + 3);
+        flags |= a | b | c | d | flagOf(a) | flagOf(b) | flagOf(c) | flagOf(d);
+        crc = updateCrcByFour(crc, a | (b << 8) | (c << 16) | (d << 24));
       }
-      return checksum && readChecksum(secret, end) !== finishCrc(crc) ? undefined : head.parsed;
+      for (; i < end; i++) {
+        const code = text.charCodeAt(i);
+        flags |= code | flagOf(code);
+        crc = updateCrc(crc, code);
+      }
+      if (flags >= NOT_ASCII) return undefined;
+      return checksum && readChecksum(text, end) !== finishCrc(crc) ? undefined : head.parsed;
     }
     return undefined;
   };
 
-  return Object.freeze({
+  const format: GeneratedKeyFormat<E> = Object.freeze({
     environments: environments && Object.freeze([...environments]),
     parse,
     generate(environment?: E): string {
@@ -139,16 +152,16 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
       return secret.slice(0, (head?.text.length ?? 0) + START_LENGTH);
     },
   });
+  generatedFormats.add(format);
+  return format;
 }
 
-/** Parses a secret with the first format that accepts it. */
-export function parseSecret(secret: string, formats: readonly KeyFormat[]): ParsedSecret | undefined {
-  if (secret.length > MAX_SECRET_CHARACTERS) return undefined;
-  for (const format of formats) {
-    const parsed = format.parse(secret);
-    if (parsed) return parsed;
-  }
-  return undefined;
+// A wrapper of such a format is a custom format, whose `parse` may ignore `begin`.
+const generatedFormats = new WeakSet<KeyFormat>();
+
+/** Whether a format was created by {@link keyFormat}. */
+export function isGenerated(format: KeyFormat): format is GeneratedKeyFormat {
+  return generatedFormats.has(format);
 }
 
 /** Returns the part of a secret that is kept for display, also for formats without `start`. */

@@ -1,6 +1,6 @@
 import { memoize } from "../../internal/memoize.js";
 import { type CidrList, cidrProblem, compileCidrs, formatIp, type IpAddress, parseIp } from "./cidr.js";
-import { type AuthRequest, headerCount, headerValue, TOKEN, trimOws } from "./request.js";
+import { type AuthRequest, headerValue, REPEATED, singleHeader, TOKEN, trimOws } from "./request.js";
 
 /** Names for networks that proxies often are in. */
 const NAMED_NETWORKS: Readonly<Record<string, readonly string[]>> = {
@@ -63,10 +63,10 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
     let client = parseAddress(withoutZone(request.remoteAddress));
     if (client === undefined || !trusted.includes(client.ip)) return client;
     if (request.headersTruncated === true) return undefined;
-    // A header for one address must not be repeated.
-    if (parseChain === parseSingleAddress && headerCount(request, header) > 1) return undefined;
-    const field = headerValue(request, header);
+    const field =
+      parseChain === parseSingleAddress ? singleHeader(request, header) : headerValue(request, header);
     if (field === undefined) return client;
+    if (field === REPEATED) return undefined;
     const chain = parseChain(field);
     if (chain === undefined) return undefined;
     for (let i = chain.length - 1; i >= 0; i--) {

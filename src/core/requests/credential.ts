@@ -1,5 +1,5 @@
 import { checkOptions } from "../../internal/validate.js";
-import { type AuthRequest, headerCount, headerValue, TOKEN, trimOws } from "./request.js";
+import { type AuthRequest, REPEATED, singleHeader, TOKEN, trimOws } from "./request.js";
 
 /** Where the credential of a request is read from. `Authorization: Bearer <token>` by default. */
 export interface CredentialOptions {
@@ -28,14 +28,19 @@ export interface CredentialSource {
 }
 
 /** Why a request has no readable credential. */
-export type CredentialFault = {
+export interface CredentialFault {
   readonly fault: "missing_credential" | "malformed_credential";
-};
+}
+
+/** The value of a header, and where in it the credential begins. */
+export interface LocatedCredential {
+  readonly fault?: undefined;
+  readonly value: string;
+  readonly begin: number;
+}
 
 const MISSING: CredentialFault = Object.freeze({ fault: "missing_credential" });
-const MALFORMED: CredentialFault = Object.freeze({
-  fault: "malformed_credential",
-});
+const MALFORMED: CredentialFault = Object.freeze({ fault: "malformed_credential" });
 
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, 2.1
 const NOT_B64 = /[^A-Za-z0-9._~+/-]/;
@@ -71,21 +76,32 @@ export function credentialSource(given: CredentialOptions = {}): CredentialSourc
   });
 }
 
+/** Returns the credential of a request, or why there is no readable one. */
+export function extractCredential(request: AuthRequest, source: CredentialSource): string | CredentialFault {
+  const located = locateCredential(request, source);
+  if (located.fault !== undefined) return located;
+  const token = located.value.slice(located.begin);
+  return isB64Token(token) ? token : MALFORMED;
+}
+
 /**
- * Returns the secret of a request, or why there is no readable one.
+ * Locates the credential of a request. Its characters are not checked.
  *
  * A repeated header is malformed even if the lines are equal: a proxy may have checked one line and the server used the
  * other. A truncated header section is malformed too, because a second line may have been dropped.
  */
-export function extractCredential(request: AuthRequest, source: CredentialSource): string | CredentialFault {
-  if (request.headersTruncated === true || headerCount(request, source.header) > 1) return MALFORMED;
-  const field = headerValue(request, source.header);
+export function locateCredential(
+  request: AuthRequest,
+  source: CredentialSource,
+): LocatedCredential | CredentialFault {
+  if (request.headersTruncated === true) return MALFORMED;
+  const field = singleHeader(request, source.header);
+  if (field === REPEATED) return MALFORMED;
   if (field === undefined) return MISSING;
   const value = trimOws(field);
   const begin = findToken(value, source);
   if (begin === undefined) return isAnotherScheme(value, source) ? MISSING : MALFORMED;
-  const token = value.slice(begin);
-  return isB64Token(token) ? token : MALFORMED;
+  return { value, begin };
 }
 
 /** Returns the index of the secret; `undefined` if the scheme before it is another one. */
@@ -94,8 +110,8 @@ function findToken(value: string, { usualLead, lead }: CredentialSource): number
   return isUsual ? usualLead.length : lead.exec(value)?.[0].length;
 }
 
-/** For a token without padding, searching for an invalid character is twice as fast as a match. */
-function isB64Token(token: string): boolean {
+/** Whether a credential has the characters of a b64token. For one without padding, the search is twice as fast as a match. */
+export function isB64Token(token: string): boolean {
   return (token !== "" && !NOT_B64.test(token)) || B64TOKEN.test(token);
 }
 

@@ -39,21 +39,27 @@ export function headerValue(request: AuthRequest, name: string): string | undefi
   return undefined;
 }
 
-/** Returns the number of lines of a header, as far as the request shows them. `name` is lower case. */
-export function headerCount(request: AuthRequest, name: string): number {
+/** Stands for a header that was sent in more than one line. */
+export const REPEATED: unique symbol = Symbol("repeated");
+
+/** Returns the value of a header that must not be repeated, as far as the request shows its lines. `name` is lower case. */
+export function singleHeader(request: AuthRequest, name: string): string | undefined | typeof REPEATED {
   const { headers, rawHeaders } = request;
-  let count = 0;
   if (rawHeaders !== undefined) {
-    for (let i = 0; i < rawHeaders.length; i += 2) if (isNamed(rawHeaders[i] as string, name)) count++;
-    return count;
+    let lines = 0;
+    for (let i = 0; i < rawHeaders.length; i += 2) if (isNamed(rawHeaders[i] as string, name)) lines++;
+    return lines > 1 ? REPEATED : headerValue(request, name);
   }
-  if (isHeaderLookup(headers)) return headers.get(name) === null ? 0 : 1;
+  if (isHeaderLookup(headers)) return headers.get(name) ?? undefined;
+  let found: string | undefined;
   for (const key in headers) {
     if (!isNamed(key, name) || !Object.hasOwn(headers, key)) continue;
     const value = headers[key];
-    count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1;
+    if (value === undefined) continue;
+    if (found !== undefined || (typeof value !== "string" && value.length > 1)) return REPEATED;
+    found = join(value);
   }
-  return count;
+  return found;
 }
 
 /** Whether `key`, in any case, is the header `name`, which is lower case. */

@@ -13,7 +13,12 @@ import {
 import { meets } from "../keys/requirement.js";
 import type { Scopes } from "../keys/scopes.js";
 import { type ClientIpResolver, clientIpResolver } from "../requests/client-ip.js";
-import { type CredentialFault, credentialSource, extractCredential } from "../requests/credential.js";
+import {
+  type CredentialFault,
+  type CredentialSource,
+  credentialSource,
+  extractCredential,
+} from "../requests/credential.js";
 import { type AuthRequest, pathOf, withRequestId } from "../requests/request.js";
 import type { AuthResult, VerifierCredential } from "./api.js";
 import type { CommonVerifierOptions } from "./common-options.js";
@@ -51,6 +56,8 @@ export interface VerifierBase<S extends string> {
   readonly credentials: readonly VerifierCredential[];
   /** Returns the current time in milliseconds since 1970. */
   readonly now: () => number;
+  /** Where the credential of a request is. */
+  readonly source: CredentialSource;
   /** Extracts the credential of a request. */
   readonly credential: (request: AuthRequest) => string | CredentialFault;
   /** Whether this service serves an environment; `undefined`, no environment, is always served. */
@@ -129,6 +136,7 @@ export function createVerifierBase<S extends string>(
     observers,
     credentials: Object.freeze([Object.freeze({ type, ...options.credential })]),
     now,
+    source,
     credential: (request) => extractCredential(request, source),
     serves: readEnvironments(where, options.environment, environments),
     clientIp,

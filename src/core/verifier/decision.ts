@@ -1,7 +1,7 @@
 import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
 import { checkOptions } from "../../internal/validate.js";
 import type { Requirement } from "../keys/requirement.js";
-import { withRequestId } from "../requests/request.js";
+import { type AuthRequest, withRequestId } from "../requests/request.js";
 import type { AuthResult, Verifier, VerifyOptions } from "./api.js";
 import type { VerifierBase } from "./base.js";
 import { VerificationContext } from "./context.js";
@@ -81,7 +81,7 @@ export function toVerifier<S extends string>({
   };
 
   const verifier: Verifier<S> = Object.freeze({
-    async verify(...[request, requirement, options]: Parameters<Verifier<S>["verify"]>) {
+    async verify(request: AuthRequest, requirement?: Requirement<S>, options?: VerifyOptions<S>) {
       return decide(new VerificationContext(request, routeOf(requirement, options)));
     },
     assertRequirement,

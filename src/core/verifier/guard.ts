@@ -123,8 +123,7 @@ export function createGuard<S extends string>(
     return (request) => {
       const context = new VerificationContext(request, route);
       try {
-        // Adapters define a getter that calls the host. Reading it first keeps its errors independent of the key.
-        if (Object.hasOwn(request, "remoteAddress")) void request.remoteAddress;
+        void request.remoteAddress; // may be a getter that throws: first, so that the result does not depend on the key
         const result = decide(context);
         if (!isPromiseLike(result)) return toOutcome(result, context);
         return Promise.resolve(result).then(

@@ -29,16 +29,14 @@ export function keyNotices(where: string, rotationAge: Duration | false | undefi
         : parseDuration(rotationAge);
   if (!age) throw new TypeError(`${where}: "rotationAge" ${DURATION_FORMAT}, or false`);
   return (record, now) => {
-    const end = timeOf(record.expiresAt);
-    const due = timeOf(record.createdAt) + age;
-    const isExpiring = end - now <= EXPIRY_NOTICE_MS; // false for NaN, no expiry
-    const isDue = now >= due;
     const isRetiring = isPresent(record.rotatedAt);
-    if (!isExpiring && !isDue && !isRetiring) return NO_HEADERS;
+    const isExpiring = isPresent(record.expiresAt) && timeOf(record.expiresAt) - now <= EXPIRY_NOTICE_MS;
+    const isDue = now >= timeOf(record.createdAt) + age; // false for NaN, no date
+    if (!isRetiring && !isExpiring && !isDue) return NO_HEADERS;
     const items: string[] = [];
-    if (isRetiring) items.push(item("retiring", "end", end));
-    else if (isExpiring) items.push(item("expiring", "end", end));
-    if (isDue) items.push(item("rotation-due", "since", due));
+    if (isRetiring) items.push(item("retiring", "end", timeOf(record.expiresAt)));
+    else if (isExpiring) items.push(item("expiring", "end", timeOf(record.expiresAt)));
+    if (isDue) items.push(item("rotation-due", "since", timeOf(record.createdAt) + age));
     return { [NOTICE_HEADER]: items.join(", ") };
   };
 }

@@ -13,6 +13,7 @@ import { createVerifierBase, type VerifierBase } from "./base.js";
 import { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./common-options.js";
 import { createFindRecord, type FindRecord } from "./find-record.js";
 import { type KeyNotices, keyNotices } from "./notices.js";
+import { createReadSecret, type ReadSecret } from "./read-secret.js";
 import { createRehash, type Rehash } from "./rehash.js";
 
 /** Options of {@link createVerifier}. */
@@ -55,7 +56,7 @@ export const VERIFIER_OPTIONS: readonly (keyof VerifierOptions)[] = [
 /** The checked and compiled options of a verifier. */
 export interface PreparedVerifier<S extends string> {
   readonly base: VerifierBase<S>;
-  readonly formats: readonly KeyFormat[];
+  readonly readSecret: ReadSecret;
   readonly findRecord: FindRecord;
   /** Called for each allowed request; `undefined` if no key can be stored under an older hash. */
   readonly rehash: Rehash | undefined;
@@ -86,7 +87,7 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
   const { timeoutMs, now, observers } = base;
   return {
     base,
-    formats,
+    readSecret: createReadSecret(base.source, formats),
     findRecord: createFindRecord(store, hashers, timeoutMs),
     rehash:
       options.rehash === false

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { parseSecret, startOf } from "../../../../src/core/keys/format.js";
-import { type KeyFormat, keyFormat } from "../../../../src/index.js";
+import { isGenerated, startOf } from "../../../../src/core/keys/format.js";
+import { keyFormat } from "../../../../src/index.js";
 import { checksum, format } from "../fixtures.js";
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -162,31 +162,35 @@ describe("keyFormat", () => {
   });
 });
 
-describe("several formats", () => {
-  test("the first format that parses a secret is used", () => {
-    const one: KeyFormat = { parse: (secret) => (secret.startsWith("a") ? { environment: "1" } : undefined) };
-    const two: KeyFormat = { parse: () => ({ environment: "2" }) };
-    expect(parseSecret("abc", [one, two])).toEqual({ environment: "1" });
-    expect(parseSecret("xyz", [one, two])).toEqual({ environment: "2" });
-    expect(parseSecret("xyz", [one])).toBeUndefined();
-    expect(parseSecret("xyz", [])).toBeUndefined();
-  });
+test("parses a secret at the end of a longer text", () => {
+  const secret = format.generate("test");
+  expect(format.parse(`Bearer ${secret}`, 7)).toEqual({ environment: "test" });
+  expect(format.parse(`Bearer ${secret}`, 6)).toBeUndefined();
+  expect(format.parse(`Bearer ${secret}`)).toBeUndefined();
+  expect(format.parse(`Bearer ${secret},`, 7)).toBeUndefined();
+});
 
-  test("strings of more than 512 characters are rejected without calling a format", () => {
-    const seen: number[] = [];
-    const recording: KeyFormat = {
-      parse: (secret) => {
-        seen.push(secret.length);
-        return {};
-      },
-    };
-    expect(parseSecret("a".repeat(512), [recording])).toEqual({});
-    expect(parseSecret("a".repeat(513), [recording])).toBeUndefined();
-    expect(seen).toEqual([512]);
-  });
+test("accepts random parts of every length, and rejects a wrong character at every place", () => {
+  for (let length = 22; length <= 29; length++) {
+    for (const checksum of [true, false]) {
+      const choice = keyFormat({ prefix: "p", length, checksum });
+      const secret = choice.generate();
+      expect(choice.parse(secret)).toEqual({});
+      for (let i = "p_".length; i < secret.length; i++) {
+        for (const wrong of ["_", "é", "\u0141", "\ud800", String.fromCharCode(secret.charCodeAt(i) + 128)]) {
+          expect(choice.parse(secret.slice(0, i) + wrong + secret.slice(i + 1))).toBeUndefined();
+        }
+      }
+    }
+  }
+});
 
-  test("startOf returns four characters for a format without `start`", () => {
-    expect(startOf({ parse: () => ({}) }, "acct-1234")).toBe("acct");
-    expect(startOf({ parse: () => ({}), start: (secret) => secret.slice(0, 6) }, "acct-1234")).toBe("acct-1");
-  });
+test("isGenerated is false for a wrapped format", () => {
+  expect(isGenerated(format)).toBe(true);
+  expect(isGenerated({ ...format })).toBe(false);
+});
+
+test("startOf returns four characters for a format without `start`", () => {
+  expect(startOf({ parse: () => ({}) }, "acct-1234")).toBe("acct");
+  expect(startOf({ parse: () => ({}), start: (secret) => secret.slice(0, 6) }, "acct-1234")).toBe("acct-1");
 });

@@ -1,13 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  headerCount,
   headerValue,
   pathOf,
+  REPEATED,
   resolveRequestId,
+  singleHeader,
   trimOws,
   withRequestId,
 } from "../../../../src/core/requests/request.js";
+import type { AuthRequest } from "../../../../src/index.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -81,19 +83,24 @@ describe("headers", () => {
     expect(headerValue({ headers: { get: "a", accept: "b" } }, "accept")).toBe("b");
   });
 
-  test("counts lines in rawHeaders if present, otherwise in headers", () => {
+  test("singleHeader counts lines in rawHeaders if present, otherwise in headers", () => {
+    const accept = (headers: AuthRequest["headers"], rawHeaders?: readonly string[]) =>
+      singleHeader({ headers, rawHeaders }, "accept");
     const headers = { accept: "a" };
-    expect(headerCount({ headers, rawHeaders: ["Accept", "a", "ACCEPT", "accept"] }, "accept")).toBe(2);
-    expect(headerCount({ headers, rawHeaders: [] }, "accept")).toBe(0);
-    expect(headerCount({ headers, rawHeaders: ["Host", "accept", "Accept", "a"] }, "accept")).toBe(1);
-    expect(headerCount({ headers }, "accept")).toBe(1);
-    expect(headerCount({ headers: { accept: ["a", "b", "c"] } }, "accept")).toBe(3);
-    expect(headerCount({ headers: { accept: undefined } }, "accept")).toBe(0);
-    expect(headerCount({ headers: { accept: "a", Accept: "b" } }, "accept")).toBe(2);
-    expect(headerCount({ headers: new Headers({ accept: "a" }) }, "accept")).toBe(1);
-    expect(headerCount({ headers: new Headers() }, "accept")).toBe(0);
-    expect(headerCount({ headers: Object.create({ accept: "a" }) }, "accept")).toBe(0);
-    expect(headerCount({ headers: { Accept: "a", accepd: "b", "accept-language": "c" } }, "accept")).toBe(1);
+    expect(accept(headers, ["Accept", "a", "ACCEPT", "accept"])).toBe(REPEATED);
+    expect(accept(headers, ["Host", "accept", "Accept", "a"])).toBe("a");
+    expect(accept(headers, [])).toBe("a");
+    expect(accept(headers)).toBe("a");
+    expect(accept({ accept: ["a", "b"] })).toBe(REPEATED);
+    expect(accept({ accept: ["a"] })).toBe("a");
+    expect(accept({ accept: undefined })).toBeUndefined();
+    expect(accept({ accept: undefined, Accept: "a" })).toBe("a");
+    expect(accept({ accept: "a", Accept: "b" })).toBe(REPEATED);
+    expect(accept({ accept: "", Accept: "b" })).toBe(REPEATED);
+    expect(accept(new Headers({ accept: "a" }))).toBe("a");
+    expect(accept(new Headers())).toBeUndefined();
+    expect(accept(Object.create({ accept: "a" }))).toBeUndefined();
+    expect(accept({ Accept: "a", accepd: "b", "accept-language": "c" })).toBe("a");
   });
 });
 
