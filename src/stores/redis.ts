@@ -10,11 +10,12 @@ import {
   type Page,
   StoreError,
 } from "../kit.js";
+import { createRecordDecoder, encodeKey } from "./json-codec.js";
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
 import { type Batch, matchesQuery, readPage } from "./redis/pages.js";
-import { createRecordDecoder, decodeAudit, encodeAudit, encodeChange, encodeKey } from "./redis/records.js";
+import { decodeAudit, encodeAudit, encodeChange } from "./redis/records.js";
 import {
   APPEND,
   FIND,
