@@ -44,9 +44,9 @@ const MAX_TOUCHES = 250;
  * `createClient`, `createClientPool`, `createCluster`, `createSentinel`) or ioredis (5 and 6: `Redis`, `Cluster`). It
  * needs no migration.
  *
- * A lookup is one `GET`, or part of one `MGET` with the other lookups of the same turn of the event loop. A change is
- * one script, which Redis runs completely or rejects, for example because its memory is full; removals still work then.
- * If a client reconnects and sends a change twice, it is applied once and both runs return the same result.
+ * A lookup is one `GET`, or part of one `MGET` with others that wait at the same time. A change is one script, which
+ * Redis runs completely or rejects, for example because its memory is full; removals still work then. If a client
+ * reconnects and sends a change twice, it is applied once and both runs return the same result.
  *
  * - **Durability**: set `maxmemory-policy noeviction` and `appendonly yes`, or Redis may drop keys. With
  *   `appendfsync everysec` a crash can lose the changes of the last two seconds, with `always` none. Replication is
