@@ -1,3 +1,4 @@
+import { deepFreeze } from "../internal/freeze.js";
 import { memoize } from "../internal/memoize.js";
 import { type KeyRecord, StoreError } from "../kit.js";
 import {
@@ -54,8 +55,20 @@ export function encodeMember(name: keyof KeyRecord, value: unknown): string {
 
 const MAX_CACHED_LISTS = 500;
 
+const MAX_CACHED_ROWS = 1_000;
+const MAX_CACHED_LENGTH = 4_096;
+
+/** Creates a parser for {@link createRecordDecoder} that memoizes: parsing takes most of the time of a lookup. */
+export function createRowParser(): (text: unknown) => unknown {
+  const memoized = memoize((text) => deepFreeze(parseJson(text)), MAX_CACHED_ROWS);
+  return (text) =>
+    typeof text === "string" && text.length <= MAX_CACHED_LENGTH ? memoized(text) : parseJson(text);
+}
+
 /** Creates the function that decodes records. It throws a StoreError for anything that is not one. */
-export function createRecordDecoder(): (text: unknown) => KeyRecord {
+export function createRecordDecoder(
+  parse: (text: unknown) => unknown = parseJson,
+): (text: unknown) => KeyRecord {
   // Equal lists share one frozen array, because a verifier compiles each allowlist array once.
   const share = memoize((json) => toStringList(parseJson(json)), MAX_CACHED_LISTS);
   const decode = createKeyDecoder({
@@ -63,7 +76,7 @@ export function createRecordDecoder(): (text: unknown) => KeyRecord {
     list: (cell) => (Array.isArray(cell) ? share(JSON.stringify(cell)) : undefined),
   });
   return (text) => {
-    const row = parseJson(text);
+    const row = parse(text);
     if (!isJsonObject(row)) throw new StoreError("The record of a key cannot be read");
     return decode(row);
   };

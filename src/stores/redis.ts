@@ -10,7 +10,7 @@ import {
   type Page,
   StoreError,
 } from "../kit.js";
-import { createRecordDecoder, encodeKey } from "./json-codec.js";
+import { createRecordDecoder, createRowParser, encodeKey } from "./json-codec.js";
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
@@ -79,7 +79,7 @@ export function redisStore(
 ): RedisKeyStore {
   const { get, mGet, run } = redisCommands("redisStore", client);
   const { layout, deleteRevokedAfterMs } = readSettings("redisStore", options);
-  const decodeKey = createRecordDecoder();
+  const decodeKey = createRecordDecoder(createRowParser());
 
   /** Runs a script that makes a change and adds its audit entry. Returns whether the change was made. */
   const runChange = async (
