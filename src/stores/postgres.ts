@@ -27,6 +27,8 @@ export type {
   PGliteQueries,
   PostgresConnection,
   PostgresPool,
+  PostgresQuery,
+  PostgresResult,
 } from "./sql/postgres-client.js";
 
 /** Options of {@link postgresStore}. */

@@ -97,7 +97,7 @@ function batched(store: KeyStore, timeoutMs: number): Lookup {
     const indexes = new Map<KeyHash, number>();
     const results = new Promise<readonly LookupResult[]>((resolve) => {
       setImmediate(() => {
-        if (open?.indexes === indexes) open = undefined; // requests from now on must not share this call
+        open = undefined; // requests from now on must not share this call
         resolve(counted(withStoreTimeout(findMany([...indexes.keys()]), timeoutMs)));
       });
     });

@@ -103,6 +103,20 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
     }
   };
 
+  /** Counts a lookup as pending until it settles. */
+  const counted = <T>(lookup: () => Promise<T>): Promise<T> => {
+    if (lookups >= MAX_LOOKUPS) {
+      return Promise.reject(new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`));
+    }
+    lookups += 1;
+    const result = lookup();
+    result.then(onSettled, onSettled);
+    return result;
+  };
+  const onSettled = (): void => {
+    lookups -= 1;
+  };
+
   const findOne = (column: "id" | "hash", value: string): Promise<KeyRecord | undefined> =>
     withRetries(server, () => find(column, [value])).then((rows) => {
       const row = rows.find((candidate) => candidate[column] === value);
@@ -120,19 +134,6 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
       const row = found.get(hash);
       return row && decodeInBatch(row);
     });
-  };
-
-  const counted = <T>(lookup: () => Promise<T>): Promise<T> => {
-    if (lookups >= MAX_LOOKUPS) {
-      return Promise.reject(new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`));
-    }
-    lookups += 1;
-    const result = lookup();
-    result.then(onSettled, onSettled);
-    return result;
-  };
-  const onSettled = (): void => {
-    lookups -= 1;
   };
 
   const readAll = async (statement: Statement | undefined): Promise<readonly StoredRow[]> =>
