@@ -23,13 +23,14 @@ export interface Issued {
   readonly record: KeyRecord;
 }
 
+const STARTED_AT = Date.now() - 86_400_000;
 let issued = 0;
 
 /** Creates a key as a key manager would. */
 export function newKey(change: Partial<KeyRecord> = {}): Issued {
   const secret = flat(format.generate("live"));
   const hash = hashSecret(secret);
-  const createdAt = new Date(Date.now() - (issued % 1_000_000));
+  const createdAt = new Date(STARTED_AT + issued);
   issued += 1;
   return {
     secret,

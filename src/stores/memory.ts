@@ -15,7 +15,8 @@ import {
   type ManagedKeyStore,
   type Page,
 } from "../kit.js";
-import { createAuditDecoder, createKeyDecoder, encodeTime, type StoredFormat } from "./record-codec.js";
+import { createRecordDecoder, encodeKey, jsonFormat } from "./json-codec.js";
+import { createAuditDecoder, encodeTime, parseJson } from "./record-codec.js";
 
 const warnInProduction = warnOnce("KEYBEARER_MEMORY_STORE");
 
@@ -88,7 +89,7 @@ export function memoryStore(): ManagedKeyStore {
     },
 
     insert(record, audit) {
-      commit(audit, undefined, readRecord(structuredClone(record)));
+      commit(audit, undefined, readRecord(record));
     },
 
     update(id, ifVersion, change, audit) {
@@ -99,7 +100,7 @@ export function memoryStore(): ManagedKeyStore {
     replace(id, ifVersion, change, successor, audit) {
       const record = findVersion(id, ifVersion);
       if (record === undefined) return false;
-      return commit(audit, applyChange(record, change), readRecord(structuredClone(successor)));
+      return commit(audit, applyChange(record, change), readRecord(successor));
     },
 
     touch(uses) {
@@ -115,7 +116,7 @@ export function memoryStore(): ManagedKeyStore {
       const record = byId(id).get(id);
       if (record?.hash !== from) return false;
       if (to !== from) assertNewHash(to);
-      commit(audit, readRecord({ ...record, hash: structuredClone(to) }));
+      commit(audit, readRecord({ ...record, hash: to }));
       if (to !== from) byHash(from).delete(from);
       return true;
     },
@@ -143,33 +144,25 @@ export function memoryStore(): ManagedKeyStore {
   });
 }
 
-// Equal values are stored once. Verifiers compile an allowlist once per frozen array.
-const SHARED = new Set(["ownerId", "environment", "action"]);
-const share = memoize((json) => Object.freeze(JSON.parse(json)), 1_000);
+const decodeKey = createRecordDecoder();
+// Encoding copies a record, also the strings, which may be slices of longer ones, such as the start of a secret.
+const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey(encodeKey(record)));
 
-const FORMAT: StoredFormat = {
-  reader: (member) => (row) => {
-    const value = row[member] ?? null;
-    if (value instanceof Date) return encodeTime(value);
-    if (typeof value === "number" && member !== "version") return undefined; // dates are Dates
-    return SHARED.has(member) ? share(JSON.stringify(value)) : value;
-  },
-  listReader: (member) => (row) => {
-    const value = row[member] ?? null;
-    if (!Array.isArray(value)) return value;
-    const isList = Array.from(value).every((item) => typeof item === "string"); // every() alone skips holes
-    return isList ? share(JSON.stringify(value)) : undefined;
-  },
-  label: (member) => `member "${member}"`,
+// Equal details of audit entries are one frozen object.
+const shareDetails = memoize((json) => deepFreeze(parseJson(json)), 1_000);
+const decodeEntry = createAuditDecoder({
+  ...jsonFormat(["id", "at", "action", "keyId", "ownerId", "actor", "details"]),
+  object: (json) => (typeof json === "string" ? shareDetails(json) : undefined),
+});
+const readEntry = ({ actor, at, details, ...strings }: AuditEntry): AuditEntry => {
+  const row = { ...strings, actor: actor ?? null, at: encodeTime(at), details: JSON.stringify(details) };
+  return decodeEntry(JSON.parse(JSON.stringify(row)));
 };
-const [decodeKey, decodeEntry] = [createKeyDecoder(FORMAT), createAuditDecoder(FORMAT)];
-const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey({ ...record }));
-const readEntry = (entry: AuditEntry): AuditEntry => decodeEntry({ ...structuredClone(entry) });
 
 function applyChange(record: KeyRecord, change: KeyChange): KeyRecord {
   const given = CHANGEABLE_MEMBERS.filter((member) => change[member] !== undefined);
-  const changed = given.map((member) => [member, structuredClone(change[member])]);
-  return readRecord({ ...record, ...Object.fromEntries(changed), version: record.version + 1 });
+  const changed = Object.fromEntries(given.map((member) => [member, change[member]]));
+  return readRecord({ ...record, ...changed, version: record.version + 1 });
 }
 
 /** Spreads entries over 256 Maps, because a Map of a million entries blocks for 29 ms when it grows. */

@@ -53,7 +53,7 @@ export interface MysqlKeyStore extends ServerStore {
  * Creates a store that keeps keys in MySQL 8 or MariaDB 10.5, or later, through a pool of `mysql2` or `mysql2/promise`.
  * Call `migrate()` before the first use.
  *
- * A change and its audit entry are one transaction on one connection. Lookups of one turn of the event loop are one
+ * A change and its audit entry are one transaction on one connection. Lookups that wait at the same time are one
  * query. If the connection breaks before the result of a commit arrives, the change throws but may have been committed;
  * read the key.
  *

@@ -27,6 +27,8 @@ export type {
   PGliteQueries,
   PostgresConnection,
   PostgresPool,
+  PostgresQuery,
+  PostgresResult,
 } from "./sql/postgres-client.js";
 
 /** Options of {@link postgresStore}. */
@@ -57,7 +59,7 @@ export interface PostgresKeyStore extends ServerStore {
  * Creates a store that keeps keys in PostgreSQL, through a pool of `pg` or a PGlite instance. Call `migrate()` before
  * the first use.
  *
- * A change and its audit entry are one statement. Lookups of one turn of the event loop are one query. If the
+ * A change and its audit entry are one statement. Lookups that wait at the same time are one query. If the
  * connection breaks before the result of a change arrives, the change throws but may have been committed; read the key.
  *
  * PGlite has one connection: awaiting the store inside its `transaction()` deadlocks, and a transaction begun with
@@ -86,10 +88,9 @@ export function postgresStore(
     const text = `select ${COLUMNS} from "${tables.keys}" where ${condition}`;
     // Named by its text: two versions of this library may share connections through a pooler.
     const name = `keybearer_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
-    return async (parameter: string | readonly string[]) => {
-      const statement: Statement = { sql: text, parameters: [parameter] };
-      return (await (prepare ? server.readPrepared(name, statement) : server.read(statement))).rows;
-    };
+    const read = prepare ? (statement: Statement) => server.readPrepared(name, statement) : server.read;
+    return (parameter: string | readonly string[]) =>
+      read({ sql: text, parameters: [parameter] }).then(({ rows }) => rows);
   };
   // One value has its own statement: PostgreSQL replans an array lookup each time, because the plan depends on its
   // length.

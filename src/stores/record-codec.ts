@@ -2,7 +2,6 @@ import {
   type AuditAction,
   type AuditEntry,
   type KeyHash,
-  type KeyMetadata,
   type KeyRecord,
   type RateLimit,
   StoreError,
@@ -11,17 +10,18 @@ import {
 /** A stored record or audit entry, by column or member. */
 export type StoredRow = Readonly<Record<string, unknown>>;
 
-/** Reads a member from a row: `null` if it is not set, `undefined` if it is missing or cannot be read. */
-export type MemberReader = (row: StoredRow) => unknown;
-
 /** How a database stores the members of records and audit entries. */
-export interface StoredFormat {
-  /** Creates the reader of a member. Its values are strings, numbers and parsed JSON. */
-  reader(member: string): MemberReader;
-  /** Creates the reader of an array of strings, which it checks. Equal arrays may be the same frozen one. */
-  listReader(member: string): MemberReader;
-  /** The name of a member for error messages, such as `column "owner_id"`. */
-  label(member: string): string;
+export interface StoredFormat<Member extends string> {
+  /** The name of each member in a row. */
+  readonly names: Readonly<Record<Member, string>>;
+  /** What has these names, for error messages, such as `column`. */
+  readonly label: string;
+  /** Converts an integer. Returns any other value if it cannot be read. */
+  integer(cell: unknown): unknown;
+  /** Converts an array of strings. Returns `undefined` if it cannot be read. Equal arrays may be the same frozen one. */
+  list(cell: unknown): readonly string[] | undefined;
+  /** Converts a JSON object. Returns any other value if it cannot be read. */
+  object(cell: unknown): unknown;
 }
 
 /**
@@ -30,54 +30,33 @@ export interface StoredFormat {
  *
  * @throws StoreError that names the key and the member.
  */
-export function createKeyDecoder(format: StoredFormat): (row: StoredRow) => KeyRecord {
-  const { string, stringOrNull, integer, date, dateOrNull, list, listOrNull, objectOrNull } =
-    createDecoders(format);
-  // Created once: this runs for every lookup.
-  const id = string("id");
-  const hash = string("hash");
-  const version = integer("version");
-  const ownerId = string("ownerId");
-  const environment = stringOrNull("environment");
-  const start = string("start");
-  const name = stringOrNull("name");
-  const scopes = list("scopes");
-  const ipAllowlist = listOrNull("ipAllowlist");
-  const rateLimit = objectOrNull("rateLimit", toRateLimit);
-  const metadata = objectOrNull<KeyMetadata>("metadata", (value) => value);
-  const createdAt = date("createdAt");
-  const updatedAt = date("updatedAt");
-  const expiresAt = dateOrNull("expiresAt");
-  const lastUsedAt = dateOrNull("lastUsedAt");
-  const disabledAt = dateOrNull("disabledAt");
-  const revokedAt = dateOrNull("revokedAt");
-  const revokedReason = stringOrNull("revokedReason");
-  const rotatedAt = dateOrNull("rotatedAt");
-  const replacedBy = stringOrNull("replacedBy");
-  const replaces = stringOrNull("replaces");
-
+export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: StoredRow) => KeyRecord {
+  const { names } = format;
+  const { string, stringOrNull, integer, date, dateOrNull, list, listOrNull, objectOrNull, rateLimitOrNull } =
+    createReaders(format);
+  // This runs for every lookup. Each cell is accessed here, where its name is always the same, which is fast.
   return (row) => ({
-    id: id(row),
-    hash: hash(row) as KeyHash,
-    version: version(row),
-    ownerId: ownerId(row),
-    environment: environment(row),
-    start: start(row),
-    name: name(row),
-    scopes: scopes(row),
-    ipAllowlist: ipAllowlist(row),
-    rateLimit: rateLimit(row),
-    metadata: metadata(row),
-    createdAt: createdAt(row),
-    updatedAt: updatedAt(row),
-    expiresAt: expiresAt(row),
-    lastUsedAt: lastUsedAt(row),
-    disabledAt: disabledAt(row),
-    revokedAt: revokedAt(row),
-    revokedReason: revokedReason(row),
-    rotatedAt: rotatedAt(row),
-    replacedBy: replacedBy(row),
-    replaces: replaces(row),
+    id: string(row[names.id], row, "id"),
+    hash: string(row[names.hash], row, "hash") as KeyHash,
+    version: integer(row[names.version], row, "version"),
+    ownerId: string(row[names.ownerId], row, "ownerId"),
+    environment: stringOrNull(row[names.environment], row, "environment"),
+    start: string(row[names.start], row, "start"),
+    name: stringOrNull(row[names.name], row, "name"),
+    scopes: list(row[names.scopes], row, "scopes"),
+    ipAllowlist: listOrNull(row[names.ipAllowlist], row, "ipAllowlist"),
+    rateLimit: rateLimitOrNull(row[names.rateLimit], row, "rateLimit"),
+    metadata: objectOrNull(row[names.metadata], row, "metadata"),
+    createdAt: date(row[names.createdAt], row, "createdAt"),
+    updatedAt: date(row[names.updatedAt], row, "updatedAt"),
+    expiresAt: dateOrNull(row[names.expiresAt], row, "expiresAt"),
+    lastUsedAt: dateOrNull(row[names.lastUsedAt], row, "lastUsedAt"),
+    disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
+    revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
+    revokedReason: stringOrNull(row[names.revokedReason], row, "revokedReason"),
+    rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
+    replacedBy: stringOrNull(row[names.replacedBy], row, "replacedBy"),
+    replaces: stringOrNull(row[names.replaces], row, "replaces"),
   });
 }
 
@@ -86,18 +65,17 @@ export function createKeyDecoder(format: StoredFormat): (row: StoredRow) => KeyR
  *
  * @throws StoreError that names the entry and the member.
  */
-export function createAuditDecoder(format: StoredFormat): (row: StoredRow) => AuditEntry {
-  const { string, stringOrNull, date, object } = createDecoders(format);
-  const [id, at, action, keyId] = [string("id"), date("at"), string("action"), string("keyId")];
-  const [ownerId, actor, details] = [string("ownerId"), stringOrNull("actor"), object("details")];
+export function createAuditDecoder(format: StoredFormat<keyof AuditEntry>): (row: StoredRow) => AuditEntry {
+  const { names } = format;
+  const { string, stringOrNull, date, object } = createReaders(format);
   return (row) => ({
-    id: id(row),
-    at: at(row),
-    action: action(row) as AuditAction,
-    keyId: keyId(row),
-    ownerId: ownerId(row),
-    actor: actor(row),
-    details: details(row),
+    id: string(row[names.id], row, "id"),
+    at: date(row[names.at], row, "at"),
+    action: string(row[names.action], row, "action") as AuditAction,
+    keyId: string(row[names.keyId], row, "keyId"),
+    ownerId: string(row[names.ownerId], row, "ownerId"),
+    actor: stringOrNull(row[names.actor], row, "actor"),
+    details: object(row[names.details], row, "details"),
   });
 }
 
@@ -132,67 +110,60 @@ export function isJsonObject(value: unknown): value is StoredRow {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function toRateLimit({ limit, windowSeconds }: StoredRow): RateLimit | undefined {
-  return Number.isFinite(limit) && Number.isFinite(windowSeconds)
-    ? { limit: limit as number, windowSeconds: windowSeconds as number }
-    : undefined;
-}
+/** Reads the cell of a member. The row and the member are for the error message. */
+type CellReader<Member, T> = (cell: unknown, row: StoredRow, member: Member) => T;
 
-type Decoder<T> = (row: StoredRow) => T;
-
-/** Creates decoders of members by type. They throw a StoreError for a value of another type. */
-function createDecoders({ reader, listReader, label }: StoredFormat) {
-  const readId = reader("id");
-
-  const unreadable = (row: StoredRow, member: string): never => {
-    const id = readId(row);
+/** Creates the functions that read cells by type. They throw a StoreError for a value of another type. */
+function createReaders<Member extends string>(format: StoredFormat<Member>) {
+  const unreadable: CellReader<Member, never> = (_, row, member) => {
+    const id = row.id;
     const owner = typeof id === "string" ? ` of ${JSON.stringify(id)}` : "";
-    throw new StoreError(`The ${label(member)}${owner} cannot be read`);
+    throw new StoreError(`The ${format.label} "${format.names[member]}"${owner} cannot be read`);
   };
 
-  const required =
-    <T>(member: string, read: MemberReader, convert: (value: unknown) => T | undefined): Decoder<T> =>
-    (row) =>
-      convert(read(row)) ?? unreadable(row, member);
+  const orNull =
+    <T>(read: CellReader<Member, T>): CellReader<Member, T | null> =>
+    (cell, row, member) =>
+      cell === null ? null : read(cell, row, member);
 
-  const nullable =
-    <T>(member: string, read: MemberReader, convert: (value: unknown) => T | undefined): Decoder<T | null> =>
-    (row) => {
-      const value = read(row);
-      return value === null ? null : (convert(value) ?? unreadable(row, member));
-    };
+  const string: CellReader<Member, string> = (cell, row, member) =>
+    typeof cell === "string" ? cell : unreadable(cell, row, member);
+
+  const integer: CellReader<Member, number> = (cell, row, member) => {
+    const value = format.integer(cell);
+    return Number.isSafeInteger(value) ? (value as number) : unreadable(cell, row, member);
+  };
+
+  const date: CellReader<Member, Date> = (cell, row, member) => {
+    const value = new Date(integer(cell, row, member));
+    return Number.isNaN(value.getTime()) ? unreadable(cell, row, member) : value;
+  };
+
+  const list: CellReader<Member, readonly string[]> = (cell, row, member) =>
+    format.list(cell) ?? unreadable(cell, row, member);
+
+  const object: CellReader<Member, StoredRow> = (cell, row, member) => {
+    const value = format.object(cell);
+    return isJsonObject(value) ? value : unreadable(cell, row, member);
+  };
+
+  const rateLimit: CellReader<Member, RateLimit> = (cell, row, member) => {
+    const { limit, windowSeconds } = object(cell, row, member);
+    return Number.isFinite(limit) && Number.isFinite(windowSeconds)
+      ? { limit: limit as number, windowSeconds: windowSeconds as number }
+      : unreadable(cell, row, member);
+  };
 
   return {
-    string: (member: string) => required(member, reader(member), toStringValue),
-    stringOrNull: (member: string) => nullable(member, reader(member), toStringValue),
-    integer: (member: string) => required(member, reader(member), toInteger),
-    date: (member: string) => required(member, reader(member), toDate),
-    dateOrNull: (member: string) => nullable(member, reader(member), toDate),
-    list: (member: string) => required(member, listReader(member), toList),
-    listOrNull: (member: string) => nullable(member, listReader(member), toList),
-    object: (member: string) => required(member, reader(member), toObject),
-    objectOrNull: <T>(member: string, convert: (value: StoredRow) => T | undefined) =>
-      nullable(member, reader(member), (value) => (isJsonObject(value) ? convert(value) : undefined)),
+    string,
+    stringOrNull: orNull(string),
+    integer,
+    date,
+    dateOrNull: orNull(date),
+    list,
+    listOrNull: orNull(list),
+    object,
+    objectOrNull: orNull(object),
+    rateLimitOrNull: orNull(rateLimit),
   };
-}
-
-function toStringValue(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
-}
-
-function toInteger(value: unknown): number | undefined {
-  return Number.isSafeInteger(value) ? (value as number) : undefined;
-}
-
-function toDate(value: unknown): Date | undefined {
-  const date = new Date(toInteger(value) ?? Number.NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date;
-}
-
-function toList(value: unknown): readonly string[] | undefined {
-  return Array.isArray(value) ? value : undefined;
-}
-
-function toObject(value: unknown): StoredRow | undefined {
-  return isJsonObject(value) ? value : undefined;
 }

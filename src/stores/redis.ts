@@ -10,11 +10,12 @@ import {
   type Page,
   StoreError,
 } from "../kit.js";
+import { createRecordDecoder, createRowParser, encodeKey } from "./json-codec.js";
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
 import { type Batch, matchesQuery, readPage } from "./redis/pages.js";
-import { createRecordDecoder, decodeAudit, encodeAudit, encodeChange, encodeKey } from "./redis/records.js";
+import { decodeAudit, encodeAudit, encodeChange } from "./redis/records.js";
 import {
   APPEND,
   FIND,
@@ -43,9 +44,9 @@ const MAX_TOUCHES = 250;
  * `createClient`, `createClientPool`, `createCluster`, `createSentinel`) or ioredis (5 and 6: `Redis`, `Cluster`). It
  * needs no migration.
  *
- * A lookup is one `GET`, or part of one `MGET` with the other lookups of the same turn of the event loop. A change is
- * one script, which Redis runs completely or rejects, for example because its memory is full; removals still work then.
- * If a client reconnects and sends a change twice, it is applied once and both runs return the same result.
+ * A lookup is one `GET`, or part of one `MGET` with others that wait at the same time. A change is one script, which
+ * Redis runs completely or rejects, for example because its memory is full; removals still work then. If a client
+ * reconnects and sends a change twice, it is applied once and both runs return the same result.
  *
  * - **Durability**: set `maxmemory-policy noeviction` and `appendonly yes`, or Redis may drop keys. With
  *   `appendfsync everysec` a crash can lose the changes of the last two seconds, with `always` none. Replication is
@@ -78,7 +79,7 @@ export function redisStore(
 ): RedisKeyStore {
   const { get, mGet, run } = redisCommands("redisStore", client);
   const { layout, deleteRevokedAfterMs } = readSettings("redisStore", options);
-  const decodeKey = createRecordDecoder();
+  const decodeKey = createRecordDecoder(createRowParser());
 
   /** Runs a script that makes a change and adds its audit entry. Returns whether the change was made. */
   const runChange = async (

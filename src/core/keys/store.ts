@@ -21,8 +21,8 @@ export interface KeyStore {
   /** Returns the key stored under this hash. Must compare the whole hash. */
   findByHash(hash: KeyHash): Awaitable<VerifiableRecord | null | undefined>;
   /**
-   * Returns the keys of several hashes, in the order of the hashes. If a store has this method, the lookups of one turn
-   * of the event loop are batched into one call.
+   * Returns the keys of several hashes, in the order of the hashes. If a store has this method, lookups that wait are
+   * batched: while another lookup is in flight, those of one turn of the event loop are one call, at most 32.
    */
   findManyByHash?(hashes: readonly KeyHash[]): Awaitable<readonly (VerifiableRecord | null | undefined)[]>;
   /**

@@ -37,14 +37,8 @@ function singleFlight(store: KeyStore, timeoutMs: number): Lookup {
   };
 
   const start = (hash: KeyHash): Awaitable<LookupResult> => {
-    let found: Awaitable<LookupResult>;
-    try {
-      found = store.findByHash(hash);
-      if (!isPromiseLike(found)) return found;
-    } catch (error) {
-      throw toStoreError(error);
-    }
-    const result = withStoreTimeout(found, timeoutMs);
+    const result = find(store, hash, timeoutMs);
+    if (!isPromiseLike(result)) return result;
     const onSettled = () => settle(hash, current);
     const current: InFlight = { settled: result.then(onSettled, onSettled) };
     inFlight.set(hash, current);
@@ -65,7 +59,8 @@ function singleFlight(store: KeyStore, timeoutMs: number): Lookup {
   };
 }
 
-const MAX_BATCH_SIZE = 500;
+// Small enough for a server to work on one batch while this process decodes another.
+const MAX_BATCH_SIZE = 32;
 
 interface Batch {
   /** Each hash once, with its index in the batch. */
@@ -73,11 +68,26 @@ interface Batch {
   readonly results: Promise<readonly LookupResult[]>;
 }
 
-/** Batches the lookups of one turn of the event loop into one call. */
+/**
+ * Starts a lookup at once if none is in flight. Otherwise it waits for the end of the turn of the event loop, and lookups
+ * that wait are one call.
+ */
 function batched(store: KeyStore, timeoutMs: number): Lookup {
+  let inFlight = 0;
   let open: Batch | undefined;
 
+  /** Counts a call as in flight until it settles, or its time is over. */
+  const counted = <T>(call: Promise<T>): Promise<T> => {
+    inFlight += 1;
+    call.then(onSettled, onSettled);
+    return call;
+  };
+  const onSettled = (): void => {
+    inFlight -= 1;
+  };
+
   const findMany = async (hashes: readonly KeyHash[]): Promise<readonly LookupResult[]> => {
+    if (hashes.length === 1) return [await store.findByHash(hashes[0] as KeyHash)];
     const found = await store.findManyByHash?.(hashes);
     if (Array.isArray(found) && found.length === hashes.length) return found;
     throw new StoreError(`The key store did not return one result for each of ${hashes.length} hashes`);
@@ -85,22 +95,38 @@ function batched(store: KeyStore, timeoutMs: number): Lookup {
 
   const openBatch = (): Batch => {
     const indexes = new Map<KeyHash, number>();
-    const results = new Promise<readonly LookupResult[]>((resolve, reject) => {
+    const results = new Promise<readonly LookupResult[]>((resolve) => {
       setImmediate(() => {
-        if (open?.indexes === indexes) open = undefined; // requests from now on must not share this call
-        withStoreTimeout(findMany([...indexes.keys()]), timeoutMs).then(resolve, reject);
+        open = undefined; // requests from now on must not share this call
+        resolve(counted(withStoreTimeout(findMany([...indexes.keys()]), timeoutMs)));
       });
     });
     return { indexes, results };
   };
 
-  return async (hash) => {
+  return (hash) => {
+    if (inFlight === 0 && open === undefined) {
+      const found = find(store, hash, timeoutMs);
+      return isPromiseLike(found) ? counted(found) : found;
+    }
     if (open === undefined || (open.indexes.size >= MAX_BATCH_SIZE && !open.indexes.has(hash))) {
       open = openBatch();
     }
     const { indexes, results } = open;
     const index = indexes.get(hash) ?? indexes.size;
     indexes.set(hash, index);
-    return (await results)[index];
+    return results.then((found) => found[index]);
   };
+}
+
+/** Looks up one hash, with a time limit if the store returns a promise. */
+function find(store: KeyStore, hash: KeyHash, timeoutMs: number): LookupResult | Promise<LookupResult> {
+  let found: Awaitable<LookupResult>;
+  try {
+    found = store.findByHash(hash);
+    if (!isPromiseLike(found)) return found;
+  } catch (error) {
+    throw toStoreError(error);
+  }
+  return withStoreTimeout(found, timeoutMs);
 }

@@ -3,13 +3,22 @@ import type { StoredRow } from "../record-codec.js";
 import type { ErrorKind, RunStatement, SqlServer, StatementResult } from "./server-store.js";
 import type { Statement } from "./statements.js";
 
+/** A statement as `postgresStore` passes it to `pg`. */
+export interface PostgresQuery {
+  name?: string;
+  text: string;
+  values: unknown[];
+}
+
+/** What `postgresStore` reads of a result of `pg`. */
+export interface PostgresResult {
+  readonly rows: unknown[];
+  readonly rowCount: number | null;
+}
+
 /** What `postgresStore` calls of a connection of `pg`. */
 export interface PostgresConnection {
-  query(config: {
-    name?: string;
-    text: string;
-    values: unknown[];
-  }): Promise<{ readonly rows: unknown[]; readonly rowCount: number | null }>;
+  query(config: PostgresQuery): Promise<PostgresResult>;
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
@@ -78,14 +87,11 @@ export function pgServer(pool: PostgresPool): PostgresServer {
 
     read: (statement) => withConnection((connection) => execute(connection, statement)),
 
-    readPrepared: async (name, statement) => {
-      try {
-        return await withConnection((connection) => execute(connection, statement, name));
-      } catch (error) {
+    readPrepared: (name, statement) =>
+      readWithCallbacks(pool as unknown as CallbackPool, toQuery(statement, name)).catch((error: unknown) => {
         if (!UNPREPARED.includes(codeOf(error))) throw error;
         return withConnection((connection) => execute(connection, statement));
-      }
-    },
+      }),
 
     write: async (statement) => {
       const result = await withConnection(async (connection) => {
@@ -102,6 +108,55 @@ export function pgServer(pool: PostgresPool): PostgresServer {
     transaction,
     classifyError,
   };
+}
+
+type Callback<T> = (error: unknown, result?: T) => void;
+
+/** A pool of `pg`, which calls callbacks. What wraps one may return promises instead, or as well. */
+interface CallbackPool {
+  connect(callback: Callback<CallbackConnection>): PromiseLike<CallbackConnection> | undefined;
+}
+interface CallbackConnection extends Omit<PostgresConnection, "query"> {
+  query(query: PostgresQuery, callback: Callback<PostgresResult>): PromiseLike<PostgresResult> | undefined;
+}
+
+/** Runs one statement with callbacks: the promises of `pg` would take longer than the rest of a lookup. */
+function readWithCallbacks(pool: CallbackPool, query: PostgresQuery): Promise<StatementResult> {
+  return new Promise((resolve, reject) => {
+    const onConnected: Callback<CallbackConnection> = (connectError, connection) => {
+      if (connection === undefined) return reject(connectError);
+      connection.on("error", ignore);
+      const onResult: Callback<PostgresResult> = (error, result) => {
+        if (result !== undefined) connection.removeListener("error", ignore);
+        connection.release(result === undefined);
+        if (result === undefined) reject(error);
+        else resolve(toStatementResult(result));
+      };
+      call((callback) => {
+        rejectOpenTransaction(connection);
+        return connection.query(query, callback);
+      }, onResult);
+    };
+    call((callback) => pool.connect(callback), onConnected);
+  });
+}
+
+/** Calls a method that takes a callback, and passes on its first result or error. */
+function call<T>(
+  method: (callback: Callback<T>) => PromiseLike<T | undefined> | undefined,
+  callback: Callback<T>,
+): void {
+  let isCalled = false;
+  const once: Callback<T> = (error, result) => {
+    if (isCalled || (!error && !result)) return; // the promise of a wrapper, while the callback is still to come
+    isCalled = true;
+    callback(error, error ? undefined : result);
+  };
+  try {
+    method(once)?.then((result) => once(undefined, result), once);
+  } catch (error) {
+    once(error);
+  }
 }
 
 /** Runs statements in a PGlite instance, which is a single connection that its users share. */
@@ -127,16 +182,15 @@ export function pgliteServer(database: PGliteDatabase): PostgresServer {
   };
 }
 
-async function execute(
-  connection: PostgresConnection,
-  statement: Statement,
-  name?: string,
-): Promise<StatementResult> {
-  const { rows, rowCount } = await connection.query({
-    ...(name === undefined ? {} : { name }),
-    text: statement.sql,
-    values: statement.parameters as unknown[],
-  });
+async function execute(connection: PostgresConnection, statement: Statement): Promise<StatementResult> {
+  return toStatementResult(await connection.query(toQuery(statement)));
+}
+
+function toQuery({ sql, parameters }: Statement, name?: string): PostgresQuery {
+  return { ...(name === undefined ? {} : { name }), text: sql, values: parameters as unknown[] };
+}
+
+function toStatementResult({ rows, rowCount }: PostgresResult): StatementResult {
   return { rows: rows as StoredRow[], changes: rowCount ?? 0 };
 }
 
@@ -144,7 +198,7 @@ async function execute(
  * Rejects a connection that its last user returned to the pool inside a transaction: whatever is written there, such as
  * a revocation, could be rolled back later.
  */
-function rejectOpenTransaction(connection: PostgresConnection): void {
+function rejectOpenTransaction(connection: Pick<PostgresConnection, "getTransactionStatus">): void {
   const status = connection.getTransactionStatus?.() ?? "I";
   if (status !== "I") throw new StoreError("The pool returned a connection with an open transaction");
 }

@@ -102,34 +102,18 @@ function encodeString(text: unknown, column: string, maxBytes: number): string {
 
 const MAX_CACHED_LISTS = 500;
 
-/** The format of tables with these columns. */
-function formatOf(columns: Columns): StoredFormat {
+/** The format of a table with these columns. */
+function formatOf<Member extends string>(columns: Columns<Member>): StoredFormat<Member> {
   // Equal lists share one frozen array, because a verifier compiles each allowlist array once.
   const parseList = memoize((text) => toStringList(parseJson(text)), MAX_CACHED_LISTS);
-  const columnOf = (member: string) => columns[member] as Columns[string];
+  const columnOf = ([member, [column]]: [string, Columns[string]]) => [member, column];
   return {
-    reader(member) {
-      const [column, kind] = columnOf(member);
-      if (kind === "json") return (row) => parseCell(row[column], parseObject);
-      if (kind === "integer" || kind === "time") return (row) => toNumber(row[column]);
-      return (row) => row[column];
-    },
-    listReader(member) {
-      const [column] = columnOf(member);
-      return (row) => parseCell(row[column], parseList);
-    },
-    label: (member) => `column "${columnOf(member)[0]}"`,
+    names: Object.fromEntries(Object.entries<Columns[string]>(columns).map(columnOf)),
+    label: "column",
+    integer: toNumber,
+    list: (cell) => (typeof cell === "string" ? parseList(cell) : undefined),
+    object: (cell) => (typeof cell === "string" ? parseJson(cell) : undefined),
   };
-}
-
-/** Parses a cell with JSON. `null` in a cell is not set; any other value that is not a string cannot be read. */
-function parseCell(cell: unknown, parse: (text: string) => unknown): unknown {
-  if (typeof cell === "string") return parse(cell);
-  return cell === null ? null : undefined;
-}
-
-function parseObject(text: string): unknown {
-  return parseJson(text) ?? undefined; // the text "null" is damage, an empty cell is not
 }
 
 /** Drivers return a 64-bit integer as a number, a bigint or a string of digits. */

@@ -59,7 +59,7 @@ export interface ServerStoreParts {
 /** A store over a database server. It has every method of a store, and each returns a promise. */
 export interface ServerStore extends ManagedKeyStore {
   findByHash(hash: KeyHash): Promise<KeyRecord | undefined>;
-  /** In a result for several hashes, a key that cannot be read is an object without members. */
+  /** A key that cannot be read is an object without members. */
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
   findById(id: string): Promise<KeyRecord | undefined>;
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
@@ -103,28 +103,37 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
     }
   };
 
-  const findAll = async (
-    column: "id" | "hash",
-    values: readonly string[],
-  ): Promise<readonly (KeyRecord | undefined)[]> => {
-    const [first, ...others] = values.filter(isStorable);
-    const rows = first === undefined ? [] : await withRetries(server, () => find(column, [first, ...others]));
-    const found = new Map(rows.map((row) => [row[column], row]));
-    const decode = values.length === 1 ? decodeKey : decodeInBatch;
-    return values.map((value) => {
-      const row = found.get(value);
-      return row && decode(row);
-    });
+  /** Counts a lookup as pending until it settles. */
+  const counted = <T>(lookup: () => Promise<T>): Promise<T> => {
+    if (lookups >= MAX_LOOKUPS) {
+      return Promise.reject(new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`));
+    }
+    lookups += 1;
+    const result = lookup();
+    result.then(onSettled, onSettled);
+    return result;
+  };
+  const onSettled = (): void => {
+    lookups -= 1;
   };
 
-  const findByHashes = async (hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]> => {
-    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`);
-    lookups += 1;
-    try {
-      return await findAll("hash", hashes);
-    } finally {
-      lookups -= 1;
-    }
+  const findOne = (column: "id" | "hash", value: string): Promise<KeyRecord | undefined> =>
+    withRetries(server, () => find(column, [value])).then((rows) => {
+      const row = rows.find((candidate) => candidate[column] === value);
+      return row && decodeKey(row);
+    });
+
+  const findByHash = (hash: KeyHash): Promise<KeyRecord | undefined> =>
+    isStorable(hash) ? counted(() => findOne("hash", hash)) : Promise.resolve(undefined);
+
+  const findMany = async (hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]> => {
+    const [first, ...others] = hashes.filter(isStorable);
+    const rows = first === undefined ? [] : await withRetries(server, () => find("hash", [first, ...others]));
+    const found = new Map(rows.map((row) => [row.hash, row]));
+    return hashes.map((hash) => {
+      const row = found.get(hash);
+      return row && decodeInBatch(row);
+    });
   };
 
   const readAll = async (statement: Statement | undefined): Promise<readonly StoredRow[]> =>
@@ -142,11 +151,11 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
     });
 
   return {
-    findByHash: async (hash) => (await findByHashes([hash]))[0],
+    findByHash,
 
-    findManyByHash: findByHashes,
+    findManyByHash: (hashes) => counted(() => findMany(hashes)),
 
-    findById: async (id) => (await findAll("id", [id]))[0],
+    findById: async (id) => (isStorable(id) ? findOne("id", id) : undefined),
 
     async list(query) {
       const rows = await readAll(queries.keys(query));

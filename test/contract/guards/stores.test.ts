@@ -80,18 +80,6 @@ const UNAVAILABLE_STORES: Readonly<Record<string, KeyStore>> = {
   "returns scopes as a Set": returning({ ...good, scopes: new Set(["vehicles:read"]) }),
   "returns scopes as an object": returning({ ...good, scopes: { "vehicles:read": true } }),
   "returns an allowlist as a string": returning({ ...good, ipAllowlist: "127.0.0.1" }),
-  "returns in batches of another size": {
-    findByHash: () => good,
-    findManyByHash: () => Promise.resolve([]),
-  },
-  "returns no batch": {
-    findByHash: () => good,
-    findManyByHash: (() => undefined) as unknown as NonNullable<KeyStore["findManyByHash"]>,
-  },
-  "returns batches in another order": {
-    findByHash: () => good,
-    findManyByHash: async (hashes) => hashes.map(() => ({ ...good, hash: hashSecret(secrets.writer) })),
-  },
 };
 
 /** Readable records of a key that is not valid. */

@@ -303,6 +303,14 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
       });
     });
 
+    it.each([10, 5_000])("returns the metadata of a record as it is now: %i characters", async (length) => {
+      const note = (letter: string) => ({ note: { text: letter.repeat(length) } });
+      const key = await inserted(sampleKey({ metadata: note("a") }));
+      for (const _ of [1, 2]) expect((await store.findByHash(key.hash))?.metadata).toEqual(note("a"));
+      await store.update(key.id, 1, { metadata: note("b") }, sampleAudit(key));
+      for (const _ of [1, 2]) expect((await store.findByHash(key.hash))?.metadata).toEqual(note("b"));
+    });
+
     it("returns the same frozen array for equal allowlists", async () => {
       const ipAllowlist = ["192.0.2.0/24"];
       const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];

@@ -165,7 +165,7 @@ function guard(
 
 const single = hanging("findByHash");
 guard("store", verifierOver(single), single);
-const batching = hangingOf({ ...inner, findManyByHash: () => [] }, "findManyByHash");
+const batching = hangingOf({ ...inner, findManyByHash: () => [] }, "findByHash", "findManyByHash");
 guard("store with batches", verifierOver(batching), batching);
 const cachedInner = hanging("findByHash");
 const cache = cachedStore(cachedInner, { storeTimeout: `${TIMEOUT_MS}ms` });

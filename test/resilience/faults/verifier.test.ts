@@ -12,6 +12,7 @@ import {
 import { failedAuthLimiter } from "../../../src/rate-limit/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { type FaultKind, withFaults } from "../../../src/testing/faults.js";
+import type { StoreMethod } from "../../../src/testing/faulty-store.js";
 import { type FaultyStore, faultyStore, type StoreFault } from "../../../src/testing/index.js";
 import { bearer, type FleetScope, format, scopes } from "../../unit/core/fixtures.js";
 import { closeAtEnd, detectLeaks, eachCall, FAULTS, GRACE_MS, TIMEOUT_MS, within } from "./harness.js";
@@ -27,6 +28,7 @@ const SHAPES = {
     const store = memoryStore() as ManagedKeyStore;
     return {
       ...store,
+      findByHash: async (hash: KeyHash) => store.findByHash(hash),
       findManyByHash: async (hashes: readonly KeyHash[]) =>
         Promise.all(hashes.map(async (hash) => store.findByHash(hash))),
     };
@@ -91,21 +93,22 @@ const base = {
   auditTrail: false,
   appendAudit: false,
 };
-const CALLED = {
-  single: { ...base, findByHash: true, findManyByHash: false },
-  batched: { ...base, findByHash: false, findManyByHash: true },
-};
+const CASES = eachCall({ ...base, findByHash: true, findManyByHash: false });
 
 describe.each(Object.entries(WRAPS))("a verifier over %s", (_, wrap) => {
   describe.each(["single", "batched"] as const)("with %s lookups", (shape) => {
-    const cases = eachCall(CALLED[shape]).filter(({ method }) => method in SHAPES[shape]());
+    const lookups: StoreMethod[] = shape === "single" ? ["findByHash"] : ["findByHash", "findManyByHash"];
+    const cases = CASES.filter(({ method }) => method !== "findManyByHash");
     it.each(cases)("$method $label", async ({ method, fault, isCalled }) => {
-      const { store, valid, denied, send } = await setUp(SHAPES[shape](), wrap, [{ method, ...fault }]);
+      const methods = method === "findByHash" ? lookups : [method];
+      const plan = [{ method: methods, ...fault }];
+      const { store, valid, denied, send } = await setUp(SHAPES[shape](), wrap, plan);
       const isNeeded = isCalled && method !== "rehash";
       for (const secret of Object.values(denied)) expect(await send(secret)).not.toBe(200);
       expect(await send(valid.secret)).toBe(isNeeded ? 503 : 200);
-      const together = await Promise.all([valid.secret, valid.secret].map(send));
-      expect(together).toEqual(isNeeded ? [503, 503] : [200, 200]);
+      const secrets = [valid.secret, valid.secret, denied.revoked, denied.disabled];
+      const together = await Promise.all(secrets.map(send));
+      expect(together).toEqual(isNeeded ? [503, 503, 503, 503] : [200, 200, 401, 401]);
       expect(store.injected() > 0).toBe(isCalled);
 
       store.heal();
@@ -117,10 +120,11 @@ describe.each(Object.entries(WRAPS))("a verifier over %s", (_, wrap) => {
       const inner = SHAPES[shape]();
       const { key } = (await setUp(inner, wrap, [])).valid;
       const good = await inner.findById(key.id);
-      const value = shape === "single" ? good : (found: readonly unknown[]) => found.map(() => good);
-      const method = shape === "single" ? "findByHash" : "findManyByHash";
-      const { store, denied, send } = await setUp(inner, wrap, [{ method, fault: "return", value }]);
+      const value = (found: unknown) => (Array.isArray(found) ? found.map(() => good) : good);
+      const { store, denied, send } = await setUp(inner, wrap, [{ method: lookups, fault: "return", value }]);
       for (const secret of Object.values(denied)) expect(await send(secret)).toBe(503);
+      const together = await Promise.all(Object.values(denied).map(send));
+      expect(together).toEqual([503, 503, 503, 503, 503]);
       store.heal();
       expect(await send(denied.revoked)).toBe(401);
     });

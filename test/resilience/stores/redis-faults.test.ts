@@ -310,7 +310,7 @@ for (const [name, open] of CLIENTS) {
         );
       });
 
-      it("batches the lookups of 64 concurrent requests into one command", async () => {
+      it("batches the lookups of 64 concurrent requests into three commands", async () => {
         const { manager, verify } = serviceOver(store);
         const secrets: string[] = [];
         for (let index = 0; index < 64; index++) secrets.push((await manager.create(CREATE)).secret);
@@ -321,7 +321,7 @@ for (const [name, open] of CLIENTS) {
         };
         const results = await Promise.all(secrets.map((secret) => verify(secret)));
         expect(results.every(({ ok }) => ok)).toBe(true);
-        expect(all.match(/\r\nm?get\r\n/gi)).toHaveLength(1);
+        expect(all.match(/\r\nm?get\r\n/gi)).toHaveLength(3);
       });
 
       it("applies a change once when its reply is lost, and returns true or throws", async () => {

@@ -365,18 +365,20 @@ describe("the wrapped store", () => {
     expect(calls.findByHash).toBeLessThanOrEqual(2);
   });
 
-  test("receives concurrent misses in one findManyByHash call", async () => {
+  test("receives concurrent misses in one findManyByHash call, after the first", async () => {
     const inner = memoryStore();
+    const findByHash = vi.fn(async (hash: KeyHash) => inner.findByHash(hash));
     const keys = await Promise.all(Array.from({ length: 20 }, () => added(inner)));
     const findManyByHash = vi.fn(async (hashes: readonly KeyHash[]) =>
       Promise.all(hashes.map((hash) => inner.findByHash(hash))),
     );
-    const cached = cachedStore({ ...inner, findManyByHash });
+    const cached = cachedStore({ ...inner, findByHash, findManyByHash });
     expect(cached.findManyByHash).toBeUndefined();
     for (let i = 0; i < 2; i++) {
       const results = await Promise.all(keys.map(({ hash }) => found(cached, hash)));
       expect(results).toEqual(keys);
     }
+    expect(findByHash).toHaveBeenCalledTimes(1);
     expect(findManyByHash).toHaveBeenCalledTimes(1);
     expect(keys.every(({ hash }) => isCached(cached, hash))).toBe(true);
   });

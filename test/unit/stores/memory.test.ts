@@ -51,7 +51,7 @@ describe("memoryStore", () => {
     ["no start", { start: null }],
     ["an environment that is not a string", { environment: 5 }],
     ["a version that is not an integer", { version: "1" }],
-    ["metadata that cannot be cloned", { metadata: { call: () => {} } }],
+    ["metadata that JSON cannot represent", { metadata: { count: 1n } }],
   ])("rejects a key with %s and changes nothing", async (_, members) => {
     const store = freshStore();
     const key = added(store, newKey({ expiresAt: NOON }));
@@ -84,7 +84,7 @@ describe("memoryStore", () => {
     ["an invalid at", { at: INVALID }],
     ["an id that is not a string", { id: 5 }],
     ["an actor that is not a string", { actor: 5 }],
-    ["details that cannot be cloned", { details: { call: () => {} } }],
+    ["details that JSON cannot represent", { details: { count: 1n } }],
   ])("rejects an audit entry with %s and the change that it belongs to", async (_, members) => {
     const store = freshStore();
     const key = added(store);

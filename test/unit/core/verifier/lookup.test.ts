@@ -359,91 +359,136 @@ describe("the time limit", () => {
 });
 
 describe("batched lookups", () => {
-  const hashes = Array.from({ length: 1_200 }, (_, i) => hashSecret(`secret ${i}`));
+  const hashes = Array.from({ length: 100 }, (_, i) => hashSecret(`secret ${i}`));
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-  function batching(
-    findMany?: (hashes: readonly KeyHash[]) => ReturnType<NonNullable<KeyStore["findManyByHash"]>>,
-  ) {
-    const batches: (readonly KeyHash[])[] = [];
+  type FindMany = (hashes: readonly KeyHash[]) => ReturnType<NonNullable<KeyStore["findManyByHash"]>>;
+
+  function batching(findMany: FindMany = async (wanted) => wanted.map((hash) => recordOf(hash))) {
+    const calls: (readonly KeyHash[])[] = [];
     const store: KeyStore = {
-      findByHash: () => {
-        throw new Error("must not be called");
+      async findByHash(hash) {
+        calls.push([hash]);
+        return recordOf(hash);
       },
       findManyByHash(wanted) {
-        batches.push([...wanted]);
-        return findMany ? findMany(wanted) : Promise.resolve(wanted.map((hash) => recordOf(hash)));
+        calls.push([...wanted]);
+        return findMany(wanted);
       },
     };
-    return { batches, lookup: createLookup(store, LONG_MS) };
+    return { calls, lookup: createLookup(store, LONG_MS) };
   }
 
-  it("make one call in a turn of the event loop, with a result for each", async () => {
-    const { batches, lookup } = batching();
-    const results = await Promise.all(hashes.slice(0, 50).map((hash) => lookup(hash)));
-    expect(batches).toEqual([hashes.slice(0, 50)]);
-    expect(results.map((found) => found?.hash)).toEqual(hashes.slice(0, 50));
-    await lookup(HASH);
-    expect(batches[1]).toEqual([HASH]);
+  it("start the first lookup at once, and send those that wait in one call", async () => {
+    const { calls, lookup } = batching();
+    const looking = hashes.slice(0, 20).map((hash) => lookup(hash));
+    expect(calls).toEqual([[hashes[0]]]);
+    const results = await Promise.all(looking);
+    expect(calls).toEqual([[hashes[0]], hashes.slice(1, 20)]);
+    expect(results.map((found) => found?.hash)).toEqual(hashes.slice(0, 20));
+    const next = lookup(HASH);
+    expect(calls[2]).toEqual([HASH]);
+    expect((await next)?.hash).toBe(HASH);
+  });
+
+  it("look up a single hash that waits with findByHash", async () => {
+    const { calls, lookup } = batching(() => expect.unreachable());
+    const results = await Promise.all([lookup(HASH), lookup(hashes[0] as KeyHash)]);
+    expect(calls).toEqual([[HASH], [hashes[0]]]);
+    expect(results.map((found) => found?.hash)).toEqual([HASH, hashes[0]]);
+  });
+
+  it("are synchronous while findByHash is", () => {
+    const store = { findByHash: (hash: KeyHash) => recordOf(hash), findManyByHash: () => [] };
+    const lookup = createLookup(store, LONG_MS);
+    expect([lookup(HASH), lookup(HASH)]).toEqual([recordOf(HASH), recordOf(HASH)]);
   });
 
   it("include those after a few microtasks", async () => {
-    const { batches, lookup } = batching();
+    const { calls, lookup } = batching();
     await Promise.all(
       hashes.slice(0, 5).map(async (hash, i) => {
-        for (let n = 0; n < i; n++) await null;
+        for (let n = 1; n < i; n++) await null;
         return lookup(hash);
       }),
     );
-    expect(batches).toHaveLength(1);
+    expect(calls).toHaveLength(2);
   });
 
-  it("have at most 500 hashes", async () => {
-    const { batches, lookup } = batching();
+  it("have at most 32 hashes", async () => {
+    const { calls, lookup } = batching();
     const results = await Promise.all(hashes.map((hash) => lookup(hash)));
-    expect(batches.map((batch) => batch.length)).toEqual([500, 500, 200]);
+    expect(calls.map((call) => call.length)).toEqual([1, 32, 32, 32, 3]);
     expect(results.map((found) => found?.hash)).toEqual(hashes);
   });
 
   it("have each hash once, with a result for every request", async () => {
-    const { batches, lookup } = batching();
-    const results = await Promise.all(Array.from({ length: 10 }, () => lookup(HASH)));
-    expect(batches).toEqual([[HASH]]);
-    expect(results.map((found) => found?.hash)).toEqual(Array(10).fill(HASH));
-    await Promise.all([lookup(HASH), lookup(HASH), lookup(HASH), lookup(hashes[0] as KeyHash)]);
-    expect(batches.slice(1)).toEqual([[HASH, hashes[0]]]);
+    const { calls, lookup } = batching();
+    const wanted = [HASH, HASH, hashes[0], HASH, hashes[0]] as KeyHash[];
+    const results = await Promise.all(wanted.map((hash) => lookup(hash)));
+    expect(calls).toEqual([[HASH], [HASH, hashes[0]]]);
+    expect(results.map((found) => found?.hash)).toEqual(wanted);
   });
 
   it("accept a hash that they already have when they are full", async () => {
-    const { batches, lookup } = batching();
-    const wanted = hashes.slice(0, 500);
-    const results = await Promise.all([...wanted, ...wanted].map((hash) => lookup(hash)));
-    expect(batches.map((batch) => batch.length)).toEqual([500]);
-    expect(results.map((found) => found?.hash)).toEqual([...wanted, ...wanted]);
+    const { calls, lookup } = batching();
+    const wanted = hashes.slice(0, 32);
+    const results = await Promise.all([HASH, ...wanted, ...wanted].map((hash) => lookup(hash)));
+    expect(calls.map((call) => call.length)).toEqual([1, 32]);
+    expect(results.map((found) => found?.hash)).toEqual([HASH, ...wanted, ...wanted]);
   });
 
   it("are not shared with requests that arrive during the call", async () => {
     const ends: (() => void)[] = [];
-    const { batches, lookup } = batching(async (hashes) => {
+    const versions: number[] = [];
+    const read = async (hash: KeyHash) => {
       const version = ends.length + 1;
       await new Promise<void>((resolve) => ends.push(resolve));
-      return hashes.map((hash) => recordOf(hash, { version }));
-    });
-    const turn = () => new Promise((resolve) => setImmediate(resolve));
-    const results = [lookup(HASH)];
-    await turn();
-    results.push(lookup(HASH), lookup(hashes[0] as KeyHash));
+      versions.push(version);
+      return recordOf(hash, { version });
+    };
+    const store: KeyStore = {
+      findByHash: read,
+      findManyByHash: async ([first, ...others]) => {
+        const found = await read(first as KeyHash);
+        return [found, ...others.map((hash) => recordOf(hash, { version: found.version }))];
+      },
+    };
+    const lookup = createLookup(store, LONG_MS);
+    const results = [lookup(HASH), lookup(HASH), lookup(hashes[0] as KeyHash)];
     await turn();
     results.push(lookup(HASH));
     await turn();
-    expect(batches).toEqual([[HASH], [HASH, hashes[0]], [HASH]]);
+    expect(ends).toHaveLength(3);
     for (const end of ends.reverse()) end();
     expect((await Promise.all(results)).map((found) => found?.version)).toEqual([1, 2, 2, 3]);
   });
 
+  it("start at once again after a failure, and after a call whose time is over", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    let calls = 0;
+    const store: KeyStore = {
+      findByHash: () => {
+        calls += 1;
+        return calls === 1 ? Promise.reject(new Error("down")) : new Promise(() => {});
+      },
+      findManyByHash: () => new Promise(() => {}),
+    };
+    const lookup = createLookup(store, 200);
+    expect(await thrownBy(() => lookup(HASH))).toBeInstanceOf(StoreError);
+    for (const expected of [2, 3]) {
+      const hanging = hashes.slice(0, 3).map((hash) => thrownBy(() => lookup(hash)));
+      expect(calls).toBe(expected);
+      await turn(); // the other two are sent as a batch
+      await pass(200);
+      for (const error of await Promise.all(hanging)) expect(error).toBeInstanceOf(StoreError);
+    }
+  });
+
   it("accept missing results, and an array that is not a promise", async () => {
-    const { lookup } = batching((hashes) => hashes.map((hash, i) => (i % 2 ? recordOf(hash) : undefined)));
+    const { lookup } = batching((hashes) => hashes.map((hash, i) => (i % 2 ? undefined : recordOf(hash))));
     const results = await Promise.all(hashes.slice(0, 4).map((hash) => lookup(hash)));
-    expect(results.map((found) => found?.hash)).toEqual([undefined, hashes[1], undefined, hashes[3]]);
+    expect(results.map((found) => found?.hash)).toEqual([hashes[0], hashes[1], undefined, hashes[3]]);
   });
 
   it.each<[string, (hashes: readonly KeyHash[]) => unknown]>([
@@ -460,7 +505,9 @@ describe("batched lookups", () => {
     ],
   ])("reject every request of a batch after %s", async (kind, findMany) => {
     const { lookup } = batching(findMany as never);
+    const first = lookup(HASH); // not in the batch
     const errors = await Promise.all(hashes.slice(0, 3).map((hash) => thrownBy(() => lookup(hash))));
+    expect((await first)?.hash).toBe(HASH);
     const failure = ["a rejection", "an exception"].includes(kind);
     for (const error of errors) {
       expect(error).toEqual(
@@ -474,16 +521,18 @@ describe("batched lookups", () => {
   });
 
   it("reject results in another order", async () => {
-    const secrets = [format.generate("live"), format.generate("live")];
+    const secrets = Array.from({ length: 3 }, () => format.generate("live"));
     const store: KeyStore = {
-      findByHash: () => undefined,
+      findByHash: async (hash) => recordOf(hash),
       findManyByHash: async (hashes) => [...hashes].reverse().map((hash) => recordOf(hash)),
     };
     const verifier = createVerifier({ store, scopes, format, storeTimeout: `${LONG_MS}ms` });
-    for (const error of await Promise.all(
-      secrets.map((secret) => thrownBy(() => verifier.verify(bearer(secret)))),
-    ))
+    const [first, ...others] = secrets.map((secret) => verifier.verify(bearer(secret)));
+    const errors = await Promise.all(others.map((result) => thrownBy(() => result)));
+    for (const error of errors) {
       expect(error).toEqual(new StoreError("The key store returned the record of another hash"));
+    }
+    expect((await first)?.ok).toBe(true);
   });
 });
 
@@ -497,7 +546,7 @@ it("an error that throws when it is read becomes a StoreError", async () => {
   for (const store of [
     storeOf(() => Promise.reject(hostile)),
     storeOf(() => Promise.reject(opaque)),
-    { findByHash: () => undefined, findManyByHash: () => Promise.reject(hostile) },
+    { findByHash: () => Promise.reject(hostile), findManyByHash: () => [] },
   ]) {
     expect(await thrownBy(() => createLookup(store, LONG_MS)(HASH))).toEqual(
       new StoreError("The key store failed"),
