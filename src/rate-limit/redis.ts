@@ -9,6 +9,7 @@ import {
   type ScriptCommands,
 } from "../internal/redis-client.js";
 import { checkOptions } from "../internal/validate.js";
+import { warnWithoutErrorListener } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 import type { Counter, LimitStore, TakeResult } from "./store.js";
 
@@ -57,12 +58,17 @@ return reply
  * Counters expire with their window. If Redis evicts keys, or fails over to a replica that lags behind, counters can be
  * lost; their limits then start again at 0.
  *
+ * A client without an `error` listener ends the process when its connection breaks; the process warning
+ * `KEYBEARER_NO_ERROR_LISTENER` is emitted for it.
+ *
  * A request that was denied because Redis responded too late may have been counted.
  *
  * @throws TypeError if the client is neither node-redis nor ioredis, or an option is unknown or invalid.
  *
  * @example
- * const client = await createClient().connect();
+ * const client = createClient({ url: "redis://127.0.0.1:6379" });
+ * client.on("error", console.error);
+ * await client.connect();
  * const rateLimiter = createRateLimiter({ store: redisLimits(client), windows });
  */
 export function redisLimits(
@@ -75,6 +81,7 @@ export function redisLimits(
     throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
   }
   const commands = scriptsOf(where, client);
+  warnWithoutErrorListener(where, client);
 
   return Object.freeze({
     async take(counters, cost) {

@@ -1,4 +1,5 @@
 import type { RedisScript } from "../internal/redis-client.js";
+import { warnWithoutErrorListener } from "../internal/warn.js";
 import {
   type AuditEntry,
   type AuditQuery,
@@ -59,6 +60,8 @@ const MAX_TOUCHES = 250;
  *   has passed. Disable or limit the queue: `disableOfflineQueue` or `commandOptions.timeout` in node-redis;
  *   `enableOfflineQueue: false`, `maxRetriesPerRequest` or `commandTimeout` in ioredis. A change that fails because the
  *   connection broke or timed out may have been applied; read the key.
+ * - **Errors**: a client without an `error` listener ends the process when its connection breaks; the process warning
+ *   `KEYBEARER_NO_ERROR_LISTENER` is emitted for it.
  * - **Lists** are read in batches of at most 250 keys and filtered in the process. A page filtered by `environment`,
  *   `status` or `endedBefore` may read every key of the owner or of the store. Keys of the same millisecond are sorted by
  *   the bytes of their ids. Times before 1970 are rejected.
@@ -68,7 +71,9 @@ const MAX_TOUCHES = 250;
  * @throws TypeError if the client is not supported or an option is invalid.
  *
  * @example
- * const client = await createClient({ url: "redis://127.0.0.1:6379" }).connect();
+ * const client = createClient({ url: "redis://127.0.0.1:6379" });
+ * client.on("error", console.error);
+ * await client.connect();
  * const store = redisStore(client);
  * const verifier = createVerifier({ store, scopes, format });
  */
@@ -77,6 +82,7 @@ export function redisStore(
   options?: RedisStoreOptions,
 ): RedisKeyStore {
   const { get, mGet, run } = redisCommands("redisStore", client);
+  warnWithoutErrorListener("redisStore", client);
   const { layout, deleteRevokedAfterMs } = readSettings("redisStore", options);
   const decodeKey = createRecordDecoder();
 

@@ -54,7 +54,8 @@ export interface SqliteStoreOptions {
 /** A store over SQLite. */
 export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
-   * Creates the tables or applies missing migrations. Any number of processes may call it at once.
+   * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
+   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.
    *
    * @throws the driver's error; nothing is changed then.
    */
@@ -70,8 +71,7 @@ export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findMany
  *
  * Changes throw while the caller has a transaction open on the same connection, because its rollback could undo a
  * revocation that was already confirmed. Keep no transaction open across an `await`, or give the store its own
- * connection. With several processes, set `PRAGMA journal_mode = WAL`, so that readers and the writer do not block each
- * other.
+ * connection.
  *
  * @throws TypeError if `database` lacks the methods above, or an option is invalid.
  *
@@ -153,6 +153,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   return Object.freeze({
     async migrate(): Promise<void> {
       const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
+      await retryWhenBusy(() => {
+        if (database.prepare("select 1 from sqlite_master limit 1").all().length === 0) {
+          database.exec("pragma journal_mode = wal");
+        }
+      });
       await transaction(() => {
         run(prepare);
         const applied = readVersion(all(current));
