@@ -26,14 +26,20 @@ export interface RedisLimitsOptions {
 }
 
 // KEYS: the counters. ARGV: the cost; then the limit and the window in milliseconds of each counter.
-// A counter without a TTL, which no code here creates, is replaced: it would never be reset.
+// A counter without a TTL, which no code here creates, is replaced: it would never be reset. If the clock of Redis was
+// set back, a window ends one window length from now at the latest.
 const TAKE = redisScript(`
 local cost = tonumber(ARGV[1])
 local allowed = 1
 local used = {}
 local ttl = {}
 for i, key in ipairs(KEYS) do
+  local window = tonumber(ARGV[2 * i + 1])
   ttl[i] = redis.call('PTTL', key)
+  if ttl[i] > window then
+    ttl[i] = window
+    redis.call('PEXPIRE', key, window)
+  end
   used[i] = ttl[i] > 0 and tonumber(redis.call('GET', key) or '0') or 0
   if cost > 0 and used[i] + cost > tonumber(ARGV[2 * i]) then allowed = 0 end
 end
