@@ -126,6 +126,8 @@ export interface AuditQuery {
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor?: string | undefined;
+  /** The ids of items of this page that are stored but cannot be read. They are missing from `items`. */
+  readonly damaged?: readonly string[] | undefined;
 }
 
 /** Every {@link AuditAction}. */
