@@ -14,7 +14,7 @@ import {
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
-import { type Batch, matchesQuery, readPage } from "./redis/pages.js";
+import { type Batch, matchesQuery, readEntry, readPage } from "./redis/pages.js";
 import { createRecordDecoder, decodeAudit, encodeAudit, encodeChange, encodeKey } from "./redis/records.js";
 import {
   APPEND,
@@ -132,7 +132,7 @@ export function redisStore(
       throw new StoreError("A script of the Redis store did not return an array of strings");
     }
     const [last, ...texts] = result as string[];
-    return { items: texts.map(decode), next: last ? `(${last}` : undefined };
+    return { entries: texts.map((text) => readEntry(text, decode)), next: last ? `(${last}` : undefined };
   };
 
   return Object.freeze({
@@ -157,12 +157,13 @@ export function redisStore(
       const positions = query.ownerId === undefined ? layout.keys : layout.owner(query.ownerId);
       const reader = {
         readBatch: (start: string, count: number) =>
-          readBatch(LIST, [positions], [start, `${count}`], decodeKey),
+          readBatch(LIST, [positions], [start, `${count}`], (text) =>
+            decodeKey(text.slice(text.indexOf("\n"))),
+          ),
         matches: (record: KeyRecord) => matchesQuery(record, query),
         selective: [query.environment, query.status, query.endedBefore].some(
           (filter) => filter !== undefined,
         ),
-        positionOf: ({ createdAt, id }: KeyRecord) => ({ at: createdAt, id }),
       };
       return readPage(reader, query.limit, query.cursor);
     },
@@ -208,7 +209,6 @@ export function redisStore(
           readBatch(TRAIL, [layout.trail, positions], [start, `${count}`], decodeAudit),
         matches: (entry: AuditEntry) => ownerId === undefined || entry.ownerId === ownerId,
         selective: false,
-        positionOf: (entry: AuditEntry) => entry,
       };
       return readPage(reader, limit, cursor);
     },

@@ -16,7 +16,6 @@ import type {
   KeyHash,
   KeyQuery,
   KeyRecord,
-  ListPosition,
   ManagedKeyStore,
   Page,
 } from "../kit.js";
@@ -102,11 +101,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     statement: Statement | undefined,
     limit: number,
     decode: (row: StoredRow) => T,
-    positionOf: (item: T) => ListPosition,
+    timeColumn: "created_at" | "at",
   ): Awaitable<Page<T>> =>
     statement === undefined
       ? { items: [] }
-      : retryWhenBusy(() => toPage(all(statement), limit, decode, positionOf));
+      : retryWhenBusy(() => toPage(all(statement), limit, decode, timeColumn));
 
   /** Returns the number of rows that the statement changed. */
   const run = ({ sql, parameters }: Statement): number =>
@@ -174,7 +173,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     findById: finder("id"),
 
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
-      readPage(queries.keys(query), query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id })),
+      readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
     insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
 
@@ -207,7 +206,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     },
 
     auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
-      readPage(queries.audit(query), query.limit, decodeAudit, (entry) => entry),
+      readPage(queries.audit(query), query.limit, decodeAudit, "at"),
 
     appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => runAll(writes.appendAudit(entries)),
   });

@@ -143,12 +143,11 @@ function ioRedisCommands(where: string, client: IoRedisClient): ClientCommands {
 
 const NO_REPLICAS = "the client must not read from replicas: they may return revoked keys";
 
-/** The messages for the error codes of the scripts. Two of the codes are followed by an id, escaped as in JSON. */
+/** The messages for the error codes of the scripts. `KEYBEARER_DAMAGED` is followed by an id, escaped as in JSON. */
 const SCRIPT_ERRORS: ReadonlyMap<string, (id: string) => string> = new Map([
   ["KEYBEARER_EXISTS", () => "A key of this id or hash exists"],
   ["KEYBEARER_ENTRY", () => "An audit entry of this id exists"],
   ["KEYBEARER_DAMAGED", (id: string) => `The record of "${id}" is missing or cannot be read`],
-  ["KEYBEARER_LOST", (id: string) => `The audit entry "${id}" is missing`],
 ]);
 
 /** Names the kind of an error and never its message, because clients put commands, and so hashes, into errors. */

@@ -150,7 +150,7 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
 
     async list(query) {
       const rows = await readAll(queries.keys(query));
-      return toPage(rows, query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id }));
+      return toPage(rows, query.limit, decodeKey, "created_at");
     },
 
     async insert(record, audit) {
@@ -176,7 +176,7 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
 
     async auditTrail(query) {
       const rows = await readAll(queries.audit(query));
-      return toPage(rows, query.limit, decodeAudit, (entry) => entry);
+      return toPage(rows, query.limit, decodeAudit, "at");
     },
 
     async appendAudit(entries) {
