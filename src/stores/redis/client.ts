@@ -10,7 +10,7 @@ import {
   type ScriptCommands,
 } from "../../internal/redis-client.js";
 import { hasMethod } from "../../internal/validate.js";
-import { StoreError } from "../../kit.js";
+import { KeyConflictError, StoreError } from "../../kit.js";
 
 /**
  * What `redisStore` calls of a node-redis client: one of `createClient`, `createCluster`, `createSentinel` or
@@ -145,15 +145,15 @@ const NO_REPLICAS = "the client must not read from replicas: they may return rev
 
 /** The messages for the error codes of the scripts. `KEYBEARER_DAMAGED` is followed by an id, escaped as in JSON. */
 const SCRIPT_ERRORS: ReadonlyMap<string, (id: string) => string> = new Map([
-  ["KEYBEARER_EXISTS", () => "A key of this id or hash exists"],
   ["KEYBEARER_ENTRY", () => "An audit entry of this id exists"],
   ["KEYBEARER_DAMAGED", (id: string) => `The record of "${id}" is missing or cannot be read`],
 ]);
 
 /** Names the kind of an error and never its message, because clients put commands, and so hashes, into errors. */
-function toStoreError(error: unknown): StoreError {
+function toStoreError(error: unknown): StoreError | KeyConflictError {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const code = redisErrorCode(error) ?? "";
+  if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
   const explanation = SCRIPT_ERRORS.get(code)?.(`${message}`.slice(code.length + 1));
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
   return new StoreError(explanation ?? `Redis failed${kind && ` (${kind})`}`, error);
