@@ -51,22 +51,27 @@ interface ClientCommands extends ScriptCommands {
   mGet(keys: readonly string[]): PromiseLike<unknown>;
 }
 
+// Bounds the lookups that pile up in the client while Redis hangs: after their timeout they still wait for a reply.
+const MAX_LOOKUPS = 1_000;
+
 function withStoreErrors(commands: ClientCommands): RedisCommands {
+  let lookups = 0;
+  const lookUp = async (call: () => PromiseLike<unknown>): Promise<unknown> => {
+    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`);
+    lookups += 1;
+    try {
+      return await call();
+    } catch (error) {
+      throw toStoreError(error);
+    } finally {
+      lookups -= 1;
+    }
+  };
   return {
-    async get(key) {
-      try {
-        return await commands.get(key);
-      } catch (error) {
-        throw toStoreError(error);
-      }
-    },
+    get: (key) => lookUp(() => commands.get(key)),
     async mGet(keys) {
-      try {
-        const values = await commands.mGet(keys);
-        if (Array.isArray(values) && values.length === keys.length) return values;
-      } catch (error) {
-        throw toStoreError(error);
-      }
+      const values = await lookUp(() => commands.mGet(keys));
+      if (Array.isArray(values) && values.length === keys.length) return values;
       throw new StoreError("MGET did not return one value for each key");
     },
     async run(script, keys, args) {
@@ -154,6 +159,9 @@ function toStoreError(error: unknown): StoreError | KeyConflictError {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const code = redisErrorCode(error) ?? "";
   if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
+  if (/\bOOM command not allowed\b/.test(`${message}`)) {
+    return new StoreError('Redis has reached its "maxmemory"; it can still revoke and disable keys', error);
+  }
   const explanation = SCRIPT_ERRORS.get(code)?.(`${message}`.slice(code.length + 1));
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
   return new StoreError(explanation ?? `Redis failed${kind && ` (${kind})`}`, error);

@@ -36,6 +36,10 @@ local key, record = changed_record(6)
 if not key then return record end
 failure = check_entry()
 if failure then return failure end
+for index = 6, #ARGV, 2 do
+  local stops = ARGV[index] == 'revokedAt' or ARGV[index] == 'disabledAt'
+  if stops and ARGV[index + 1] ~= 'null' then skip_memory_check() end
+end
 redis.call('SET', key, record, 'KEEPTTL')
 set_expiry(ARGV[5], key, KEYS[5])
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
