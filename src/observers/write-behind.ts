@@ -204,6 +204,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   const closeQueue = async (): Promise<void> => {
     closed = true;
     stopTimer();
+    forgetFlush(flushOnExit);
     const deadline = now() + closeTimeoutMs;
     const timers = [
       setTimeout(abortCall, closeTimeoutMs / 2), // the current call
