@@ -80,7 +80,7 @@ export function keybearer<S extends string, E extends string = string>(
     observers: usage === undefined ? observers : [...observers, usage.observer],
   });
 
-  return Object.freeze({ verifier, keys, close: async () => usage?.close() });
+  return Object.freeze({ verifier, keys, close: () => usage?.close() ?? Promise.resolve() });
 }
 
 /** Copies own members, including those that are `undefined`: `createKeyManager` rejects them by name. */

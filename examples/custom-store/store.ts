@@ -1,4 +1,11 @@
-import type { AuditEntry, KeyChange, KeyHash, KeyRecord, ManagedKeyStore } from "keybearer";
+import {
+  type AuditEntry,
+  type KeyChange,
+  KeyConflictError,
+  type KeyHash,
+  type KeyRecord,
+  type ManagedKeyStore,
+} from "keybearer";
 import { copyEntry, copyKey, readContents, writeContents } from "./file.js";
 import { lock } from "./lock.js";
 import { listEntries, listKeys } from "./queries.js";
@@ -190,11 +197,13 @@ function updateIfCurrent(
 }
 
 function add(draft: Draft, record: KeyRecord): void {
-  if (draft.keys.has(record.id)) throw new Error("A key with this id exists");
+  if (draft.keys.has(record.id)) throw new KeyConflictError("A key with this id exists");
   assertNewHash(draft, record.hash);
   draft.keys.set(record.id, record);
 }
 
 function assertNewHash({ keys }: Draft, hash: KeyHash): void {
-  for (const key of keys.values()) if (key.hash === hash) throw new Error("A key with this hash exists");
+  for (const key of keys.values()) {
+    if (key.hash === hash) throw new KeyConflictError("A key with this hash exists");
+  }
 }

@@ -48,6 +48,7 @@ export async function start({
     realm: "integration",
     verifier: createVerifier({ store: integrations.currentKeys, scopes, format, realm: "integration" }),
     store: integrations.currentKeys,
+    revocations: "per-process",
     keyTtl: "0s", // deleted integrations and removed modules take effect at once
   });
 

@@ -73,8 +73,6 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
   const { sqliteStore } = await import("../stores/sqlite.js");
   const store = sqliteStore(database, tableOf(options));
   const bulk = options.purpose === "bulk" && journalMode(database) === "wal";
-  // With a write-ahead log, readers in other processes do not block.
-  if (isNew) database.exec("pragma journal_mode = wal");
   // With a write-ahead log, a power failure may lose the last writes, but not damage the file.
   if (bulk) database.exec("pragma synchronous = normal");
   const close = async () => {

@@ -1,6 +1,6 @@
 import type { ApiKey, AuditEntry, Page } from "../kit.js";
-import { truncate } from "./escape.js";
-import type { Column } from "./output.js";
+import { escapeText, truncate } from "./escape.js";
+import type { Column, Output } from "./output.js";
 
 /** The columns of a list of keys. */
 export const KEY_COLUMNS: readonly Column<ApiKey>[] = [
@@ -59,11 +59,12 @@ function formatDate(date: Date | null): string | null {
 
 const PAGE_SIZE = 200;
 
-/** Yields the pages of a list, up to `max` items in total. Calls `onMore` if the list has more. */
+/** Yields the pages of a list, up to `max` items in total. Logs items that cannot be read, and `more` if the list has more. */
 export async function* paginate<T>(
   fetchPage: (page: { limit: number; cursor?: string }) => Promise<Page<T>>,
   max: number,
-  onMore?: () => void,
+  output: Pick<Output, "log">,
+  more = "",
 ): AsyncGenerator<readonly T[]> {
   let left = max;
   let cursor: string | undefined;
@@ -71,8 +72,9 @@ export async function* paginate<T>(
     const limit = Math.min(left, PAGE_SIZE);
     const page = await fetchPage(cursor === undefined ? { limit } : { limit, cursor });
     yield page.items;
+    for (const id of page.damaged ?? []) output.log(`${escapeText(id)} cannot be read and is not listed.`);
     left -= page.items.length;
     cursor = page.nextCursor;
   } while (cursor !== undefined && left > 0);
-  if (cursor !== undefined) onMore?.();
+  if (cursor !== undefined && more !== "") output.log(more);
 }

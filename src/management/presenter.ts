@@ -51,9 +51,9 @@ export interface Presenter {
   readonly created?: (issued: IssuedKey, defaultBody: DefaultBody) => object;
   /** The body of a rotation; by default that of a creation. */
   readonly rotated?: (issued: IssuedKey, defaultBody: DefaultBody) => object;
-  /** The body of a list; `{ items, nextCursor }` by default. */
+  /** The body of a list; `{ items, nextCursor, damaged }` by default. */
   readonly list?: (page: Page<ApiKey>, defaultBody: DefaultBody) => object;
-  /** The body of an audit trail; `{ items, nextCursor }` by default. */
+  /** The body of an audit trail; `{ items, nextCursor, damaged }` by default. */
   readonly audit?: (page: Page<AuditEntry>, defaultBody: DefaultBody) => object;
   /** The body of get, update, disable and enable; the key by default. */
   readonly updated?: (key: ApiKey, defaultBody: DefaultBody) => object;
@@ -106,8 +106,13 @@ export function preparePresenter(where: string, given: Presenter = {}): Prepared
   const issued = (issuedKey: IssuedKey) =>
     renameMembers({ secret: issuedKey.secret, key: key(issuedKey.key) }, wireName);
   const created = withDefault("created", presenter.created, issued);
-  const page = <T>({ items, nextCursor }: Page<T>, serialize: (item: T) => object) =>
-    renameMembers({ items: items.map(serialize), ...(nextCursor !== undefined && { nextCursor }) }, wireName);
+  const page = <T>({ items, nextCursor, damaged }: Page<T>, serialize: (item: T) => object) => {
+    const next = {
+      ...(nextCursor !== undefined && { nextCursor }),
+      ...(damaged !== undefined && { damaged }),
+    };
+    return renameMembers({ items: items.map(serialize), ...next }, wireName);
+  };
   const defaultError = ({ status, code, message, requestId, details }: Problem) => {
     const errors = Array.isArray(details.errors)
       ? { errors: details.errors.map((issue) => renameMembers(issue, wireName)) }

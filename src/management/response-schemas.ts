@@ -67,6 +67,10 @@ export function pageSchema(item: z.ZodType, wireName: ToWireName): z.ZodType {
   return z.strictObject({
     [wireName("items")]: z.array(item),
     [wireName("nextCursor")]: string.optional().meta({ description: "Absent on the last page" }),
+    [wireName("damaged")]: z
+      .array(string)
+      .optional()
+      .meta({ description: "The ids of items that cannot be read; absent if there are none" }),
   });
 }
 

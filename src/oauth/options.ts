@@ -7,7 +7,7 @@ import {
   isNonEmptyString,
   rejectUndefined,
 } from "../internal/validate.js";
-import { warnOnce } from "../internal/warn.js";
+import { warn, warnOnce } from "../internal/warn.js";
 import {
   COMMON_VERIFIER_OPTIONS,
   type CommonVerifierOptions,
@@ -50,8 +50,12 @@ export interface TokenServiceOptions<S extends string = string> extends CommonVe
   readonly keyTtl?: Duration;
   /** The maximum number of cached tokens: 10,000 by default; 0 disables the cache. */
   readonly cacheMax?: number;
-  /** The list of revoked tokens; by default in memory, with at most 100,000 tokens. */
-  readonly revocations?: RevocationList;
+  /**
+   * The list of revoked tokens, shared by every process that accepts the tokens. `"per-process"`: in the memory of this
+   * process, with at most 100,000 tokens; other processes accept a token that was revoked here. It is the default, but
+   * then emits the process warning `KEYBEARER_LOCAL_REVOCATIONS`.
+   */
+  readonly revocations?: RevocationList | "per-process";
   /** The scopes with which a key may introspect the tokens of every owner; none by default. */
   readonly introspect?: Requirement<S>;
   /**
@@ -114,8 +118,7 @@ export function prepareTokenService<S extends string>(
   checkFunction(WHERE, "onError", options.onError);
   const base = createVerifierBase(options, { where: WHERE, noun: "token", type: "jwt" });
   base.scopes.assertRequirement(introspect);
-  const { revocations = memoryRevocationList(base.now) } = options;
-  checkMethods(WHERE, "revocations", revocations, ["add", "has"]);
+  const revocations = readRevocations(options.revocations, base.now);
   return {
     options,
     audiences,
@@ -128,6 +131,18 @@ export function prepareTokenService<S extends string>(
     introspect: structuredClone(introspect), // the caller may change the array later
     report: createReport(options.onError ?? warnOfFirstError()),
   };
+}
+
+function readRevocations(given: TokenServiceOptions["revocations"], now: () => number): RevocationList {
+  if (given === undefined) {
+    warn(
+      "KEYBEARER_LOCAL_REVOCATIONS",
+      `${WHERE}: other processes accept tokens that are revoked here. Pass a shared list as "revocations", or "per-process" if there is one process`,
+    );
+  }
+  if (given === undefined || given === "per-process") return memoryRevocationList(now);
+  checkMethods(WHERE, "revocations", given, ["add", "has"]);
+  return given;
 }
 
 function readAudiences(audience: string | readonly string[]): readonly string[] {

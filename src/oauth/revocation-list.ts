@@ -2,8 +2,7 @@ import type { Awaitable } from "../internal/awaitable.js";
 import { StoreError } from "../kit.js";
 
 /**
- * The list of revoked tokens. The default list is in memory; with several processes, implement this interface over a
- * table or Redis. If a method throws or rejects, the request fails with 503.
+ * The list of revoked tokens, over a table or Redis that every process uses. If a method throws or rejects, the request fails with 503.
  *
  * @example
  * const revocations: RevocationList = {

@@ -75,7 +75,7 @@ const CACHEABLE = { "Cache-Control": "public, max-age=300" };
  * @example
  * const tokens = createTokenService({
  *   issuer: "https://api.example.com", audience: "https://api.example.com", signingKey: process.env.TOKEN_KEY,
- *   ttl: "15m", verifier, store, scopes });
+ *   ttl: "15m", verifier, store, scopes, revocations });
  * app.use(expressHandler(tokens.handler));
  * const auth = expressAuth(anyVerifier(verifier, tokens.verifier));
  */

@@ -52,7 +52,9 @@ const MAX_ID_LENGTH = 255;
  * made from a key is recorded under `jwt:` and its subject. Paths are cut at 1,024 characters; control characters and
  * lone surrogates, which databases reject, become U+FFFD.
  *
- * No timer keeps the process alive. Close it after the server and before the store's client.
+ * No timer keeps the process alive; on `beforeExit`, what is pending is written. `process.exit()` and a crash lose the
+ * entries of the last `interval`, and in an outage of the store all that are pending. Close it after the server and before
+ * the store's client.
  *
  * @throws TypeError if the store has no `appendAudit`, or an option is unknown or invalid.
  *

@@ -12,8 +12,8 @@ import { writeBehind } from "./write-behind.js";
 /** Options of {@link lastUsed}. */
 export interface LastUsedOptions extends WriteBehindOptions {
   /**
-   * The shortest time between two writes for one key; `"1m"` by default. `lastUsedAt` may lag by this, plus the up to
-   * five seconds in which uses are batched.
+   * The shortest time between two writes for one key; `"1m"` by default. `lastUsedAt` may lag by this, plus the second
+   * in which uses are batched.
    */
   readonly interval?: Duration;
 }
@@ -22,10 +22,10 @@ export interface LastUsedOptions extends WriteBehindOptions {
 export type LastUsed = WriteBehindObserver;
 
 const MAX_KEYS = 10_000;
-const MAX_DELAY_MS = 5_000;
+const MAX_DELAY_MS = 1_000;
 
 /**
- * Updates `lastUsedAt` in the background, in batches of many keys. A use is written within five seconds if its key was
+ * Updates `lastUsedAt` in the background, in batches of many keys. A use is written within a second if its key was
  * not written within `interval`, otherwise when `interval` has passed. It uses `touch`, which only moves `lastUsedAt`
  * forward, so it cannot undo a change of state.
  *
@@ -33,7 +33,9 @@ const MAX_DELAY_MS = 5_000;
  * pending, plus as many in progress; then uses of further keys are dropped, and `onError` is called. With more keys than
  * that per interval, some are written more often.
  *
- * No timer keeps the process alive. Close it after the server and before the store's client.
+ * No timer keeps the process alive; on `beforeExit`, what is pending is written. `process.exit()` and a crash lose it: the
+ * first use of a key in the last second, and later uses in the last `interval`. Close it after the server and before the
+ * store's client.
  *
  * @throws TypeError if the store has no `touch`, or an option is unknown or invalid.
  *

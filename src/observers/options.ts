@@ -10,7 +10,8 @@ export interface WriteBehindObserver {
   flush(): Promise<void>;
   /**
    * Stops accepting events and writes everything that is pending. Retries for up to `closeTimeout` while the store
-   * fails, then rejects. Can be called again.
+   * fails, then rejects. Can be called again. A caller may ignore the rejection: it is passed to `onError`, or is the
+   * process warning `KEYBEARER_UNWRITTEN`.
    */
   close(): Promise<void>;
 }

@@ -1,4 +1,6 @@
+import { warnOnce } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
+import { flushBeforeExit, forgetFlush } from "./before-exit.js";
 import { DroppedError, type WriteBehindSettings } from "./options.js";
 import { type Batch, createRetryQueue } from "./retry-queue.js";
 
@@ -36,15 +38,17 @@ export interface WriteBehind<V> {
 
 /**
  * Queues values and writes them in batches: one store call at a time, with a time limit, and with exponential back-off
- * after failures. Uses the monotonic clock. Only the timers of `close` keep the process alive.
+ * after failures. Uses the monotonic clock. Only the timers of `close` keep the process alive; a process that ends by
+ * itself writes what is pending first.
  */
 export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   const { name, write, merge, delayMs, max, onWritten, readyAt = () => 0 } = plan;
-  const { onError = () => {}, storeTimeoutMs, closeTimeoutMs } = plan;
+  const { onError = ignore, storeTimeoutMs, closeTimeoutMs } = plan;
   const batchSize = Math.min(plan.batchSize, max);
   const queue = createRetryQueue<V>(max, batchSize, merge);
   const now = () => performance.now();
   const full = `${max} values are pending; further values are dropped until the store has recovered`;
+  const warnUnwritten = warnOnce("KEYBEARER_UNWRITTEN");
   const afterClose = "closed; further values are dropped";
 
   let inProgress = 0;
@@ -71,6 +75,11 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     if (dropReported) return;
     dropReported = true;
     report(new DroppedError(`${name}: ${reason}`));
+  };
+
+  /** For a host without `onError`, which would otherwise lose values silently. */
+  const handleUnwritten = (): void => {
+    if (onError === ignore) warnUnwritten(`${name}: ${queue.size()} values were not written. Pass "onError"`);
   };
 
   const reportTotal = (): void => {
@@ -146,6 +155,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
       let firstReady = Number.POSITIVE_INFINITY;
       for (const key of queue.keys()) firstReady = Math.min(firstReady, readyAt(key));
       if (queue.size() > 0) schedule(writeTime(firstReady));
+      else forgetFlush(flushOnExit);
     });
     return running;
   };
@@ -183,6 +193,10 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     return nextFlush;
   };
 
+  const flushOnExit = (): void => {
+    flush().catch(handleUnwritten);
+  };
+
   /**
    * Retries at short intervals, because the host waits to exit. A store call in progress is aborted after half of the
    * time, so that a hung call leaves time for another.
@@ -190,6 +204,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   const closeQueue = async (): Promise<void> => {
     closed = true;
     stopTimer();
+    forgetFlush(flushOnExit);
     const deadline = now() + closeTimeoutMs;
     const timers = [
       setTimeout(abortCall, closeTimeoutMs / 2), // the current call
@@ -222,6 +237,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
       if (outcome === "closed") drop(afterClose);
       if (outcome === "full") drop(full);
       if (outcome !== "added") return;
+      flushBeforeExit(flushOnExit);
       if (queue.size() < batchSize) schedule(writeTime(readyAt(key)));
       else schedule(failures > 0 ? retryAt : now());
     },
@@ -229,11 +245,17 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     drop: (reason: string) => drop(reason),
     flush,
     close: () => {
-      closing ??= closeQueue();
+      if (closing === undefined) {
+        closing = closeQueue();
+        // A caller may ignore the promise, as a signal handler does: an unhandled rejection would end the process.
+        closing.catch(handleUnwritten);
+      }
       return closing;
     },
   });
 }
+
+function ignore(): void {}
 
 /** Returns a delay of 2 s, 4 s … 60 s in milliseconds, randomly reduced by up to half so that processes spread out. */
 function backoff(failures: number): number {

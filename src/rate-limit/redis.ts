@@ -9,6 +9,7 @@ import {
   type ScriptCommands,
 } from "../internal/redis-client.js";
 import { checkOptions } from "../internal/validate.js";
+import { warnWithoutErrorListener } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 import type { Counter, LimitStore, TakeResult } from "./store.js";
 
@@ -25,14 +26,20 @@ export interface RedisLimitsOptions {
 }
 
 // KEYS: the counters. ARGV: the cost; then the limit and the window in milliseconds of each counter.
-// A counter without a TTL, which no code here creates, is replaced: it would never be reset.
+// A counter without a TTL, which no code here creates, is replaced: it would never be reset. If the clock of Redis was
+// set back, a window ends one window length from now at the latest.
 const TAKE = redisScript(`
 local cost = tonumber(ARGV[1])
 local allowed = 1
 local used = {}
 local ttl = {}
 for i, key in ipairs(KEYS) do
+  local window = tonumber(ARGV[2 * i + 1])
   ttl[i] = redis.call('PTTL', key)
+  if ttl[i] > window then
+    ttl[i] = window
+    redis.call('PEXPIRE', key, window)
+  end
   used[i] = ttl[i] > 0 and tonumber(redis.call('GET', key) or '0') or 0
   if cost > 0 and used[i] + cost > tonumber(ARGV[2 * i]) then allowed = 0 end
 end
@@ -57,12 +64,17 @@ return reply
  * Counters expire with their window. If Redis evicts keys, or fails over to a replica that lags behind, counters can be
  * lost; their limits then start again at 0.
  *
+ * A client without an `error` listener ends the process when its connection breaks; the process warning
+ * `KEYBEARER_NO_ERROR_LISTENER` is emitted for it.
+ *
  * A request that was denied because Redis responded too late may have been counted.
  *
  * @throws TypeError if the client is neither node-redis nor ioredis, or an option is unknown or invalid.
  *
  * @example
- * const client = await createClient().connect();
+ * const client = createClient({ url: "redis://127.0.0.1:6379" });
+ * client.on("error", console.error);
+ * await client.connect();
  * const rateLimiter = createRateLimiter({ store: redisLimits(client), windows });
  */
 export function redisLimits(
@@ -75,6 +87,7 @@ export function redisLimits(
     throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
   }
   const commands = scriptsOf(where, client);
+  warnWithoutErrorListener(where, client);
 
   return Object.freeze({
     async take(counters, cost) {

@@ -8,6 +8,7 @@ import {
   sql,
 } from "kysely";
 import { checkBoolean, hasMethod } from "../internal/validate.js";
+import { warnWithoutErrorListener } from "../internal/warn.js";
 import { createCteStatements, createTouch } from "./sql/cte-statements.js";
 import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
 import {
@@ -62,6 +63,9 @@ export interface PostgresKeyStore extends ServerStore {
  * A change and its audit entry are one statement. Lookups that wait at the same time are one query. If the
  * connection breaks before the result of a change arrives, the change throws but may have been committed; read the key.
  *
+ * A pool without an `error` listener ends the process when the server closes an idle connection; the process warning
+ * `KEYBEARER_NO_ERROR_LISTENER` is emitted for it.
+ *
  * PGlite has one connection: awaiting the store inside its `transaction()` deadlocks, and a transaction begun with
  * `exec("begin")` is committed by the next change.
  *
@@ -69,7 +73,9 @@ export interface PostgresKeyStore extends ServerStore {
  *   connection error), or an option is invalid.
  *
  * @example
- * const store = postgresStore(new Pool({ connectionString: process.env.DATABASE_URL }));
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL });
+ * pool.on("error", console.error);
+ * const store = postgresStore(pool);
  * await store.migrate();
  * const verifier = createVerifier({ store, scopes, format });
  */
@@ -81,6 +87,7 @@ export function postgresStore(
   const prepare = options?.prepare ?? true;
   checkBoolean("postgresStore", "prepare", prepare);
   const server = serverOf(pool);
+  warnWithoutErrorListener("postgresStore", pool);
   const migrations = createMigrations(builder, tables, COLUMN_TYPES);
 
   /** Creates a lookup by one value, or by an array as one parameter. */

@@ -1,4 +1,5 @@
 import type { RedisScript } from "../internal/redis-client.js";
+import { warnWithoutErrorListener } from "../internal/warn.js";
 import {
   type AuditEntry,
   type AuditQuery,
@@ -14,7 +15,7 @@ import { createRecordDecoder, createRowParser, encodeKey } from "./json-codec.js
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
-import { type Batch, matchesQuery, readPage } from "./redis/pages.js";
+import { type Batch, matchesQuery, readEntry, readPage } from "./redis/pages.js";
 import { decodeAudit, encodeAudit, encodeChange } from "./redis/records.js";
 import {
   APPEND,
@@ -45,8 +46,8 @@ const MAX_TOUCHES = 250;
  * needs no migration.
  *
  * A lookup is one `GET`, or part of one `MGET` with others that wait at the same time. A change is one script, which
- * Redis runs completely or rejects, for example because its memory is full; removals still work then. If a client
- * reconnects and sends a change twice, it is applied once and both runs return the same result.
+ * Redis runs completely or rejects, for example because its memory is full; keys can still be revoked, disabled and
+ * removed then. If a client reconnects and sends a change twice, it is applied once and both runs return the same result.
  *
  * - **Durability**: set `maxmemory-policy noeviction` and `appendonly yes`, or Redis may drop keys. With
  *   `appendfsync everysec` a crash can lose the changes of the last two seconds, with `always` none. Replication is
@@ -60,6 +61,8 @@ const MAX_TOUCHES = 250;
  *   has passed. Disable or limit the queue: `disableOfflineQueue` or `commandOptions.timeout` in node-redis;
  *   `enableOfflineQueue: false`, `maxRetriesPerRequest` or `commandTimeout` in ioredis. A change that fails because the
  *   connection broke or timed out may have been applied; read the key.
+ * - **Errors**: a client without an `error` listener ends the process when its connection breaks; the process warning
+ *   `KEYBEARER_NO_ERROR_LISTENER` is emitted for it.
  * - **Lists** are read in batches of at most 250 keys and filtered in the process. A page filtered by `environment`,
  *   `status` or `endedBefore` may read every key of the owner or of the store. Keys of the same millisecond are sorted by
  *   the bytes of their ids. Times before 1970 are rejected.
@@ -69,7 +72,9 @@ const MAX_TOUCHES = 250;
  * @throws TypeError if the client is not supported or an option is invalid.
  *
  * @example
- * const client = await createClient({ url: "redis://127.0.0.1:6379" }).connect();
+ * const client = createClient({ url: "redis://127.0.0.1:6379" });
+ * client.on("error", console.error);
+ * await client.connect();
  * const store = redisStore(client);
  * const verifier = createVerifier({ store, scopes, format });
  */
@@ -78,6 +83,7 @@ export function redisStore(
   options?: RedisStoreOptions,
 ): RedisKeyStore {
   const { get, mGet, run } = redisCommands("redisStore", client);
+  warnWithoutErrorListener("redisStore", client);
   const { layout, deleteRevokedAfterMs } = readSettings("redisStore", options);
   const decodeKey = createRecordDecoder(createRowParser());
 
@@ -127,7 +133,7 @@ export function redisStore(
       throw new StoreError("A script of the Redis store did not return an array of strings");
     }
     const [last, ...texts] = result as string[];
-    return { items: texts.map(decode), next: last ? `(${last}` : undefined };
+    return { entries: texts.map((text) => readEntry(text, decode)), next: last ? `(${last}` : undefined };
   };
 
   return Object.freeze({
@@ -152,12 +158,13 @@ export function redisStore(
       const positions = query.ownerId === undefined ? layout.keys : layout.owner(query.ownerId);
       const reader = {
         readBatch: (start: string, count: number) =>
-          readBatch(LIST, [positions], [start, `${count}`], decodeKey),
+          readBatch(LIST, [positions], [start, `${count}`], (text) =>
+            decodeKey(text.slice(text.indexOf("\n"))),
+          ),
         matches: (record: KeyRecord) => matchesQuery(record, query),
         selective: [query.environment, query.status, query.endedBefore].some(
           (filter) => filter !== undefined,
         ),
-        positionOf: ({ createdAt, id }: KeyRecord) => ({ at: createdAt, id }),
       };
       return readPage(reader, query.limit, query.cursor);
     },
@@ -203,7 +210,6 @@ export function redisStore(
           readBatch(TRAIL, [layout.trail, positions], [start, `${count}`], decodeAudit),
         matches: (entry: AuditEntry) => ownerId === undefined || entry.ownerId === ownerId,
         selective: false,
-        positionOf: (entry: AuditEntry) => entry,
       };
       return readPage(reader, limit, cursor);
     },

@@ -16,7 +16,6 @@ import type {
   KeyHash,
   KeyQuery,
   KeyRecord,
-  ListPosition,
   ManagedKeyStore,
   Page,
 } from "../kit.js";
@@ -54,7 +53,8 @@ export interface SqliteStoreOptions {
 /** A store over SQLite. */
 export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
-   * Creates the tables or applies missing migrations. Any number of processes may call it at once.
+   * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
+   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.
    *
    * @throws the driver's error; nothing is changed then.
    */
@@ -70,8 +70,7 @@ export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findMany
  *
  * Changes throw while the caller has a transaction open on the same connection, because its rollback could undo a
  * revocation that was already confirmed. Keep no transaction open across an `await`, or give the store its own
- * connection. With several processes, set `PRAGMA journal_mode = WAL`, so that readers and the writer do not block each
- * other.
+ * connection.
  *
  * @throws TypeError if `database` lacks the methods above, or an option is invalid.
  *
@@ -102,11 +101,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     statement: Statement | undefined,
     limit: number,
     decode: (row: StoredRow) => T,
-    positionOf: (item: T) => ListPosition,
+    timeColumn: "created_at" | "at",
   ): Awaitable<Page<T>> =>
     statement === undefined
       ? { items: [] }
-      : retryWhenBusy(() => toPage(all(statement), limit, decode, positionOf));
+      : retryWhenBusy(() => toPage(all(statement), limit, decode, timeColumn));
 
   /** Returns the number of rows that the statement changed. */
   const run = ({ sql, parameters }: Statement): number =>
@@ -153,6 +152,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   return Object.freeze({
     async migrate(): Promise<void> {
       const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
+      await retryWhenBusy(() => {
+        if (database.prepare("select 1 from sqlite_master limit 1").all().length === 0) {
+          database.exec("pragma journal_mode = wal");
+        }
+      });
       await transaction(() => {
         run(prepare);
         const applied = readVersion(all(current));
@@ -169,7 +173,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     findById: finder("id"),
 
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
-      readPage(queries.keys(query), query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id })),
+      readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
     insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
 
@@ -202,7 +206,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     },
 
     auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
-      readPage(queries.audit(query), query.limit, decodeAudit, (entry) => entry),
+      readPage(queries.audit(query), query.limit, decodeAudit, "at"),
 
     appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => runAll(writes.appendAudit(entries)),
   });

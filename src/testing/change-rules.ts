@@ -3,7 +3,7 @@ import type { Awaitable } from "../internal/awaitable.js";
 import { type KeyChange, type KeyRecord, keyStatus } from "../kit.js";
 import {
   addKey,
-  assertRejects,
+  assertConflict,
   assertSame,
   at,
   changeKey,
@@ -137,13 +137,13 @@ export const CHANGE_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "replace throws if the id or hash of the successor exists, and changes neither key",
+    name: "replace throws a KeyConflictError if the id or hash of the successor exists, and changes neither key",
     async check(store) {
       const old = await addKey(store);
       const other = await addKey(store, sampleKey({ createdAt: at(-1) }));
       for (const taken of [{ hash: other.hash }, { id: other.id }, { hash: old.hash }, { id: old.id }]) {
         const successor = sampleKey({ replaces: old.id, name: "successor", ...taken });
-        await assertRejects(() => store.replace(old.id, 1, ALL_MEMBERS, successor, sampleAudit(old)));
+        await assertConflict(() => store.replace(old.id, 1, ALL_MEMBERS, successor, sampleAudit(old)));
         await assertOnlyKeys(store, [old, other]);
       }
       // The failed calls must not block a valid one.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   addKey,
+  assertConflict,
   assertSame,
   at,
   changeKey,
@@ -16,13 +17,16 @@ import {
 /** Rules for concurrent changes. */
 export const CONCURRENCY_RULES: readonly Rule[] = [
   {
-    name: "one of several concurrent inserts of one hash succeeds",
+    name: "one of several concurrent inserts of one hash succeeds, and the others throw a KeyConflictError",
     async check(store, { concurrency }) {
       const { hash } = sampleKey();
       const attempts = times(concurrency, async () => addKey(store, sampleKey({ hash })));
       const results = await Promise.allSettled(attempts);
       const winners = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
       assert.equal(winners.length, 1);
+      for (const result of results) {
+        if (result.status === "rejected") await assertConflict(() => Promise.reject(result.reason));
+      }
       assertSame(await everyKey(store), winners);
       assertSame(await store.findByHash(hash), winners[0]);
       assert.equal((await everyEntry(store)).length, 1);

@@ -182,6 +182,16 @@ export async function assertRejects(call: () => Awaitable<unknown>): Promise<unk
   assert.fail("the store did not throw");
 }
 
+/** Asserts that a call fails with a KeyConflictError. */
+export async function assertConflict(call: () => Awaitable<unknown>): Promise<void> {
+  const error = (await assertRejects(call)) as { code?: unknown } | null | undefined;
+  assert.equal(
+    error?.code,
+    "KEYBEARER_KEY_CONFLICT",
+    `the store must throw a KeyConflictError, not: ${error}`,
+  );
+}
+
 /** Compares members but not prototypes: a store may return rows of a class. */
 export function assertSame(actual: unknown, expected: unknown): void {
   assert.deepStrictEqual(plain(actual), plain(expected));

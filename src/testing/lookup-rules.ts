@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { hashSecret, type KeyHash, type KeyRecord } from "../kit.js";
 import {
   addKey,
-  assertRejects,
+  assertConflict,
   assertSame,
   at,
   everyEntry,
@@ -137,12 +137,12 @@ export const LOOKUP_RULES: readonly Rule[] = [
     },
   },
   {
-    name: "insert throws if the id or hash exists, and writes nothing",
+    name: "insert throws a KeyConflictError if the id or hash exists, and writes nothing",
     async check(store) {
       const first = await addKey(store);
       for (const taken of [{ id: first.id }, { hash: first.hash }, { id: first.id, hash: first.hash }]) {
         const second = sampleKey({ name: "second", ownerId: "globex", ...taken });
-        await assertRejects(() => store.insert(second, sampleAudit(second)));
+        await assertConflict(() => store.insert(second, sampleAudit(second)));
       }
       assertSame(await everyKey(store), [first]);
       assertSame(await store.findByHash(first.hash), first);

@@ -22,8 +22,9 @@ export function auditCommand(run: Run): Command {
   return withLimit(withStore(audit)).action((keyId: string | undefined, options: Options) =>
     withSession(run, options, async ({ manager, output, json }) => {
       const filter = omitUndefined({ keyId, ownerId: options.owner });
-      const onMore = () => output.log("There are more entries. Show them with --all.");
-      const pages = paginate((page) => manager.auditTrail({ ...filter, ...page }), limitOf(options), onMore);
+      const fetchPage = (page: object) => manager.auditTrail({ ...filter, ...page });
+      const more = "There are more entries. Show them with --all.";
+      const pages = paginate(fetchPage, limitOf(options), output, more);
       const count = await writeList(output, pages, AUDIT_COLUMNS, json);
       if (count === 0) output.log("No entries.");
     }),

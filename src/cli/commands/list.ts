@@ -27,8 +27,8 @@ export function listCommand(run: Run): Command {
     withSession(run, options, async ({ manager, output, json }) => {
       const { owner: ownerId, status, environment } = options;
       const filter = omitUndefined({ ownerId, status, environment });
-      const onMore = () => output.log("There are more keys. List them with --all.");
-      const pages = paginate((page) => manager.list({ ...filter, ...page }), limitOf(options), onMore);
+      const more = "There are more keys. List them with --all.";
+      const pages = paginate((page) => manager.list({ ...filter, ...page }), limitOf(options), output, more);
       const count = await writeList(output, pages, KEY_COLUMNS, json);
       if (count === 0) output.log("No keys.");
     }),

@@ -46,7 +46,7 @@ export function staleCommand(run: Run): Command {
 
     return withSession(run, options, async ({ manager, output, json }) => {
       const filter = omitUndefined({ ownerId, environment });
-      const pages = paginate((page) => manager.list({ ...filter, ...page }), Number.POSITIVE_INFINITY);
+      const pages = paginate((page) => manager.list({ ...filter, ...page }), Infinity, output);
       async function* staleKeys(): AsyncGenerator<readonly StaleKey[]> {
         for await (const keys of pages) {
           const valid = keys.filter(({ status }) => status !== "revoked" && status !== "expired");

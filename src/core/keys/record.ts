@@ -72,6 +72,31 @@ export type VerifiableRecord = Pick<KeyRecord, "id" | "ownerId" | "scopes"> & {
     | undefined;
 };
 
+/** Every member of a {@link KeyRecord}. */
+export const RECORD_MEMBERS: readonly (keyof KeyRecord)[] = [
+  "id",
+  "hash",
+  "version",
+  "ownerId",
+  "environment",
+  "start",
+  "name",
+  "scopes",
+  "ipAllowlist",
+  "rateLimit",
+  "metadata",
+  "createdAt",
+  "updatedAt",
+  "expiresAt",
+  "lastUsedAt",
+  "disabledAt",
+  "revokedAt",
+  "revokedReason",
+  "rotatedAt",
+  "replacedBy",
+  "replaces",
+];
+
 /** The public view of a key: a {@link KeyRecord} without hash and version, and with its status. */
 export type ApiKey = Omit<KeyRecord, "hash" | "version" | "createdAt" | "updatedAt"> & {
   readonly status: KeyStatus;
@@ -99,15 +124,19 @@ export function isExpired({ expiresAt }: Pick<VerifiableRecord, "expiresAt">, no
 /** Whether a value from a store has the shape of a record. Dates are checked when they are used. */
 export function isReadableRecord(value: unknown): value is VerifiableRecord {
   if (typeof value !== "object" || value === null) return false;
-  const { id, hash, ownerId, scopes, ipAllowlist, environment } = value as Record<keyof KeyRecord, unknown>;
-  return (
-    isNonEmptyString(id) &&
-    isNonEmptyString(hash) &&
-    isNonEmptyString(ownerId) &&
-    Array.isArray(scopes) &&
-    (!isPresent(ipAllowlist) || Array.isArray(ipAllowlist)) &&
-    (!isPresent(environment) || isNonEmptyString(environment))
-  );
+  try {
+    const { id, hash, ownerId, scopes, ipAllowlist, environment } = value as Record<keyof KeyRecord, unknown>;
+    return (
+      isNonEmptyString(id) &&
+      isNonEmptyString(hash) &&
+      isNonEmptyString(ownerId) &&
+      Array.isArray(scopes) &&
+      (!isPresent(ipAllowlist) || Array.isArray(ipAllowlist)) &&
+      (!isPresent(environment) || isNonEmptyString(environment))
+    );
+  } catch {
+    return false; // a getter may throw
+  }
 }
 
 /** Returns the public view of a record: frozen, and without references to the record. */
@@ -141,14 +170,27 @@ export function isPresent<T>(value: T | null | undefined): value is T {
   return value !== null && value !== undefined;
 }
 
-/** Returns the milliseconds of a date since 1970; `NaN` for any other value. */
+/** Returns the milliseconds of a date since 1970; `NaN` for any other value. Never throws. */
 export function timeOf(date: unknown): number {
-  return date instanceof Date ? date.getTime() : Number.NaN;
+  return readTime(date) ?? Number.NaN;
 }
 
-/** Copies a date; returns `null` for any other value. */
-export function copyDate(date: Date | null | undefined): Date | null {
-  return date instanceof Date ? new Date(date) : null;
+/** Copies a date; returns `null` for any other value. Never throws. */
+export function copyDate(date: unknown): Date | null {
+  const time = readTime(date);
+  return time === undefined ? null : new Date(time);
+}
+
+const { getTime } = Date.prototype;
+
+/** A value with the prototype of a date need not be one, and may have methods of its own. */
+function readTime(date: unknown): number | undefined {
+  if (typeof date !== "object" || date === null) return undefined;
+  try {
+    return getTime.call(date);
+  } catch {
+    return undefined;
+  }
 }
 
 function copyJson<T>(value: T | null | undefined): T | null {

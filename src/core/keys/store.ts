@@ -50,7 +50,7 @@ export interface ManagedKeyStore extends KeyStore {
   /**
    * Adds a key.
    *
-   * @throws if a key with this id or hash exists.
+   * @throws KeyConflictError if a key with this id or hash exists, and changes nothing.
    */
   insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
   /**
@@ -58,7 +58,11 @@ export interface ManagedKeyStore extends KeyStore {
    * whether it had.
    */
   update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean>;
-  /** Does the same as `update` and inserts the successor, in one transaction. */
+  /**
+   * Does the same as `update` and inserts the successor, in one transaction.
+   *
+   * @throws KeyConflictError if a key with the id or hash of the successor exists, and changes nothing.
+   */
   replace(
     id: string,
     ifVersion: number,
@@ -126,6 +130,8 @@ export interface AuditQuery {
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor?: string | undefined;
+  /** The ids of items of this page that are stored but cannot be read. They are missing from `items`. */
+  readonly damaged?: readonly string[] | undefined;
 }
 
 /** Every {@link AuditAction}. */

@@ -179,7 +179,7 @@ export interface KeyManager<S extends string = string, E extends string = string
   create(input: CreateKey<S, E>, actor?: string | ActorOption): Promise<IssuedKey>;
   /** Returns the key, or `undefined` if no key has this id. */
   get(id: string): Promise<ApiKey | undefined>;
-  /** Returns a page of keys, newest first. */
+  /** Returns a page of keys, newest first. A key that cannot be read is named in `damaged` of the page. */
   list(query?: ListKeys): Promise<Page<ApiKey>>;
   /**
    * Changes the name, allowlist, expiry, metadata or rate limit of a key.
@@ -213,7 +213,7 @@ export interface KeyManager<S extends string = string, E extends string = string
    * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
    */
   rotate(id: string, options?: RotateOptions<E>): Promise<IssuedKey>;
-  /** Returns a page of audit entries, newest first. */
+  /** Returns a page of audit entries, newest first. One that cannot be read is named in `damaged` of the page. */
   auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
   /**
    * Imports a key of another system; its holder keeps the secret. The verifier needs a format that parses the secret,

@@ -80,7 +80,7 @@ export function createKeyManager<S extends string, E extends string = string>(
         throw new KeyInputError("status", `must be one of ${KEY_STATUSES.join(", ")}`);
       }
       const at = now();
-      const page = await repository.list({ ...query, limit, now: at }, "reject");
+      const page = await repository.list({ ...query, limit, now: at });
       return { ...page, items: page.items.map((record) => toManagedKey(record, at)) };
     },
 

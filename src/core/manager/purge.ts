@@ -35,7 +35,7 @@ export async function purgeKeys(
   let cursor: string | undefined;
   do {
     const query = { now: at, endedBefore, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
-    const page = await repository.list(query, "skip");
+    const page = await repository.list(query);
     // Checked again because a store may ignore the `endedBefore` filter, and a deletion cannot be undone.
     const ended = page.items.filter((record) => hasEnded(record, endedBefore)).slice(0, limit - purged);
     for (let start = 0; start < ended.length; start += CONCURRENCY) {

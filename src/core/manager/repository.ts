@@ -12,10 +12,9 @@ import type { CheckOption, IssuedKey } from "./api.js";
 import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
 import {
-  isManagedRecord,
   readAuditEntry,
   readCommitted,
-  readListedRecord,
+  readManagedRecord,
   readPage,
   readRecord,
   toManagedKey,
@@ -57,8 +56,8 @@ export interface Repository {
   read(id: string): Promise<KeyRecord | undefined>;
   /** Returns the record that is stored under this hash, or `undefined`. */
   findByHash(hash: KeyHash): Promise<VerifiableRecord | undefined>;
-  /** Returns a page of records. A damaged record fails the whole page, unless `damaged` is `"skip"`. */
-  list(query: KeyQuery, damaged: "reject" | "skip"): Promise<Page<KeyRecord>>;
+  /** Returns a page of records. */
+  list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
   /** @throws KeyConflictError if the id or the hash exists. */
@@ -150,16 +149,12 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
         (result) => checkedRecord(result, hash),
       ),
 
-    async list(query, damaged) {
+    list(query) {
       const { cursor, ownerId, environment } = query;
-      const page = await call(
+      return call(
         () => store.list(query),
-        (result) =>
-          readPage(result, cursor, { ownerId, environment }, (item) =>
-            damaged === "skip" && !isManagedRecord(item) ? undefined : readListedRecord(item),
-          ),
+        (result) => readPage(result, cursor, { ownerId, environment }, readManagedRecord),
       );
-      return { ...page, items: page.items.filter((record) => record !== undefined) };
     },
 
     auditTrail(query) {

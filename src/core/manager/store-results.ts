@@ -1,7 +1,15 @@
-import { quoteAscii } from "../../internal/redact.js";
 import { describe } from "../../internal/validate.js";
 import { StoreError } from "../errors.js";
-import { type ApiKey, isPresent, isReadableRecord, type KeyRecord, toApiKey } from "../keys/record.js";
+import {
+  type ApiKey,
+  copyDate,
+  isPresent,
+  isReadableRecord,
+  type KeyRecord,
+  RECORD_MEMBERS,
+  timeOf,
+  toApiKey,
+} from "../keys/record.js";
 import type { AuditEntry, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
 
@@ -12,40 +20,63 @@ const NOT_A_RECORD = "The key store returned a value that is not a key record";
 /** Checks the result of `findById`. */
 export function readRecord(result: unknown, id: string): KeyRecord | undefined {
   if (!isPresent(result)) return undefined;
-  if (!isManagedRecord(result)) throw new StoreError(NOT_A_RECORD);
-  if (result.id !== id) throw new StoreError("The key store returned the record of another id");
-  return result;
-}
-
-/** Checks one record of a page. The error names its id, so that it can be found and repaired. */
-export function readListedRecord(item: object): KeyRecord {
-  if (isManagedRecord(item)) return item;
-  const { id } = item as { id?: unknown };
-  throw new StoreError(typeof id === "string" ? `${NOT_A_RECORD}: ${quoteAscii(id)}` : NOT_A_RECORD);
-}
-
-/** Checks one audit entry of a page. */
-export function readAuditEntry(item: object): AuditEntry {
-  const { id, at, action, keyId, ownerId } = item as Record<keyof AuditEntry, unknown>;
-  if (at instanceof Date && [id, action, keyId, ownerId].every((member) => typeof member === "string")) {
-    return item as AuditEntry;
-  }
-  throw new StoreError("The key store returned a value that is not an audit entry");
+  const record = readManagedRecord(result);
+  if (record === undefined) throw new StoreError(NOT_A_RECORD);
+  if (record.id !== id) throw new StoreError("The key store returned the record of another id");
+  return record;
 }
 
 /**
- * Checks a page and reads its items. An item of another owner, key or environment than in the query is rejected, because
- * the caller must not see it. The cursor of the query is rejected as the next one, because the list would never end.
+ * Copies a record that can be changed by compare-and-set; returns `undefined` for any other value. The copy has plain
+ * dates and arrays, so that reading it later cannot fail.
+ */
+export function readManagedRecord(value: unknown): KeyRecord | undefined {
+  try {
+    if (!isReadableRecord(value) || copyDate(value.createdAt) === null) return undefined;
+    const copy = Object.fromEntries(
+      RECORD_MEMBERS.map((member) => [member, copyMember(member, value[member])]),
+    );
+    return isReadableRecord(copy) && Number.isSafeInteger(copy.version)
+      ? (copy as unknown as KeyRecord)
+      : undefined;
+  } catch {
+    return undefined; // a getter may throw
+  }
+}
+
+/** An object that is no date becomes an invalid one, which counts against the key. */
+function copyMember(member: keyof KeyRecord, value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (member.endsWith("At")) return new Date(timeOf(value));
+  return Array.isArray(value) ? Array.from(value) : value;
+}
+
+/** Copies an audit entry; returns `undefined` for any other value. */
+export function readAuditEntry(item: object): AuditEntry | undefined {
+  try {
+    const { id, at, action, keyId, ownerId, actor, details } = item as AuditEntry;
+    const areStrings = [id, action, keyId, ownerId].every((member) => typeof member === "string");
+    const time = copyDate(at);
+    return areStrings && time !== null ? { id, at: time, action, keyId, ownerId, actor, details } : undefined;
+  } catch {
+    return undefined; // a getter may throw
+  }
+}
+
+/**
+ * Checks a page and reads its items; one that cannot be read is named in `damaged`. An item of another owner, key or
+ * environment than in the query is rejected, because the caller must not see it. The cursor of the query is rejected as
+ * the next one, because the list would never end.
  */
 export function readPage<T>(
   result: unknown,
   cursor: string | undefined,
   filter: Readonly<Record<string, string | undefined>>,
-  readItem: (item: object) => T,
+  readItem: (item: object) => T | undefined,
 ): Page<T> {
-  const { items, nextCursor } = (result ?? {}) as { items?: unknown; nextCursor?: unknown };
+  const { items, nextCursor, damaged = [] } = (result ?? {}) as Record<keyof Page<T>, unknown>;
   const next = nextCursor ?? undefined;
-  if (!Array.isArray(items) || (next !== undefined && typeof next !== "string")) {
+  if (!Array.isArray(items) || !isStringArray(damaged) || (next !== undefined && typeof next !== "string")) {
     throw new StoreError("The key store returned a value that is not a page");
   }
   if (next !== undefined && next === cursor)
@@ -56,8 +87,27 @@ export function readPage<T>(
     item !== null &&
     filters.every(([name, value]) => (item as Record<string, unknown>)[name] === value);
   if (!items.every(matches)) throw new StoreError("The key store returned items that do not match the query");
-  const read = items.map((item) => readItem(item));
-  return next === undefined ? { items: read } : { items: read, nextCursor: next };
+  const read: T[] = [];
+  const unreadable = [...damaged];
+  for (const item of items) {
+    const copy = readItem(item);
+    if (copy !== undefined) read.push(copy);
+    else unreadable.push(readId(item));
+  }
+  return {
+    items: read,
+    ...(next !== undefined && { nextCursor: next }),
+    ...(unreadable.length > 0 && { damaged: unreadable }),
+  };
+}
+
+function readId({ id }: { readonly id?: unknown }): string {
+  if (typeof id === "string") return id;
+  throw new StoreError("The key store returned an item that cannot be read, and has no id");
+}
+
+function isStringArray(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 /** Checks the result of a compare-and-set. A driver's own result object must not count as success. */
@@ -66,15 +116,6 @@ export function readCommitted(method: "update" | "replace" | "remove", result: u
   throw new StoreError(
     `The key store must return true or false from ${method}(); received ${describe(result)}`,
   );
-}
-
-/** Whether a value is a record that can be changed by compare-and-set. */
-export function isManagedRecord(value: unknown): value is KeyRecord {
-  try {
-    return isReadableRecord(value) && Number.isSafeInteger(value.version) && value.createdAt instanceof Date;
-  } catch {
-    return false; // a getter may throw
-  }
 }
 
 /** Converts a stored record to its public view. */

@@ -10,7 +10,7 @@ import {
   type ScriptCommands,
 } from "../../internal/redis-client.js";
 import { hasMethod } from "../../internal/validate.js";
-import { StoreError } from "../../kit.js";
+import { KeyConflictError, StoreError } from "../../kit.js";
 
 /**
  * What `redisStore` calls of a node-redis client: one of `createClient`, `createCluster`, `createSentinel` or
@@ -51,22 +51,27 @@ interface ClientCommands extends ScriptCommands {
   mGet(keys: readonly string[]): PromiseLike<unknown>;
 }
 
+// Bounds the lookups that pile up in the client while Redis hangs: after their timeout they still wait for a reply.
+const MAX_LOOKUPS = 1_000;
+
 function withStoreErrors(commands: ClientCommands): RedisCommands {
+  let lookups = 0;
+  const lookUp = async (call: () => PromiseLike<unknown>): Promise<unknown> => {
+    if (lookups >= MAX_LOOKUPS) throw new StoreError(`More than ${MAX_LOOKUPS} lookups are pending`);
+    lookups += 1;
+    try {
+      return await call();
+    } catch (error) {
+      throw toStoreError(error);
+    } finally {
+      lookups -= 1;
+    }
+  };
   return {
-    async get(key) {
-      try {
-        return await commands.get(key);
-      } catch (error) {
-        throw toStoreError(error);
-      }
-    },
+    get: (key) => lookUp(() => commands.get(key)),
     async mGet(keys) {
-      try {
-        const values = await commands.mGet(keys);
-        if (Array.isArray(values) && values.length === keys.length) return values;
-      } catch (error) {
-        throw toStoreError(error);
-      }
+      const values = await lookUp(() => commands.mGet(keys));
+      if (Array.isArray(values) && values.length === keys.length) return values;
       throw new StoreError("MGET did not return one value for each key");
     },
     async run(script, keys, args) {
@@ -143,18 +148,20 @@ function ioRedisCommands(where: string, client: IoRedisClient): ClientCommands {
 
 const NO_REPLICAS = "the client must not read from replicas: they may return revoked keys";
 
-/** The messages for the error codes of the scripts. Two of the codes are followed by an id, escaped as in JSON. */
+/** The messages for the error codes of the scripts. `KEYBEARER_DAMAGED` is followed by an id, escaped as in JSON. */
 const SCRIPT_ERRORS: ReadonlyMap<string, (id: string) => string> = new Map([
-  ["KEYBEARER_EXISTS", () => "A key of this id or hash exists"],
   ["KEYBEARER_ENTRY", () => "An audit entry of this id exists"],
   ["KEYBEARER_DAMAGED", (id: string) => `The record of "${id}" is missing or cannot be read`],
-  ["KEYBEARER_LOST", (id: string) => `The audit entry "${id}" is missing`],
 ]);
 
 /** Names the kind of an error and never its message, because clients put commands, and so hashes, into errors. */
-function toStoreError(error: unknown): StoreError {
+function toStoreError(error: unknown): StoreError | KeyConflictError {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const code = redisErrorCode(error) ?? "";
+  if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
+  if (/\bOOM command not allowed\b/.test(`${message}`)) {
+    return new StoreError('Redis has reached its "maxmemory"; it can still revoke and disable keys', error);
+  }
   const explanation = SCRIPT_ERRORS.get(code)?.(`${message}`.slice(code.length + 1));
   const kind = [name, code].filter((part) => typeof part === "string" && /^\w{1,64}$/.test(part)).join(" ");
   return new StoreError(explanation ?? `Redis failed${kind && ` (${kind})`}`, error);

@@ -6,12 +6,19 @@ import {
   keyStatus,
   type ListPosition,
   type Page,
+  StoreError,
 } from "../../kit.js";
-import { encodePosition } from "./layout.js";
+import { decodePosition, encodePosition } from "./layout.js";
+
+/** An item of a list, or `undefined` if it is lost or cannot be read, and its position. */
+export interface Entry<T> {
+  readonly position: ListPosition;
+  readonly item: T | undefined;
+}
 
 /** A batch of a list. */
 export interface Batch<T> {
-  readonly items: readonly T[];
+  readonly entries: readonly Entry<T>[];
   /** Where the next batch starts; `undefined` if this is the last one. */
   readonly next: string | undefined;
 }
@@ -24,7 +31,6 @@ export interface ListReader<T> {
   matches(item: T): boolean;
   /** Whether `matches` may reject most items. */
   readonly selective: boolean;
-  positionOf(item: T): ListPosition;
 }
 
 // A script blocks the server while it runs; reading 250 keys takes about 2 ms.
@@ -35,25 +41,40 @@ const MAX_BATCH = 250;
  * inserted or removed in between neither shift nor hide others.
  */
 export async function readPage<T>(
-  { readBatch, matches, selective, positionOf }: ListReader<T>,
+  { readBatch, matches, selective }: ListReader<T>,
   limit: number,
   cursor: string | undefined,
 ): Promise<Page<T>> {
   const items: T[] = [];
+  const damaged: string[] = [];
+  const createPage = (): Page<T> => ({ items, ...(damaged.length > 0 && { damaged }) });
+  let last: ListPosition | undefined;
   const count = selective ? MAX_BATCH : Math.min(limit + 1, MAX_BATCH);
   for (let start: string | undefined = startOf(cursor); start !== undefined; ) {
     const batch: Batch<T> = await readBatch(start, count);
-    for (const item of batch.items) {
-      if (!matches(item)) continue;
-      const last = items.at(-1);
-      if (items.length >= limit && last !== undefined) {
-        return { items, nextCursor: encodeCursor(positionOf(last)) };
+    for (const { item, position } of batch.entries) {
+      if (item !== undefined && !matches(item)) continue;
+      if (items.length + damaged.length >= limit && last !== undefined) {
+        return { ...createPage(), nextCursor: encodeCursor(last) };
       }
-      items.push(item);
+      last = position;
+      if (item === undefined) damaged.push(position.id);
+      else items.push(item);
     }
     start = batch.next;
   }
-  return { items };
+  return createPage();
+}
+
+/** Reads an entry of a batch: its position, a line break and its text. */
+export function readEntry<T>(text: string, decode: (text: string) => T): Entry<T> {
+  const position = decodePosition(text.slice(0, text.indexOf("\n")));
+  if (position === undefined) throw new StoreError("A position in a list of the Redis store cannot be read");
+  try {
+    return { position, item: decode(text) };
+  } catch {
+    return { position, item: undefined };
+  }
 }
 
 function startOf(cursor: string | undefined): string {

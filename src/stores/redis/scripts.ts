@@ -36,6 +36,10 @@ local key, record = changed_record(6)
 if not key then return record end
 failure = check_entry()
 if failure then return failure end
+for index = 6, #ARGV, 2 do
+  local stops = ARGV[index] == 'revokedAt' or ARGV[index] == 'disabledAt'
+  if stops and ARGV[index + 1] ~= 'null' then skip_memory_check() end
+end
 redis.call('SET', key, record, 'KEEPTTL')
 set_expiry(ARGV[5], key, KEYS[5])
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
@@ -143,7 +147,7 @@ return record or false
 
 /**
  * KEYS: keys; the sorted set to read. ARGV: where to start, the maximum number of positions.
- * Returns the last position, or "" if there are no more, and the records.
+ * Returns the last position, or "" if there are no more, and each position with its record, which is empty if it is lost.
  */
 export const LIST: RedisScript = storeScript(`
 local positions = redis.call('ZREVRANGEBYLEX', KEYS[2], ARGV[1], '-', 'LIMIT', 0, ARGV[2])
@@ -156,13 +160,12 @@ for index, position in ipairs(positions) do
   local record = records[index]
   local own = record and position_of(record)
   if own == position then
-    result[#result + 1] = record
+    result[#result + 1] = position .. '\\n' .. record
   else
     -- Stale if its key is gone, or is listed at another position. find() fails for a key that is not a string, which
     -- find_many() returns as missing.
     local lost = record and not (own and redis.call('ZSCORE', KEYS[1], own)) or not record and find(id_keys[index])
-    if lost then return damaged(id_keys[index]) end
-    stale[#stale + 1] = position
+    if lost then result[#result + 1] = position .. '\\n' else stale[#stale + 1] = position end
   end
 end
 for _, position in ipairs(stale) do
@@ -174,7 +177,7 @@ return result
 
 /**
  * KEYS: keys, trail; the sorted set to read. ARGV: where to start, the maximum number of positions.
- * Returns the last position, or "" if there are no more, and the entries with their positions.
+ * Returns the last position, or "" if there are no more, and each position with its entry, which is empty if it is lost.
  */
 export const TRAIL: RedisScript = storeScript(`
 local positions = redis.call('ZREVRANGEBYLEX', KEYS[3], ARGV[1], '-', 'LIMIT', 0, ARGV[2])
@@ -184,8 +187,7 @@ for _, position in ipairs(positions) do
   if KEYS[3] ~= trail then
     entry = redis.call('ZRANGEBYLEX', trail, '[' .. position .. '\\n', '(' .. position .. '\\11', 'LIMIT', 0, 1)[1]
   end
-  if not entry then return redis.error_reply('KEYBEARER_LOST ' .. string.sub(position, 18)) end
-  result[#result + 1] = entry
+  result[#result + 1] = entry or position .. '\\n'
 end
 return result
 `);

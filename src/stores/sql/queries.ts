@@ -85,18 +85,37 @@ function readCursor(cursor: string): { time: number; id: string } {
   return { time: encodeTime(at), id };
 }
 
-/** Creates a page from the rows of a list query. */
+/** Creates a page from the rows of a list query. A row that cannot be read is named in `damaged`. */
 export function toPage<T>(
   rows: readonly StoredRow[],
   limit: number,
   decode: (row: StoredRow) => T,
-  positionOf: (item: T) => ListPosition,
+  timeColumn: "created_at" | "at",
 ): Page<T> {
-  const items = rows.slice(0, limit).map(decode);
-  const last = items.at(-1);
-  return rows.length > limit && last !== undefined
-    ? { items, nextCursor: encodeCursor(positionOf(last)) }
-    : { items };
+  const items: T[] = [];
+  const damaged: string[] = [];
+  for (const row of rows.slice(0, limit)) {
+    try {
+      items.push(decode(row));
+    } catch (error) {
+      if (typeof row.id !== "string") throw error;
+      damaged.push(row.id);
+    }
+  }
+  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  return {
+    items,
+    ...(last !== undefined && { nextCursor: encodeCursor(positionOf(last, timeColumn)) }),
+    ...(damaged.length > 0 && { damaged }),
+  };
+}
+
+const MAX_TIME = 8_640_000_000_000_000;
+
+/** The position of a row, whose time may be damaged, and then outside of the range of dates. */
+function positionOf(row: StoredRow, timeColumn: string): ListPosition {
+  const time = Math.max(-MAX_TIME, Math.min(MAX_TIME, Number(row[timeColumn])));
+  return { at: new Date(time), id: row.id as string };
 }
 
 type Conditions = ExpressionBuilder<Tables, "keys">;

@@ -3,6 +3,7 @@ import {
   type AuditEntry,
   type AuditQuery,
   type KeyChange,
+  KeyConflictError,
   type KeyHash,
   KeyInputError,
   type KeyQuery,
@@ -159,7 +160,7 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
 
     async list(query) {
       const rows = await readAll(queries.keys(query));
-      return toPage(rows, query.limit, decodeKey, ({ createdAt, id }) => ({ at: createdAt, id }));
+      return toPage(rows, query.limit, decodeKey, "created_at");
     },
 
     async insert(record, audit) {
@@ -185,7 +186,7 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
 
     async auditTrail(query) {
       const rows = await readAll(queries.audit(query));
-      return toPage(rows, query.limit, decodeAudit, (entry) => entry);
+      return toPage(rows, query.limit, decodeAudit, "at");
     },
 
     async appendAudit(entries) {
@@ -204,7 +205,7 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
 /**
  * Runs `work`, and repeats it after transient errors for up to 5 seconds, with exponential back-off and jitter.
  *
- * @throws StoreError for any error of `work`.
+ * @throws KeyConflictError if a unique value exists, and StoreError for any other error of `work`.
  */
 export async function withRetries<T>(
   server: Pick<SqlServer, "name" | "classifyError">,
@@ -222,14 +223,11 @@ export async function withRetries<T>(
   }
 }
 
-const EXPLANATIONS = {
-  "missing-table": "The tables are missing; call await store.migrate() first",
-  duplicate: "A key, or an audit entry, of this id or hash exists",
-};
+export const DUPLICATE = "A key, or an audit entry, of this id or hash exists";
 
 function explain({ name }: Pick<SqlServer, "name">, kind: ErrorKind | undefined, error: unknown): unknown {
   if (error instanceof StoreError || error instanceof KeyInputError) return error;
-  return kind === "missing-table" || kind === "duplicate"
-    ? new StoreError(EXPLANATIONS[kind], error)
-    : toStoreError(error, name);
+  if (kind === "duplicate") return new KeyConflictError(DUPLICATE);
+  if (kind !== "missing-table") return toStoreError(error, name);
+  return new StoreError("The tables are missing; call await store.migrate() first", error);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Awaitable } from "../../internal/awaitable.js";
-import { StoreError } from "../../kit.js";
+import { KeyConflictError, StoreError } from "../../kit.js";
+import { DUPLICATE } from "./server-store.js";
 
 const RETRY_MS = 5_000;
 const MAX_PAUSE_MS = 50;
@@ -31,16 +32,28 @@ async function retry<T>(work: () => T): Promise<T> {
 }
 
 function explain(error: unknown): unknown {
+  if (codesOf(error).some((code) => DUPLICATE_CODES.includes(code))) return new KeyConflictError(DUPLICATE);
   const missing = error instanceof Error && /\bno such table\b/.test(error.message);
   return missing ? new StoreError("The tables are missing; call await store.migrate() first", error) : error;
 }
 
-// SQLITE_BUSY and its extended codes, whose low byte is 5 (sqlite.org/rescode.html). better-sqlite3 and libsql have the
-// name in `code`, node:sqlite has the number in `errcode`.
+// Result codes of sqlite.org/rescode.html: SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE.
+const DUPLICATE_CODES: readonly unknown[] = [
+  "SQLITE_CONSTRAINT_PRIMARYKEY",
+  "SQLITE_CONSTRAINT_UNIQUE",
+  1555,
+  2067,
+];
+
+/** SQLITE_BUSY and its extended codes, whose low byte is 5. */
 function isBusy(error: unknown): boolean {
-  const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
-  return (
-    (typeof code === "string" && code.startsWith("SQLITE_BUSY")) ||
-    (typeof errcode === "number" && (errcode & 0xff) === 5)
+  return codesOf(error).some((code) =>
+    typeof code === "number" ? (code & 0xff) === 5 : String(code).startsWith("SQLITE_BUSY"),
   );
+}
+
+/** better-sqlite3 and libsql have the name of a result code in `code`, node:sqlite has the number in `errcode`. */
+function codesOf(error: unknown): readonly unknown[] {
+  const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
+  return [code, errcode];
 }

@@ -73,6 +73,7 @@ test("no secret, hash or pepper is in a log, event, error, response or public ob
     verifier,
     store,
     scopes,
+    revocations: "per-process",
     observers,
     onError,
   });

@@ -51,6 +51,7 @@ function fleet(basePath = "") {
     verifier,
     store,
     scopes,
+    revocations: "per-process",
     observers,
     keyTtl: "0s",
     onError: () => {},
@@ -316,7 +317,7 @@ it.each([
 ])("derives the endpoints of the issuer %s below %j", async (issuer, basePath, endpoint) => {
   const { store, verifier } = fleet();
   const tokens = createTokenService({
-    ...{ issuer, basePath, store, verifier, scopes },
+    ...{ issuer, basePath, store, verifier, scopes, revocations: "per-process" as const },
     ...{ audience: "x", signingKey: ecKey(), ttl: "5m" as const },
   });
   const response = await tokens.metadata(new Request("http://localhost/"));

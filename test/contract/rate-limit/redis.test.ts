@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
@@ -95,6 +96,29 @@ describe.skipIf(url === "")("redisLimits over Redis", () => {
     expect((await store.take([one], 1)).allowed).toBe(true);
     expect((await store.take([one], 1)).allowed).toBe(false);
     expect(await client.pTTL(`${name}:limit:${one.key}`)).toBeGreaterThan(50_000);
+  });
+
+  it("ends a window one length from now at the latest, if the clock of Redis was set back", async () => {
+    const client = await connect();
+    const name = prefix();
+    const store = redisLimits(client, { prefix: name });
+    const [one, other] = [counter(1, 2_000), counter(1, 60_000)];
+    await store.take([one, other], 1);
+    // The state after a step of an hour: the end of the window is that of the later time.
+    for (const { key, windowMs } of [one, other])
+      await client.pExpire(`${name}:limit:${key}`, 3_600_000 + windowMs);
+    expect(await store.take([one, other], 1)).toEqual({
+      allowed: false,
+      states: [
+        { used: 1, resetMs: 2_000 },
+        { used: 1, resetMs: 60_000 },
+      ],
+    });
+    const remaining = await Promise.all([one, other].map(({ key }) => client.pTTL(`${name}:limit:${key}`)));
+    expect(remaining[0]).toBeLessThanOrEqual(2_000);
+    expect(remaining[1]).toBeLessThanOrEqual(60_000);
+    await sleep(2_000);
+    expect((await store.take([one], 1)).allowed).toBe(true);
   });
 
   it("rejects a counter of another Redis type and counts in no window", async () => {

@@ -67,6 +67,15 @@ describe("keyStoreContract", () => {
       "computes the status for an earlier time",
       (store) => ({ list: (query) => store.list({ ...query, now: new Date(query.now.getTime() - 1) }) }),
     ],
+    [
+      "throws an error of its own for a duplicate",
+      (store) => ({
+        insert: async (...args) => {
+          if (await store.findByHash(args[0].hash)) throw new Error("duplicate key value");
+          return store.insert(...args);
+        },
+      }),
+    ],
     ["ignores uses", () => ({ touch: () => undefined })],
     [
       "replaces in two steps",

@@ -48,6 +48,52 @@ describe.each([
     expect(printed).toBe("3000");
   });
 
+  it.each([
+    ["responds", "{}", "written"],
+    ["responds later", "{ return new Promise((done) => setTimeout(done, 50)); }", "written"],
+    ["fails", '{ throw new Error("down"); }', "Error"],
+    ["fails later", "{ return new Promise((_, fail) => setTimeout(fail, 50, new Error())); }", "Error"],
+  ])("writes what is pending once when it ends by itself, and the store %s", async (_, body, expected) => {
+    const printed = await run(`
+      const write = async () => ${body};
+      const open = ${make}({ async ${method}(batch) { await write(); console.log("written", batch.size ?? batch.length); } },
+        { interval: "600000ms", onError: (error) => console.log(error.name) });
+      for (const keyId of ["key_1", "key_2"]) open.observer(event({ keyId }));`);
+    expect(printed).toBe(expected === "written" ? "written 2\n" : `${expected}\n`);
+  });
+
+  it("does not end by a signal handler that ignores a failed close()", async () => {
+    const printed = await run(`
+      const open = ${make}({ ${method}() { throw new Error("down"); } }, { closeTimeout: "50ms" });
+      process.once("SIGTERM", () => open.close());
+      process.on("warning", ({ code }) => console.log(code));
+      open.observer(event());
+      process.kill(process.pid, "SIGTERM");
+      setTimeout(() => console.log("alive"), 1_000);`);
+    expect(printed).toBe("KEYBEARER_UNWRITTEN\nalive\n");
+  });
+
+  it("loses at most the events of a second in a crash", async () => {
+    // Prints how old the oldest event is that is not written, and kills itself.
+    const printed = await run(`
+      const pending = new Map();
+      const open = ${make}({ ${method}(batch) { for (const id of ids(batch)) pending.delete(id); } });
+      const ids = (batch) => batch instanceof Map ? batch.keys() : batch.map(({ keyId }) => keyId);
+      let count = 0;
+      setInterval(() => {
+        const keyId = "key_" + count++;
+        pending.set(keyId, performance.now());
+        open.observer(event({ keyId }));
+        if (count < 250) return;
+        const [oldest] = pending.values();
+        process.stdout.write(String(performance.now() - oldest), () => process.kill(process.pid, "SIGKILL"));
+      }, 10);`).catch((error: { signal: string; stdout: string }) => {
+      expect(error.signal).toBe("SIGKILL");
+      return error.stdout;
+    });
+    expect(Number(printed)).toBeLessThan(1_500); // a second, and the delay of a timer on a busy machine
+  });
+
   it("can be closed in bounded time if the store hangs", async () => {
     const printed = await run(`
       const open = ${make}({ ${method}: () => new Promise(() => {}) }, { closeTimeout: "200ms" });

@@ -1,6 +1,12 @@
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
-import { hashSecret, type KeyHash, type KeyRecord, StoreError } from "../../../src/index.js";
+import {
+  hashSecret,
+  KeyConflictError,
+  type KeyHash,
+  type KeyRecord,
+  StoreError,
+} from "../../../src/index.js";
 import { type PostgresKeyStore, type PostgresPool, postgresStore } from "../../../src/stores/postgres.js";
 import { at, everyEntry, fullKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
 import { keyStoreContract } from "../../../src/testing/index.js";
@@ -207,7 +213,7 @@ describe.skipIf(url === "")("postgresStore over pg: faults", () => {
       await client.query("rollback");
       client.release();
       expect(await store.findByHash(key.hash)).toMatchObject({ revokedAt: at(1), version: 2 });
-      await expect(store.insert(key, sampleAudit(key))).rejects.toThrow(StoreError);
+      await expect(store.insert(key, sampleAudit(key))).rejects.toThrow(KeyConflictError);
       expect(await store.findByHash(key.hash)).toMatchObject({ version: 2 });
     });
   });

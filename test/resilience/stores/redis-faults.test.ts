@@ -112,35 +112,66 @@ for (const [name, open] of CLIENTS) {
     });
 
     describe("when its memory is full", () => {
-      it("rejects every change without writing anything; lookups, lists and removals work", async () => {
+      it("stops keys, and rejects other changes without writing anything; lookups, lists and removals work", async () => {
         const store = await started("--maxmemory-policy", "noeviction");
         const redis = adminClient();
-        const [key, removed] = [
-          await inserted(store),
-          await inserted(store, sampleKey({ createdAt: at(-1) })),
-        ];
+        const [key, removed, revoked] = await Promise.all(
+          [0, -1, -2].map((age) => inserted(store, sampleKey({ createdAt: at(age) }))),
+        );
+        if (!key || !removed || !revoked) throw new Error("unreachable");
         const before = await everything(store);
         await redis.config("SET", "maxmemory", "1");
 
         const [audit, next] = [sampleAudit(key), sampleKey()];
         const changes: (() => unknown)[] = [
           () => store.insert(next, audit),
-          () => store.update(key.id, 1, { revokedAt: at(1) }, audit),
+          () => store.update(key.id, 1, { name: "x" }, audit),
+          () => store.update(key.id, 1, { disabledAt: null }, audit),
           () => store.replace(key.id, 1, { rotatedAt: at(1) }, next, audit),
           () => store.rehash(key.id, key.hash, next.hash, audit),
           () => store.touch(new Map([[key.id, at(1)]])),
           () => store.appendAudit([audit]),
         ];
-        for (const change of changes) await expect(change()).rejects.toThrow(StoreError);
+        const error = new StoreError(
+          'Redis has reached its "maxmemory"; it can still revoke and disable keys',
+        );
+        for (const change of changes) await expect(change()).rejects.toThrow(error);
         expect(await everything(store)).toEqual(before);
         expect(await store.findByHash(key.hash)).toEqual(key);
         expect(await store.findById(key.id)).toEqual(key);
+        const action = { action: "revoked", at: at(2) } as const;
+        expect(await store.update(revoked.id, 1, { disabledAt: at(1) }, sampleAudit(revoked))).toBe(true);
+        expect(await store.update(revoked.id, 2, { revokedAt: at(2) }, sampleAudit(revoked, action))).toBe(
+          true,
+        );
+        expect(await store.findByHash(revoked.hash)).toMatchObject({ disabledAt: at(1), revokedAt: at(2) });
+        expect((await store.auditTrail({ keyId: revoked.id, limit: 9 })).items).toHaveLength(3);
         // Removals must work, because they free memory.
         expect(await store.remove(removed.id, 1, sampleAudit(removed, { action: "purged" }))).toBe(true);
         expect((await store.auditTrail({ keyId: removed.id, limit: 9 })).items).toHaveLength(2);
 
         await redis.config("SET", "maxmemory", "0");
         expect(await store.update(key.id, 1, { revokedAt: at(1) }, audit)).toBe(true);
+      });
+    });
+
+    describe("while it hangs", () => {
+      it("bounds the lookups that wait, and serves others afterwards", async () => {
+        await started();
+        const proxy: RedisProxy = await startRedisProxy(server.port);
+        closing.push(proxy.close);
+        const store = await connected(proxy.port);
+        const key = await inserted(store);
+        proxy.forwardsReplies = () => false;
+        const single = Array.from({ length: 600 }, () => store.findByHash(key.hash));
+        const many = Array.from({ length: 600 }, () => store.findManyByHash([key.hash]));
+        const settled = Promise.allSettled([...single, ...many]);
+        await expect(store.findByHash(key.hash)).rejects.toThrow("More than 1000 lookups are pending");
+        proxy.forwardsReplies = () => true;
+        void store.findById(key.id); // makes the proxy forward what it held back
+        const results = await settled;
+        expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1_000);
+        expect(await store.findByHash(key.hash)).toEqual(key);
       });
     });
 

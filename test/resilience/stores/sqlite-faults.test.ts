@@ -66,9 +66,10 @@ for (const { name: driver, available, open } of drivers) {
         const failure = await verify(secret).catch((error) => error);
         expect(failure).toBeInstanceOf(StoreError);
         await expect(manager.get(key.id)).rejects.toBeInstanceOf(StoreError);
-        await expect(manager.list()).rejects.toBeInstanceOf(StoreError);
-        await expect(manager.list()).rejects.toThrow(`of "${key.id}" cannot be read`);
         const { key: other } = await manager.create(CREATE);
+        expect(await manager.list()).toEqual({ items: [other], damaged: [key.id] });
+        const first = await manager.list({ limit: 1 });
+        expect((await manager.list({ limit: 1, cursor: first.nextCursor ?? "" })).nextCursor).toBeUndefined();
         connection.exec(`delete from keybearer_keys where id = '${key.id}'`); // as in docs/operations.md
         expect((await manager.list()).items).toEqual([other]);
         expect(await verify(secret)).toMatchObject({ ok: false, error: { code: "invalid_key" } });
@@ -82,8 +83,9 @@ for (const { name: driver, available, open } of drivers) {
 
       it("is rejected in the audit trail", async () => {
         await inserted();
+        const { items } = await store.auditTrail({ limit: 5 });
         connection.exec("update keybearer_keys_audit set details = '{'");
-        expect(() => store.auditTrail({ limit: 5 })).toThrow(StoreError);
+        expect(store.auditTrail({ limit: 5 })).toEqual({ items: [], damaged: items.map(({ id }) => id) });
       });
     });
 

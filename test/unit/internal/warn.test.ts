@@ -1,5 +1,7 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { warn, warnOnce } from "../../../src/internal/warn.js";
+import { warn, warnOnce, warnWithoutErrorListener } from "../../../src/internal/warn.js";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -45,5 +47,34 @@ describe("warnOnce", () => {
     const emit = spyOnWarnings();
     for (const warning of [warnOnce("KEYBEARER_TEST"), warnOnce("KEYBEARER_TEST")]) warning("text");
     expect(emit).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("warnWithoutErrorListener", () => {
+  it("warns once for each client without a listener", async () => {
+    const emit = spyOnWarnings();
+    const client = new EventEmitter();
+    for (const where of ["redisStore", "redisLimits"]) warnWithoutErrorListener(where, client);
+    await sleep(5);
+    expect(emit).toHaveBeenCalledExactlyOnceWith(
+      expect.stringMatching(/^redisStore: the client has no "error"/),
+      {
+        type: "KeybearerWarning",
+        code: "KEYBEARER_NO_ERROR_LISTENER",
+      },
+    );
+    warnWithoutErrorListener("redisStore", new EventEmitter());
+    await sleep(5);
+    expect(emit).toHaveBeenCalledTimes(2);
+  });
+
+  it("does not warn for a listener that is added right after, nor for a client without events", async () => {
+    const emit = spyOnWarnings();
+    const client = new EventEmitter();
+    warnWithoutErrorListener("redisStore", client);
+    client.on("error", () => {});
+    warnWithoutErrorListener("postgresStore", {});
+    await sleep(5);
+    expect(emit).not.toHaveBeenCalled();
   });
 });

@@ -38,6 +38,7 @@ export function exchanger(
     scopes,
     clock: base.clock.now,
     keyTtl: "0s",
+    revocations: "per-process",
     ...options,
   });
   return {

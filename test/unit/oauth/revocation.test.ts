@@ -1,9 +1,9 @@
 import { SignJWT } from "jose";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
-import type { RevocationList } from "../../../src/oauth/index.js";
+import { createTokenService, type RevocationList } from "../../../src/oauth/index.js";
 import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
-import { allowed, bearer, errorOf, START, thrownBy } from "../core/fixtures.js";
+import { allowed, bearer, errorOf, START, scopes, thrownBy } from "../core/fixtures.js";
 import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
 const INACTIVE = '{"active":false}';
@@ -281,6 +281,29 @@ describe("revocation (RFC 7009)", () => {
     const token = await base.tokenOf(secret);
     expect(await thrownBy(() => base.tokens.verifier.verify(bearer(token)))).toBeInstanceOf(StoreError);
     expect((await post(base.tokens, "/introspect", { bearer: secret, form: { token } })).status).toBe(503);
+  });
+
+  it("warns of a list in memory, unless the option says so", () => {
+    const emit = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    onTestFinished(() => emit.mockRestore());
+    const { verifier, store } = exchanger();
+    const options = {
+      issuer: "a",
+      audience: "b",
+      signingKey: ecKey(),
+      ttl: "15m",
+      verifier,
+      store,
+      scopes,
+    } as const;
+    createTokenService({ ...options, revocations: "per-process" });
+    createTokenService({ ...options, revocations: { add: () => {}, has: () => false } });
+    expect(emit).not.toHaveBeenCalled();
+    createTokenService(options);
+    expect(emit).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("other processes accept"), {
+      type: "KeybearerWarning",
+      code: "KEYBEARER_LOCAL_REVOCATIONS",
+    });
   });
 
   it("is shared by several processes through their list", async () => {

@@ -362,6 +362,7 @@ describe("createTokenService", () => {
     ["keyTtl", { keyTtl: undefined }],
     ["cacheMax", { cacheMax: -1 }],
     ["revocations", { revocations: {} }],
+    ["revocations", { revocations: "memory" }],
     ["revocations", { revocations: undefined }],
     ["introspect", { introspect: undefined }],
     ["requirement", { introspect: [] }],

@@ -188,7 +188,7 @@ export interface Kind {
 export const KINDS: readonly Kind[] = [
   {
     name: "lastUsed",
-    delayMs: 5_000,
+    delayMs: 1_000,
     batchSize: 10_000,
     make: (options, respond) =>
       tracked(respond, (store, onError) => ({
