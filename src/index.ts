@@ -46,6 +46,7 @@ export {
   type ImportKey,
   type IssuedKey,
   type KeyChange,
+  type KeyChanges,
   KeyConflictError,
   type KeyEvent,
   type KeyFormat,

@@ -72,6 +72,7 @@ export {
   type AuditQuery,
   CHANGEABLE_MEMBERS,
   type KeyChange,
+  type KeyChanges,
   type KeyQuery,
   type KeyStore,
   type ManagedKeyStore,

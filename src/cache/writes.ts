@@ -5,7 +5,7 @@ import type { KeyStore, ManagedKeyStore } from "../kit.js";
 import type { Entries } from "./entries.js";
 import type { Lease } from "./lease.js";
 
-type Management = Omit<ManagedKeyStore, "findByHash" | "findManyByHash">;
+type Management = Omit<ManagedKeyStore, "changes" | "findByHash" | "findManyByHash">;
 
 const MAX_UNCERTAIN = 1_000;
 

@@ -51,7 +51,7 @@ export interface SqliteStoreOptions {
 }
 
 /** A store over SQLite. */
-export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
+export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "changes" | "findManyByHash">> {
   /**
    * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
    * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.

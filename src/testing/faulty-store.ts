@@ -32,6 +32,7 @@ export const STORE_METHODS: readonly StoreMethod[] = Object.keys({
   touch: true,
   auditTrail: true,
   appendAudit: true,
+  changes: true,
 } satisfies Record<StoreMethod, true>) as StoreMethod[];
 
 const PLACE = ["method", "call", "when", "probability"];

@@ -33,6 +33,21 @@ export interface KeyStore {
    * @throws if a key with the hash `to` exists.
    */
   rehash?(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean>;
+  /**
+   * Returns the ids of all keys that any process changed, moved to another hash or removed since the reading that
+   * returned the position `since`; without it, only the current position. A change must be reported by the first reading
+   * that starts after the change returned. New keys and `touch` are not reported. `cachedStore` reads it at every
+   * heartbeat.
+   */
+  changes?(since: string | undefined): Awaitable<KeyChanges>;
+}
+
+/** The keys that were changed between two readings. */
+export interface KeyChanges {
+  /** Where the next reading continues. */
+  readonly position: string;
+  /** `"all"` if the store cannot tell, for example because it was restored from a backup. */
+  readonly keyIds: readonly string[] | "all";
 }
 
 /**
