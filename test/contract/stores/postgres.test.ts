@@ -379,7 +379,7 @@ describe("postgresStore", () => {
 });
 
 interface Statement {
-  readonly name?: string;
+  readonly name?: string | undefined;
   readonly text: string;
   readonly values: unknown[];
 }
