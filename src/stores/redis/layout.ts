@@ -79,8 +79,11 @@ function createLayout(base: string): Layout {
  * UTF-8 would encode all lone surrogates as the same replacement character.
  */
 export function escapeString(text: string): string {
-  return JSON.stringify(text).slice(1, -1);
+  return UNESCAPED.test(text) ? text : JSON.stringify(text).slice(1, -1);
 }
+
+// Strings that JSON does not escape, such as hashes: testing them is faster than encoding them.
+const UNESCAPED = /^[\w:.-]*$/;
 
 // Enough for the latest Date, 8.64e15.
 const TIME_DIGITS = 16;

@@ -5,7 +5,8 @@ import type { Statement } from "./statements.js";
 
 /** A statement as `postgresStore` passes it to `pg`. */
 export interface PostgresQuery {
-  name?: string;
+  /** The name of a prepared statement. */
+  name?: string | undefined;
   text: string;
   values: unknown[];
 }
@@ -187,7 +188,7 @@ async function execute(connection: PostgresConnection, statement: Statement): Pr
 }
 
 function toQuery({ sql, parameters }: Statement, name?: string): PostgresQuery {
-  return { ...(name === undefined ? {} : { name }), text: sql, values: parameters as unknown[] };
+  return { name, text: sql, values: parameters as unknown[] };
 }
 
 function toStatementResult({ rows, rowCount }: PostgresResult): StatementResult {

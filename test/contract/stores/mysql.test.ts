@@ -112,7 +112,8 @@ describe.skipIf(skip)("mysqlStore over mysql2: statements", () => {
       );
       expect(results.some(({ ok }) => ok)).toBe(false);
     }
-    expect(statements.map(({ values }) => values.length)).toEqual([1, 32, 8, 1, 32, 1, 32, 32]);
+    const sizes = statements.map(({ values }) => values.length);
+    expect(sizes.sort((a, b) => a - b)).toEqual([1, 1, 1, 8, 32, 32, 32, 32]);
     expect(new Set(statements.map(({ sql }) => sql)).size).toBe(3);
     expect(statements[0]?.sql).not.toContain("*");
   });
