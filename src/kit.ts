@@ -106,7 +106,12 @@ export {
   credentialSource,
   extractCredential,
 } from "./core/requests/credential.js";
-export { type AuthRequest, type HeaderLookup, resolveRequestId } from "./core/requests/request.js";
+export {
+  type AuthRequest,
+  type HeaderLookup,
+  mayLackLines,
+  resolveRequestId,
+} from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";
 export { anyVerifier } from "./core/verifier/any-verifier.js";
 export type { AuthResult, Verifier, VerifierCredential, VerifyOptions } from "./core/verifier/api.js";

@@ -1,5 +1,6 @@
 import type { AuthRequest } from "keybearer";
 import { resolveRequestId, toHttpDenial } from "keybearer/kit";
+import { fromIncoming } from "keybearer/node";
 import type { TokenService } from "keybearer/oauth";
 import type { Context } from "koa";
 import { z } from "zod";
@@ -20,7 +21,7 @@ const OAUTH_CODES: Readonly<Record<number, string>> = {
  */
 export async function exchange(tokens: TokenService<PartnerScope>, ctx: Context): Promise<void> {
   ctx.set("Cache-Control", "no-store");
-  const { headers, rawHeaders, socket, method } = ctx.req;
+  const { headers, rawHeaders, method } = ctx.req;
   // `headers` drops or joins repeated lines, so lines are counted in `rawHeaders`.
   const linesOf = (name: string) =>
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
@@ -30,11 +31,11 @@ export async function exchange(tokens: TokenService<PartnerScope>, ctx: Context)
     throw new ApiError(400, "invalid_request", "Send the ClientKey once.");
   }
   const [clientKey] = clientKeys;
-  const common = { headers, remoteAddress: socket.remoteAddress, method, path: ctx.path };
+  const received = fromIncoming(ctx.req, ctx.path);
   const request: AuthRequest =
     clientKey === undefined
-      ? { ...common, rawHeaders }
-      : { ...common, headers: { ...headers, authorization: `Bearer ${clientKey}` } };
+      ? received
+      : { ...received, rawHeaders: undefined, headers: { ...headers, authorization: `Bearer ${clientKey}` } };
   const result = await tokens.exchange({ request, ...(sent.scope && { scope: sent.scope }) });
 
   if (!result.ok) {

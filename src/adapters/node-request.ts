@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AuthRequest, HttpDenial } from "../kit.js";
+import { type AuthRequest, type HttpDenial, mayLackLines } from "../kit.js";
 
 type NodeRequest = IncomingMessage & { readonly id?: unknown; readonly originalUrl?: string };
 
@@ -63,17 +63,13 @@ export function frameworkRequestId({ id }: NodeRequest): string | undefined {
   return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
 }
 
-// Node's MAX_HEADER_PAIRS, the limit while `server.maxHeadersCount` is null.
-const MAX_HEADER_LINES = 1_000;
-
 /** Whether Node may have dropped header lines, which it does without an error. */
 export function headersTruncated(req: {
   readonly rawHeaders?: readonly string[];
   readonly socket?: object;
 }): boolean {
   const socket = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } } | undefined;
-  const limit = socket?.server?.maxHeadersCount ?? MAX_HEADER_LINES;
-  return limit > 0 && (req.rawHeaders?.length ?? 0) >= limit * 2;
+  return mayLackLines(req.rawHeaders ?? [], socket?.server?.maxHeadersCount ?? undefined);
 }
 
 /** Whether a response was sent while the request was being verified, for example by timeout middleware. */

@@ -23,7 +23,7 @@ import { createCounters } from "./counters.js";
 import { readWindowSeconds } from "./windows.js";
 
 /** Options of {@link failedAuthLimiter}. */
-export interface FailedAuthLimiterOptions extends ClientIpOptions {
+export interface FailedAuthLimiterOptions extends Omit<ClientIpOptions, "missingForwardedHeader"> {
   /** How many bad credentials an address may send in a window; 100 by default. */
   readonly failures?: number;
   /** The length of a window, from its first bad credential, in whole seconds; `"1m"` by default. */
@@ -69,7 +69,8 @@ const COUNTED: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential"
  * out all of them. Therefore the default limit is high and the window short; exempt shared networks with `exempt`.
  *
  * An IPv6 address counts as its /64, the usual size of one subscriber (RFC 6177), an IPv4-mapped one as its IPv4
- * address. Requests in progress at the last failure are still verified. An unknown address is not counted; the first one
+ * address. Requests in progress at the last failure are still verified. A request from a trusted proxy without a
+ * forwarding header counts for the proxy. An unknown address is not counted; the first one
  * emits the process warning `KEYBEARER_UNKNOWN_CLIENT_IP`. Past `max` addresses, the least recently seen one is evicted.
  * Each process counts for itself.
  *
@@ -158,7 +159,11 @@ function readSettings(options: FailedAuthLimiterOptions) {
 
 /** Returns a function that finds the network a client counts with; `undefined` for one that is not counted. */
 function createClientLookup(options: FailedAuthLimiterOptions) {
-  const resolveClientIp = clientIpResolver(options);
+  const { trustedProxies = [] } = options;
+  // Without a forwarding header, failures count for the proxy: uncounted, they would be unlimited.
+  const resolveClientIp = clientIpResolver(
+    trustedProxies.length === 0 ? options : { ...options, missingForwardedHeader: "use-peer" },
+  );
   const exempt = compileExempt(options.exempt ?? []);
   const warnUnknown = warnOnce("KEYBEARER_UNKNOWN_CLIENT_IP");
   return (request: AuthRequest) => {

@@ -12,7 +12,7 @@ function client(
   headers: AuthRequest["headers"],
   remoteAddress = PROXY,
 ): string | undefined {
-  return clientIpResolver(options)({ headers, remoteAddress })?.text;
+  return clientIpResolver(options)({ headers, remoteAddress, headersTruncated: false })?.text;
 }
 
 const behind = { trustedProxies: ["10.0.0.0/8"] };
@@ -35,7 +35,9 @@ describe("X-Forwarded-For", () => {
           expected = addressOf(text);
         }
         const found = client(behind, { "x-forwarded-for": hops.join(", ") }, socket);
-        expect(found === undefined ? undefined : addressOf(found)).toBe(expected);
+        expect(found === undefined ? undefined : addressOf(found)).toBe(
+          expected === undefined || isProxy(expected) ? undefined : expected,
+        );
       }),
       runs(3_000),
     );
@@ -73,7 +75,7 @@ describe("Forwarded (RFC 7239)", () => {
           .map(([before, { node }, after]) => [...before, `for=${node}`, ...after].join(";"))
           .join(", ");
         const hops = elements.map(([, { text }]) => addressOf(text));
-        const expected = [...hops].reverse().find((address) => !isProxy(address)) ?? hops[0];
+        const expected = [...hops].reverse().find((address) => !isProxy(address));
         const found = client(forwarded, { forwarded: field });
         expect(found === undefined ? undefined : addressOf(found)).toBe(expected);
       }),

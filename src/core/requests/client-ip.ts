@@ -1,6 +1,16 @@
 import { memoize } from "../../internal/memoize.js";
+import { describe } from "../../internal/validate.js";
+import { warnOnce } from "../../internal/warn.js";
 import { type CidrList, cidrProblem, compileCidrs, formatIp, type IpAddress, parseIp } from "./cidr.js";
-import { type AuthRequest, headerValue, REPEATED, singleHeader, TOKEN, trimOws } from "./request.js";
+import {
+  type AuthRequest,
+  headerValue,
+  isTruncated,
+  REPEATED,
+  singleHeader,
+  TOKEN,
+  trimOws,
+} from "./request.js";
 
 /** Names for networks that proxies often are in. */
 const NAMED_NETWORKS: Readonly<Record<string, readonly string[]>> = {
@@ -27,6 +37,12 @@ export interface ClientIpOptions {
    * that holds one address, such as `"cf-connecting-ip"`. `"x-forwarded-for"` by default.
    */
   readonly clientIpHeader?: "x-forwarded-for" | "forwarded" | (string & {});
+  /**
+   * The client address of a request from a trusted proxy whose header is missing, or lists only trusted proxies.
+   * `"unknown"`: such a request may be anyone's, so keys with an allowlist are denied. `"use-peer"`: the outermost trusted
+   * proxy is the client, as in Express. `"unknown"` by default.
+   */
+  readonly missingForwardedHeader?: "unknown" | "use-peer";
 }
 
 /** An address, as a string and parsed. */
@@ -41,12 +57,14 @@ export type ClientIpResolver = (request: AuthRequest) => ClientIp | undefined;
 /**
  * Creates a function that finds the client behind trusted proxies. The chain is read from the socket outwards, right to
  * left; the first address that is not a trusted proxy is the client. Entries further left were written by the client
- * and are not read. An invalid entry on the way makes the address unknown.
+ * and are not read. An invalid entry on the way makes the address unknown. The first request of a trusted proxy without a
+ * client emits the process warning `KEYBEARER_MISSING_FORWARDED_HEADER`.
  *
- * @throws TypeError if a network or header name is invalid, or `clientIpHeader` is set without `trustedProxies`.
+ * @throws TypeError if an option is invalid, or `clientIpHeader` or `missingForwardedHeader` is set without
+ *   `trustedProxies`.
  */
 export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
-  const { trustedProxies = [], clientIpHeader } = options;
+  const { trustedProxies = [], clientIpHeader, missingForwardedHeader } = options;
   const trusted = compileProxies(trustedProxies);
   if (clientIpHeader !== undefined) {
     if (typeof clientIpHeader !== "string" || !HEADER_NAME.test(clientIpHeader)) {
@@ -56,16 +74,37 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
       throw new TypeError('"clientIpHeader" requires "trustedProxies": any client can send the header');
     }
   }
+  if (missingForwardedHeader !== undefined) {
+    if (missingForwardedHeader !== "unknown" && missingForwardedHeader !== "use-peer") {
+      throw new TypeError(
+        `"missingForwardedHeader" must be "unknown" or "use-peer"; received ${describe(missingForwardedHeader)}`,
+      );
+    }
+    if (trustedProxies.length === 0) {
+      throw new TypeError('"missingForwardedHeader" has no effect without "trustedProxies"');
+    }
+  }
   const header = (clientIpHeader ?? "x-forwarded-for").toLowerCase();
+  const warn = warnOnce("KEYBEARER_MISSING_FORWARDED_HEADER");
+  const withoutClient = (proxy: ClientIp): ClientIp | undefined => {
+    if (missingForwardedHeader === "use-peer") return proxy;
+    if (missingForwardedHeader === undefined) {
+      warn(
+        `A trusted proxy sent no client address in "${header}", so keys with an allowlist are denied. ` +
+          'Let the proxy set the header, or set "missingForwardedHeader".',
+      );
+    }
+    return undefined;
+  };
   const parseChain = CHAIN_PARSERS.get(header) ?? parseSingleAddress;
 
   return (request) => {
     let client = parseAddress(withoutZone(request.remoteAddress));
     if (client === undefined || !trusted.includes(client.ip)) return client;
-    if (request.headersTruncated === true) return undefined;
+    if (isTruncated(request) !== false) return undefined;
     const field =
       parseChain === parseSingleAddress ? singleHeader(request, header) : headerValue(request, header);
-    if (field === undefined) return client;
+    if (field === undefined) return withoutClient(client);
     if (field === REPEATED) return undefined;
     const chain = parseChain(field);
     if (chain === undefined) return undefined;
@@ -73,7 +112,7 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
       client = parseAddress(chain[i]);
       if (client === undefined || !trusted.includes(client.ip)) return client;
     }
-    return client;
+    return withoutClient(client);
   };
 }
 

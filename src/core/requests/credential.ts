@@ -1,5 +1,5 @@
 import { checkOptions } from "../../internal/validate.js";
-import { type AuthRequest, REPEATED, singleHeader, TOKEN, trimOws } from "./request.js";
+import { type AuthRequest, isTruncated, REPEATED, singleHeader, TOKEN, trimOws } from "./request.js";
 
 /** Where the credential of a request is read from. `Authorization: Bearer <token>` by default. */
 export interface CredentialOptions {
@@ -94,7 +94,7 @@ export function locateCredential(
   request: AuthRequest,
   source: CredentialSource,
 ): LocatedCredential | CredentialFault {
-  if (request.headersTruncated === true) return MALFORMED;
+  if (isTruncated(request) === true) return MALFORMED;
   const field = singleHeader(request, source.header);
   if (field === REPEATED) return MALFORMED;
   if (field === undefined) return MISSING;

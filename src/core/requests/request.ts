@@ -9,7 +9,9 @@ export interface AuthRequest {
   readonly rawHeaders?: readonly string[] | undefined;
   /**
    * Whether the server may have dropped header lines. Node silently drops lines past `server.maxHeadersCount` (1000 by
-   * default); a dropped line may be a second credential or the forwarding header of a proxy.
+   * default); a dropped line may be a second credential or the forwarding header of a proxy. By default, `rawHeaders` are
+   * counted. Set it to `false` for an object of headers without `rawHeaders`: behind a trusted proxy, the client address is
+   * otherwise unknown.
    */
   readonly headersTruncated?: boolean | undefined;
   /** The address of the other end of the socket, never a forwarded address. */
@@ -19,6 +21,22 @@ export interface AuthRequest {
   readonly path?: string | undefined;
   /** The request id of the framework. */
   readonly requestId?: string | undefined;
+}
+
+// Node's MAX_HEADER_PAIRS, the limit while `server.maxHeadersCount` is null.
+const MAX_HEADER_LINES = 1_000;
+
+/** Whether Node may have dropped header lines. `maxLines` is the limit of the server; 0 stands for none. */
+export function mayLackLines(rawHeaders: readonly string[], maxLines: number = MAX_HEADER_LINES): boolean {
+  return maxLines > 0 && rawHeaders.length >= maxLines * 2;
+}
+
+/** Whether header lines may be missing; `undefined` if nothing says so. */
+export function isTruncated(request: AuthRequest): boolean | undefined {
+  const { headersTruncated, rawHeaders, headers } = request;
+  if (headersTruncated !== undefined) return headersTruncated;
+  if (rawHeaders !== undefined) return mayLackLines(rawHeaders);
+  return isHeaderLookup(headers) ? false : undefined;
 }
 
 /** The part of the Fetch standard's `Headers` that is used. */

@@ -32,6 +32,7 @@ export const COMMON_VERIFIER_OPTIONS: readonly (keyof CommonVerifierOptions)[] =
   "environment",
   "trustedProxies",
   "clientIpHeader",
+  "missingForwardedHeader",
   "realm",
   "clock",
   "storeTimeout",

@@ -48,6 +48,7 @@ describe("events", () => {
     await verifier.verify(
       {
         headers: { authorization: `Bearer ${secret}`, "x-real-ip": "203.0.113.7" },
+        headersTruncated: false,
         remoteAddress: "::ffff:127.0.0.1",
         method: "PUT",
         path: `/vehicles/7?api_key=${secret}`,

@@ -48,6 +48,7 @@ async function setUp(options: FailedAuthLimiterOptions = {}) {
 function request(secret: string, remoteAddress?: string, via?: string): AuthRequest {
   return {
     headers: { authorization: `Bearer ${secret}`, ...(via && { "x-forwarded-for": via }) },
+    headersTruncated: false,
     remoteAddress,
   };
 }

@@ -1,4 +1,4 @@
-import { bearer, deny, pass } from "../../../contract/guards/case.js";
+import { bearer, deny } from "../../../contract/guards/case.js";
 import { secrets, type Upstream } from "../../../unit/adapters/fixtures.js";
 import { attack, catalogue, type Draft } from "../attack.js";
 
@@ -82,6 +82,7 @@ export const networkAttacks = catalogue("network", [
     SPOOF,
     "::ffff:203.0.113.7, ::ffff:198.51.100.9",
   ),
+  xff("trusted proxies only, for a key for loopback", SPOOF, "127.0.0.2, 127.0.0.3", OUTSIDE, local),
   from("a line before that of the proxy", "RFC 9110, 5.3", "x-forwarded-for", [
     "x-forwarded-for: 203.0.113.7",
     "X-FORWARDED-FOR: 198.51.100.9",
@@ -153,10 +154,10 @@ export const networkAttacks = catalogue("network", [
   xff("8,000 characters of digits and dots", "CWE-1333", "1.".repeat(4_000)),
   xff("7,000 colons", "CWE-1333", ":".repeat(7_000)),
   xff(
-    "mapped loopback, for a key with a mapped allowlist",
+    "the mapped address of a proxy, for a key with a mapped allowlist",
     "RFC 4291, 2.5.5.2",
     "::FFFF:7F00:0001",
-    pass("mapped"),
+    OUTSIDE,
     mapped,
   ),
 

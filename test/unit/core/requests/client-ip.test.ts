@@ -10,7 +10,7 @@ function client(
   remoteAddress: string | undefined = PROXY,
   rawHeaders?: readonly string[],
 ): string | undefined {
-  return clientIpResolver(options)({ headers, remoteAddress, rawHeaders })?.text;
+  return clientIpResolver(options)({ headers, remoteAddress, rawHeaders, headersTruncated: false })?.text;
 }
 
 const behind = { trustedProxies: ["10.0.0.0/8"] };
@@ -39,7 +39,7 @@ describe("X-Forwarded-For", () => {
     ["an entry that the client wrote, on the left", "1.1.1.1, 203.0.113.7", "203.0.113.7"],
     ["two proxies", "203.0.113.7, 10.0.0.2", "203.0.113.7"],
     ["an entry with the address of a proxy, on the left", "10.9.9.9, 203.0.113.7", "203.0.113.7"],
-    ["trusted proxies only: the leftmost", "10.0.0.3, 10.0.0.2", "10.0.0.3"],
+    ["trusted proxies only", "10.0.0.3, 10.0.0.2", undefined],
     ["no spaces", "1.1.1.1,203.0.113.7,10.0.0.2", "203.0.113.7"],
     ["tabs", "1.1.1.1\t,\t203.0.113.7\t", "203.0.113.7"],
     ["a mapped address", "::ffff:203.0.113.7", "203.0.113.7"],
@@ -64,14 +64,69 @@ describe("X-Forwarded-For", () => {
     expect(clientIpResolver(behind)({ headers: { "x-forwarded-for": "1.1.1.1" } })).toBeUndefined();
   });
 
-  test("a proxy that sends no header is the client", () => {
-    expect(client(behind, {})).toBe(PROXY);
+  test("the address is unknown if a trusted proxy sends no header", () => {
+    expect(client(behind, {})).toBeUndefined();
+    expect(client({ ...behind, missingForwardedHeader: "unknown" }, {})).toBeUndefined();
+    expect(client({ ...behind, clientIpHeader: "x-real-ip" }, {})).toBeUndefined();
+    expect(client({ ...behind, clientIpHeader: "x-real-ip" }, { "x-real-ip": "10.0.0.9" })).toBeUndefined();
+    expect(client(forwarded, { forwarded: "for=10.0.0.2" })).toBeUndefined();
+  });
+
+  test('"use-peer" makes the outermost trusted proxy the client', () => {
+    const usePeer: ClientIpOptions = { ...behind, missingForwardedHeader: "use-peer" };
+    expect(client(usePeer, {})).toBe(PROXY);
+    expect(client(usePeer, { "x-forwarded-for": "10.0.0.3, 10.0.0.2" })).toBe("10.0.0.3");
+    expect(client(usePeer, { "x-forwarded-for": "junk" })).toBeUndefined();
+    expect(client(usePeer, { "x-forwarded-for": "203.0.113.7" })).toBe("203.0.113.7");
+  });
+
+  test("warns once about a missing header, unless the option is set", async () => {
+    await new Promise((resolve) => setImmediate(resolve)); // warnings of other tests
+    const warnings: (Error & { code?: string })[] = [];
+    const listen = (warning: Error) => void warnings.push(warning);
+    process.on("warning", listen);
+    try {
+      const resolve = clientIpResolver(behind);
+      for (let i = 0; i < 3; i++) resolve({ headers: {}, headersTruncated: false, remoteAddress: PROXY });
+      for (const missingForwardedHeader of ["unknown", "use-peer"] as const) {
+        clientIpResolver({ ...behind, missingForwardedHeader })({
+          headers: {},
+          headersTruncated: false,
+          remoteAddress: PROXY,
+        });
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off("warning", listen);
+    }
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({
+      name: "KeybearerWarning",
+      code: "KEYBEARER_MISSING_FORWARDED_HEADER",
+    });
+    expect(warnings[0]?.message).toContain('"x-forwarded-for"');
+    expect(warnings[0]?.message).toContain('"missingForwardedHeader"');
   });
 
   test("a truncated header section makes the address behind a proxy unknown", () => {
     const request = { headers: { "x-forwarded-for": "203.0.113.7" }, headersTruncated: true };
     expect(clientIpResolver(behind)({ ...request, remoteAddress: PROXY })).toBeUndefined();
     expect(clientIpResolver(behind)({ ...request, remoteAddress: "203.0.113.9" })?.text).toBe("203.0.113.9");
+  });
+
+  test("a request must say that its headers are complete, or show it", () => {
+    const field = "203.0.113.7";
+    const headers = { "x-forwarded-for": field };
+    const found = (request: Partial<AuthRequest>) =>
+      clientIpResolver(behind)({ headers, remoteAddress: PROXY, ...request })?.text;
+    expect(found({})).toBeUndefined();
+    expect(found({ headersTruncated: false })).toBe(field);
+    expect(found({ headers: new Headers(headers) })).toBe(field);
+    const lines = (count: number) => Array.from({ length: count }, () => ["X-A", "1"]).flat();
+    expect(found({ rawHeaders: lines(999) })).toBe(field);
+    expect(found({ rawHeaders: lines(1_000) })).toBeUndefined();
+    expect(found({ rawHeaders: lines(1_000), headersTruncated: false })).toBe(field);
+    expect(found({ remoteAddress: "203.0.113.9" })).toBe("203.0.113.9");
   });
 
   test("joins repeated headers to one list", () => {
@@ -172,7 +227,7 @@ describe("a header with a single address", () => {
     const raw = ["CF-Connecting-IP", "1.1.1.1", "cf-connecting-ip", "203.0.113.7"];
     expect(client(options, { "cf-connecting-ip": "1.1.1.1" }, "127.0.0.1", raw)).toBeUndefined();
     expect(client(options, { "cf-connecting-ip": ["1.1.1.1", "1.1.1.1"] }, "127.0.0.1")).toBeUndefined();
-    expect(client(options, { "x-forwarded-for": "1.1.1.1" }, "127.0.0.1")).toBe("127.0.0.1");
+    expect(client(options, { "x-forwarded-for": "1.1.1.1" }, "127.0.0.1")).toBeUndefined();
   });
 });
 
@@ -205,6 +260,11 @@ describe("options", () => {
     [{ clientIpHeader: "forwarded", trustedProxies: [] }, /requires "trustedProxies"/],
     [{ clientIpHeader: "x y", trustedProxies: ["loopback"] }, /"clientIpHeader"/],
     [{ clientIpHeader: "", trustedProxies: ["loopback"] }, /"clientIpHeader"/],
+    [
+      { missingForwardedHeader: "use-peer" },
+      /"missingForwardedHeader" has no effect without "trustedProxies"/,
+    ],
+    [{ missingForwardedHeader: "deny", trustedProxies: ["loopback"] }, /"unknown" or "use-peer"; received/],
     [{ clientIpHeader: 7, trustedProxies: ["loopback"] }, /"clientIpHeader"/],
   ])("rejects %j", (options, message) => {
     const make = () => clientIpResolver(options as never);

@@ -321,7 +321,7 @@ describe("allowed requests", () => {
         authorization: `Bearer ${secret}`,
         ...(forwarded && { "x-forwarded-for": forwarded }),
       };
-      return (await own.verifier.verify({ headers, remoteAddress })).ok;
+      return (await own.verifier.verify({ headers, headersTruncated: false, remoteAddress })).ok;
     };
     expect(await pass("10.0.0.1")).toBe(true);
     expect(await pass("::ffff:10.0.0.1")).toBe(true);
