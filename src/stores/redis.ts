@@ -45,8 +45,9 @@ const MAX_TOUCHES = 250;
  * needs no migration.
  *
  * A lookup is one `GET`, or part of one `MGET` with the other lookups of the same turn of the event loop. A change is
- * one script, which Redis runs completely or rejects, for example because its memory is full; keys can still be revoked, disabled and removed then.
- * If a client reconnects and sends a change twice, it is applied once and both runs return the same result.
+ * one script, which Redis runs completely or rejects, for example because its memory is full; keys can still be
+ * revoked, disabled and removed then. If a client reconnects and sends a change twice, it is applied once and both runs
+ * return the same result.
  *
  * - **Durability**: set `maxmemory-policy noeviction` and `appendonly yes`, or Redis may drop keys. With
  *   `appendfsync everysec` a crash can lose the changes of the last two seconds, with `always` none. Replication is
