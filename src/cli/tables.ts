@@ -59,7 +59,7 @@ function formatDate(date: Date | null): string | null {
 
 const PAGE_SIZE = 200;
 
-/** Yields the pages of a list, up to `max` items in total. Logs items that cannot be read, and `more` if the list has more. */
+/** Yields the pages of a list, up to `max` items in total. Logs unreadable items, and `more` if the list has more. */
 export async function* paginate<T>(
   fetchPage: (page: { limit: number; cursor?: string }) => Promise<Page<T>>,
   max: number,

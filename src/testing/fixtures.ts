@@ -164,6 +164,7 @@ async function everyItem<T>(
     const page = await read(cursor === undefined ? { limit } : { limit, cursor });
     assert.ok(page.items.length <= limit, "a page has more items than its limit");
     assert.ok(page.nextCursor == null || page.items.length > 0, "an empty page has a cursor");
+    assert.deepEqual(page.damaged ?? [], [], "a page reports damaged items, although all are intact");
     assert.ok(items.length < 100_000, "the pages do not end");
     items.push(...page.items);
     cursor = page.nextCursor ?? undefined;

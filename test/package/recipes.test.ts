@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startRedis } from "../contract/stores/redis-server.js";
-import { startMariadb, startPostgres } from "../contract/stores/sql-servers.js";
+import { isInstalled, startMariadb, startPostgres } from "../contract/stores/sql-servers.js";
 import { createCompiledBlocks, isCode } from "./compiled-blocks.js";
 import { type Block, blocksOf, markdownFiles } from "./markdown.js";
 
@@ -55,13 +55,12 @@ beforeAll(async () => {
 });
 afterAll(() => compiled.remove());
 
-// If the cluster of the tests is running, the servers are installed.
-describe.skipIf(inject("servers").redisCluster === undefined)("recipes that open a client", () => {
+describe("recipes that open a client", () => {
   it.each(SERVERS)("exist for %s", (_, client) => {
     expect(blocks.filter(({ code }) => client.test(code))).not.toEqual([]);
   });
 
-  describe.each(SERVERS)("of %s", (name, client) => {
+  describe.each(SERVERS.filter(([name]) => isInstalled(name)))("of %s", (name, client) => {
     let server: Restartable;
     beforeAll(async () => {
       server = await starters[name]();

@@ -21,6 +21,15 @@ export interface SqlTestServer {
   dispose(): Promise<void>;
 }
 
+/** Whether the programs of a server are installed. In CI they must be. */
+export function isInstalled(name: "postgres" | "mysql" | "redis"): boolean {
+  if (process.env.CI) return true;
+  if (name === "postgres") return (process.env.POSTGRES_BIN ?? newestOf("/usr/lib/postgresql")) !== undefined;
+  const commands = name === "mysql" ? ["mariadbd", "mariadb-install-db"] : ["redis-server"];
+  const folders = (process.env.PATH ?? "").split(":");
+  return commands.every((command) => folders.some((folder) => existsSync(join(folder, command))));
+}
+
 /** Starts a PostgreSQL on a free port. */
 export async function startPostgres(): Promise<SqlTestServer> {
   const bin = postgresBin();

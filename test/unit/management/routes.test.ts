@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { memoryStore } from "../../../src/stores/memory.js";
 import { START } from "../core/fixtures.js";
 import { DAY, later, managementApi } from "./fixtures.js";
 
@@ -81,6 +82,17 @@ describe("GET /api-keys", () => {
       query = `?limit=2&cursor=${body.nextCursor}`;
     }
     expect(names).toEqual(["key 4", "key 3", "key 2", "key 1", "key 0"]);
+  });
+
+  test("names keys and entries that cannot be read", async () => {
+    const damaged = ["key_1"];
+    const read = () => ({ items: [], damaged });
+    const { call, issue } = managementApi({}, { store: { ...memoryStore(), list: read, auditTrail: read } });
+    const { key } = await issue();
+    for (const path of ["/api-keys", `/api-keys/${key.id}/audit`]) {
+      const { status, body } = await call(`GET ${path}`);
+      expect([status, body]).toEqual([200, { items: [], damaged }]);
+    }
   });
 
   test("pages through keys with the longest ids", async () => {
