@@ -34,27 +34,28 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
   const { names } = format;
   const { string, stringOrNull, integer, date, dateOrNull, list, listOrNull, objectOrNull, rateLimitOrNull } =
     createReaders(format);
+  // The members that a verifier reads come first, so that they share cache lines.
   // This runs for every lookup. Each cell is accessed here, where its name is always the same, which is fast.
   return (row) => ({
     id: string(row[names.id], row, "id"),
     hash: string(row[names.hash], row, "hash") as KeyHash,
-    version: integer(row[names.version], row, "version"),
     ownerId: string(row[names.ownerId], row, "ownerId"),
     environment: stringOrNull(row[names.environment], row, "environment"),
-    start: string(row[names.start], row, "start"),
-    name: stringOrNull(row[names.name], row, "name"),
     scopes: list(row[names.scopes], row, "scopes"),
     ipAllowlist: listOrNull(row[names.ipAllowlist], row, "ipAllowlist"),
     rateLimit: rateLimitOrNull(row[names.rateLimit], row, "rateLimit"),
-    metadata: objectOrNull(row[names.metadata], row, "metadata"),
-    createdAt: date(row[names.createdAt], row, "createdAt"),
-    updatedAt: date(row[names.updatedAt], row, "updatedAt"),
     expiresAt: dateOrNull(row[names.expiresAt], row, "expiresAt"),
-    lastUsedAt: dateOrNull(row[names.lastUsedAt], row, "lastUsedAt"),
     disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
     revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
-    revokedReason: stringOrNull(row[names.revokedReason], row, "revokedReason"),
     rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
+    createdAt: date(row[names.createdAt], row, "createdAt"),
+    version: integer(row[names.version], row, "version"),
+    start: string(row[names.start], row, "start"),
+    name: stringOrNull(row[names.name], row, "name"),
+    metadata: objectOrNull(row[names.metadata], row, "metadata"),
+    updatedAt: date(row[names.updatedAt], row, "updatedAt"),
+    lastUsedAt: dateOrNull(row[names.lastUsedAt], row, "lastUsedAt"),
+    revokedReason: stringOrNull(row[names.revokedReason], row, "revokedReason"),
     replacedBy: stringOrNull(row[names.replacedBy], row, "replacedBy"),
     replaces: stringOrNull(row[names.replaces], row, "replaces"),
   });
