@@ -11,10 +11,14 @@ import { inspect } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import Router from "@koa/router";
 import express, { type RequestHandler } from "express";
+import express4 from "express4";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify4 from "fastify4";
 import { Hono } from "hono";
 import { logger } from "hono/logger";
+import { Hono as Hono4 } from "hono4";
 import Koa, { type Middleware } from "koa";
+import Koa2 from "koa2";
 import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../../src/adapters/fastify.js";
 import { type AuthenticatedHandler, fetchAuth, type GuardedHandler } from "../../../src/adapters/fetch.js";
@@ -105,53 +109,74 @@ function routeOf<T>(
 
 // Every framework trusts proxies and matches paths loosely; neither may affect the guards.
 
-async function startExpress({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
-  const app = express();
-  const auth = expressAuth(verifier, guard);
-  app.set("trust proxy", true);
-  app.set("env", "production"); // otherwise Express sends stack traces
-  app.use((_req, res, next) => {
-    res.set(earlier);
-    next();
-  });
-  for (const { method, path, guard: args, handle } of routes) {
-    const handler: RequestHandler = async (req, res) => {
-      const replace = (value: unknown) => Object.assign(req, { auth: value });
-      res.type("json").send(await handle({ auth: req.auth as Auth, replace }));
-    };
-    app[method.toLowerCase() as "get"](path, guardOf(auth, args), handler);
-  }
-  if (mount) app.use("/manage", expressHandler(mount));
-  return listen(createServer(app), log);
+const startExpress = startExpressOf(express);
+const startKoa = startKoaOf(Koa);
+const startHono = startHonoOf(Hono);
+const startFastify = startFastifyOf(Fastify, {
+  routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
+});
+
+function startExpressOf(createApp: () => ReturnType<typeof express>) {
+  return async ({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> => {
+    const app = createApp();
+    const auth = expressAuth(verifier, guard);
+    app.set("trust proxy", true);
+    app.set("env", "production"); // otherwise Express sends stack traces
+    app.use((_req, res, next) => {
+      res.set(earlier);
+      next();
+    });
+    for (const { method, path, guard: args, handle } of routes) {
+      const handler: RequestHandler = (req, res, next) => {
+        const replace = (value: unknown) => Object.assign(req, { auth: value });
+        // Express 4 does not wait for promises.
+        Promise.resolve(handle({ auth: req.auth as Auth, replace })).then(
+          (body) => res.type("json").send(body),
+          next,
+        );
+      };
+      app[method.toLowerCase() as "get"](path, guardOf(auth, args), handler);
+    }
+    if (mount) app.use("/manage", expressHandler(mount));
+    return listen(createServer(app), log);
+  };
 }
 
-async function startKoa({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
-  const app = new Koa();
-  const router = new Router();
-  const auth = koaAuth(verifier, guard);
-  app.proxy = true;
-  app.silent = true;
-  app.use(async (ctx, next) => {
-    ctx.set(earlier);
-    await next();
-    log?.(inspect(ctx.state.auth, ALL));
-  });
-  for (const { method, path, guard: args, handle } of routes) {
-    const handler: Middleware = async (ctx) => {
-      const replace = (value: unknown) => Object.assign(ctx.state, { auth: value });
-      ctx.type = "json";
-      ctx.body = await handle({ auth: ctx.state.auth as Auth, replace });
-    };
-    router.register(path, [method], [guardOf(auth, args), handler] as Parameters<typeof router.register>[2]);
-  }
-  if (mount) router.all("/manage{/*rest}", koaHandler(mount));
-  app.use(router.routes());
-  app.use(router.allowedMethods());
-  return listen(createServer(app.callback()), log);
+function startKoaOf(App: new () => Koa) {
+  return async ({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> => {
+    const app = new App();
+    const router = new Router();
+    const auth = koaAuth(verifier, guard);
+    app.proxy = true;
+    app.silent = true;
+    app.use(async (ctx, next) => {
+      ctx.set(earlier);
+      await next();
+      log?.(inspect(ctx.state.auth, ALL));
+    });
+    for (const { method, path, guard: args, handle } of routes) {
+      const handler: Middleware = async (ctx) => {
+        const replace = (value: unknown) => Object.assign(ctx.state, { auth: value });
+        ctx.type = "json";
+        ctx.body = await handle({ auth: ctx.state.auth as Auth, replace });
+      };
+      router.register(path, [method], [guardOf(auth, args), handler] as Parameters<
+        typeof router.register
+      >[2]);
+    }
+    if (mount) router.all("/manage{/*rest}", koaHandler(mount));
+    app.use(router.routes());
+    app.use(router.allowedMethods());
+    return listen(createServer(app.callback()), log);
+  };
 }
 
-function honoApp({ verifier, guard, earlier = {}, mount, log }: AppOptions, remoteAddress?: string) {
-  const app = new Hono<{ Variables: { auth: Auth } }>({ strict: false });
+function honoApp(
+  App: typeof Hono,
+  { verifier, guard, earlier = {}, mount, log }: AppOptions,
+  remoteAddress?: string,
+) {
+  const app = new App<{ Variables: { auth: Auth } }>({ strict: false });
   const auth = honoAuth(verifier, { ...guard, ...(remoteAddress && { remoteAddress: () => remoteAddress }) });
   if (log) app.use(logger(log));
   app.use(async (c, next) => {
@@ -169,12 +194,13 @@ function honoApp({ verifier, guard, earlier = {}, mount, log }: AppOptions, remo
   return app;
 }
 
-async function startHono(options: AppOptions): Promise<App> {
-  return listen(createAdaptorServer({ fetch: honoApp(options).fetch }) as Server, options.log);
+function startHonoOf(App: typeof Hono) {
+  return (options: AppOptions): Promise<App> =>
+    listen(createAdaptorServer({ fetch: honoApp(App, options).fetch }) as Server, options.log);
 }
 
 async function startHonoFetch(options: AppOptions): Promise<App> {
-  const app = honoApp(options, "127.0.0.1");
+  const app = honoApp(Hono, options, "127.0.0.1");
   return {
     port: undefined,
     async request(request) {
@@ -185,29 +211,31 @@ async function startHonoFetch(options: AppOptions): Promise<App> {
   };
 }
 
-async function startFastify({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
-  const app = Fastify({
-    ...(log && { logger: { level: "trace", stream: { write: log } } }),
-    trustProxy: true,
-    genReqId: (req) => String(req.headers["x-request-id"]),
-    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
-  });
-  const auth = fastifyAuth(verifier, guard);
-  await app.register(auth.plugin);
-  app.addHook("onRequest", async (_request, reply) => void reply.headers(earlier));
-  for (const { method, path, guard: args, handle } of routes) {
-    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-      const replace = (value: unknown) => Object.assign(request, { auth: value });
-      request.log.trace({ auth: request.auth }, inspect(request.auth, ALL));
-      const body = await handle({ auth: request.auth as Auth, replace });
-      return reply.type("application/json").send(body);
-    };
-    app.route({ method, url: path, onRequest: guardOf(auth, args), handler });
-  }
-  if (mount) await app.register(fastifyHandler(mount), { prefix: "/manage" });
-  await app.ready();
-  const { request, port, close } = await listen(app.server, log);
-  return { request, port, close: async () => void (await Promise.all([close(), app.close()])) };
+function startFastifyOf(createApp: typeof Fastify, routerOptions: object) {
+  return async ({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> => {
+    const app = createApp({
+      ...(log && { logger: { level: "trace", stream: { write: log } } }),
+      trustProxy: true,
+      genReqId: (req) => String(req.headers["x-request-id"]),
+      ...routerOptions,
+    });
+    const auth = fastifyAuth(verifier, guard);
+    await app.register(auth.plugin);
+    app.addHook("onRequest", async (_request, reply) => void reply.headers(earlier));
+    for (const { method, path, guard: args, handle } of routes) {
+      const handler = async (request: FastifyRequest, reply: FastifyReply) => {
+        const replace = (value: unknown) => Object.assign(request, { auth: value });
+        request.log.trace({ auth: request.auth }, inspect(request.auth, ALL));
+        const body = await handle({ auth: request.auth as Auth, replace });
+        return reply.type("application/json").send(body);
+      };
+      app.route({ method, url: path, onRequest: guardOf(auth, args), handler });
+    }
+    if (mount) await app.register(fastifyHandler(mount), { prefix: "/manage" });
+    await app.ready();
+    const { request, port, close } = await listen(app.server, log);
+    return { request, port, close: async () => void (await Promise.all([close(), app.close()])) };
+  };
 }
 
 async function startFetch({ verifier, guard, earlier = {}, mount, log }: AppOptions): Promise<App> {
@@ -265,4 +293,21 @@ export const setups: readonly Setup[] = [
   { name: "fetch on Node", wire: true, start: startFetch },
   { name: "node:http", wire: true, start: startNode },
   { name: "Hono as a fetch app", wire: false, start: startHonoFetch },
+];
+
+/** The oldest supported version of each framework. Their types are those of the newest. */
+export const oldestSetups: readonly Setup[] = [
+  { name: "Express 4.18", wire: true, start: startExpressOf(express4 as unknown as typeof express) },
+  { name: "Koa 2.15", wire: true, start: startKoaOf(Koa2 as unknown as typeof Koa) },
+  { name: "Hono 4.0", wire: true, start: startHonoOf(Hono4 as unknown as typeof Hono) },
+  {
+    name: "Fastify 4.28",
+    wire: true,
+    start: startFastifyOf(Fastify4 as unknown as typeof Fastify, {
+      caseSensitive: false,
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+      useSemicolonDelimiter: false,
+    }),
+  },
 ];

@@ -53,7 +53,7 @@ export const networkCases: readonly Case[] = [
 
   // X-Forwarded-For
   from("X-Forwarded-For: none, so the proxy is the client", "x-forwarded-for", [], OUTSIDE),
-  from("X-Forwarded-For: none, and a key for the proxy", "x-forwarded-for", [], pass("local"), local),
+  from("X-Forwarded-For: none, and a key for the proxy", "x-forwarded-for", [], OUTSIDE, local),
   forwardedFor("the client", "203.0.113.7", pass("office")),
   forwardedFor("the client of IPv6", "2001:db8:1::7", pass("office")),
   forwardedFor("the client in the IPv4-mapped form", "::ffff:203.0.113.7", pass("office")),
@@ -69,7 +69,7 @@ export const networkCases: readonly Case[] = [
   ),
   forwardedFor("junk on the left of the client", "junk, 203.0.113.7", pass("office")),
   forwardedFor("two trusted proxies", "203.0.113.7, 127.0.0.2, ::1", pass("office")),
-  forwardedFor("trusted proxies only", "127.0.0.3, 127.0.0.2", pass("local"), local),
+  forwardedFor("trusted proxies only, and a key for them", "127.0.0.3, 127.0.0.2", OUTSIDE, local),
   forwardedFor("addresses without spaces between them", "198.51.100.1,203.0.113.7", pass("office")),
   forwardedFor("tabs around the address", "\t203.0.113.7\t", pass("office")),
   forwardedFor("empty", "", OUTSIDE),
@@ -143,7 +143,7 @@ export const networkCases: readonly Case[] = [
   ),
 
   // Forwarded (RFC 7239)
-  from("Forwarded: none, and a key for the proxy", "forwarded", [], pass("local"), local),
+  from("Forwarded: none, and a key for the proxy", "forwarded", [], OUTSIDE, local),
   forwarded("the client", "for=203.0.113.7", pass("office")),
   forwarded("the client in quotes", 'for="203.0.113.7"', pass("office")),
   forwarded("the client with a port", 'for="203.0.113.7:4711"', pass("office")),
