@@ -1,4 +1,9 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { defineConfig } from "tsup";
+
+/** Small libraries that only some entries need. They are part of the build, so that services install fewer packages. */
+const BUNDLED = ["cli-progress", "cli-table3", "commander", "kysely", "lru-cache"];
 
 export default defineConfig({
   entry: {
@@ -28,8 +33,41 @@ export default defineConfig({
   target: "node20",
   platform: "node",
   dts: true,
-  sourcemap: true,
   splitting: true,
+  noExternal: BUNDLED,
   removeNodeProtocol: false, // Deno and workers know built-in modules by their full names only
   clean: true,
+  metafile: true, // for the notices
+  onSuccess: writeNotices,
+  esbuildPlugins: [
+    {
+      // In an ES module, CommonJS libraries cannot require the modules of Node.
+      name: "builtins-of-commonjs",
+      setup(build) {
+        build.onResolve({ filter: /.*/ }, ({ path, kind }) =>
+          kind === "require-call" && isBuiltin(path) ? { path, namespace: "builtin" } : undefined,
+        );
+        build.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+          contents: `import builtin from ${JSON.stringify(`node:${path.replace(/^node:/, "")}`)}; module.exports = builtin;`,
+        }));
+      },
+    },
+  ],
 });
+
+/** Writes the licenses of all libraries in the build. */
+async function writeNotices(): Promise<void> {
+  const metafile = "dist/metafile-esm.json";
+  const inputs = Object.keys(JSON.parse(readFileSync(metafile, "utf8")).inputs);
+  const names = inputs
+    .map((path) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[0])
+    .filter(Boolean);
+  const notices = [...new Set(names as string[])].sort().map((folder) => {
+    const { name, version } = JSON.parse(readFileSync(`${folder}package.json`, "utf8"));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`${name} has no license file`);
+    return `${name} ${version}\n\n${readFileSync(`${folder}${file}`, "utf8").trim()}\n`;
+  });
+  writeFileSync("dist/THIRD-PARTY-NOTICES.txt", notices.join(`\n${"-".repeat(80)}\n\n`));
+  rmSync(metafile);
+}

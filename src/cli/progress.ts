@@ -26,7 +26,7 @@ export async function startProgress(output: Output, title: string, total?: numbe
       },
     };
   }
-  const { SingleBar } = await import("cli-progress");
+  const { SingleBar } = (await import("cli-progress")).default;
   const format = total === undefined ? `${title}: {summary}` : `${title} [{bar}] {percentage}% {summary}`;
   const bar = new SingleBar({ format, stream: terminal, clearOnComplete: true, hideCursor: true, fps: 5 });
   // The bar hides the cursor and disables line wrapping, so it must be stopped however the process ends.

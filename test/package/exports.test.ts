@@ -28,6 +28,22 @@ function packagesLoadedBy(file: string): string[] {
   return [...loadedBy(file)].filter((name) => !name.startsWith("dist/") && !name.startsWith("node:")).sort();
 }
 
+/** Libraries in the build, each by a text that only its code has. */
+const BUNDLED = {
+  kysely: "DummyDriver = class",
+  "lru-cache": '= "LRUCache"',
+  commander: "class extends Error {\n      /**\n       * Constructs the CommanderError",
+};
+
+function bundledIn(file: string): string[] {
+  const texts = [...loadedBy(file)]
+    .filter((name) => name.startsWith("dist/"))
+    .map((name) => readFileSync(join(root, name), "utf8"));
+  return Object.entries(BUNDLED)
+    .filter(([, mark]) => texts.some((text) => text.includes(mark)))
+    .map(([name]) => name);
+}
+
 describe("exports", () => {
   it("match the built files", () => {
     const built = Object.keys((tsup as { entry: Record<string, string> }).entry).sort();
@@ -76,10 +92,7 @@ describe("loaded packages", () => {
   });
 
   it.each(["memory", "sqlite"])("the %s store loads no driver", (name) => {
-    const allowed = ["ipaddr.js", "kysely"];
-    expect(packagesLoadedBy(`dist/stores/${name}.js`).filter((other) => !allowed.includes(other))).toEqual(
-      [],
-    );
+    expect(packagesLoadedBy(`dist/stores/${name}.js`)).toEqual(["ipaddr.js"]);
   });
 
   it.each(["express", "koa", "hono", "fastify", "fetch", "node"])(
@@ -93,7 +106,7 @@ describe("loaded packages", () => {
   );
 
   it("rate limits do not load rate-limiter-flexible", () => {
-    expect(packagesLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js", "lru-cache"]);
+    expect(packagesLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js"]);
   });
 
   it("observers do not load OpenTelemetry", () => {
@@ -108,19 +121,28 @@ describe("loaded packages", () => {
     }
   });
 
-  it("only the command line loads its packages, and it loads no driver at start-up", () => {
-    const own = ["cli-table3", "commander"];
+  it("only entries that need a library in the build load it", () => {
+    const using = (name: string) =>
+      entries.filter(([, target]) => bundledIn(target.default.slice(2)).includes(name)).map(([path]) => path);
+    expect(using("kysely")).toEqual(["./stores/sqlite", "./stores/postgres", "./stores/mysql"]);
+    expect(using("lru-cache")).toEqual(["./cache", "./jwt", "./oauth", "./rate-limit"]);
+    expect(using("commander")).toEqual([]);
+    expect(bundledIn(manifest.bin.keybearer)).toContain("commander");
+  });
+
+  it("the command line loads no driver at start-up", () => {
     const others = packagesLoadedBy(manifest.bin.keybearer);
-    expect(others.filter((name) => own.includes(name))).toEqual(own);
-    const drivers = Object.keys(manifest.peerDependencies);
-    expect(others.filter((name) => [...drivers, "kysely", "jose"].includes(name))).toEqual([]);
-    for (const [path, target] of entries) {
-      const loaded = packagesLoadedBy(target.default.slice(2));
-      expect(
-        loaded.filter((name) => [...own, "cli-progress"].includes(name)),
-        path,
-      ).toEqual([]);
+    const unexpected = [...Object.keys(manifest.peerDependencies), "jose"];
+    expect(others.filter((name) => unexpected.includes(name))).toEqual([]);
+    expect(bundledIn(manifest.bin.keybearer)).not.toContain("kysely");
+  });
+
+  it("the build has the license of every library in it", () => {
+    const notices = readFileSync(join(root, "dist/THIRD-PARTY-NOTICES.txt"), "utf8");
+    for (const name of [...Object.keys(BUNDLED), "cli-table3", "cli-progress"]) {
+      expect(notices).toMatch(new RegExp(`^${name} \\d`, "m"));
     }
+    expect(notices.match(/Permission (?:is hereby granted|to use)/g)?.length).toBeGreaterThan(9);
   });
 });
 
@@ -137,12 +159,13 @@ it("the published package contains no tests, examples or sources", () => {
         ),
     ),
   ).toEqual([]);
-  // The entries, their shared chunks and source maps.
+  // The entries, their shared chunks and the licenses.
   const expected = [
+    "dist/THIRD-PARTY-NOTICES.txt",
     ...entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2)),
     ...Object.values(manifest.bin).flatMap((file) => [file, file.replace(/\.js$/, ".d.ts")]),
   ];
-  const stray = names.filter((name) => name.startsWith("dist/") && !name.endsWith(".map"));
+  const stray = names.filter((name) => name.startsWith("dist/"));
   expect(
     stray.filter((name) => !expected.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
   ).toEqual([]);
