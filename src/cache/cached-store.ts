@@ -1,14 +1,15 @@
 import { isPromiseLike } from "../internal/awaitable.js";
-import { checkMethods } from "../internal/validate.js";
+import { checkFunction, checkMethods } from "../internal/validate.js";
 import { createLookup, type KeyHash, type KeyStore, type ManagedKeyStore } from "../kit.js";
 import { createEntries, type Entries } from "./entries.js";
+import { createFeedLease, type FeedStore } from "./feed.js";
 import { createBusLease, createLocalLease, type Lease } from "./lease.js";
-import { type CachedStoreOptions, readSettings } from "./options.js";
+import { type CachedStoreOptions, readSettings, type Settings } from "./options.js";
 import { createWrites } from "./writes.js";
 
 /** The methods that a cached store adds to the wrapped store. */
 export interface CacheControl {
-  /** Resolves when the cache is in use: immediately without a bus, otherwise when the bus first works. */
+  /** Resolves when the cache is in use: when the store's changes were first read, or the bus first works. */
   ready(): Promise<void>;
   /** Unsubscribes from the bus and clears the cache. Lookups then go to the wrapped store. */
   close(): Promise<void>;
@@ -25,13 +26,13 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * invalidates the cache. Verifiers perform every check on cached keys too.
  *
  * - In this process, a lookup that starts after a change returned never returns an older record.
- * - In other processes, a change is visible within milliseconds over a `bus`. It is visible within the `ttl` without a
- *   bus, or if the process ends between the write and the message.
+ * - Over a store with `changes` (those for SQL and Redis), a change by any process is in force within `heartbeat` plus
+ *   `storeTimeout`, or the cache is bypassed. A `bus` makes it milliseconds.
+ * - Over a store without it, a change in another process is in force within the `ttl`, or milliseconds over a `bus`.
  * - A key is not cached past its expiry. Failures, missing keys, and lookups during a change are not cached.
- * - Until `ready()`, and while the bus does not work, every lookup goes to the wrapped store. Observers receive
- *   `cache.bypassed` and later `cache.resumed`.
- * - A change waits at most 250 ms for the bus. Then observers receive `background.failed`, and the next message makes
- *   other processes clear their caches.
+ * - While the cache is bypassed, every lookup goes to the wrapped store. Observers receive `cache.bypassed` and later
+ *   `cache.resumed`.
+ * - A change waits at most 250 ms for the bus. Then observers receive `background.failed`.
  * - `touch` does not invalidate a key, so a cached `lastUsedAt` may be as old as the `ttl`.
  *
  * The wrapped store must read its own writes; a replica that lags is not suitable.
@@ -45,18 +46,17 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * process.once("SIGTERM", () => store.close());
  */
 export function cachedStore(store: ManagedKeyStore, options?: CachedStoreOptions): CachedManagedKeyStore;
-/** Wraps a store that only verifies. Without a bus, changes become visible when the `ttl` ends. */
+/** Wraps a store that only verifies. Without `changes` and without a bus, changes become visible when the `ttl` ends. */
 export function cachedStore(store: KeyStore, options?: CachedStoreOptions): CachedKeyStore;
 export function cachedStore(
   store: KeyStore,
   options: CachedStoreOptions = {},
 ): CachedKeyStore & Partial<ManagedKeyStore> {
   checkMethods("cachedStore", "store", store, ["findByHash"]);
-  const settings = readSettings(options);
+  checkFunction("cachedStore", "store.changes", store.changes);
+  const settings = readSettings(options, hasFeed(store));
   const entries = createEntries(settings);
-  const { bus, heartbeatMs, observers } = settings;
-  const lease =
-    bus === undefined ? createLocalLease(entries) : createBusLease(bus, heartbeatMs, observers, entries);
+  const lease = createLease(store, settings, entries);
   const lookUp = createLookup(fillCache(store, entries, lease), settings.timeoutMs);
 
   const getCached = (hash: KeyHash, now: number) => (lease.isValid(now) ? entries.get(hash, now) : undefined);
@@ -75,6 +75,16 @@ export function cachedStore(
     ready: lease.ready,
     close: lease.close,
   });
+}
+
+function hasFeed(store: KeyStore): store is FeedStore {
+  return store.changes !== undefined;
+}
+
+function createLease(store: KeyStore, settings: Settings, entries: Entries): Lease {
+  const { bus, heartbeatMs, observers } = settings;
+  if (hasFeed(store)) return createFeedLease(store, settings, entries);
+  return bus === undefined ? createLocalLease(entries) : createBusLease(bus, heartbeatMs, observers, entries);
 }
 
 /** Wraps the lookups of a store to cache their results. */

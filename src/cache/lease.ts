@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import { settledWithin, withTimeout } from "../internal/timeout.js";
+import { settledWithin } from "../internal/timeout.js";
 import { emit, type Observer, StoreError } from "../kit.js";
 import type { InvalidationBus } from "./bus/bus.js";
 import { decodeMessage, encodeMessage, type MessageBody } from "./bus/message.js";
 import { createCatchUp } from "./catch-up.js";
 import type { Entries } from "./entries.js";
+import { deferred, publishWithin } from "./publish.js";
 
 /** Permission to use cached keys for a limited time, renewed over the bus. */
 export interface Lease {
@@ -25,7 +26,6 @@ const RECONNECT_HEARTBEATS = 10;
 // How long subscribe() may take, in heartbeats. Exponential back-off bounds the attempts on a hung bus.
 const MIN_SUBSCRIBE_HEARTBEATS = 10;
 const MAX_SUBSCRIBE_HEARTBEATS = 2_560;
-const PUBLISH_TIMEOUT_MS = 250;
 const CLOSE_TIMEOUT_MS = 1_000;
 const MAX_SENDERS = 10_000;
 const MAX_PENDING_MESSAGES = 1_000;
@@ -226,18 +226,8 @@ export function createBusLease(
     isValid,
     catchUp: createCatchUp(),
 
-    async publishChange(id) {
-      try {
-        await withTimeout(publish(++sent, { type: "changed", id }), PUBLISH_TIMEOUT_MS, {
-          onTimeout: () =>
-            new StoreError(`The invalidation bus did not respond within ${PUBLISH_TIMEOUT_MS} ms`),
-        });
-      } catch (cause) {
-        // The next message reveals the gap to other processes.
-        const error = new StoreError("A changed key could not be invalidated in other processes", cause);
-        emit(observers, { type: "background.failed", at: new Date(), task: "invalidate", keyId: id, error });
-      }
-    },
+    // After a failure, the next message reveals the gap to other processes.
+    publishChange: (id) => publishWithin(() => publish(++sent, { type: "changed", id }), id, observers),
 
     ready: () => readiness.promise,
 
@@ -246,15 +236,4 @@ export function createBusLease(
       return closing;
     },
   };
-}
-
-function deferred(): { readonly promise: Promise<void>; resolve(): void; reject(error: Error): void } {
-  let resolve = () => {};
-  let reject: (error: Error) => void = () => {};
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  promise.catch(() => {}); // ready() may never be called
-  return { promise, resolve, reject };
 }
