@@ -92,7 +92,9 @@ const DRIVERS: readonly Driver[] = [
         store,
         find: async (hash) => ((await pool.execute(text, [hash]))[0] as readonly unknown[])[0],
         async close() {
-          await pool.query(`drop table \`${TABLE}\`, \`${TABLE}_audit\`, \`${TABLE}_migrations\``);
+          await pool.query(
+            `drop table \`${TABLE}\`, \`${TABLE}_audit\`, \`${TABLE}_migrations\`, \`${TABLE}_position\``,
+          );
           await pool.end();
         },
       };

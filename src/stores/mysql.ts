@@ -2,6 +2,7 @@ import { DummyDriver, Kysely, MysqlAdapter, MysqlIntrospector, MysqlQueryCompile
 import { hasMethod } from "../internal/validate.js";
 import { StoreError } from "../kit.js";
 import { encodeTime, type StoredRow } from "./record-codec.js";
+import { createCounterFeed } from "./sql/feed.js";
 import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
 import { errnoOf, type MysqlPool, mysqlServer } from "./sql/mysql-client.js";
 import { createQueries } from "./sql/queries.js";
@@ -70,7 +71,8 @@ export interface MysqlKeyStore extends ServerStore {
 export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlStoreOptions): MysqlKeyStore {
   const tables = readTableNames("mysqlStore", options);
   const server = mysqlServer(toPromisePool(pool));
-  const migrations = createMigrations(builder, tables, COLUMN_TYPES);
+  const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
+  const migrations = createMigrations(builder, tables, COLUMN_TYPES, feed);
 
   return Object.freeze({
     ...createServerStore({
@@ -79,6 +81,8 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
         insert.onDuplicateKeyUpdate({ id: sql.ref("id") }),
       ),
       queries: createQueries(builder, tables),
+      feed,
+      readCommitted: server.write, // whatever autocommit and the isolation level of the connection are
       find: (column, values) => find(server.read, tables, column, values),
       touch: (uses) => touch(tables, uses),
     }),

@@ -10,6 +10,7 @@ import {
 import { checkBoolean, hasMethod } from "../internal/validate.js";
 import { warnWithoutErrorListener } from "../internal/warn.js";
 import { createCteStatements, createTouch } from "./sql/cte-statements.js";
+import { createSnapshotFeed } from "./sql/feed.js";
 import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
 import {
   type PGliteDatabase,
@@ -88,7 +89,8 @@ export function postgresStore(
   checkBoolean("postgresStore", "prepare", prepare);
   const server = serverOf(pool);
   warnWithoutErrorListener("postgresStore", pool);
-  const migrations = createMigrations(builder, tables, COLUMN_TYPES);
+  const feed = createSnapshotFeed(builder, tables);
+  const migrations = createMigrations(builder, tables, COLUMN_TYPES, feed);
 
   /** Creates a lookup by one value, or by an array as one parameter. */
   const finder = (condition: string) => {
@@ -109,6 +111,8 @@ export function postgresStore(
       server,
       writes: createCteStatements(builder, tables),
       queries: createQueries(builder, tables),
+      feed,
+      readCommitted: server.read,
       find: (column, [first, ...others]) =>
         others.length === 0 ? findOne[column](first) : findMany[column]([first, ...others]),
       touch: createTouch(builder, tables),

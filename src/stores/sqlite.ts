@@ -13,6 +13,7 @@ import type {
   AuditEntry,
   AuditQuery,
   KeyChange,
+  KeyChanges,
   KeyHash,
   KeyQuery,
   KeyRecord,
@@ -20,6 +21,7 @@ import type {
   Page,
 } from "../kit.js";
 import { encodeTime, type StoredRow } from "./record-codec.js";
+import { createCounterFeed } from "./sql/feed.js";
 import { createMigrations, readVersion } from "./sql/migrations.js";
 import { createQueries, toPage } from "./sql/queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
@@ -51,7 +53,7 @@ export interface SqliteStoreOptions {
 }
 
 /** A store over SQLite. */
-export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "changes" | "findManyByHash">> {
+export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
    * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
    * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.
@@ -92,6 +94,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   const writes = createTransactions(builder, tables, (insert) =>
     insert.onConflict((conflict) => conflict.column("id").doNothing()),
   );
+  const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
   const decodeKey = createRowDecoder();
 
   const all = ({ sql, parameters }: Statement): StoredRow[] =>
@@ -151,7 +154,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
 
   return Object.freeze({
     async migrate(): Promise<void> {
-      const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES);
+      const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES, feed);
       await retryWhenBusy(() => {
         if (database.prepare("select 1 from sqlite_master limit 1").all().length === 0) {
           database.exec("pragma journal_mode = wal");
@@ -207,6 +210,9 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
 
     auditTrail: (query: AuditQuery): Awaitable<Page<AuditEntry>> =>
       readPage(queries.audit(query), query.limit, decodeAudit, "at"),
+
+    changes: (since: string | undefined): Awaitable<KeyChanges> =>
+      retryWhenBusy(() => feed.decode(all(feed.read(since)), since)),
 
     appendAudit: (entries: readonly AuditEntry[]): Awaitable<void> => runAll(writes.appendAudit(entries)),
   });

@@ -4,6 +4,7 @@ import type { ManagedKeyStore } from "../kit.js";
 import { AUDIT_RULES } from "./audit-rules.js";
 import { CHANGE_RULES } from "./change-rules.js";
 import { CONCURRENCY_RULES } from "./concurrency-rules.js";
+import { FEED_RULES } from "./feed-rules.js";
 import type { Rule } from "./fixtures.js";
 import { LIST_RULES } from "./list-rules.js";
 import { LOOKUP_RULES } from "./lookup-rules.js";
@@ -58,6 +59,7 @@ const RULES: readonly Rule[] = [
   ...LIST_RULES,
   ...AUDIT_RULES,
   ...MAINTENANCE_RULES,
+  ...FEED_RULES,
 ];
 
 /**

@@ -4,6 +4,7 @@ import {
   type InsertQueryBuilder,
   type Kysely,
   type QueryCreator,
+  type RawBuilder,
   sql,
   type UpdateQueryBuilder,
 } from "kysely";
@@ -14,6 +15,7 @@ import {
   AUDIT_COLUMNS,
   type ColumnKind,
   type Columns,
+  changesChannel,
   columnsOf,
   KEY_COLUMNS,
   type TableNames,
@@ -38,8 +40,24 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
 
+  const channel = changesChannel(tables.keys);
+
+  const withAudit = (
+    creator: QueryCreator<Tables & { changed: Changed }>,
+    audit: AuditEntry,
+    position: RawBuilder<number | null>,
+  ) =>
+    creator
+      .insertInto(tables.audit)
+      .columns([...columnsOf(AUDIT_COLUMNS), "position"])
+      .expression((eb) =>
+        eb
+          .selectFrom(changed)
+          .select([...constants(AUDIT_COLUMNS, encodeAudit(audit)), position.as("position")]),
+      );
+
   /** The other rows are selected from the changed row, so they are written only if there is one. */
-  const withAudit = (statement: KeyStatement, audit: AuditEntry, successor?: KeyRecord): AtomicWrite => {
+  const change = (statement: KeyStatement, audit: AuditEntry, successor?: KeyRecord): AtomicWrite => {
     let creator: QueryCreator<Tables & { changed: Changed }> = builder.with(changed, () => statement);
     if (successor !== undefined) {
       creator = creator.with(successors, (inner) =>
@@ -51,26 +69,28 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
       ) as unknown as typeof creator;
     }
     return [
-      creator
-        .insertInto(tables.audit)
-        .columns(columnsOf(AUDIT_COLUMNS))
-        .expression((eb) => eb.selectFrom(changed).select(constants(AUDIT_COLUMNS, encodeAudit(audit))))
+      withAudit(creator, audit, sql`pg_current_xact_id()`)
+        .returning(sql`pg_notify(${channel}, key_id)`.as("announced"))
         .compile(),
     ];
   };
 
   return {
-    insert: (record, audit) => withAudit(insertKey(record).returning("id"), audit),
+    // Without a position: a new key is in no cache.
+    insert: (record, audit) => {
+      const creator = builder.with(changed, () => insertKey(record).returning("id"));
+      return [withAudit(creator, audit, sql`null::xid8`).compile()];
+    },
 
-    update: (id, ifVersion, change, audit) =>
-      withAudit(updateKey(id, ifVersion, change).returning("id"), audit),
+    update: (id, ifVersion, members, audit) =>
+      change(updateKey(id, ifVersion, members).returning("id"), audit),
 
-    replace: (id, ifVersion, change, successor, audit) =>
-      withAudit(updateKey(id, ifVersion, change).returning("id"), audit, successor),
+    replace: (id, ifVersion, members, successor, audit) =>
+      change(updateKey(id, ifVersion, members).returning("id"), audit, successor),
 
-    rehash: (id, from, to, audit) => withAudit(rehashKey(id, from, to).returning("id"), audit),
+    rehash: (id, from, to, audit) => change(rehashKey(id, from, to).returning("id"), audit),
 
-    remove: (id, ifVersion, audit) => withAudit(removeKey(id, ifVersion).returning("id"), audit),
+    remove: (id, ifVersion, audit) => change(removeKey(id, ifVersion).returning("id"), audit),
 
     appendAudit: (entries) => {
       const rows = sortById(entries).map(encodeAudit);

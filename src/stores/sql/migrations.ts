@@ -1,5 +1,6 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely";
 import type { StoredRow } from "../record-codec.js";
+import type { Feed } from "./feed.js";
 import type { TableNames, Tables } from "./schema.js";
 import { type SqlServer, withRetries } from "./server-store.js";
 import type { Statement } from "./statements.js";
@@ -39,6 +40,7 @@ export function createMigrations(
   builder: Kysely<Tables>,
   tables: TableNames,
   types: ColumnTypes,
+  feed: Feed,
 ): Migrations {
   return {
     prepare: builder.schema
@@ -51,7 +53,7 @@ export function createMigrations(
       .selectFrom(tables.migrations)
       .select((eb) => eb.fn.max("version").as("version"))
       .compile(),
-    steps: [createTables(builder, tables, types)],
+    steps: [createTables(builder, tables, types), feed.migration],
     record: (version, appliedAt) =>
       builder.insertInto(tables.migrations).values({ version, applied_at: appliedAt }).compile(),
   };

@@ -164,10 +164,11 @@ function decodeString(bytes: Uint8Array): unknown {
   }
 }
 
-// ER_NO_SUCH_TABLE, ER_DUP_ENTRY, ER_CHECKREAD (MariaDB: the row changed since the transaction read it),
+// ER_NO_SUCH_TABLE, ER_BAD_FIELD, ER_DUP_ENTRY, ER_CHECKREAD (MariaDB: the row changed since the transaction read it),
 // ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK.
 const ERROR_KINDS = new Map<unknown, ErrorKind>([
   [1146, "missing-table"],
+  [1054, "missing-column"],
   [1062, "duplicate"],
   [1020, "transient"],
   [1205, "transient"],

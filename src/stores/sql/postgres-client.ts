@@ -209,6 +209,7 @@ const SERIALIZATION_FAILURE = "40001";
 // PostgreSQL documentation, appendix A.
 const ERROR_KINDS = new Map<string, ErrorKind>([
   ["42P01", "missing-table"],
+  ["42703", "missing-column"],
   ["23505", "duplicate"],
   ["40P01", "transient"],
   [SERIALIZATION_FAILURE, "transient"],

@@ -1,3 +1,4 @@
+import type { Generated } from "kysely";
 import { checkOptions } from "../../internal/validate.js";
 import type { AuditEntry, KeyRecord } from "../../kit.js";
 
@@ -76,8 +77,10 @@ export interface MigrationRow {
 /** The tables of a store, as Kysely types them. The names in the database are in {@link TableNames}. */
 export interface Tables {
   keys: KeyRow;
-  audit: AuditRow;
+  audit: AuditRow & { position: Generated<number | null> };
   migrations: MigrationRow;
+  /** One row: the number of changes. PostgreSQL does not have this table. */
+  position: { id: number; position: number };
 }
 
 /** The names in the database, typed as the keys of {@link Tables} so that Kysely knows their columns. */
@@ -107,5 +110,11 @@ export function readTableNames(
     keys: table,
     audit: `${table}_audit`,
     migrations: `${table}_migrations`,
+    position: `${table}_position`,
   } as unknown as TableNames;
+}
+
+/** The channel on which PostgreSQL announces the id of each changed key. Store and bus derive it from the table. */
+export function changesChannel(table: string = DEFAULT_TABLE): string {
+  return `${table}_changes`;
 }

@@ -3,6 +3,7 @@ import {
   type AuditEntry,
   type AuditQuery,
   type KeyChange,
+  type KeyChanges,
   KeyConflictError,
   type KeyHash,
   KeyInputError,
@@ -14,6 +15,7 @@ import {
   toStoreError,
 } from "../../kit.js";
 import type { StoredRow } from "../record-codec.js";
+import type { Feed } from "./feed.js";
 import { type Queries, toPage } from "./queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./rows.js";
 import type { AtomicWrite, AtomicWrites, Statement } from "./statements.js";
@@ -29,7 +31,7 @@ export interface StatementResult {
 export type RunStatement = (statement: Statement) => Promise<StatementResult>;
 
 /** The errors that a store handles. `transient`: the server rolled the work back, and it can be repeated. */
-export type ErrorKind = "missing-table" | "duplicate" | "transient";
+export type ErrorKind = "missing-table" | "missing-column" | "duplicate" | "transient";
 
 /** A database server. After an error, a connection returns to its pool only without an open transaction. */
 export interface SqlServer {
@@ -48,6 +50,9 @@ export interface ServerStoreParts {
   readonly server: SqlServer;
   readonly writes: AtomicWrites;
   readonly queries: Queries;
+  readonly feed: Feed;
+  /** Runs a statement in a snapshot that is newer than the call, without uncommitted changes. */
+  readonly readCommitted: RunStatement;
   /** Reads the keys with these values in the column. */
   readonly find: (
     column: "id" | "hash",
@@ -77,6 +82,7 @@ export interface ServerStore extends ManagedKeyStore {
   remove(id: string, ifVersion: number, audit: AuditEntry): Promise<boolean>;
   touch(uses: ReadonlyMap<string, Date>): Promise<void>;
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
+  changes(since: string | undefined): Promise<KeyChanges>;
   appendAudit(entries: readonly AuditEntry[]): Promise<void>;
 }
 
@@ -91,7 +97,8 @@ const MAX_PAUSE_MS = 100;
  * Creates a store from the statements of a database. Every error of the driver becomes a StoreError, because drivers
  * put statements and parameters, and so hashes, into their errors.
  */
-export function createServerStore({ server, writes, queries, find, touch }: ServerStoreParts): ServerStore {
+export function createServerStore(parts: ServerStoreParts): ServerStore {
+  const { server, writes, queries, find, touch, feed, readCommitted } = parts;
   const decodeKey = createRowDecoder();
   let lookups = 0;
 
@@ -189,6 +196,12 @@ export function createServerStore({ server, writes, queries, find, touch }: Serv
       return toPage(rows, query.limit, decodeAudit, "at");
     },
 
+    changes: (since) =>
+      withRetries(server, async () => {
+        const { rows } = await readCommitted(feed.read(since));
+        return feed.decode(rows, since);
+      }),
+
     async appendAudit(entries) {
       const [first, ...others] = entries.length === 0 ? [] : writes.appendAudit(entries);
       if (first === undefined) return;
@@ -228,6 +241,7 @@ export const DUPLICATE = "A key, or an audit entry, of this id or hash exists";
 function explain({ name }: Pick<SqlServer, "name">, kind: ErrorKind | undefined, error: unknown): unknown {
   if (error instanceof StoreError || error instanceof KeyInputError) return error;
   if (kind === "duplicate") return new KeyConflictError(DUPLICATE);
-  if (kind !== "missing-table") return toStoreError(error, name);
-  return new StoreError("The tables are missing; call await store.migrate() first", error);
+  if (kind !== "missing-table" && kind !== "missing-column") return toStoreError(error, name);
+  const problem = kind === "missing-table" ? "missing" : "of an older version";
+  return new StoreError(`The tables are ${problem}; call await store.migrate() first`, error);
 }

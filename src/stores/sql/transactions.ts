@@ -1,8 +1,8 @@
-import type { InsertQueryBuilder, InsertResult, Kysely } from "kysely";
+import { type InsertQueryBuilder, type InsertResult, type Kysely, sql } from "kysely";
 import type { AuditEntry } from "../../kit.js";
 import { encodeAudit } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
-import { type AtomicWrites, createStatements } from "./statements.js";
+import { type AtomicWrites, createStatements, type Statement } from "./statements.js";
 
 const MAX_ROWS = 64;
 
@@ -18,23 +18,36 @@ export function createTransactions(
   skipDuplicates: (insert: AuditInsert) => AuditInsert,
 ): AtomicWrites {
   const { insertKey, updateKey, rehashKey, removeKey, insertAudit } = createStatements(builder, tables);
+  const position = sql.ref<number>("position");
+  const count = builder
+    .updateTable(tables.position)
+    .set({ position: sql`${position} + ${1}` })
+    .compile();
+
+  /** Takes the next position and inserts the audit entry with it. Last, because it locks the row of the position. */
+  const withPosition = (audit: AuditEntry): readonly [Statement, Statement] => {
+    const taken = sql<number>`(select ${position} from ${sql.table(tables.position)})`;
+    const entry = builder.insertInto(tables.audit).values({ ...encodeAudit(audit), position: taken });
+    return [count, entry.compile()];
+  };
+
   return {
     insert: (record, audit) => [insertKey(record).compile(), insertAudit(audit).compile()],
 
     update: (id, ifVersion, change, audit) => [
       updateKey(id, ifVersion, change).compile(),
-      insertAudit(audit).compile(),
+      ...withPosition(audit),
     ],
 
     replace: (id, ifVersion, change, successor, audit) => [
       updateKey(id, ifVersion, change).compile(),
       insertKey(successor).compile(),
-      insertAudit(audit).compile(),
+      ...withPosition(audit),
     ],
 
-    rehash: (id, from, to, audit) => [rehashKey(id, from, to).compile(), insertAudit(audit).compile()],
+    rehash: (id, from, to, audit) => [rehashKey(id, from, to).compile(), ...withPosition(audit)],
 
-    remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), insertAudit(audit).compile()],
+    remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), ...withPosition(audit)],
 
     appendAudit: (entries) =>
       toPaddedChunks(sortById(entries), MAX_ROWS).map((chunk) =>

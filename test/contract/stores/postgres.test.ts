@@ -118,6 +118,7 @@ describe.skipIf(skip)("postgresStore over pg: statements", () => {
     ["the trail of a key", "audit_key", (s) => s.auditTrail({ keyId: "key_5", limit: 10 })],
     ["the trail of an owner", "audit_owner", (s) => s.auditTrail({ ownerId: "owner_5", limit: 10 })],
     ["the trail", "audit_at", (s) => s.auditTrail({ limit: 10 })],
+    ["changes", "audit_position", (s) => s.changes("1.0 700:700:")],
     ["touches", "pkey", (s) => s.touch(new Map([["key_5", NOON]]))],
   ];
 
@@ -279,7 +280,7 @@ describe.skipIf(skip)("postgresStore over pg: migrations", () => {
         ]),
       );
       const { rows } = await pool.query(`select version from ${name}_migrations`);
-      expect(rows).toEqual([{ version: "1" }]);
+      expect(rows).toEqual([{ version: "1" }, { version: "2" }]);
       await Promise.all(pools.map((each) => each.end()));
       await pool.query(dropTablesSql(name));
     }
@@ -363,6 +364,7 @@ describe("postgresStore", () => {
       [
         "appendAudit",
         "auditTrail",
+        "changes",
         "findByHash",
         "findById",
         "findManyByHash",
