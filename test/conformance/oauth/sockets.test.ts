@@ -37,22 +37,20 @@ function fleet(basePath = "") {
   const store = memoryStore();
   const events: KeyEvent[] = [];
   const observers = [(event: KeyEvent) => events.push(event)];
-  const verifier = createVerifier({ store, scopes, format, observers });
+  let ahead = 0;
+  const clock = () => new Date(Date.now() + ahead);
+  const verifier = createVerifier({ store, scopes, format, observers, clock });
   const manager = createKeyManager({ store, scopes, format });
   const signingKey = ecKey();
-  let ahead = 0;
   const tokens = createTokenService({
     issuer: "https://api.example.com",
     audience: "https://api.example.com",
     signingKey,
     ttl: "15m",
-    clock: () => new Date(Date.now() + ahead),
     basePath,
     verifier,
     store,
-    scopes,
     revocations: "per-process",
-    observers,
     keyTtl: "0s",
     onError: () => {},
   });
@@ -317,7 +315,7 @@ it.each([
 ])("derives the endpoints of the issuer %s below %j", async (issuer, basePath, endpoint) => {
   const { store, verifier } = fleet();
   const tokens = createTokenService({
-    ...{ issuer, basePath, store, verifier, scopes, revocations: "per-process" as const },
+    ...{ issuer, basePath, store, verifier, revocations: "per-process" as const },
     ...{ audience: "x", signingKey: ecKey(), ttl: "5m" as const },
   });
   const response = await tokens.metadata(new Request("http://localhost/"));

@@ -1,7 +1,7 @@
 import { decodeJwt } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { AuthError, type Verifier } from "../../../src/index.js";
-import { allowed, bearer, type FleetScope, scopes } from "../../unit/core/fixtures.js";
+import { AuthError } from "../../../src/index.js";
+import { allowed, bearer } from "../../unit/core/fixtures.js";
 import {
   ACCESS_TOKEN,
   basicOf,
@@ -12,6 +12,7 @@ import {
   post,
   type Reply,
   type Sent,
+  wrapped,
 } from "../../unit/oauth/fixtures.js";
 
 const GRANT = { grant_type: "client_credentials" };
@@ -528,7 +529,7 @@ describe("errors of POST /token", () => {
   });
 
   it("sends a challenge for the scheme that the client used", async () => {
-    const { tokens } = exchanger({ realm: "fleet" }, { realm: "fleet" });
+    const { tokens } = exchanger({}, { realm: "fleet" });
     const challengeOf = async (sent: Sent) =>
       (await post(tokens, "/token", { form: GRANT, ...sent })).headers.get("www-authenticate");
     expect(await challengeOf({ bearer: "x" })).toBe('Bearer realm="fleet", error="invalid_token"');
@@ -589,10 +590,7 @@ describe("errors of POST /token", () => {
       { "WWW-Authenticate": "Bearer" },
       { error: "x" },
     );
-    const verifier: Verifier<FleetScope> = {
-      verify: async () => ({ ok: false, error }),
-      assertRequirement: scopes.assertRequirement,
-    };
+    const verifier = wrapped(exchanger().verifier, async () => ({ ok: false, error }));
     const reply = await post(exchanger({ verifier }).tokens, "/token", { bearer: "x", form: GRANT });
     expectError(reply, "invalid_client", 401, "invalid_key");
   });
@@ -612,7 +610,7 @@ describe("failures", () => {
   };
 
   it.each(Object.keys(stores))("responds with 503 and calls onError if the store %s", async (name) => {
-    const base = exchanger();
+    const base = exchanger({}, { storeTimeout: "50ms" });
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
     const reported: unknown[] = [];
@@ -620,7 +618,6 @@ describe("failures", () => {
     const { tokens } = exchanger({
       verifier: base.verifier,
       store: { findById: stores[name] as () => never },
-      storeTimeout: "50ms",
       onError: (error, context) => {
         reported.push([(error as Error).name, context.path]);
         throw new Error("onError fails too");

@@ -25,7 +25,7 @@ import {
   sleep,
   thrownBy,
 } from "../core/fixtures.js";
-import { AUDIENCE, ecKey, exchanger, ISSUER } from "./fixtures.js";
+import { AUDIENCE, ecKey, exchanger, ISSUER, wrapped } from "./fixtures.js";
 
 const SECOND = 1_000;
 
@@ -100,10 +100,9 @@ describe("an issued token", () => {
   it("cannot be exchanged, even if the verifier accepts tokens", async () => {
     const base = exchanger();
     const any: { current?: Verifier<FleetScope> } = {};
-    const verifier: Verifier<FleetScope> = {
-      verify: (...args) => (any.current as Verifier<FleetScope>).verify(...args),
-      assertRequirement: scopes.assertRequirement,
-    };
+    const verifier = wrapped(base.verifier, (...args) =>
+      (any.current as Verifier<FleetScope>).verify(...args),
+    );
     const { tokens, tokenOf } = exchanger({ verifier, store: base.store });
     any.current = anyVerifier(base.verifier, tokens.verifier);
     const { secret } = await base.issue();
@@ -214,7 +213,7 @@ describe("the scopes of a token", () => {
   });
 
   it("omit undefined and planned scopes; without any there is no scope claim", async () => {
-    const { store, verifier, manager, clock } = service();
+    const { store, manager, clock } = service();
     const { secret } = await manager.create({
       ownerId: "acme",
       environment: "live",
@@ -226,10 +225,8 @@ describe("the scopes of a token", () => {
       audience: AUDIENCE,
       signingKey: ecKey(),
       ttl: "15m",
-      verifier: verifier as unknown as Verifier<"drivers:read" | "other:read">,
+      verifier: createVerifier({ store, scopes: fewer, format, clock: clock.now }),
       store,
-      scopes: fewer,
-      clock: clock.now,
     });
     const { accessToken, scopes: granted } = await issuedBy(tokens.exchange({ request: bearer(secret) }));
     expect(granted).toEqual([]);
@@ -256,8 +253,6 @@ describe("the scopes of a token", () => {
       ttl: "15m",
       verifier,
       store,
-      scopes: wide,
-      clock: clock.now,
     });
     const request = bearer(secret);
     const all = await tokens.exchange({ request });
@@ -304,9 +299,10 @@ describe("the lifetime of a token", () => {
   });
 
   it("is denied if the clock returns NaN", async () => {
-    const { issue, verifier, store } = exchanger();
+    const { issue, store } = exchanger();
     const { secret } = await issue();
-    const { tokens } = exchanger({ verifier, store, clock: () => new Date(Number.NaN) });
+    const verifier = createVerifier({ store, scopes, format, clock: () => new Date(Number.NaN) });
+    const { tokens } = exchanger({ verifier, store });
     const result = await tokens.exchange({ request: bearer(secret) });
     expect(result.ok ? "issued" : result.error.code).toBe("invalid_key");
   });
@@ -353,8 +349,7 @@ describe("the current state of the key", () => {
       const stale = await base.verifier.verify(bearer(secret));
       const { tokens } = exchanger({
         store: base.store,
-        clock: base.clock.now,
-        verifier: { verify: async () => stale, assertRequirement: scopes.assertRequirement },
+        verifier: wrapped(base.verifier, async () => stale),
       });
       expect((await tokens.exchange({ request: bearer(secret) })).ok).toBe(true);
       await changes[name]?.(base, key.id);
@@ -366,7 +361,7 @@ describe("the current state of the key", () => {
   it("includes the allowlist and the rate limit, which apply to its tokens", async () => {
     let left = 3;
     const rateLimiter = { consume: () => ({ allowed: left-- > 0, states: [] }) };
-    const base = exchanger({ rateLimiter }, { rateLimiter });
+    const base = exchanger({}, { rateLimiter });
     const { secret } = await base.issue({ ipAllowlist: ["192.0.2.0/24"] });
     const from = (remoteAddress: string) => ({ remoteAddress });
     const outside = await base.tokens.exchange({ request: bearer(secret, from("198.51.100.1")) });
@@ -382,7 +377,7 @@ describe("the current state of the key", () => {
   });
 
   it("includes the environment, which the verifier checks", async () => {
-    const base = exchanger({ environment: "live" }, { environment: "live" });
+    const base = exchanger({}, { environment: "live" });
     const { secret } = await base.issue({ environment: "test" });
     const result = await base.tokens.exchange({ request: bearer(secret) });
     expect(result.ok ? "issued" : result.error.code).toBe("wrong_environment");
@@ -402,12 +397,11 @@ describe("the current state of the key", () => {
     ],
     ["nothing within the timeout", () => new Promise(() => {})],
   ])("causes a StoreError if the store returns %s", async (_, result) => {
-    const base = exchanger();
+    const base = exchanger({}, { storeTimeout: "50ms" });
     const { secret, key } = await base.issue();
     const record = (await base.store.findById(key.id)) as KeyRecord;
     const { tokens } = exchanger({
       verifier: base.verifier,
-      storeTimeout: "50ms",
       store: { findById: () => result(record) as Promise<KeyRecord> },
     });
     const error = await thrownBy(() => tokens.exchange({ request: bearer(secret) }));

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { StoreError } from "../../../src/index.js";
 import { createTokenService, type RevocationList } from "../../../src/oauth/index.js";
 import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
-import { allowed, bearer, errorOf, START, scopes, thrownBy } from "../core/fixtures.js";
+import { allowed, bearer, errorOf, START, thrownBy } from "../core/fixtures.js";
 import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
 const INACTIVE = '{"active":false}';
@@ -258,11 +258,8 @@ describe("revocation (RFC 7009)", () => {
     "add hangs": { add: () => new Promise(() => {}) },
   };
   it.each(Object.keys(broken))("responds with 503 if %s", async (name) => {
-    const base = exchanger({
-      revocations: { add: () => {}, has: () => false, ...broken[name] },
-      storeTimeout: "50ms",
-      onError: () => {},
-    });
+    const revocations = { add: () => {}, has: () => false, ...broken[name] };
+    const base = exchanger({ revocations, onError: () => {} }, { storeTimeout: "50ms" });
     const { secret } = await base.issue();
     const { status, body, text } = await revoke(base, secret, await base.tokenOf(secret));
     expect([status, body.error]).toEqual([503, "temporarily_unavailable"]);
@@ -276,7 +273,7 @@ describe("revocation (RFC 7009)", () => {
     ["hangs", () => new Promise(() => {})],
   ])("fails closed if has() of the list %s", async (_, has) => {
     const revocations = { add: () => {}, has: has as RevocationList["has"] };
-    const base = exchanger({ revocations, storeTimeout: "50ms", onError: () => {} });
+    const base = exchanger({ revocations, onError: () => {} }, { storeTimeout: "50ms" });
     const { secret } = await base.issue();
     const token = await base.tokenOf(secret);
     expect(await thrownBy(() => base.tokens.verifier.verify(bearer(token)))).toBeInstanceOf(StoreError);
@@ -294,7 +291,6 @@ describe("revocation (RFC 7009)", () => {
       ttl: "15m",
       verifier,
       store,
-      scopes,
     } as const;
     createTokenService({ ...options, revocations: "per-process" });
     createTokenService({ ...options, revocations: { add: () => {}, has: () => false } });
