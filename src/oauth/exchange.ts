@@ -11,7 +11,7 @@ export interface ExchangeRequest<S extends string = string> {
   readonly request: AuthRequest;
   /** The requested scopes: an array, or a string of names with single spaces. All scopes of the key by default. */
   readonly scope?: string | readonly S[];
-  /** Some of the audiences of the service; all of them by default. */
+  /** Audiences of the service. By default its own; the token then works nowhere else. */
   readonly audience?: readonly string[];
 }
 

@@ -4,6 +4,7 @@ import {
   checkFunction,
   checkMethods,
   checkOptions,
+  describe,
   isNonEmptyString,
   rejectUndefined,
 } from "../internal/validate.js";
@@ -27,8 +28,13 @@ import type { SigningKey } from "./signing-key.js";
 export interface TokenServiceOptions<S extends string = string> {
   /** The `iss` of the tokens. If it is the URL of this service, metadata (RFC 8414) is served too. */
   readonly issuer: string;
-  /** The `aud` of the tokens. A client may request some of several audiences (RFC 8693, section 2.1). */
-  readonly audience: string | readonly string[];
+  /** The audience of this service: the `aud` of its tokens, and the only one that `verifier` of the service accepts. */
+  readonly audience: string;
+  /**
+   * The audiences of other services, for which a client may request a token instead (RFC 8693, section 2.1). This service
+   * does not accept such a token, so another service cannot use it here. None by default.
+   */
+  readonly otherAudiences?: readonly string[];
   /** The keys, at most 16. The first one signs; all are published, and their tokens accepted. */
   readonly signingKey: SigningKey | readonly SigningKey[];
   /** The lifetime of a token, unless its key expires before: whole seconds, at most `"24h"`. */
@@ -66,6 +72,7 @@ const WHERE = "createTokenService";
 const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "issuer",
   "audience",
+  "otherAudiences",
   "signingKey",
   "ttl",
   "verifier",
@@ -81,7 +88,8 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
 /** The checked options of a token service. */
 export interface PreparedTokenService<S extends string> {
   readonly options: TokenServiceOptions<S>;
-  readonly audiences: readonly string[];
+  /** Every audience that a client may request; the first is that of this service. */
+  readonly audiences: readonly [own: string, ...others: string[]];
   readonly ttlSeconds: number;
   readonly basePath: string;
   readonly realm: string;
@@ -101,11 +109,11 @@ export function prepareTokenService<S extends string>(
 ): PreparedTokenService<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   const { issuer, verifier, store, basePath = "", introspect } = options;
-  for (const name of ["introspect", "revocations", "keyTtl"] as const) {
+  for (const name of ["otherAudiences", "introspect", "revocations", "keyTtl"] as const) {
     rejectUndefined(WHERE, options, name);
   }
   if (!isNonEmptyString(issuer)) throw new TypeError(`${WHERE}: "issuer" must be a non-empty string`);
-  const audiences = readAudiences(options.audience);
+  const audiences = readAudiences(options);
   const ttlMs = readDuration(WHERE, "ttl", options.ttl, { min: "1s", max: "24h" });
   if (ttlMs % 1_000 !== 0) throw new TypeError(`${WHERE}: "ttl" must be in whole seconds, such as "90s"`);
   if (typeof basePath !== "string" || !/^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)*$/.test(basePath)) {
@@ -155,10 +163,22 @@ function readRevocations(given: TokenServiceOptions["revocations"], now: () => n
   return given;
 }
 
-function readAudiences(audience: string | readonly string[]): readonly string[] {
-  const audiences: readonly unknown[] = Array.isArray(audience) ? [...audience] : [audience];
-  if (audiences.length > 0 && audiences.every(isNonEmptyString)) return Object.freeze(audiences);
-  throw new TypeError(`${WHERE}: "audience" must be a non-empty string, or an array of such strings`);
+function readAudiences({
+  audience,
+  otherAudiences: others = [],
+}: Pick<TokenServiceOptions, "audience" | "otherAudiences">): PreparedTokenService<string>["audiences"] {
+  if (!isNonEmptyString(audience)) {
+    throw new TypeError(
+      `${WHERE}: "audience" must be a non-empty string, the audience of this service; received ${describe(audience)}. ` +
+        'Pass those of other services as "otherAudiences"',
+    );
+  }
+  if (!Array.isArray(others) || !others.every(isNonEmptyString) || others.includes(audience)) {
+    throw new TypeError(
+      `${WHERE}: "otherAudiences" must be an array of non-empty strings without "audience"`,
+    );
+  }
+  return Object.freeze([audience, ...others] as const);
 }
 
 type OnError = (error: unknown, context: GuardErrorContext) => Awaitable<unknown>;

@@ -22,7 +22,7 @@ export interface TokenService<S extends string = string> {
    * Exchanges the API key of a request for a token.
    *
    * @throws StoreError if the key cannot be verified; respond with 503.
-   * @throws TypeError if `audience` is empty, or not an audience of the service.
+   * @throws TypeError if `audience` is empty, or contains one that is neither `audience` nor in `otherAudiences`.
    *
    * @example
    * const result = await tokens.exchange({ request: { headers: request.headers }, scope: "vehicles:read" });
@@ -107,7 +107,7 @@ export function createTokenService<S extends string>(options: TokenServiceOption
   );
 
   return Object.freeze({
-    async exchange({ request, scope, audience = audiences }: ExchangeRequest<S>) {
+    async exchange({ request, scope, audience = [audiences[0]] }: ExchangeRequest<S>) {
       if (audience.length === 0 || !audience.every((name) => audiences.includes(name))) {
         throw new TypeError('exchange: "audience" must contain audiences of the token service only');
       }

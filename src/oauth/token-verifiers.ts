@@ -9,7 +9,7 @@ import type { PreparedTokenService } from "./options.js";
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
-  /** For guards. Enforces and observes what the verifier of API keys does. */
+  /** For guards. Enforces and observes what the verifier of API keys does. Accepts the audience of this service only. */
   readonly forRequests: Verifier<S>;
   /**
    * For introspection. Looks up the key every time, has no observers and no rate limit, and ignores the allowlist of the
@@ -33,7 +33,7 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
   const common: JwtVerifierOptions<S> = {
     ...unobserved,
     issuer: options.issuer,
-    audience: audiences,
+    audience: audiences[0],
     algorithms: [...SIGNING_ALGORITHMS.keys()], // getKey finds a key only by its own algorithm
     jwks: getKey,
     typ: "at+jwt",
@@ -70,12 +70,13 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
     ),
     forIntrospection: createJwtVerifier<S>({
       ...common,
+      audience: audiences,
       keyStore: withoutAllowlist(store),
       keyTtl: "0s",
       isRevoked,
       cacheMax: 0,
     }),
-    forRevocation: createJwtVerifier<S>({ ...common, cacheMax: 0 }),
+    forRevocation: createJwtVerifier<S>({ ...common, audience: audiences, cacheMax: 0 }),
   };
 }
 

@@ -113,14 +113,15 @@ describe("an issued token", () => {
   });
 
   it("has the requested audiences", async () => {
-    const { tokens, issue } = exchanger({ audience: ["a", "b", "c"] });
+    const { tokens, issue } = exchanger({ audience: "a", otherAudiences: ["b", "c"] });
     const { secret } = await issue();
     const audOf = async (audience?: string[]) =>
       decodeJwt(
         (await issuedBy(tokens.exchange({ request: bearer(secret), ...(audience && { audience }) })))
           .accessToken,
       ).aud;
-    expect(await audOf()).toEqual(["a", "b", "c"]);
+    expect(await audOf()).toBe("a");
+    expect(await audOf(["c", "a"])).toEqual(["c", "a"]);
     expect(await audOf(["b"])).toBe("b");
     await expect(audOf(["d"])).rejects.toThrow(TypeError);
     await expect(audOf([])).rejects.toThrow(TypeError);
