@@ -31,6 +31,11 @@ export interface KeyBinding {
   readonly ownerId: string;
 }
 
+/** Whether a token was made from an API key. */
+export function isMadeFromKey(claims: Readonly<Record<string, unknown>>): boolean {
+  return Object.hasOwn(claims, "key_id") && Object.hasOwn(claims, "key_version");
+}
+
 /** Reads the claims that bind a token to a key. Returns `undefined` if one is missing or invalid. */
 export function readBinding(claims: JwtClaims): KeyBinding | undefined {
   const [keyId, version, ownerId] = ["key_id", "key_version", "owner_id"].map((name) => getOwn(claims, name));
