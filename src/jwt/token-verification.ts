@@ -52,10 +52,10 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
   const pending = new Map<string, Promise<VerifiedToken | DenialReason>>();
 
   const identify = async (claims: JwtClaims): Promise<TokenSubject | undefined> => {
-    if (principal === undefined) return createSubject(claims, isBound, NO_OVERRIDES);
+    if (principal === undefined) return createSubject(claims, NO_OVERRIDES);
     const result = await boundedCall(() => principal(claims), timeoutMs, "The principal callback");
     // `null` means no principal, as database drivers return it: do not apply the defaults.
-    return result === undefined || result === null ? undefined : createSubject(claims, isBound, result);
+    return result === undefined || result === null ? undefined : createSubject(claims, result);
   };
 
   const verify = async (
