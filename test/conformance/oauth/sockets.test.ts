@@ -288,7 +288,7 @@ it("is mounted below a path in Express, and describes it in the metadata of RFC 
     revocation_endpoint: "https://api.example.com/oauth/revoke",
     response_types_supported: [],
     grant_types_supported: ["client_credentials", EXCHANGE],
-    token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "Bearer"],
     revocation_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     scopes_supported: ["vehicles:read", "vehicles:write", "drivers:read", "fleet:admin"],

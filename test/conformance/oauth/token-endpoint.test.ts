@@ -90,6 +90,34 @@ describe("POST /token", () => {
     expect(decodeJwt(String(body.access_token)).scope).toBe("vehicles:read");
   });
 
+  it.each<[string, (secret: string, id: string) => Sent]>([
+    ["Bearer", (bearer) => ({ bearer })],
+    ["Basic", (secret, id) => ({ basic: [id, secret] })],
+    ["the form", (client_secret, client_id) => ({ form: { client_id, client_secret } })],
+  ])("exchanges a subject token of a client that authenticates with %s (RFC 8693, 2.1)", async (_, sent) => {
+    const { tokens, issue, events } = exchanger();
+    const [client, subject] = [await issue({ scopes: ["fleet:admin"] }), await issue({ ownerId: "other" })];
+    for (const { secret, key } of [client, subject]) {
+      events.length = 0;
+      const { form, ...credential } = sent(client.secret, client.key.id);
+      const exchanged = { grant_type: EXCHANGE, subject_token: secret, subject_token_type: ACCESS_TOKEN };
+      const { status, body } = await post(tokens, "/token", {
+        ...credential,
+        form: { ...exchanged, ...(form as object) },
+      });
+      expect(status).toBe(200);
+      const claims = decodeJwt(String(body.access_token));
+      expect(claims).toMatchObject({
+        key_id: key.id,
+        sub: key.id,
+        owner_id: key.ownerId,
+        client_id: client.key.id,
+      });
+      expect(body.scope).toBe(key.scopes.join(" "));
+      expect(events).toHaveLength(key === client.key ? 1 : 2); // one key is verified and counted once
+    }
+  });
+
   it("issues tokens for the requested audiences; ignores empty and unknown parameters", async () => {
     const { tokens, issue } = exchanger({
       audience: "https://a.example",
@@ -251,20 +279,6 @@ describe("errors of POST /token", () => {
       400,
     ],
     [
-      "Bearer and a subject_token",
-      (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: bearer } }),
-      "invalid_request",
-      400,
-    ],
-    [
-      "a client_secret and a subject_token",
-      (secret, id) => ({
-        form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
-      }),
-      "invalid_request",
-      400,
-    ],
-    [
       "Bearer and an assertion",
       (bearer) => ({ bearer, form: { ...GRANT, client_assertion: "x" } }),
       "invalid_request",
@@ -319,6 +333,29 @@ describe("errors of POST /token", () => {
       "invalid_request",
       400,
       "invalid_key",
+    ],
+    [
+      "an unknown subject_token of an authenticated client",
+      (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: "wrong" } }),
+      "invalid_request",
+      400,
+      "invalid_key",
+    ],
+    [
+      "an unauthenticated client with a valid subject_token",
+      (secret) => ({ bearer: `${secret}0`, form: { ...EXCHANGED, subject_token: secret } }),
+      "invalid_client",
+      401,
+      "invalid_key",
+    ],
+    [
+      "Basic, the form and a subject_token",
+      (secret, id) => ({
+        basic: [id, secret],
+        form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
+      }),
+      "invalid_request",
+      400,
     ],
     [
       "the subject_token of another client",
