@@ -150,7 +150,9 @@ export type {
   RateLimitState,
   RateLimitSubject,
 } from "./core/verifier/rate-limit.js";
+export { isSecret } from "./core/verifier/read-secret.js";
 export type { EnforcedRoute, GuardArguments, Route, RouteOptions } from "./core/verifier/route.js";
+export { settingsOf, type VerifierSettings, withSettings } from "./core/verifier/settings.js";
 export { createVerifier } from "./core/verifier/verifier.js";
 export type { Awaitable } from "./internal/awaitable.js";
 export type { Duration } from "./internal/duration.js";

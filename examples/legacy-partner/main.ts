@@ -44,8 +44,6 @@ export async function start({
     audience: "partner-data",
     signingKey: generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
     ttl: "15m",
-    scopes,
-    realm: "integration",
     verifier: createVerifier({ store: integrations.currentKeys, scopes, format, realm: "integration" }),
     store: integrations.currentKeys,
     revocations: "per-process",

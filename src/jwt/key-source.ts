@@ -1,17 +1,24 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey, type KeyInput } from "jose";
-import { describe } from "../internal/validate.js";
+import { checkBoolean, describe } from "../internal/validate.js";
 import { StoreError, withStoreTimeout } from "../kit.js";
 import { type Algorithms, usesSecret } from "./algorithms.js";
+import { createDiscovery, type LocateJwks } from "./discovery.js";
 import type { TokenHeader } from "./header.js";
-import { importVerificationKey, type StaticKey } from "./keys.js";
+import { findRsaWeakness, importVerificationKey, type StaticKey } from "./keys.js";
 import { createRemoteJwks } from "./remote-jwks.js";
+import { readUrl } from "./remote-url.js";
 
-/** The keys of the issuer: either `jwks` or `key`. */
+/** The keys of the issuer: one of `jwks`, `key` and `discover`. */
 export interface KeyOptions {
   /** A JWKS (RFC 7517): its URL, the set itself, or a function such as jose's `createRemoteJWKSet` returns. */
   readonly jwks?: string | URL | JSONWebKeySet | JWTVerifyGetKey;
   /** One key. A string is a public key in PEM (SPKI), or the secret of HS*. */
   readonly key?: StaticKey;
+  /**
+   * Whether the JWKS is found through the metadata of `issuer`, a URL (OpenID Connect Discovery, or RFC 8414). `false` by
+   * default.
+   */
+  readonly discover?: boolean;
 }
 
 /** The keys that may have signed a token. */
@@ -31,9 +38,14 @@ const TIMEOUT_MS = 5_500;
 const MAX_CANDIDATES = 8;
 
 /** @throws TypeError if the options are missing or invalid. */
-export function readKeySource(where: string, { jwks, key }: KeyOptions, algorithms: Algorithms): KeySource {
-  if ((jwks === undefined) === (key === undefined)) {
-    throw new TypeError(`${where}: exactly one of "jwks" and "key" is required`);
+export function readKeySource(
+  where: string,
+  { jwks, key, discover, issuer }: KeyOptions & { readonly issuer: unknown },
+  algorithms: Algorithms,
+): KeySource {
+  checkBoolean(where, "discover", discover);
+  if ([jwks !== undefined, key !== undefined, discover === true].filter(Boolean).length !== 1) {
+    throw new TypeError(`${where}: exactly one of "jwks", "key" and "discover" is required`);
   }
   if (key !== undefined) {
     const fail = (problem: string) => new TypeError(`${where}: "key" ${problem}`);
@@ -43,12 +55,19 @@ export function readKeySource(where: string, { jwks, key }: KeyOptions, algorith
   if (usesSecret(algorithms)) {
     throw new TypeError(`${where}: "jwks" contains public keys; pass the secret of HS* as "key"`);
   }
-  if (typeof jwks === "string" || jwks instanceof URL) {
-    const { getKey, fetchedAt } = createRemoteJwks(where, jwks);
+  if (discover === true || typeof jwks === "string" || jwks instanceof URL) {
+    const { getKey, fetchedAt } = createRemoteJwks(
+      discover === true ? createDiscovery(where, issuer) : readLocation(where, jwks),
+    );
     return fromJwks(getKey, fetchedAt);
   }
   const getKey = typeof jwks === "function" ? jwks : createLocalJwks(where, jwks);
   return fromJwks(getKey, () => performance.now());
+}
+
+function readLocation(where: string, jwks: unknown): LocateJwks {
+  const url = readUrl(jwks, (problem) => new TypeError(`${where}: "jwks" ${problem}`));
+  return async () => url;
 }
 
 function createLocalJwks(where: string, jwks: JSONWebKeySet | undefined): JWTVerifyGetKey {
@@ -59,6 +78,10 @@ function createLocalJwks(where: string, jwks: JSONWebKeySet | undefined): JWTVer
   }
   if (keys.some((key) => key?.kty === "oct" || key?.d !== undefined)) {
     throw fail("must contain public keys only");
+  }
+  for (const key of keys.filter((key) => key?.kty === "RSA")) {
+    const missing = findRsaWeakness(key);
+    if (missing !== undefined) throw fail(`contains an RSA key without ${missing}`);
   }
   try {
     return createLocalJWKSet(jwks as JSONWebKeySet);

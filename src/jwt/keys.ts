@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, type webcrypto } from "node:crypto";
-import type { CryptoKey, JWK } from "jose";
+import type { CryptoKey, JWK, KeyInput } from "jose";
 import { type Algorithm, type Algorithms, SIGNING_ALGORITHMS, usesSecret } from "./algorithms.js";
 
 /** A key that verifies tokens. A string is a public key in PEM (SPKI), or the UTF-8 secret of HS*. */
@@ -46,7 +46,7 @@ export function importVerificationKey(
         : findMismatch(key, object, algorithm);
     if (mismatch !== undefined) throw fail(`does not fit ${name}: ${mismatch}`);
   }
-  checkRsaSize(object, fail);
+  checkRsa(object, fail);
   return isCryptoKey(key) ? key : object;
 }
 
@@ -60,12 +60,23 @@ export function importPrivateKey(
   fail: Fail,
 ): { readonly privateKey: KeyObject; readonly algorithms: readonly string[] } {
   const privateKey = importKey(key, "private", fail);
-  checkRsaSize(privateKey, fail);
+  checkRsa(privateKey, fail);
   const algorithms = [...SIGNING_ALGORITHMS]
     .filter(([, algorithm]) => findMismatch(key, privateKey, algorithm) === undefined)
     .map(([name]) => name);
   if (algorithms.length === 0) throw fail("must be an RSA, P-256, P-384, P-521 or Ed25519 key");
   return { privateKey, algorithms };
+}
+
+/** Returns `undefined` for bytes, and for a JWK that cannot be read as a public key. */
+function toKeyObject(key: KeyInput): KeyObject | undefined {
+  if (key instanceof KeyObject) return key;
+  if (isCryptoKey(key)) return KeyObject.from(key as webcrypto.CryptoKey);
+  try {
+    return isJwk(key) ? createPublicKey({ key, format: "jwk" }) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function importKey(key: StaticKey, type: "secret" | "public" | "private", fail: Fail): KeyObject {
@@ -112,9 +123,21 @@ function checkUsage(key: StaticKey, usage: "sign" | "verify", fail: Fail): void 
   }
 }
 
-function checkRsaSize({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject, fail: Fail): void {
-  if (asymmetricKeyType !== "rsa" || (asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS) return;
-  throw fail(`must have at least ${MIN_RSA_BITS} bits`);
+function checkRsa(key: KeyObject, fail: Fail): void {
+  const missing = findRsaWeakness(key);
+  if (missing !== undefined) throw fail(`must have ${missing}`);
+}
+
+/** Returns what an RSA key lacks; `undefined` if it lacks nothing, or is no RSA key. */
+export function findRsaWeakness(given: KeyInput): string | undefined {
+  const key = toKeyObject(given);
+  if (key === undefined)
+    return isJwk(given) && given.kty === "RSA" ? "a readable modulus and exponent" : undefined;
+  if (key.asymmetricKeyType !== "rsa") return undefined;
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength < MIN_RSA_BITS) return `at least ${MIN_RSA_BITS} bits`;
+  // With an exponent of 1 every message is its own signature (RFC 8017, section 3.1).
+  return publicExponent < 3n || publicExponent % 2n === 0n ? "an odd exponent of at least 3" : undefined;
 }
 
 /** Says why a key cannot be used with an algorithm; `undefined` if it can. */

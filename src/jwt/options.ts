@@ -69,6 +69,7 @@ const OPTIONS: readonly (keyof JwtVerifierOptions)[] = [
   "algorithms",
   "jwks",
   "key",
+  "discover",
   "principal",
   "typ",
   "clockTolerance",

@@ -1,11 +1,14 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from "jose";
 import { StoreError } from "../kit.js";
+import type { LocateJwks } from "./discovery.js";
 
 const MAX_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 5_000;
 const MAX_AGE_MS = 5 * 60_000;
 /** The minimum time between two fetches for unknown keys, because anyone can send a token with an unknown `kid`. */
 const COOLDOWN_MS = 30_000;
+// `customFetch` gets the URL from `locate`.
+const UNUSED_URL = new URL("https://jwks.invalid");
 /** How long a failed fetch is not repeated. */
 const RETRY_AFTER_MS = 1_000;
 
@@ -16,19 +19,20 @@ export interface RemoteJwks {
   readonly fetchedAt: () => number;
 }
 
-/** @throws TypeError if the URL is not `https:` (`http:` on loopback), or has a user name or password. */
-export function createRemoteJwks(where: string, location: string | URL): RemoteJwks {
+/** `locate` returns the URL. It is called for every fetch, so that an issuer can move its keys. */
+export function createRemoteJwks(locate: LocateJwks): RemoteJwks {
   let fetchedAt: number | undefined;
   let pendingSince: number | undefined;
   let failure: unknown;
   let retryAt = 0;
 
-  const boundedFetch: FetchImplementation = async (url, options) => {
+  const boundedFetch: FetchImplementation = async (_, options) => {
+    const read = async (url: URL) => readBody(await fetch(url, options), "a metadata document");
     const startedAt = performance.now();
     if (startedAt < retryAt) throw failure;
     pendingSince = startedAt;
     try {
-      const body = await readBody(await fetch(url, options));
+      const body = await readBody(await fetch(await locate(read), options), "the JSON Web Key Set");
       fetchedAt = startedAt;
       return new Response(body, { headers: { "Content-Type": "application/json" } });
     } catch (error) {
@@ -41,7 +45,7 @@ export function createRemoteJwks(where: string, location: string | URL): RemoteJ
   };
 
   return {
-    getKey: createRemoteJWKSet(readUrl(where, location), {
+    getKey: createRemoteJWKSet(UNUSED_URL, {
       timeoutDuration: TIMEOUT_MS,
       cacheMaxAge: MAX_AGE_MS,
       cooldownDuration: COOLDOWN_MS,
@@ -52,32 +56,20 @@ export function createRemoteJwks(where: string, location: string | URL): RemoteJ
 }
 
 /** Reads a body of at most 1 MiB. Counts the bytes, because Content-Length may be wrong. Rejects redirects. */
-async function readBody(response: Response): Promise<Uint8Array> {
+async function readBody(response: Response, name: string): Promise<Uint8Array> {
   const { status, body } = response;
   if (status !== 200) {
     await body?.cancel();
-    throw new StoreError(`The request for the JSON Web Key Set returned status ${status}`);
+    throw new StoreError(`The request for ${name} returned status ${status}`);
   }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body ?? []) {
     length += chunk.length;
     // Throwing cancels the rest of the body.
-    if (length > MAX_BYTES) throw new StoreError(`The JSON Web Key Set is larger than ${MAX_BYTES} bytes`);
+    if (length > MAX_BYTES)
+      throw new StoreError(`The response to the request for ${name} is larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function readUrl(where: string, location: string | URL): URL {
-  if (!URL.canParse(location as string)) throw new TypeError(`${where}: "jwks" is not a URL`);
-  const url = new URL(location);
-  const isLoopback = /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback)) {
-    throw new TypeError(`${where}: "jwks" must be an https: URL; http: is allowed on loopback only`);
-  }
-  if (url.username !== "" || url.password !== "") {
-    throw new TypeError(`${where}: "jwks" must be a URL without a user name or password`);
-  }
-  return url;
 }

@@ -7,9 +7,9 @@ import { getOwn } from "./json.js";
 export interface JwtSubject {
   /** The claim `sub` by default. */
   readonly id?: string | undefined;
-  /** The claim `sub` by default; for key-bound tokens the claim `owner_id`. */
+  /** The claim `sub` by default; for tokens made from API keys the claim `owner_id`. */
   readonly ownerId?: string | undefined;
-  /** None by default; for key-bound tokens the claim `environment`. */
+  /** None by default; for tokens made from API keys the claim `environment`, which it must not contradict. */
   readonly environment?: string | undefined;
   /** By default the claim `scope`, or else `scp`: a string of names with spaces between them, or an array. */
   readonly scopes?: readonly string[] | undefined;
@@ -31,6 +31,11 @@ export interface KeyBinding {
   readonly ownerId: string;
 }
 
+/** Whether a token was made from an API key. */
+export function isMadeFromKey(claims: Readonly<Record<string, unknown>>): boolean {
+  return Object.hasOwn(claims, "key_id");
+}
+
 /** Reads the claims that bind a token to a key. Returns `undefined` if one is missing or invalid. */
 export function readBinding(claims: JwtClaims): KeyBinding | undefined {
   const [keyId, version, ownerId] = ["key_id", "key_version", "owner_id"].map((name) => getOwn(claims, name));
@@ -41,20 +46,19 @@ export function readBinding(claims: JwtClaims): KeyBinding | undefined {
 
 /**
  * Creates the subject of a token from its claims and from the result of the `principal` callback. Returns `undefined` if
- * the claims lack a value that the callback did not supply.
+ * the claims lack a value that the callback did not supply, or if the callback names another environment than the token.
  *
  * @throws StoreError if the result of the callback is invalid.
  */
-export function createSubject(
-  claims: JwtClaims,
-  isBound: boolean,
-  overrides: JwtSubject,
-): TokenSubject | undefined {
+export function createSubject(claims: JwtClaims, overrides: JwtSubject): TokenSubject | undefined {
   const { id, ownerId, environment, scopes } = checkOverrides(overrides);
+  const isFromKey = isMadeFromKey(claims);
+  const claimed = isFromKey ? (getOwn(claims, "environment") ?? undefined) : undefined;
+  if (environment !== undefined && claimed !== undefined && environment !== claimed) return undefined;
   const subject = {
     id: id ?? getOwn(claims, "sub"),
-    ownerId: ownerId ?? getOwn(claims, isBound ? "owner_id" : "sub"),
-    environment: environment ?? (isBound ? (getOwn(claims, "environment") ?? undefined) : undefined),
+    ownerId: ownerId ?? getOwn(claims, isFromKey && Object.hasOwn(claims, "owner_id") ? "owner_id" : "sub"),
+    environment: environment ?? claimed,
     scopes: scopes ?? readScopes(claims),
     isKey: false as const,
   };

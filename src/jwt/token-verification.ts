@@ -8,6 +8,7 @@ import { type ClaimRules, checkClaims, type JwtClaims } from "./claims.js";
 import { type HeaderRules, MAX_TOKEN_LENGTH, readHeader, type TokenHeader } from "./header.js";
 import { parseJsonObject } from "./json.js";
 import type { KeySource } from "./key-source.js";
+import { findRsaWeakness } from "./keys.js";
 import {
   createSubject,
   type JwtSubject,
@@ -52,10 +53,10 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
   const pending = new Map<string, Promise<VerifiedToken | DenialReason>>();
 
   const identify = async (claims: JwtClaims): Promise<TokenSubject | undefined> => {
-    if (principal === undefined) return createSubject(claims, isBound, NO_OVERRIDES);
+    if (principal === undefined) return createSubject(claims, NO_OVERRIDES);
     const result = await boundedCall(() => principal(claims), timeoutMs, "The principal callback");
     // `null` means no principal, as database drivers return it: do not apply the defaults.
-    return result === undefined || result === null ? undefined : createSubject(claims, isBound, result);
+    return result === undefined || result === null ? undefined : createSubject(claims, result);
   };
 
   const verify = async (
@@ -103,7 +104,7 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
 /**
  * Returns the payload if one of the keys signed the token, else `undefined`.
  *
- * @throws StoreError if a key is unusable, such as an RSA key of 1024 bits, and no other key verifies the signature.
+ * @throws StoreError if a key is unusable, such as a weak RSA key, and no other key verifies the signature.
  */
 async function verifySignature(
   token: string,
@@ -113,6 +114,8 @@ async function verifySignature(
   let failure: unknown;
   for (const key of keys) {
     try {
+      const missing = findRsaWeakness(key);
+      if (missing !== undefined) throw new TypeError(`An RSA key must have ${missing}`);
       return (await compactVerify(token, key, { algorithms: [alg] })).payload;
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) failure = error; // jose reports invalid tokens as JOSEError

@@ -25,6 +25,7 @@ export type ProblemCode =
   | "invalid_query"
   | "invalid_body"
   | "api_key_not_allowed"
+  | "token_not_allowed"
   | "not_an_api_key"
   | "exceeds_own_key"
   | "not_found"
@@ -39,6 +40,10 @@ const OWN_PROBLEMS: Readonly<Record<Exclude<ProblemCode, AuthErrorCode>, readonl
   invalid_query: [400, "The query is not valid."],
   invalid_body: [400, "The body is not valid."],
   api_key_not_allowed: [403, "API keys cannot manage keys here."],
+  token_not_allowed: [
+    403,
+    "A token made from an API key cannot create, change, rotate or enable keys here. Use the API key.",
+  ],
   not_an_api_key: [
     403,
     "This path returns the API key of the request, but the credential is not an API key.",

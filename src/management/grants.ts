@@ -1,4 +1,5 @@
 import type { InputIssue } from "../http/problem.js";
+import { isMadeFromKey } from "../jwt/subject.js";
 import { type ApiKey, allowlistWithin, type Principal, type RateLimit } from "../kit.js";
 
 /** What a key is allowed after it was created, changed, rotated or enabled. */
@@ -27,8 +28,24 @@ export type GrantDecision =
  * never grant more than they have. A verifier without a store does not provide a token's key, but its claims name it.
  */
 export function isKey({ type, key, claims = {} }: Principal): boolean {
-  const isBound = Object.hasOwn(claims, "key_id") && Object.hasOwn(claims, "key_version");
-  return type === "api_key" || key !== undefined || isBound;
+  return type === "api_key" || key !== undefined || isMadeFromKey(claims);
+}
+
+/** Whether a principal is a token made from an API key. */
+export function isKeyToken(principal: Principal): boolean {
+  return principal.type !== "api_key" && isKey(principal);
+}
+
+/**
+ * Returns when the credential of a principal expires, in milliseconds since 1970: a token at its `exp`, and with its key
+ * at the latest. `undefined` for a user, and for a key without an expiry.
+ */
+function expiryOf(principal: Principal): number | undefined {
+  const { key, claims } = principal;
+  const own = key?.expiresAt?.getTime();
+  if (!isKeyToken(principal)) return own;
+  const exp = Number(claims?.exp) * 1_000;
+  return Number.isFinite(exp) ? Math.min(exp, own ?? exp) : 0; // 0: no grant can be within it
 }
 
 /** Returns the principal with the current version of its key. Its scopes stay those that the verifier found. */
@@ -46,7 +63,7 @@ export function canSee(principal: Principal, key: Pick<ApiKey, "ownerId" | "envi
 
 /**
  * Checks a grant. A principal can grant only scopes that it holds, directly or by implication. A key made by a key is
- * bounded by the allowlist, expiry and rate limit of the latter.
+ * bounded by the allowlist, expiry and rate limit of the latter, and one made by a token by the expiry of the token too.
  */
 export function checkGrant(principal: Principal, grant: Grant): GrantDecision {
   const required = [...new Set(grant.scopes)];
@@ -65,11 +82,13 @@ export function checkGrant(principal: Principal, grant: Grant): GrantDecision {
 }
 
 /** The members that a new key inherits from the key that creates it, unless they are set. */
-export function inheritedMembers({ environment, key }: Principal): Partial<Omit<Grant, "scopes">> {
+export function inheritedMembers(principal: Principal): Partial<Omit<Grant, "scopes">> {
+  const { environment, key } = principal;
+  const expiry = expiryOf(principal);
   return {
     ...(environment !== undefined && { environment }),
     ...(key?.ipAllowlist && { ipAllowlist: key.ipAllowlist }),
-    ...(key?.expiresAt && { expiresAt: key.expiresAt }),
+    ...(expiry !== undefined && { expiresAt: new Date(expiry) }),
     ...(key?.rateLimit && { rateLimit: key.rateLimit }),
   };
 }
@@ -87,23 +106,22 @@ function exceededBounds(principal: Principal, grant: Grant): InputIssue[] {
   if (environment !== undefined && grant.environment !== environment) {
     add("environment", "must be the environment of your own credential");
   }
-  if (key === undefined) return issues;
-  if (!allowlistWithin(grant.ipAllowlist, key.ipAllowlist)) {
+  if (key !== undefined && !allowlistWithin(grant.ipAllowlist, key.ipAllowlist)) {
     add("ipAllowlist", "must be within the allowlist of your own key");
   }
-  if (!expiresWithin(grant.expiresAt, key.expiresAt)) {
-    add("expiresAt", "must not be later than the expiry of your own key");
+  if (!expiresWithin(grant.expiresAt, expiryOf(principal))) {
+    add("expiresAt", "must not be later than the expiry of your own credential");
   }
-  if (!limitedWithin(grant.rateLimit, key.rateLimit)) {
+  if (key !== undefined && !limitedWithin(grant.rateLimit, key.rateLimit)) {
     add("rateLimit", "must not exceed the rate limit of your own key");
   }
   return issues;
 }
 
-function expiresWithin(child: Grant["expiresAt"], own: Date | null): boolean {
-  if (own === null) return true;
+function expiresWithin(child: Grant["expiresAt"], own: number | undefined): boolean {
+  if (own === undefined) return true;
   if (child === null || child === undefined) return false;
-  return !(new Date(child).getTime() > own.getTime()); // the manager rejects an invalid date
+  return !(new Date(child).getTime() > own); // the manager rejects an invalid date
 }
 
 /** Neither the burst nor the average rate may be higher. */

@@ -11,7 +11,7 @@ import {
   withStoreTimeout,
 } from "../kit.js";
 import { createProblem, invalidInput } from "./error-codes.js";
-import { canSee, checkGrant, type Grant, inheritedMembers, withKey } from "./grants.js";
+import { canSee, checkGrant, type Grant, inheritedMembers, isKeyToken, withKey } from "./grants.js";
 import { BODY_MEMBERS, type PreparedOptions } from "./options.js";
 import type { PreparedPresenter } from "./presenter.js";
 import { type Members, withInputErrors } from "./request-input.js";
@@ -85,6 +85,8 @@ export function createOperations<S extends string>(
 
   const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
     for (const principal of principals) {
+      if (!options.tokensMayGrant && isKeyToken(principal as Principal))
+        throw createProblem("token_not_allowed");
       const problem = grantProblem(principal, grant);
       if (problem !== undefined) throw problem;
     }

@@ -1,6 +1,7 @@
 import type { Awaitable } from "../internal/awaitable.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import {
+  checkBoolean,
   checkFunction,
   checkMethods,
   checkOptions,
@@ -44,6 +45,11 @@ export interface ManagementOptions<S extends string = string> {
    * and any other valid credential is allowed.
    */
   readonly requires?: { readonly read?: Requirement<NoInfer<S>>; readonly write?: Requirement<NoInfer<S>> };
+  /**
+   * Whether tokens made from API keys may create, change, rotate and enable keys, if they meet `requires`. What such a
+   * token makes expires with the token at the latest. `false` by default.
+   */
+  readonly tokensMayGrant?: boolean;
   /** The beginning of every path as clients see it, such as `"/api/v2"`; `""` by default. */
   readonly basePath?: string;
   /** The paths of the routes, below `basePath`. */
@@ -85,6 +91,7 @@ const OPTIONS: readonly (keyof ManagementOptions)[] = [
   "verifier",
   "keyVerifier",
   "requires",
+  "tokensMayGrant",
   "basePath",
   "paths",
   "routes",
@@ -148,6 +155,7 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
   checkMethods(WHERE, "verifier", verifier, VERIFIER_METHODS);
   checkMethods(WHERE, "keyVerifier", keyVerifier, VERIFIER_METHODS);
   for (const name of ["defaults", "actor", "onError"] as const) checkFunction(WHERE, name, options[name]);
+  checkBoolean(WHERE, "tokensMayGrant", options.tokensMayGrant);
   const requires = checkOptions(`${WHERE}: "requires"`, options.requires ?? {}, ["read", "write"]);
   for (const name of ["read", "write"] as const) rejectUndefined(`${WHERE}: "requires"`, requires, name);
   readDuration(WHERE, "overlap", overlap, { min: "0s", max: "36500d" });

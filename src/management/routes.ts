@@ -42,7 +42,7 @@ export interface Route {
 }
 
 const CHANGE = ["not_found", "key_state", "key_conflict"] as const;
-const GRANT = ["insufficient_scope", "exceeds_own_key"] as const;
+const GRANT = ["insufficient_scope", "exceeds_own_key", "token_not_allowed"] as const;
 
 export const ROUTES: readonly Route[] = [
   {

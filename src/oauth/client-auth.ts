@@ -8,13 +8,14 @@ type AuthMethod = "direct" | "basic" | "form" | "subject";
 
 interface ClientCredential {
   readonly method: AuthMethod;
+  readonly secret: string;
   /** The request for the verifier of API keys. */
   readonly request: AuthRequest;
   /** Every client id that was sent. */
   readonly clientIds: readonly string[];
 }
 
-/** Authenticates the client of a request. A client is an API key. */
+/** Authenticates the client of a request. A client is an API key. A token is issued for the subject token if there is one. */
 export type ClientAuth<S extends string> = (
   original: AuthRequest,
   form: OAuthForm,
@@ -23,52 +24,56 @@ export type ClientAuth<S extends string> = (
 
 /** An authenticated client. */
 export interface Client<S extends string> extends AuthenticatedKey<S> {
+  /** The id of the key that authenticated the client, if another key is the subject token. */
+  readonly clientId?: string;
   /** Converts an error of its key to the problem that fits how the key was sent. */
   readonly toProblem: (error: AuthError) => HttpProblem;
 }
 
 const BASIC = credentialSource({ scheme: "Basic" });
+const BEARER = credentialSource();
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, section 2.1
 
 /**
  * Creates the client authentication of the endpoints. A key is sent as Bearer, by HTTP Basic or in the form (RFC 6749,
- * section 2.3.1), or, where allowed, as `subject_token` (RFC 8693); exactly one of them. The verifier of API keys
- * decides.
+ * section 2.3.1); exactly one of them. Where a `subject_token` (RFC 8693) is allowed, client authentication is optional,
+ * and both keys must be valid. The verifier of API keys decides.
  */
 export function createClientAuth<S extends string>(exchange: Exchange<S>, realm: string): ClientAuth<S> {
-  return async (original, form, { allowSubjectToken = false } = {}) => {
-    const { method, request, clientIds } = readCredential(original, form, allowSubjectToken);
+  const verify = async (request: AuthRequest, method: AuthMethod): Promise<Client<S>> => {
     const toClientProblem = (error: AuthError) => toProblem(error, method, realm);
     const result = await exchange.authenticate(request);
     if (!("principal" in result)) throw toClientProblem(result);
-    const { id } = result.principal;
+    return { ...result, toProblem: toClientProblem };
+  };
+
+  return async (original, form, { allowSubjectToken = false } = {}) => {
+    const subject = allowSubjectToken ? form.get("subject_token") : undefined;
+    const { method, secret, request, clientIds } = readCredential(original, form, subject);
+    const client = await verify(request, method);
+    const { id } = client.principal;
     if (clientIds.some((clientId) => clientId !== id)) {
       throw oauthProblem("invalid_client", "The client_id does not match the API key.", {
         status: 401,
         headers: challenge(method, realm),
       });
     }
-    return { ...result, toProblem: toClientProblem };
+    if (subject === undefined || subject === secret) return client;
+    return { ...(await verify(withBearer(original, subject), "subject")), clientId: id };
   };
 }
 
-/** @throws HttpProblem if there is more than one credential. */
+/** @throws HttpProblem if the client sent more than one credential of its own. */
 function readCredential(
   original: AuthRequest,
   form: OAuthForm,
-  allowSubjectToken: boolean,
+  subject: string | undefined,
 ): ClientCredential {
   const headerCount = countAuthorizationHeaders(original);
   const clientId = form.get("client_id");
   const clientIds = clientId === undefined ? [] : [clientId];
   const secret = form.get("client_secret");
-  const subject = allowSubjectToken ? form.get("subject_token") : undefined;
-  const sent = [
-    headerCount > 0,
-    secret !== undefined,
-    subject !== undefined,
-    form.has("client_assertion"),
-  ].filter(Boolean).length;
+  const sent = [headerCount > 0, secret !== undefined, form.has("client_assertion")].filter(Boolean).length;
   // RFC 6749, section 2.3: one method per request. A truncated header section may have contained another credential.
   const mayHaveHeader = original.headersTruncated === true && headerCount === 0;
   if (headerCount > 1 || mayHaveHeader || sent > 1) {
@@ -76,21 +81,23 @@ function readCredential(
   }
   if (secret !== undefined) {
     if (clientId === undefined) throw oauthProblem("invalid_request", "client_id is missing.");
-    return { method: "form", request: withBearer(original, secret), clientIds };
+    return { method: "form", secret, request: withBearer(original, secret), clientIds };
   }
-  if (subject !== undefined) {
-    return { method: "subject", request: withBearer(original, subject), clientIds };
+  if (subject !== undefined && sent === 0) {
+    return { method: "subject", secret: subject, request: withBearer(original, subject), clientIds };
   }
   if (/^[ \t]*basic(?: |$)/i.test(authorizationOf(original) ?? "")) {
     const encoded = extractCredential(original, BASIC);
     const [id, password = ""] = (typeof encoded === "string" ? decodeBasic(encoded) : undefined) ?? [];
     return {
       method: "basic",
+      secret: password,
       request: withBearer(original, password),
       clientIds: id === undefined ? clientIds : [...clientIds, id],
     };
   }
-  return { method: "direct", request: original, clientIds };
+  const direct = extractCredential(original, BEARER);
+  return { method: "direct", secret: typeof direct === "string" ? direct : "", request: original, clientIds };
 }
 
 function authorizationOf({ headers }: AuthRequest): string | undefined {

@@ -11,7 +11,7 @@ export interface ExchangeRequest<S extends string = string> {
   readonly request: AuthRequest;
   /** The requested scopes: an array, or a string of names with single spaces. All scopes of the key by default. */
   readonly scope?: string | readonly S[];
-  /** Some of the audiences of the service; all of them by default. */
+  /** Audiences of the service. By default its own; the token then works nowhere else. */
   readonly audience?: readonly string[];
 }
 
@@ -37,6 +37,8 @@ export interface IssuedToken<S extends string = string> {
 export interface AuthenticatedKey<S extends string> {
   readonly principal: Principal<S>;
   readonly headers: Readonly<Record<string, string>>;
+  /** The client that requests the token, if it is another key. */
+  readonly clientId?: string;
 }
 
 /** Issues tokens for keys. */
@@ -89,7 +91,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
       return principal.type === "api_key" ? { principal, headers } : invalidKey;
     },
 
-    async issue({ principal, headers }, scope, audience) {
+    async issue({ principal, headers, clientId = principal.id }, scope, audience) {
       const { id, ownerId, environment } = principal;
       const record = await findKey({ keyId: id, ownerId, version: 0 });
       const time = now();
@@ -109,7 +111,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
         iss: issuer,
         aud: audience.length === 1 ? (audience[0] as string) : [...audience],
         sub: record.id,
-        client_id: record.id,
+        client_id: clientId,
         key_id: record.id,
         key_version: record.version,
         owner_id: record.ownerId,

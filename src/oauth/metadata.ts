@@ -10,6 +10,12 @@ export const PATHS = {
   metadata: "/.well-known/oauth-authorization-server",
 } as const;
 
+/** Returns the path of the metadata of an issuer: the path of the issuer comes last (RFC 8414, section 3.1). */
+export function metadataPathOf(issuer: string): string {
+  const { pathname } = URL.canParse(issuer) ? new URL(issuer) : { pathname: "" };
+  return PATHS.metadata + pathname.replace(/\/$/, "");
+}
+
 /**
  * Creates the metadata of a token service (RFC 8414). Returns `undefined` if the issuer is not an HTTP URL without query
  * and fragment (section 2).
@@ -29,7 +35,7 @@ export function createMetadata(issuer: string, basePath: string, scopes: Scopes)
     revocation_endpoint: base + PATHS.revoke,
     response_types_supported: [],
     grant_types_supported: GRANT_TYPES,
-    token_endpoint_auth_methods_supported: authMethods,
+    token_endpoint_auth_methods_supported: [...authMethods, "none"], // a subject token needs no client
     introspection_endpoint_auth_methods_supported: [...authMethods, "Bearer"],
     revocation_endpoint_auth_methods_supported: authMethods,
     scopes_supported: scopes.names.filter((name) => scopes.isGrantable(name)),

@@ -4,42 +4,45 @@ import {
   checkFunction,
   checkMethods,
   checkOptions,
+  describe,
   isNonEmptyString,
   rejectUndefined,
 } from "../internal/validate.js";
 import { warn, warnOnce } from "../internal/warn.js";
 import {
-  COMMON_VERIFIER_OPTIONS,
-  type CommonVerifierOptions,
   createVerifierBase,
   type GuardErrorContext,
   type ManagedKeyStore,
   type Requirement,
   StoreError,
+  settingsOf,
   type Verifier,
   type VerifierBase,
+  type VerifierSettings,
 } from "../kit.js";
 import { createKeySet, type KeySet } from "./key-set.js";
 import { memoryRevocationList, type RevocationList } from "./revocation-list.js";
 import type { SigningKey } from "./signing-key.js";
 
-/**
- * Options of {@link createTokenService}. The common verifier options apply to the verifier of its tokens; API keys are
- * verified by `verifier`.
- */
-export interface TokenServiceOptions<S extends string = string> extends CommonVerifierOptions<S> {
+/** Options of {@link createTokenService}. */
+export interface TokenServiceOptions<S extends string = string> {
   /** The `iss` of the tokens. If it is the URL of this service, metadata (RFC 8414) is served too. */
   readonly issuer: string;
-  /** The `aud` of the tokens. A client may request some of several audiences (RFC 8693, section 2.1). */
-  readonly audience: string | readonly string[];
+  /** The audience of this service: the `aud` of its tokens, and the only one that `verifier` of the service accepts. */
+  readonly audience: string;
+  /**
+   * The audiences of other services, for which a client may request a token instead (RFC 8693, section 2.1). This service
+   * does not accept such a token, so another service cannot use it here. None by default.
+   */
+  readonly otherAudiences?: readonly string[];
   /** The keys, at most 16. The first one signs; all are published, and their tokens accepted. */
   readonly signingKey: SigningKey | readonly SigningKey[];
   /** The lifetime of a token, unless its key expires before: whole seconds, at most `"24h"`. */
   readonly ttl: Duration;
   /**
-   * The verifier of the API keys that are exchanged. Its environment, allowlists, limits, observers and `storeTimeout`
-   * apply. If it takes longer than 5 seconds, or than `storeTimeout` of the token service if that is longer, the request
-   * fails with 503.
+   * The verifier of the API keys that are exchanged, from `keybearer` or `createVerifier`, also inside
+   * `failedAuthLimiter`. The verifier of the tokens inherits its scopes, environment, trusted proxies, rate limiter,
+   * observers, realm, clock and `storeTimeout`, so that a token is never more than its key.
    */
   readonly verifier: Verifier<S>;
   /** The store of the keys. It must return the current record: not a replica that lags behind. */
@@ -57,7 +60,7 @@ export interface TokenServiceOptions<S extends string = string> extends CommonVe
    */
   readonly revocations?: RevocationList | "per-process";
   /** The scopes with which a key may introspect the tokens of every owner; none by default. */
-  readonly introspect?: Requirement<S>;
+  readonly introspect?: Requirement<NoInfer<S>>;
   /**
    * Called with every error that results in a 503. By default the first one is a process warning,
    * `KEYBEARER_UNAVAILABLE`.
@@ -69,6 +72,7 @@ const WHERE = "createTokenService";
 const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "issuer",
   "audience",
+  "otherAudiences",
   "signingKey",
   "ttl",
   "verifier",
@@ -79,16 +83,18 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "revocations",
   "introspect",
   "onError",
-  ...COMMON_VERIFIER_OPTIONS,
 ];
 
 /** The checked options of a token service. */
 export interface PreparedTokenService<S extends string> {
   readonly options: TokenServiceOptions<S>;
-  readonly audiences: readonly string[];
+  /** Every audience that a client may request; the first is that of this service. */
+  readonly audiences: readonly [own: string, ...others: string[]];
   readonly ttlSeconds: number;
   readonly basePath: string;
   readonly realm: string;
+  /** What the verifier of API keys enforces and observes. */
+  readonly settings: VerifierSettings<S>;
   readonly base: VerifierBase<S>;
   readonly keys: KeySet;
   readonly revocations: RevocationList;
@@ -103,20 +109,20 @@ export function prepareTokenService<S extends string>(
 ): PreparedTokenService<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   const { issuer, verifier, store, basePath = "", introspect } = options;
-  for (const name of ["environment", "introspect", "revocations", "keyTtl"] as const) {
+  for (const name of ["otherAudiences", "introspect", "revocations", "keyTtl"] as const) {
     rejectUndefined(WHERE, options, name);
   }
   if (!isNonEmptyString(issuer)) throw new TypeError(`${WHERE}: "issuer" must be a non-empty string`);
-  const audiences = readAudiences(options.audience);
+  const audiences = readAudiences(options);
   const ttlMs = readDuration(WHERE, "ttl", options.ttl, { min: "1s", max: "24h" });
   if (ttlMs % 1_000 !== 0) throw new TypeError(`${WHERE}: "ttl" must be in whole seconds, such as "90s"`);
   if (typeof basePath !== "string" || !/^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)*$/.test(basePath)) {
     throw new TypeError(`${WHERE}: "basePath" must be empty, or a path such as "/oauth" without a final "/"`);
   }
-  checkMethods(WHERE, "verifier", verifier, ["verify", "assertRequirement"]);
+  const settings = readSettings(verifier);
   checkMethods(WHERE, "store", store, ["findById"]);
   checkFunction(WHERE, "onError", options.onError);
-  const base = createVerifierBase(options, { where: WHERE, noun: "token", type: "jwt" });
+  const base = createVerifierBase(settings.options, { where: WHERE, noun: "token", type: "jwt" });
   base.scopes.assertRequirement(introspect);
   const revocations = readRevocations(options.revocations, base.now);
   return {
@@ -124,13 +130,25 @@ export function prepareTokenService<S extends string>(
     audiences,
     ttlSeconds: ttlMs / 1_000,
     basePath,
-    realm: options.realm ?? "api",
+    realm: settings.options.realm ?? "api",
+    settings,
     base,
     keys: createKeySet(WHERE, options.signingKey, base.now),
     revocations,
     introspect: structuredClone(introspect), // the caller may change the array later
     report: createReport(options.onError ?? warnOfFirstError()),
   };
+}
+
+/** The tokens of a verifier with unknown settings could do more than its keys. */
+function readSettings<S extends string>(verifier: Verifier<S>): VerifierSettings<S> {
+  checkMethods(WHERE, "verifier", verifier, ["verify", "assertRequirement"]);
+  const settings = settingsOf<S>(verifier);
+  if (settings !== undefined && verifier.credentials?.some(({ type }) => type === "api_key")) return settings;
+  throw new TypeError(
+    `${WHERE}: "verifier" must be the verifier of API keys that keybearer() or createVerifier() returned; received ` +
+      "another one, whose proxies, limits and observers its tokens cannot inherit",
+  );
 }
 
 function readRevocations(given: TokenServiceOptions["revocations"], now: () => number): RevocationList {
@@ -145,10 +163,22 @@ function readRevocations(given: TokenServiceOptions["revocations"], now: () => n
   return given;
 }
 
-function readAudiences(audience: string | readonly string[]): readonly string[] {
-  const audiences: readonly unknown[] = Array.isArray(audience) ? [...audience] : [audience];
-  if (audiences.length > 0 && audiences.every(isNonEmptyString)) return Object.freeze(audiences);
-  throw new TypeError(`${WHERE}: "audience" must be a non-empty string, or an array of such strings`);
+function readAudiences({
+  audience,
+  otherAudiences: others = [],
+}: Pick<TokenServiceOptions, "audience" | "otherAudiences">): PreparedTokenService<string>["audiences"] {
+  if (!isNonEmptyString(audience)) {
+    throw new TypeError(
+      `${WHERE}: "audience" must be a non-empty string, the audience of this service; received ${describe(audience)}. ` +
+        'Pass those of other services as "otherAudiences"',
+    );
+  }
+  if (!Array.isArray(others) || !others.every(isNonEmptyString) || others.includes(audience)) {
+    throw new TypeError(
+      `${WHERE}: "otherAudiences" must be an array of non-empty strings without "audience"`,
+    );
+  }
+  return Object.freeze([audience, ...others] as const);
 }
 
 type OnError = (error: unknown, context: GuardErrorContext) => Awaitable<unknown>;

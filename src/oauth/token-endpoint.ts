@@ -85,13 +85,16 @@ function missing(name: string): HttpProblem {
 }
 
 /**
- * Returns the requested audiences (RFC 8693, section 2.1); every audience by default.
+ * Returns the requested audiences (RFC 8693, section 2.1); that of this service by default.
  *
  * @throws HttpProblem if one is not an audience of the service (RFC 8693, section 2.2.2; RFC 8707, section 2).
  */
-function readAudience(form: OAuthForm, audiences: readonly string[]): readonly string[] {
+function readAudience(
+  form: OAuthForm,
+  audiences: PreparedTokenService<string>["audiences"],
+): readonly string[] {
   const requested = new Set([...form.all("audience"), ...form.all("resource")]);
-  if (requested.size === 0) return audiences;
+  if (requested.size === 0) return [audiences[0]];
   const allowed = audiences.filter((audience) => requested.has(audience));
   if (allowed.length < requested.size) {
     throw oauthProblem("invalid_target", "Tokens are not issued for this audience or resource.");

@@ -9,7 +9,7 @@ import { createClientAuth } from "./client-auth.js";
 import { oauthEndpoint, problemResponse } from "./endpoint.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
 import { serveIntrospection } from "./introspection-endpoint.js";
-import { createMetadata, PATHS } from "./metadata.js";
+import { createMetadata, metadataPathOf, PATHS } from "./metadata.js";
 import { prepareTokenService, type TokenServiceOptions } from "./options.js";
 import { serveRevocation } from "./revocation-endpoint.js";
 import type { SigningKey } from "./signing-key.js";
@@ -22,7 +22,7 @@ export interface TokenService<S extends string = string> {
    * Exchanges the API key of a request for a token.
    *
    * @throws StoreError if the key cannot be verified; respond with 503.
-   * @throws TypeError if `audience` is empty, or not an audience of the service.
+   * @throws TypeError if `audience` is empty, or contains one that is neither `audience` nor in `otherAudiences`.
    *
    * @example
    * const result = await tokens.exchange({ request: { headers: request.headers }, scope: "vehicles:read" });
@@ -47,7 +47,7 @@ export interface TokenService<S extends string = string> {
    * tokens.rotateSigningKey({ key: await readFile("next.pem", "utf8"), kid: "2030-02" });
    */
   rotateSigningKey(key: SigningKey, options?: { readonly overlap?: Duration }): void;
-  /** Serves all endpoints below `basePath`; any other path is a 404. */
+  /** Serves all endpoints below `basePath`, and the metadata where RFC 8414 expects it; any other path is a 404. */
   readonly handler: RequestHandler;
   /** `POST /token`: RFC 6749, section 4.4, and RFC 8693. */
   readonly token: RequestHandler;
@@ -57,7 +57,10 @@ export interface TokenService<S extends string = string> {
   readonly introspect: RequestHandler;
   /** `POST /revoke`: RFC 7009. */
   readonly revoke: RequestHandler;
-  /** `GET /.well-known/oauth-authorization-server`: RFC 8414; a 404 if `issuer` is not a URL. */
+  /**
+   * `GET /.well-known/oauth-authorization-server`, followed by the path of the issuer: RFC 8414. A 404 if `issuer` is not
+   * a URL.
+   */
   readonly metadata: RequestHandler;
 }
 
@@ -99,15 +102,15 @@ export function createTokenService<S extends string>(options: TokenServiceOption
       return jsonResponse(request, requestId, 200, metadata, CACHEABLE);
     }),
   };
-  const routes = new Map(
-    Object.entries(endpoints).map(([name, endpoint]) => [
-      basePath + PATHS[name as keyof typeof PATHS],
-      endpoint,
-    ]),
-  );
+  const routes = new Map([
+    [metadataPathOf(prepared.options.issuer), endpoints.metadata],
+    ...Object.entries(endpoints).map(
+      ([name, endpoint]) => [basePath + PATHS[name as keyof typeof PATHS], endpoint] as const,
+    ),
+  ]);
 
   return Object.freeze({
-    async exchange({ request, scope, audience = audiences }: ExchangeRequest<S>) {
+    async exchange({ request, scope, audience = [audiences[0]] }: ExchangeRequest<S>) {
       if (audience.length === 0 || !audience.every((name) => audiences.includes(name))) {
         throw new TypeError('exchange: "audience" must contain audiences of the token service only');
       }

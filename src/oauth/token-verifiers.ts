@@ -4,19 +4,12 @@ import type { BoundKeyStore } from "../jwt/bound-keys.js";
 import type { JwtClaims } from "../jwt/claims.js";
 import type { JwtVerifierOptions } from "../jwt/options.js";
 import { createJwtVerifier } from "../jwt/verifier.js";
-import {
-  COMMON_VERIFIER_OPTIONS,
-  type CommonVerifierOptions,
-  type Decide,
-  decisionOf,
-  toVerifier,
-  type Verifier,
-} from "../kit.js";
+import { type Decide, decisionOf, toVerifier, type Verifier } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
-  /** For guards. The restrictions of the key apply to its tokens. */
+  /** For guards. Enforces and observes what the verifier of API keys does. Accepts the audience of this service only. */
   readonly forRequests: Verifier<S>;
   /**
    * For introspection. Looks up the key every time, has no observers and no rate limit, and ignores the allowlist of the
@@ -28,7 +21,7 @@ export interface TokenVerifiers<S extends string> {
 }
 
 export function createTokenVerifiers<S extends string>(prepared: PreparedTokenService<S>): TokenVerifiers<S> {
-  const { options, audiences, keys, base, revocations } = prepared;
+  const { options, settings, audiences, keys, base, revocations } = prepared;
   const { store, keyTtl, cacheMax } = options;
 
   const getKey: JWTVerifyGetKey = ({ kid, alg }) => {
@@ -36,15 +29,14 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
     if (key === undefined) throw new errors.JWKSNoMatchingKey();
     return key;
   };
+  const { rateLimiter: _, observers: __, ...unobserved } = settings.options;
   const common: JwtVerifierOptions<S> = {
+    ...unobserved,
     issuer: options.issuer,
-    audience: audiences,
+    audience: audiences[0],
     algorithms: [...SIGNING_ALGORITHMS.keys()], // getKey finds a key only by its own algorithm
     jwks: getKey,
     typ: "at+jwt",
-    scopes: base.scopes,
-    clock: () => new Date(base.now()),
-    storeTimeout: `${base.timeoutMs}ms`,
   };
   // This service issues no token without a `jti`, because it could not be revoked.
   const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
@@ -52,7 +44,7 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
   const create = (): Decide<S> =>
     decisionOf(
       createJwtVerifier<S>({
-        ...pickCommonOptions(options),
+        ...settings.options,
         ...common,
         keyStore: store,
         isRevoked,
@@ -69,28 +61,23 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
   };
 
   return {
-    forRequests: toVerifier({
-      decide: (context) => current()(context),
-      assertRequirement: base.scopes.assertRequirement,
-      credentials: base.credentials,
-    }),
+    forRequests: settings.wrap(
+      toVerifier({
+        decide: (context) => current()(context),
+        assertRequirement: base.scopes.assertRequirement,
+        credentials: base.credentials,
+      }),
+    ),
     forIntrospection: createJwtVerifier<S>({
       ...common,
-      ...(options.environment === undefined ? {} : { environment: options.environment }),
+      audience: audiences,
       keyStore: withoutAllowlist(store),
       keyTtl: "0s",
       isRevoked,
       cacheMax: 0,
     }),
-    forRevocation: createJwtVerifier<S>({ ...common, cacheMax: 0 }),
+    forRevocation: createJwtVerifier<S>({ ...common, audience: audiences, cacheMax: 0 }),
   };
-}
-
-function pickCommonOptions<S extends string>(options: CommonVerifierOptions<S>): CommonVerifierOptions<S> {
-  const given = COMMON_VERIFIER_OPTIONS.filter((name) => Object.hasOwn(options, name));
-  return Object.fromEntries(
-    given.map((name) => [name, options[name]]),
-  ) as unknown as CommonVerifierOptions<S>;
 }
 
 function withoutAllowlist(store: BoundKeyStore): BoundKeyStore {

@@ -17,7 +17,9 @@ import {
   type Observer,
   requiredScopes,
   resolveRequestId,
+  settingsOf,
   type Verifier,
+  withSettings,
 } from "../kit.js";
 import { createCounters } from "./counters.js";
 import { readWindowSeconds } from "./windows.js";
@@ -88,52 +90,62 @@ export function failedAuthLimiter<S extends string>(
   const options = checkOptions(WHERE, given, OPTIONS);
   const { failures, windowMs, counters, observers, now } = readSettings(options);
   const findClient = createClientLookup(options);
-  const { credentials = [] } = verifier;
-  const sources = (options.credential === undefined ? credentials : []).map(({ type: _, ...place }) =>
-    credentialSource(place),
+  const settings = settingsOf<S>(verifier);
+  const limited = limit(verifier, options.credential);
+  // Tokens of the keys are limited too, with the same counters.
+  return withSettings<S, Verifier<S>>(
+    limited,
+    settings && { ...settings, wrap: (one) => limit(settings.wrap(one)) },
   );
-  if (sources.length === 0) sources.push(credentialSource(options.credential));
-  const hasCredential = (request: AuthRequest) =>
-    sources.some((source) => {
-      const credential = extractCredential(request, source);
-      return typeof credential === "string" || credential.fault !== "missing_credential";
-    });
 
-  return Object.freeze({
-    credentials,
-    assertRequirement: (requirement) => verifier.assertRequirement(requirement),
-    async verify(request, requirement, verifyOptions) {
-      verifier.assertRequirement(requirement);
-      const startedAt = performance.now();
-      const client = findClient(request);
-      if (client === undefined || !hasCredential(request)) {
-        return verifier.verify(request, requirement, verifyOptions);
-      }
-      const counter = counters.find(client.network, windowMs);
-      if (counter !== undefined && counter.used >= failures) {
-        const error = tooManyFailures(counter.resetMs);
-        if (observers.length > 0) {
-          emit(observers, {
-            type: "auth.denied",
-            at: new Date(now()),
-            requestId: resolveRequestId(request),
-            method: request.method,
-            path: request.path?.replace(/[?#].*$/s, ""),
-            clientIp: client.text,
-            requiredScopes: Object.freeze([...requiredScopes(requirement)]),
-            audit: false,
-            durationMs: performance.now() - startedAt,
-            code: error.code,
-            reason: "rate_limited",
-          });
+  function limit(verifier: Verifier<S>, place?: CredentialOptions): Verifier<S> {
+    const { credentials = [] } = verifier;
+    const sources = (place === undefined ? credentials : []).map(({ type: _, ...place }) =>
+      credentialSource(place),
+    );
+    if (sources.length === 0) sources.push(credentialSource(place));
+    const hasCredential = (request: AuthRequest) =>
+      sources.some((source) => {
+        const credential = extractCredential(request, source);
+        return typeof credential === "string" || credential.fault !== "missing_credential";
+      });
+
+    return Object.freeze({
+      credentials,
+      assertRequirement: (requirement) => verifier.assertRequirement(requirement),
+      async verify(request, requirement, verifyOptions) {
+        verifier.assertRequirement(requirement);
+        const startedAt = performance.now();
+        const client = findClient(request);
+        if (client === undefined || !hasCredential(request)) {
+          return verifier.verify(request, requirement, verifyOptions);
         }
-        return { ok: false, error };
-      }
-      const result = await verifier.verify(request, requirement, verifyOptions);
-      if (!result.ok && COUNTED.includes(result.error.code)) counters.add(client.network, windowMs, 1);
-      return result;
-    },
-  } satisfies Verifier<S>);
+        const counter = counters.find(client.network, windowMs);
+        if (counter !== undefined && counter.used >= failures) {
+          const error = tooManyFailures(counter.resetMs);
+          if (observers.length > 0) {
+            emit(observers, {
+              type: "auth.denied",
+              at: new Date(now()),
+              requestId: resolveRequestId(request),
+              method: request.method,
+              path: request.path?.replace(/[?#].*$/s, ""),
+              clientIp: client.text,
+              requiredScopes: Object.freeze([...requiredScopes(requirement)]),
+              audit: false,
+              durationMs: performance.now() - startedAt,
+              code: error.code,
+              reason: "rate_limited",
+            });
+          }
+          return { ok: false, error };
+        }
+        const result = await verifier.verify(request, requirement, verifyOptions);
+        if (!result.ok && COUNTED.includes(result.error.code)) counters.add(client.network, windowMs, 1);
+        return result;
+      },
+    } satisfies Verifier<S>);
+  }
 }
 
 function tooManyFailures(resetMs: number): AuthError {

@@ -10,6 +10,7 @@ import {
   type Observer,
   type RequestFacts,
 } from "../events.js";
+import type { KeyFormat } from "../keys/format.js";
 import { meets } from "../keys/requirement.js";
 import type { Scopes } from "../keys/scopes.js";
 import { type ClientIpResolver, clientIpResolver } from "../requests/client-ip.js";
@@ -21,7 +22,7 @@ import {
 } from "../requests/credential.js";
 import { type AuthRequest, pathOf, withRequestId } from "../requests/request.js";
 import type { AuthResult, VerifierCredential } from "./api.js";
-import type { CommonVerifierOptions } from "./common-options.js";
+import { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./common-options.js";
 import type { VerificationContext } from "./context.js";
 import { createDenials } from "./denials.js";
 import { readEnvironments } from "./environments.js";
@@ -33,6 +34,7 @@ import {
   rateLimitHeaders,
   warnOfMissingLimiter,
 } from "./rate-limit.js";
+import { withSettings } from "./settings.js";
 
 /** The properties of one kind of verifier. */
 export interface VerifierKind {
@@ -44,6 +46,8 @@ export interface VerifierKind {
   readonly type?: VerifierCredential["type"];
   /** All environments, if they are known: `environment` must be one of them. */
   readonly environments?: readonly string[] | undefined;
+  /** The formats of its secrets, if they are known. */
+  readonly formats?: readonly KeyFormat[];
   /** Whether messages say that a key is revoked, disabled or expired. `false` by default. */
   readonly exposeKeyState?: boolean | undefined;
 }
@@ -99,7 +103,7 @@ const INSUFFICIENT_SCOPE: readonly DenialReason[] = Object.freeze(["insufficient
  */
 export function createVerifierBase<S extends string>(
   options: CommonVerifierOptions<S>,
-  { where, noun, type = "api_key", environments = [], exposeKeyState = false }: VerifierKind,
+  { where, noun, type = "api_key", environments = [], formats = [], exposeKeyState = false }: VerifierKind,
 ): VerifierBase<S> {
   const { scopes, clock, rateLimiter, observers: givenObservers = [] } = options;
   const { realm = "api", storeTimeout = "250ms" } = options;
@@ -130,7 +134,7 @@ export function createVerifierBase<S extends string>(
     };
   };
 
-  return {
+  const base: VerifierBase<S> = {
     scopes,
     timeoutMs,
     observers,
@@ -189,6 +193,10 @@ export function createVerifierBase<S extends string>(
       emit(observers, { ...factsOf(context), ...identityOf(context), type: "auth.failed", error });
     },
   };
+  const inherited = COMMON_VERIFIER_OPTIONS.filter(
+    (name) => name !== "credential" && Object.hasOwn(options, name),
+  ).map((name) => [name, name === "observers" ? observers : options[name]]);
+  return withSettings(base, { options: Object.fromEntries(inherited), formats, wrap: (one) => one });
 }
 
 function identityOf({ subject }: VerificationContext<string>): Partial<KeyIdentity> {

@@ -6,6 +6,7 @@ import type { AuthResult, Verifier, VerifyOptions } from "./api.js";
 import type { VerifierBase } from "./base.js";
 import { VerificationContext } from "./context.js";
 import { compileRoute, type Route } from "./route.js";
+import { settingsOf, withSettings } from "./settings.js";
 
 /**
  * Decides one request, synchronously unless the store or the rate limiter is asynchronous. Throws or rejects with a
@@ -29,16 +30,14 @@ const decisions = new WeakMap<object, unknown>();
  *   return principal ? base.allow(context, principal) : base.deny(context, "invalid_token");
  * });
  */
-export function createVerifierFrom<S extends string>(
-  { scopes, credentials, observers, begin, fail }: VerifierBase<S>,
-  decide: Decide<S>,
-): Verifier<S> {
+export function createVerifierFrom<S extends string>(base: VerifierBase<S>, decide: Decide<S>): Verifier<S> {
+  const { scopes, credentials, observers, begin, fail } = base;
   const isObserved = observers.length > 0;
   const rethrow = (context: VerificationContext<S>, error: unknown): never => {
     fail(context, error);
     throw error;
   };
-  return toVerifier({
+  const verifier = toVerifier({
     credentials,
     assertRequirement: scopes.assertRequirement,
     decide(context) {
@@ -53,6 +52,7 @@ export function createVerifierFrom<S extends string>(
       }
     },
   });
+  return withSettings(verifier, settingsOf(base));
 }
 
 /** Creates a verifier from a decision that emits its own events. */

@@ -81,6 +81,7 @@ export function prepareVerifier<S extends string>(given: VerifierOptions<S>): Pr
     where,
     noun: "API key",
     environments: environmentsOf(formats),
+    formats,
     exposeKeyState,
   });
   const hashers = createHashers(options.pepper, options.legacyHashes);

@@ -35,6 +35,11 @@ export function createReadSecret(source: CredentialSource, formats: readonly Key
   };
 }
 
+/** Whether one of the formats recognizes a text as a secret. */
+export function isSecret(formats: readonly KeyFormat[], text: string): boolean {
+  return formats.some((format) => toParser(format)(text, 0) !== undefined);
+}
+
 /** Generated formats parse the secret inside the header; custom ones receive only well-formed credentials. */
 function toParser(format: KeyFormat): (value: string, begin: number) => ParsedSecret | undefined {
   if (isGenerated(format)) return format.parse;

@@ -72,9 +72,7 @@ test("no secret, hash or pepper is in a log, event, error, response or public ob
     ttl: "5m",
     verifier,
     store,
-    scopes,
     revocations: "per-process",
-    observers,
     onError,
   });
   const management = createManagementApi({

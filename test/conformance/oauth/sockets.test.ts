@@ -37,22 +37,20 @@ function fleet(basePath = "") {
   const store = memoryStore();
   const events: KeyEvent[] = [];
   const observers = [(event: KeyEvent) => events.push(event)];
-  const verifier = createVerifier({ store, scopes, format, observers });
+  let ahead = 0;
+  const clock = () => new Date(Date.now() + ahead);
+  const verifier = createVerifier({ store, scopes, format, observers, clock });
   const manager = createKeyManager({ store, scopes, format });
   const signingKey = ecKey();
-  let ahead = 0;
   const tokens = createTokenService({
     issuer: "https://api.example.com",
     audience: "https://api.example.com",
     signingKey,
     ttl: "15m",
-    clock: () => new Date(Date.now() + ahead),
     basePath,
     verifier,
     store,
-    scopes,
     revocations: "per-process",
-    observers,
     keyTtl: "0s",
     onError: () => {},
   });
@@ -290,7 +288,7 @@ it("is mounted below a path in Express, and describes it in the metadata of RFC 
     revocation_endpoint: "https://api.example.com/oauth/revoke",
     response_types_supported: [],
     grant_types_supported: ["client_credentials", EXCHANGE],
-    token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "Bearer"],
     revocation_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     scopes_supported: ["vehicles:read", "vehicles:write", "drivers:read", "fleet:admin"],
@@ -317,7 +315,7 @@ it.each([
 ])("derives the endpoints of the issuer %s below %j", async (issuer, basePath, endpoint) => {
   const { store, verifier } = fleet();
   const tokens = createTokenService({
-    ...{ issuer, basePath, store, verifier, scopes, revocations: "per-process" as const },
+    ...{ issuer, basePath, store, verifier, revocations: "per-process" as const },
     ...{ audience: "x", signingKey: ecKey(), ttl: "5m" as const },
   });
   const response = await tokens.metadata(new Request("http://localhost/"));

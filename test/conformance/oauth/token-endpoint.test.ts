@@ -1,7 +1,7 @@
 import { decodeJwt } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { AuthError, type Verifier } from "../../../src/index.js";
-import { allowed, bearer, type FleetScope, scopes } from "../../unit/core/fixtures.js";
+import { AuthError } from "../../../src/index.js";
+import { allowed, bearer } from "../../unit/core/fixtures.js";
 import {
   ACCESS_TOKEN,
   basicOf,
@@ -12,6 +12,7 @@ import {
   post,
   type Reply,
   type Sent,
+  wrapped,
 } from "../../unit/oauth/fixtures.js";
 
 const GRANT = { grant_type: "client_credentials" };
@@ -89,17 +90,48 @@ describe("POST /token", () => {
     expect(decodeJwt(String(body.access_token)).scope).toBe("vehicles:read");
   });
 
+  it.each<[string, (secret: string, id: string) => Sent]>([
+    ["Bearer", (bearer) => ({ bearer })],
+    ["Basic", (secret, id) => ({ basic: [id, secret] })],
+    ["the form", (client_secret, client_id) => ({ form: { client_id, client_secret } })],
+  ])("exchanges a subject token of a client that authenticates with %s (RFC 8693, 2.1)", async (_, sent) => {
+    const { tokens, issue, events } = exchanger();
+    const [client, subject] = [await issue({ scopes: ["fleet:admin"] }), await issue({ ownerId: "other" })];
+    for (const { secret, key } of [client, subject]) {
+      events.length = 0;
+      const { form, ...credential } = sent(client.secret, client.key.id);
+      const exchanged = { grant_type: EXCHANGE, subject_token: secret, subject_token_type: ACCESS_TOKEN };
+      const { status, body } = await post(tokens, "/token", {
+        ...credential,
+        form: { ...exchanged, ...(form as object) },
+      });
+      expect(status).toBe(200);
+      const claims = decodeJwt(String(body.access_token));
+      expect(claims).toMatchObject({
+        key_id: key.id,
+        sub: key.id,
+        owner_id: key.ownerId,
+        client_id: client.key.id,
+      });
+      expect(body.scope).toBe(key.scopes.join(" "));
+      expect(events).toHaveLength(key === client.key ? 1 : 2); // one key is verified and counted once
+    }
+  });
+
   it("issues tokens for the requested audiences; ignores empty and unknown parameters", async () => {
-    const { tokens, issue } = exchanger({ audience: ["https://a.example", "https://b.example", "c"] });
+    const { tokens, issue } = exchanger({
+      audience: "https://a.example",
+      otherAudiences: ["https://b.example", "c"],
+    });
     const { secret } = await issue();
     const audOf = async (...more: (readonly [string, string])[]) => {
       const form = [...Object.entries(GRANT), ...more] as const;
       return decodeJwt(String((await post(tokens, "/token", { bearer: secret, form })).body.access_token))
         .aud;
     };
-    expect(
-      await audOf(["scope", ""], ["audience", ""], ["client_secret", ""], ["unknown", "x"]),
-    ).toHaveLength(3);
+    expect(await audOf(["scope", ""], ["audience", ""], ["client_secret", ""], ["unknown", "x"])).toBe(
+      "https://a.example",
+    );
     expect(await audOf(["audience", "c"])).toBe("c");
     expect(await audOf(["resource", "https://a.example"], ["audience", "c"])).toEqual([
       "https://a.example",
@@ -247,20 +279,6 @@ describe("errors of POST /token", () => {
       400,
     ],
     [
-      "Bearer and a subject_token",
-      (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: bearer } }),
-      "invalid_request",
-      400,
-    ],
-    [
-      "a client_secret and a subject_token",
-      (secret, id) => ({
-        form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
-      }),
-      "invalid_request",
-      400,
-    ],
-    [
       "Bearer and an assertion",
       (bearer) => ({ bearer, form: { ...GRANT, client_assertion: "x" } }),
       "invalid_request",
@@ -315,6 +333,29 @@ describe("errors of POST /token", () => {
       "invalid_request",
       400,
       "invalid_key",
+    ],
+    [
+      "an unknown subject_token of an authenticated client",
+      (bearer) => ({ bearer, form: { ...EXCHANGED, subject_token: "wrong" } }),
+      "invalid_request",
+      400,
+      "invalid_key",
+    ],
+    [
+      "an unauthenticated client with a valid subject_token",
+      (secret) => ({ bearer: `${secret}0`, form: { ...EXCHANGED, subject_token: secret } }),
+      "invalid_client",
+      401,
+      "invalid_key",
+    ],
+    [
+      "Basic, the form and a subject_token",
+      (secret, id) => ({
+        basic: [id, secret],
+        form: { ...EXCHANGED, subject_token: secret, client_id: id, client_secret: secret },
+      }),
+      "invalid_request",
+      400,
     ],
     [
       "the subject_token of another client",
@@ -528,7 +569,7 @@ describe("errors of POST /token", () => {
   });
 
   it("sends a challenge for the scheme that the client used", async () => {
-    const { tokens } = exchanger({ realm: "fleet" }, { realm: "fleet" });
+    const { tokens } = exchanger({}, { realm: "fleet" });
     const challengeOf = async (sent: Sent) =>
       (await post(tokens, "/token", { form: GRANT, ...sent })).headers.get("www-authenticate");
     expect(await challengeOf({ bearer: "x" })).toBe('Bearer realm="fleet", error="invalid_token"');
@@ -589,10 +630,7 @@ describe("errors of POST /token", () => {
       { "WWW-Authenticate": "Bearer" },
       { error: "x" },
     );
-    const verifier: Verifier<FleetScope> = {
-      verify: async () => ({ ok: false, error }),
-      assertRequirement: scopes.assertRequirement,
-    };
+    const verifier = wrapped(exchanger().verifier, async () => ({ ok: false, error }));
     const reply = await post(exchanger({ verifier }).tokens, "/token", { bearer: "x", form: GRANT });
     expectError(reply, "invalid_client", 401, "invalid_key");
   });
@@ -612,7 +650,7 @@ describe("failures", () => {
   };
 
   it.each(Object.keys(stores))("responds with 503 and calls onError if the store %s", async (name) => {
-    const base = exchanger();
+    const base = exchanger({}, { storeTimeout: "50ms" });
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
     const reported: unknown[] = [];
@@ -620,7 +658,6 @@ describe("failures", () => {
     const { tokens } = exchanger({
       verifier: base.verifier,
       store: { findById: stores[name] as () => never },
-      storeTimeout: "50ms",
       onError: (error, context) => {
         reported.push([(error as Error).name, context.path]);
         throw new Error("onError fails too");

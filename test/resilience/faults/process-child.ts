@@ -263,8 +263,8 @@ manage("revocation with a bus", [cacheWithBus, inner], revocation, "10s");
 const signingKey = ecKey();
 const tokenService = (path: string, more: Partial<TokenServiceOptions<FleetScope>> = {}) =>
   createTokenService<FleetScope>({
-    ...{ issuer: ISSUER, audience: AUDIENCE, signingKey, ttl: "15m", keyTtl: "0s", scopes },
-    ...{ store: inner, verifier: verifierOver(inner), storeTimeout: `${TIMEOUT_MS}ms`, onError },
+    ...{ issuer: ISSUER, audience: AUDIENCE, signingKey, ttl: "15m", keyTtl: "0s" },
+    ...{ store: inner, verifier: verifierOver(inner), onError },
     basePath: `/${path}`,
     ...more,
   });

@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Verifier } from "../../../src/index.js";
 import { createJwtVerifier } from "../../../src/jwt/index.js";
+import { settingsOf, withSettings } from "../../../src/kit.js";
 import { memoryRevocationList } from "../../../src/oauth/revocation-list.js";
 import { type Fault, type FaultKind, withFaults } from "../../../src/testing/faults.js";
 import { bearer, type FleetScope, format, START, scopes } from "../../unit/core/fixtures.js";
@@ -74,17 +74,22 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
   };
   const counts: (() => number)[] = [];
   const errors: unknown[] = [];
-  const base = exchanger();
+  const base = exchanger({}, { storeTimeout: `${TIMEOUT_MS}ms` });
   const { tokens } = exchanger({
     signingKey,
     store: faulty(base.store, "findById"),
-    verifier: faulty(base.verifier, "verify", "assertRequirement") as Verifier<FleetScope>,
+    verifier: withSettings(
+      {
+        ...faulty(base.verifier, "verify", "assertRequirement"),
+        credentials: base.verifier.credentials ?? [],
+      },
+      settingsOf<FleetScope>(base.verifier),
+    ),
     revocations: faulty(
       memoryRevocationList(() => START.getTime()),
       "has",
       "add",
     ),
-    storeTimeout: `${TIMEOUT_MS}ms`,
     onError: (error) => errors.push(error),
   });
   const { sign } = faulty({ sign: untimed(originalSign) }, "sign");

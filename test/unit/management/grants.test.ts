@@ -106,6 +106,37 @@ describe("scopes", () => {
 });
 
 describe("bounds of a key", () => {
+  test("a token made from a key is bounded by its own expiry and that of its key", () => {
+    const seconds = (at: Date) => at.getTime() / 1_000;
+    const token = (expiresAt: Date | null, claims?: object) =>
+      keyPrincipal({ expiresAt }, { type: "jwt", ...(claims && { claims: { ...claims } }) });
+    const day = { exp: seconds(later(DAY)) };
+    for (const [principal, latest] of [
+      [token(null, day), later(DAY)],
+      [token(later(2 * DAY), day), later(DAY)],
+      [token(later(60_000), day), later(60_000)],
+    ] as const) {
+      expect(exceeded(principal, { expiresAt: latest })).toEqual([]);
+      expect(exceeded(principal, { expiresAt: new Date(latest.getTime() + 1) })).toEqual(["expiresAt"]);
+      expect(exceeded(principal, { expiresAt: null })).toEqual(["expiresAt"]);
+      expect(inheritedMembers(principal).expiresAt).toEqual(latest);
+    }
+    const bound = { key_id: "key_own", key_version: 1 };
+    const unreadable = [
+      undefined,
+      {},
+      { exp: "never" },
+      { exp: Number.NaN },
+      { exp: Number.POSITIVE_INFINITY },
+    ];
+    for (const principal of [
+      ...unreadable.map((claims) => token(null, claims)),
+      ...unreadable.map((claims) => ({ ...user([], "live"), claims: { ...claims, ...bound } })),
+    ]) {
+      expect(exceeded(principal, { expiresAt: START })).toEqual(["expiresAt"]);
+    }
+  });
+
   test("a user is bounded by an environment only", () => {
     const wide = { rateLimit: null, ipAllowlist: null, expiresAt: null };
     expect(exceeded(user([]), { ...wide, environment: "test" })).toEqual([]);

@@ -418,13 +418,15 @@ test("an actor that cannot be stored is an error of the host", async () => {
 
 describe("a key that its verifier has cached", () => {
   /** Creates an API whose verifier provides the key as it was before `change`. */
+  const claims = { exp: later(DAY).getTime() / 1_000 };
   const withCachedKey = async (change: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>) => {
     const { issue, manager, store } = managementApi();
     const { key } = await issue({ scopes: STRONG });
     const { key: other } = await issue();
-    const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key } };
+    const users = { "jwt-of-key": { ...key, scopes: STRONG, environment: "live", key, claims } };
     await change(manager, key.id);
-    return { ...managementApi({ ...BY_KEYS, keys: manager }, { store, users }), other };
+    const options = { ...BY_KEYS, keys: manager, tokensMayGrant: true };
+    return { ...managementApi(options, { store, users }), other };
   };
 
   test.each<[string, (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>]>([

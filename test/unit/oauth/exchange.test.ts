@@ -25,7 +25,7 @@ import {
   sleep,
   thrownBy,
 } from "../core/fixtures.js";
-import { AUDIENCE, ecKey, exchanger, ISSUER } from "./fixtures.js";
+import { AUDIENCE, ecKey, exchanger, ISSUER, wrapped } from "./fixtures.js";
 
 const SECOND = 1_000;
 
@@ -100,10 +100,9 @@ describe("an issued token", () => {
   it("cannot be exchanged, even if the verifier accepts tokens", async () => {
     const base = exchanger();
     const any: { current?: Verifier<FleetScope> } = {};
-    const verifier: Verifier<FleetScope> = {
-      verify: (...args) => (any.current as Verifier<FleetScope>).verify(...args),
-      assertRequirement: scopes.assertRequirement,
-    };
+    const verifier = wrapped(base.verifier, (...args) =>
+      (any.current as Verifier<FleetScope>).verify(...args),
+    );
     const { tokens, tokenOf } = exchanger({ verifier, store: base.store });
     any.current = anyVerifier(base.verifier, tokens.verifier);
     const { secret } = await base.issue();
@@ -114,14 +113,15 @@ describe("an issued token", () => {
   });
 
   it("has the requested audiences", async () => {
-    const { tokens, issue } = exchanger({ audience: ["a", "b", "c"] });
+    const { tokens, issue } = exchanger({ audience: "a", otherAudiences: ["b", "c"] });
     const { secret } = await issue();
     const audOf = async (audience?: string[]) =>
       decodeJwt(
         (await issuedBy(tokens.exchange({ request: bearer(secret), ...(audience && { audience }) })))
           .accessToken,
       ).aud;
-    expect(await audOf()).toEqual(["a", "b", "c"]);
+    expect(await audOf()).toBe("a");
+    expect(await audOf(["c", "a"])).toEqual(["c", "a"]);
     expect(await audOf(["b"])).toBe("b");
     await expect(audOf(["d"])).rejects.toThrow(TypeError);
     await expect(audOf([])).rejects.toThrow(TypeError);
@@ -214,7 +214,7 @@ describe("the scopes of a token", () => {
   });
 
   it("omit undefined and planned scopes; without any there is no scope claim", async () => {
-    const { store, verifier, manager, clock } = service();
+    const { store, manager, clock } = service();
     const { secret } = await manager.create({
       ownerId: "acme",
       environment: "live",
@@ -226,10 +226,8 @@ describe("the scopes of a token", () => {
       audience: AUDIENCE,
       signingKey: ecKey(),
       ttl: "15m",
-      verifier: verifier as unknown as Verifier<"drivers:read" | "other:read">,
+      verifier: createVerifier({ store, scopes: fewer, format, clock: clock.now }),
       store,
-      scopes: fewer,
-      clock: clock.now,
     });
     const { accessToken, scopes: granted } = await issuedBy(tokens.exchange({ request: bearer(secret) }));
     expect(granted).toEqual([]);
@@ -256,8 +254,6 @@ describe("the scopes of a token", () => {
       ttl: "15m",
       verifier,
       store,
-      scopes: wide,
-      clock: clock.now,
     });
     const request = bearer(secret);
     const all = await tokens.exchange({ request });
@@ -304,9 +300,10 @@ describe("the lifetime of a token", () => {
   });
 
   it("is denied if the clock returns NaN", async () => {
-    const { issue, verifier, store } = exchanger();
+    const { issue, store } = exchanger();
     const { secret } = await issue();
-    const { tokens } = exchanger({ verifier, store, clock: () => new Date(Number.NaN) });
+    const verifier = createVerifier({ store, scopes, format, clock: () => new Date(Number.NaN) });
+    const { tokens } = exchanger({ verifier, store });
     const result = await tokens.exchange({ request: bearer(secret) });
     expect(result.ok ? "issued" : result.error.code).toBe("invalid_key");
   });
@@ -353,8 +350,7 @@ describe("the current state of the key", () => {
       const stale = await base.verifier.verify(bearer(secret));
       const { tokens } = exchanger({
         store: base.store,
-        clock: base.clock.now,
-        verifier: { verify: async () => stale, assertRequirement: scopes.assertRequirement },
+        verifier: wrapped(base.verifier, async () => stale),
       });
       expect((await tokens.exchange({ request: bearer(secret) })).ok).toBe(true);
       await changes[name]?.(base, key.id);
@@ -366,7 +362,7 @@ describe("the current state of the key", () => {
   it("includes the allowlist and the rate limit, which apply to its tokens", async () => {
     let left = 3;
     const rateLimiter = { consume: () => ({ allowed: left-- > 0, states: [] }) };
-    const base = exchanger({ rateLimiter }, { rateLimiter });
+    const base = exchanger({}, { rateLimiter });
     const { secret } = await base.issue({ ipAllowlist: ["192.0.2.0/24"] });
     const from = (remoteAddress: string) => ({ remoteAddress });
     const outside = await base.tokens.exchange({ request: bearer(secret, from("198.51.100.1")) });
@@ -382,7 +378,7 @@ describe("the current state of the key", () => {
   });
 
   it("includes the environment, which the verifier checks", async () => {
-    const base = exchanger({ environment: "live" }, { environment: "live" });
+    const base = exchanger({}, { environment: "live" });
     const { secret } = await base.issue({ environment: "test" });
     const result = await base.tokens.exchange({ request: bearer(secret) });
     expect(result.ok ? "issued" : result.error.code).toBe("wrong_environment");
@@ -402,12 +398,11 @@ describe("the current state of the key", () => {
     ],
     ["nothing within the timeout", () => new Promise(() => {})],
   ])("causes a StoreError if the store returns %s", async (_, result) => {
-    const base = exchanger();
+    const base = exchanger({}, { storeTimeout: "50ms" });
     const { secret, key } = await base.issue();
     const record = (await base.store.findById(key.id)) as KeyRecord;
     const { tokens } = exchanger({
       verifier: base.verifier,
-      storeTimeout: "50ms",
       store: { findById: () => result(record) as Promise<KeyRecord> },
     });
     const error = await thrownBy(() => tokens.exchange({ request: bearer(secret) }));

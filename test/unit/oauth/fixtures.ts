@@ -1,7 +1,8 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import type { CreateKey, IssuedKey, VerifierOptions } from "../../../src/index.js";
+import type { CreateKey, IssuedKey, Verifier, VerifierOptions } from "../../../src/index.js";
+import { settingsOf, withSettings } from "../../../src/kit.js";
 import { createTokenService, type TokenService, type TokenServiceOptions } from "../../../src/oauth/index.js";
-import { type FleetScope, type Service, scopes, service } from "../core/fixtures.js";
+import { type FleetScope, type Service, service } from "../core/fixtures.js";
 
 export const ISSUER = "https://api.example.com";
 export const AUDIENCE = "https://api.example.com/fleet";
@@ -22,6 +23,14 @@ export interface Exchanger extends Service {
   tokenOf(secret: string, scope?: string): Promise<string>;
 }
 
+/** Returns a verifier of API keys with another `verify`, and the settings of `inner`. */
+export function wrapped(
+  inner: Verifier<FleetScope>,
+  verify: Verifier<FleetScope>["verify"],
+): Verifier<FleetScope> {
+  return withSettings({ ...inner, verify }, settingsOf<FleetScope>(inner));
+}
+
 /** Creates a token service over a memory store, with a stopped clock. */
 export function exchanger(
   options: Partial<TokenServiceOptions<FleetScope>> = {},
@@ -35,8 +44,6 @@ export function exchanger(
     ttl: "15m",
     verifier: base.verifier,
     store: base.store,
-    scopes,
-    clock: base.clock.now,
     keyTtl: "0s",
     revocations: "per-process",
     ...options,

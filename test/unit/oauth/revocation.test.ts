@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { StoreError } from "../../../src/index.js";
 import { createTokenService, type RevocationList } from "../../../src/oauth/index.js";
 import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
-import { allowed, bearer, errorOf, START, scopes, thrownBy } from "../core/fixtures.js";
+import { allowed, bearer, errorOf, format, START, thrownBy } from "../core/fixtures.js";
 import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
 const INACTIVE = '{"active":false}';
@@ -206,15 +206,7 @@ describe("revocation (RFC 7009)", () => {
     const base = exchanger();
     const { secret, key } = await base.issue();
     const token = await base.tokenOf(secret);
-    const {
-      "two parts": _,
-      "something else": __,
-      "no signature": ___,
-      "alg none": ____,
-      ...all
-    } = await forgeries(base, token, key.id);
-    for (const [name, forged] of Object.entries(all)) {
-      if (/^(?:a line|a second|a comma|UTF8)/.test(name)) continue;
+    for (const [name, forged] of Object.entries(await forgeries(base, token, key.id))) {
       const { status, text } = await revoke(base, secret, forged);
       expect([name, status, text]).toEqual([name, 200, "{}"]);
     }
@@ -226,11 +218,22 @@ describe("revocation (RFC 7009)", () => {
   it("rejects an API key, so that the client does not believe it is revoked", async () => {
     const base = exchanger();
     const { secret } = await base.issue();
-    for (const token of [secret, "hello", "a.b", "a.b.c.d.e", "a..c", " "]) {
+    const others = [(await base.issue()).secret, format.generate("test")];
+    for (const token of [secret, ...others]) {
       const { status, body } = await revoke(base, secret, token);
       expect([status, body.error]).toEqual([400, "unsupported_token_type"]);
     }
     allowed(await base.verifier.verify(bearer(secret)));
+  });
+
+  it("responds with 200 to an unknown opaque token (RFC 7009, 2.2)", async () => {
+    const base = exchanger();
+    const { secret } = await base.issue();
+    const almost = `${secret}0`;
+    for (const token of [almost, "hello", "a.b", "a.b.c.d.e", "a..c", " ", "x".repeat(60_000), "tökén"]) {
+      const { status, text } = await revoke(base, secret, token);
+      expect([status, text]).toEqual([200, "{}"]);
+    }
   });
 
   it("rejects the token of another key, also of the same owner and after a rotation", async () => {
@@ -258,11 +261,8 @@ describe("revocation (RFC 7009)", () => {
     "add hangs": { add: () => new Promise(() => {}) },
   };
   it.each(Object.keys(broken))("responds with 503 if %s", async (name) => {
-    const base = exchanger({
-      revocations: { add: () => {}, has: () => false, ...broken[name] },
-      storeTimeout: "50ms",
-      onError: () => {},
-    });
+    const revocations = { add: () => {}, has: () => false, ...broken[name] };
+    const base = exchanger({ revocations, onError: () => {} }, { storeTimeout: "50ms" });
     const { secret } = await base.issue();
     const { status, body, text } = await revoke(base, secret, await base.tokenOf(secret));
     expect([status, body.error]).toEqual([503, "temporarily_unavailable"]);
@@ -276,7 +276,7 @@ describe("revocation (RFC 7009)", () => {
     ["hangs", () => new Promise(() => {})],
   ])("fails closed if has() of the list %s", async (_, has) => {
     const revocations = { add: () => {}, has: has as RevocationList["has"] };
-    const base = exchanger({ revocations, storeTimeout: "50ms", onError: () => {} });
+    const base = exchanger({ revocations, onError: () => {} }, { storeTimeout: "50ms" });
     const { secret } = await base.issue();
     const token = await base.tokenOf(secret);
     expect(await thrownBy(() => base.tokens.verifier.verify(bearer(token)))).toBeInstanceOf(StoreError);
@@ -294,7 +294,6 @@ describe("revocation (RFC 7009)", () => {
       ttl: "15m",
       verifier,
       store,
-      scopes,
     } as const;
     createTokenService({ ...options, revocations: "per-process" });
     createTokenService({ ...options, revocations: { add: () => {}, has: () => false } });

@@ -5,16 +5,7 @@ import { VerificationContext } from "../../../src/core/verifier/context.js";
 import { decisionOf } from "../../../src/core/verifier/decision.js";
 import { compileRoute } from "../../../src/core/verifier/route.js";
 import { createTokenService, type SigningKey } from "../../../src/oauth/index.js";
-import {
-  allowed,
-  bearer,
-  errorOf,
-  type FleetScope,
-  START,
-  scopes,
-  service,
-  thrownBy,
-} from "../core/fixtures.js";
+import { allowed, bearer, errorOf, type FleetScope, START, service, thrownBy } from "../core/fixtures.js";
 import { AUDIENCE, ecKey, exchanger, ISSUER, post } from "./fixtures.js";
 
 const TTL = 900_000;
@@ -329,7 +320,6 @@ describe("createTokenService", () => {
       ttl: "15m" as const,
       verifier,
       store,
-      scopes,
     };
   };
 
@@ -339,7 +329,11 @@ describe("createTokenService", () => {
     ["issuer", { issuer: ["a"] }],
     ["audience", { audience: "" }],
     ["audience", { audience: [] }],
-    ["audience", { audience: ["a", ""] }],
+    ["audience", { audience: ["a", "b"] }],
+    ["otherAudiences", { otherAudiences: "b" }],
+    ["otherAudiences", { otherAudiences: ["b", ""] }],
+    ["otherAudiences", { otherAudiences: [AUDIENCE] }],
+    ["otherAudiences", { otherAudiences: undefined }],
     ["audience", { audience: undefined }],
     ["ttl", { ttl: undefined }],
     ["ttl", { ttl: 900 }],
@@ -367,13 +361,8 @@ describe("createTokenService", () => {
     ["introspect", { introspect: undefined }],
     ["requirement", { introspect: [] }],
     ["requirement", { introspect: "root" }],
-    ["environment", { environment: undefined }],
     ["onError", { onError: "log" }],
-    ["scopes", { scopes: undefined }],
-    ["clock", { clock: 5 }],
-    ["storeTimeout", { storeTimeout: "0ms" }],
     ["audiences", { audiences: [] }],
-    ["realm", { realm: 'a"b' }],
   ])("rejects an invalid %s: %j", (name, change) => {
     const error = (() => {
       try {
