@@ -1,5 +1,5 @@
 // Packs the package, installs it into an empty project, compiles a small service for each framework in strict mode, and sends
-// requests to it, as ES modules and through require().
+// requests to it, as ES modules and through require(). The examples of a custom store and a custom guard are compiled too.
 //
 //   npm run check:consumer
 //
@@ -16,6 +16,7 @@ import manifest from "../../package.json" with { type: "json" };
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SERVICES = join(ROOT, "test/package/consumer");
+const EXAMPLES = ["custom-store", "custom-guard", "example.ts", "serve.ts"]; // and what the guard's main.ts imports
 const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
 /** An error in a declaration of another package. */
 const FOREIGN_ERROR = /^\S*node_modules\/(?!keybearer\/)\S+: error TS/;
@@ -45,12 +46,15 @@ function install(): void {
   npm(["install", "--prefer-offline", ...options, `./${pack.filename}`, ...versions], project);
 }
 
-/** Compiles the services and a module that imports every subpath, and runs them; a bundler would emit its own code. */
+/** Compiles the services, the examples and a module that imports every subpath; runs all but the examples. */
 async function check(kind: { name: string; type: string; module: string; moduleResolution: string }) {
   const { name, type, module, moduleResolution } = kind;
   const folder = join(project, name);
   mkdirSync(folder);
   cpSync(SERVICES, folder, { recursive: true });
+  for (const example of EXAMPLES) {
+    cpSync(join(ROOT, "examples", example), join(folder, "examples", example), { recursive: true });
+  }
   const subpaths = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
   const imports = subpaths.map(
     (path, index) => `import * as m${index} from "${path.replace(/^\./, "keybearer")}";`,
@@ -72,14 +76,15 @@ async function check(kind: { name: string; type: string; module: string; moduleR
     lib: ["es2023"],
     types: ["node"],
     outDir: "out",
-    noEmit: name === "bundler",
+    noEmit: name === "bundler", // a bundler emits its own code
   };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
   const { stdout: output } = await run(process.execPath, [TSC, "-p", folder, "--pretty", "false"]).catch(
     (error: { stdout: string }) => error,
   );
   const errors = output.split("\n").filter((line) => line !== "" && !FOREIGN_ERROR.test(line));
-  if (errors.length > 0) throw new Error(`the services do not compile as ${name}:\n${errors.join("\n")}`);
+  if (errors.length > 0)
+    throw new Error(`the services or examples do not compile as ${name}:\n${errors.join("\n")}`);
   if (name === "bundler") return console.log(`${name}: compiles`);
   if (readdirSync(join(folder, "out")).length === 0) throw new Error("the compiler emitted no files");
   await run(process.execPath, ["out/subpaths.js"], { cwd: folder });

@@ -99,7 +99,7 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s over a store tha
     expect(await failure(CLOSE_MS + 2 * TIMEOUT_MS, () => observer.close())).toBeInstanceOf(Error);
     await use(); // allowed, and reported as dropped
     expect(reports.at(-1)?.report.dropped).toBeGreaterThan(0);
-    expect(String(reports.at(-1)?.error)).toContain("closed");
+    expect(String(reports.at(-1)?.error)).toBe(`DroppedError: ${kind}: closed; further values are dropped`);
     store.heal();
     await within(CLOSE_MS, () => observer.close());
     expect(await written()).toBe(all(1));
