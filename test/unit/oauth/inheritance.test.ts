@@ -32,7 +32,11 @@ async function wired(options: Options, created: object = {}, from = "10.0.0.1") 
   const use = async (credential: string, headers: Record<string, string> = {}, remoteAddress = PROXY) => {
     const request = bearer(credential, { remoteAddress });
     const result = await auth.verify(
-      { ...request, headers: { ...request.headers, ...headers } as Record<string, string> },
+      {
+        ...request,
+        headersTruncated: false,
+        headers: { ...request.headers, ...headers } as Record<string, string>,
+      },
       "vehicles:write",
     );
     return result.ok ? "ok" : result.error.code;
@@ -55,6 +59,20 @@ const CASES: Record<(typeof COMMON_VERIFIER_OPTIONS)[number], () => Promise<void
     for (const credential of [secret, token]) {
       expect(await use(credential, { "cf-connecting-ip": "10.1.1.1" })).toBe("ok");
       expect(await use(credential, { "cf-connecting-ip": "203.0.113.9" })).toBe("ip_not_allowed");
+    }
+  },
+  async missingForwardedHeader() {
+    for (const [option, expected] of [
+      ["unknown", "ip_not_allowed"],
+      ["use-peer", "ok"],
+    ] as const) {
+      const options = { trustedProxies: ["192.0.2.0/25"], missingForwardedHeader: option };
+      const { use, secret, token } = await wired(
+        options,
+        { ipAllowlist: [PROXY, "203.0.113.9"] },
+        "203.0.113.9",
+      );
+      for (const credential of [secret, token]) expect(await use(credential)).toBe(expected);
     }
   },
   async rateLimiter() {
