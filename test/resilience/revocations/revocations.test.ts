@@ -1,0 +1,199 @@
+// A revoked key is denied in every process within the bound, whoever revokes it and whatever fails. Three processes read
+// through a cache. `npm run test:revocations` runs 500 revocations for each case instead of a few.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { CONFIG, freshPlace, run } from "../../cli/command.js";
+import { allBackends } from "../../contract/stores/backends/all.js";
+import type { Backend, OpenStore } from "../../contract/stores/backends/backend.js";
+import { serviceOver } from "../../contract/stores/service.js";
+import { through } from "../bus/bus-kinds.js";
+import { proxyTo, type TcpProxy } from "../bus/bus-proxy.js";
+import { BOUND_MS, CHANNEL } from "./bound.js";
+
+const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
+const EPISODES = Number(process.env.EPISODES ?? 1);
+const KEYS_AT_ONCE = EPISODES === 1 ? 5 : 50;
+const READERS = 3;
+const PAUSE_MS = 3_000;
+const servers = inject("servers");
+const NAMES = ["postgresStore over pg", "mysqlStore over mysql2", "redisStore over node-redis"];
+const backends = allBackends(servers).filter(({ name }) => NAMES.includes(name));
+
+class Process {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(role: "reader" | "writer", { name }: Backend, place: string, busUrl: string) {
+    const args = ["--no-warnings", "--import", "tsx", CHILD, role, name, place, busUrl];
+    const env = { ...process.env, SERVERS: JSON.stringify(servers), CHANNEL };
+    this.child = spawn(process.execPath, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+    this.child.stdin?.on("error", () => {}); // it may have been killed
+    this.#lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })[
+      Symbol.asyncIterator
+    ]();
+  }
+
+  send(value: unknown): void {
+    this.child.stdin?.write(`${JSON.stringify(value)}\n`);
+  }
+
+  async next<T>(): Promise<T | undefined> {
+    const { value, done } = await this.#lines.next();
+    return done ? undefined : JSON.parse(value);
+  }
+
+  async kill(): Promise<void> {
+    const ended = new Promise((resolve) => this.child.once("close", resolve));
+    this.child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+describe.each(backends)("$name", (backend) => {
+  const busUrl = servers.redis as string;
+  let opened: OpenStore;
+  let proxy: TcpProxy;
+  let readers: Process[];
+
+  beforeAll(async () => {
+    opened = await backend.create();
+    proxy = await proxyTo(busUrl, 6379);
+    const proxied = through(busUrl, proxy.port);
+    readers = Array.from({ length: READERS }, () => new Process("reader", backend, opened.place, proxied));
+    for (const reader of readers) expect(await reader.next()).toBe("ready");
+  });
+  afterAll(async () => {
+    await Promise.all(readers.map((reader) => reader.kill()));
+    await proxy.close();
+    await opened.close();
+    await backend.drop(opened.place);
+  });
+
+  const startWriter = async (url = busUrl): Promise<Process> => {
+    const writer = new Process("writer", backend, opened.place, url);
+    expect(await writer.next()).toBe("ready");
+    return writer;
+  };
+
+  /**
+   * Creates keys that every reader has cached, lets `revoke` revoke them, and returns by how many milliseconds the last
+   * acceptance of a key began after `revoke` returned. Only readers that ran all the time are bounded.
+   */
+  const episode = async (revoke: (ids: string[]) => Promise<bigint>): Promise<number> => {
+    const { manager } = serviceOver(opened.store);
+    const created = await Promise.all(
+      Array.from({ length: KEYS_AT_ONCE }, () =>
+        manager.create({ ownerId: "acme", environment: "live", scopes: ["vehicles:read"] }),
+      ),
+    );
+    for (const reader of readers) reader.send(created.map(({ secret }) => secret));
+    for (const reader of readers) expect(await reader.next()).toBe("warm");
+    const returned = await revoke(created.map(({ key }) => key.id));
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const reader of readers) {
+      for (const began of Object.values((await reader.next<Record<string, string>>()) ?? {})) {
+        latest = Math.max(latest, Number(BigInt(began) - returned) / 1e6);
+      }
+    }
+    return latest;
+  };
+
+  const now = () => process.hrtime.bigint();
+
+  /** Revokes with a bare store. */
+  const revokeHere = async (ids: readonly string[]): Promise<bigint> => {
+    const { manager } = serviceOver(opened.store);
+    await Promise.all(ids.map((id) => manager.revoke(id)));
+    return now();
+  };
+
+  const revokeWith = async (writer: Process, ids: readonly string[]): Promise<bigint> => {
+    writer.send(ids);
+    expect(await writer.next()).toBe("writing");
+    return BigInt((await writer.next<string>()) as string);
+  };
+
+  const CASES: Readonly<Record<string, () => Promise<number>>> = {
+    "a writer with a bare store": () => episode(revokeHere),
+
+    async "the command line"() {
+      const { url, table, prefix } = JSON.parse(opened.place);
+      const place = freshPlace(url ?? busUrl, { ...CONFIG, table: table ?? prefix });
+      return episode(async (ids) => {
+        const { code, stderr } = await run(place, ["revoke", ...ids]);
+        expect(code, stderr).toBe(0);
+        return now();
+      });
+    },
+
+    async "a writer that cannot reach the bus"() {
+      const own = await proxyTo(busUrl, 6379);
+      const writer = await startWriter(through(busUrl, own.port));
+      own.stall();
+      const latest = await episode((ids) => revokeWith(writer, ids));
+      await writer.kill();
+      await own.close();
+      return latest;
+    },
+
+    async "a bus that fails for every process"() {
+      const writer = await startWriter(through(busUrl, proxy.port));
+      proxy.cut();
+      const latest = await episode((ids) => revokeWith(writer, ids));
+      proxy.heal();
+      await writer.kill();
+      return latest;
+    },
+
+    async "a writer that is frozen after its first write"() {
+      const writer = await startWriter();
+      const latest = await episode(async (ids) => {
+        writer.send(ids);
+        expect(await writer.next()).toBe("writing");
+        await sleep(Math.random() * 30);
+        writer.child.kill("SIGSTOP");
+        return revokeHere(ids); // what the writer has not written yet; readers must see both
+      });
+      await writer.kill();
+      return latest;
+    },
+
+    async "a writer that is killed during its writes"() {
+      const writer = await startWriter();
+      return episode(async (ids) => {
+        writer.send(ids);
+        expect(await writer.next()).toBe("writing");
+        await sleep(Math.random() * 30);
+        await writer.kill();
+        return revokeHere(ids);
+      });
+    },
+
+    async "a reader that was paused"() {
+      const paused = readers[0] as Process;
+      return episode(async (ids) => {
+        paused.child.kill("SIGSTOP");
+        const returned = await revokeHere(ids);
+        await sleep(PAUSE_MS);
+        paused.child.kill("SIGCONT");
+        return returned;
+      });
+    },
+  };
+
+  it.each(Object.entries(CASES))("denies revoked keys in time: %s", async (title, runOnce) => {
+    const delays: number[] = [];
+    for (let i = 0; i < EPISODES; i++) delays.push(await runOnce());
+    if (EPISODES > 1) {
+      const [worst, count] = [Math.max(...delays), EPISODES * KEYS_AT_ONCE];
+      console.log(
+        `${backend.name}, ${title}: ${count} revocations, the last acceptance ${worst.toFixed(0)} ms after`,
+      );
+    }
+    expect(Math.max(...delays)).toBeLessThanOrEqual(BOUND_MS);
+  });
+});
