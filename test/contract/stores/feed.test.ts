@@ -7,6 +7,7 @@ import { postgresStore } from "../../../src/stores/postgres.js";
 import { redisStore } from "../../../src/stores/redis.js";
 import { sqliteStore } from "../../../src/stores/sqlite.js";
 import { addKey, changeKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { keyStoreContract } from "../../../src/testing/index.js";
 import { dropTablesSql as dropMysql, freshTable, poolAt as mysqlPool } from "./backends/mysql.js";
 import { dropTablesSql as dropPostgres, poolAt as postgresPool } from "./backends/postgres.js";
 import { drivers } from "./sqlite-drivers.js";
@@ -338,5 +339,31 @@ describe.skipIf(redis === undefined)("the changes of Redis", () => {
     expect(await changeKey(silent.store, key, 1, { name: "yes" })).toBe(true);
     silent.limited.disconnect();
     await client.call("acl", "deluser", user);
+  });
+});
+
+describe("keyStoreContract", () => {
+  const none = { position: "0 ", keyIds: [] };
+  it.each<[string, (store: Store) => Partial<Store>]>([
+    ["reports no changes", () => ({ changes: () => none })],
+    [
+      "reports every change again",
+      (store) => ({ changes: (since) => store.changes(since && none.position) }),
+    ],
+    [
+      "skips an unknown position",
+      (store) => ({ changes: (s) => (s === "unknown" ? none : store.changes(s)) }),
+    ],
+  ])("fails a store that %s", async (_, fault) => {
+    const create = async () => {
+      const { store, close } = await openSqlite();
+      await store.migrate();
+      return { store: { ...store, ...fault(store) }, close };
+    };
+    const failed: string[] = [];
+    for (const { name, run } of keyStoreContract(create)) {
+      if (name.startsWith("changes")) await run().catch(() => failed.push(name));
+    }
+    expect(failed).not.toEqual([]);
   });
 });
