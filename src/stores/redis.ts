@@ -4,6 +4,7 @@ import {
   type AuditEntry,
   type AuditQuery,
   type KeyChange,
+  type KeyChanges,
   type KeyHash,
   type KeyQuery,
   type KeyRecord,
@@ -16,9 +17,10 @@ import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
 import { type Batch, matchesQuery, readEntry, readPage } from "./redis/pages.js";
-import { decodeAudit, encodeAudit, encodeChange } from "./redis/records.js";
+import { decodeAudit, decodeChanges, encodeAudit, encodeChange, isStreamId } from "./redis/records.js";
 import {
   APPEND,
+  CHANGES,
   FIND,
   INSERT,
   LIST,
@@ -35,7 +37,7 @@ export type { RedisStoreOptions } from "./redis/layout.js";
 
 /** A store over Redis. It has every method of a store. */
 export type RedisKeyStore = ManagedKeyStore &
-  Required<Pick<ManagedKeyStore, "findManyByHash" | "rehash" | "remove" | "appendAudit">>;
+  Required<Pick<ManagedKeyStore, "findManyByHash" | "rehash" | "remove" | "appendAudit" | "changes">>;
 
 // A script blocks the server while it runs; touching 250 keys takes about 3 ms.
 const MAX_TOUCHES = 250;
@@ -221,6 +223,12 @@ export function redisStore(
 
     async remove(id: string, ifVersion: number, audit: AuditEntry): Promise<boolean> {
       return runChange(REMOVE, audit, [layout.id(id)], [`${ifVersion}`]);
+    },
+
+    async changes(since: string | undefined): Promise<KeyChanges> {
+      const known = since === undefined || isStreamId(since) ? since : undefined;
+      const changes = decodeChanges(await run(CHANGES, [layout.keys], [known ?? ""]));
+      return known === since ? changes : { ...changes, keyIds: "all" };
     },
 
     async appendAudit(entries: readonly AuditEntry[]): Promise<void> {

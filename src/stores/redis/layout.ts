@@ -54,12 +54,21 @@ export function readSettings(where: string, given: RedisStoreOptions = {}): Sett
     throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
   }
   return {
-    layout: createLayout(`{${prefix}}:`),
+    layout: createLayout(baseOf(prefix)),
     deleteRevokedAfterMs:
       deleteRevokedAfter === undefined
         ? undefined
         : readDuration(where, "deleteRevokedAfter", deleteRevokedAfter, { max: "36500d" }),
   };
+}
+
+function baseOf(prefix: string): string {
+  return `{${prefix}}:`;
+}
+
+/** The channel on which the scripts announce the id of each changed key, escaped by {@link escapeString}. */
+export function changesChannel(prefix: string = DEFAULT_PREFIX): string {
+  return `${baseOf(prefix)}changes`;
 }
 
 function createLayout(base: string): Layout {

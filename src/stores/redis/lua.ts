@@ -10,6 +10,9 @@ import { type RedisScript, redisScript } from "../../internal/redis-client.js";
 //
 // There is no shebang line, because Redis 6 does not support one. Redis 7 runs scripts without one as Redis 6 does.
 
+/** The most changes that one reading returns. The stream of changes keeps at least one more. */
+export const MAX_CHANGES = 10_000;
+
 // Scripts that change a key share the first KEYS and ARGV: see UPDATE in scripts.ts.
 const PRELUDE = `
 local base = string.sub(KEYS[1], 1, -5)
@@ -111,6 +114,18 @@ local function check_entry()
   if has_entry(entry_position) then
     return redis.error_reply('KEYBEARER_ENTRY exists')
   end
+end
+
+local function check_change()
+  return check_entry() or check_type('stream', { base .. 'changes' })
+end
+
+-- Records and announces a change of KEYS[5]. The first write of its script: an ACL may forbid XADD. It may also forbid
+-- the channel, which must not fail the change. Clients add a prefix to keys, not to channels.
+local function add_change()
+  local id = string.sub(KEYS[5], #base + 4)
+  redis.call('XADD', base .. 'changes', 'MAXLEN', '~', ${MAX_CHANGES + 1}, '*', 'id', id)
+  redis.pcall('PUBLISH', string.match(base, '.*({.*)$') .. 'changes', id)
 end
 
 -- Redis checks its memory at the first write of a script, unless that command frees memory. Whoever revokes or disables

@@ -1,4 +1,10 @@
-import { type AuditEntry, CHANGEABLE_MEMBERS, type KeyChange } from "../../kit.js";
+import {
+  type AuditEntry,
+  CHANGEABLE_MEMBERS,
+  type KeyChange,
+  type KeyChanges,
+  StoreError,
+} from "../../kit.js";
 import { encodeMember, jsonFormat } from "../json-codec.js";
 import { createAuditDecoder, parseJson } from "../record-codec.js";
 import { decodePosition, encodeNewPosition } from "./layout.js";
@@ -28,3 +34,19 @@ export function decodeAudit(text: unknown): AuditEntry {
 const decodeEntry = createAuditDecoder(
   jsonFormat(["id", "at", "action", "keyId", "ownerId", "actor", "details"]),
 );
+
+const STREAM_ID = /^\d{1,19}-\d{1,19}$/;
+
+/** Whether a string has the form of an id of a stream, such as `1700000000000-0`. */
+export function isStreamId(text: string): boolean {
+  return STREAM_ID.test(text);
+}
+
+/** Decodes the result of the script that reads changes. */
+export function decodeChanges(result: unknown): KeyChanges {
+  const [position, all, ...keyIds] = Array.isArray(result) ? result : [];
+  if (typeof position !== "string" || !isStreamId(position)) {
+    throw new StoreError("A script of the Redis store did not return the changes");
+  }
+  return { position, keyIds: all === "all" ? "all" : keyIds.map((id) => parseJson(`"${id}"`) as string) };
+}

@@ -1,5 +1,5 @@
 import type { RedisScript } from "../../internal/redis-client.js";
-import { storeScript } from "./lua.js";
+import { MAX_CHANGES, storeScript } from "./lua.js";
 
 // The functions that the scripts call are in lua.ts.
 
@@ -34,12 +34,13 @@ local failure = check_type('zset', { KEYS[2], KEYS[3], KEYS[4] })
 if failure then return failure end
 local key, record = changed_record(6)
 if not key then return record end
-failure = check_entry()
+failure = check_change()
 if failure then return failure end
 for index = 6, #ARGV, 2 do
   local stops = ARGV[index] == 'revokedAt' or ARGV[index] == 'disabledAt'
   if stops and ARGV[index + 1] ~= 'null' then skip_memory_check() end
 end
+add_change()
 redis.call('SET', key, record, 'KEEPTTL')
 set_expiry(ARGV[5], key, KEYS[5])
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
@@ -57,8 +58,9 @@ if failure then return failure end
 local key, record = changed_record(10)
 if not key then return record end
 if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then return key_exists() end
-failure = check_entry()
+failure = check_change()
 if failure then return failure end
+add_change()
 redis.call('SET', key, record, 'KEEPTTL')
 set_expiry(ARGV[5], key, KEYS[5])
 redis.call('SET', KEYS[7], ARGV[7])
@@ -82,8 +84,10 @@ local position, owner = record and position_of(record), record and get_member(re
 if not version or not position or not owner then return damaged(KEYS[5]) end
 if version ~= ARGV[3] then return 0 end
 local keys_of_owner = base .. 'owner:' .. string.sub(owner, 2, -2)
-local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner }) or check_entry()
+local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner }) or check_change()
 if failure then return failure end
+skip_memory_check()
+add_change()
 redis.call('DEL', key, KEYS[5])
 redis.call('ZREM', KEYS[1], position)
 redis.call('ZREM', keys_of_owner, position)
@@ -104,8 +108,9 @@ local record = redis.call('GET', KEYS[6])
 local moved = record and set_member(record, 'hash', ARGV[5])
 if not moved then return damaged(KEYS[5]) end
 if redis.call('EXISTS', KEYS[7]) > 0 then return key_exists() end
-failure = check_entry()
+failure = check_change()
 if failure then return failure end
+add_change()
 redis.call('SET', KEYS[6], moved, 'KEEPTTL')
 redis.call('RENAME', KEYS[6], KEYS[7])
 redis.call('SET', KEYS[5], ARGV[4], 'KEEPTTL')
@@ -188,6 +193,30 @@ for _, position in ipairs(positions) do
     entry = redis.call('ZRANGEBYLEX', trail, '[' .. position .. '\\n', '(' .. position .. '\\11', 'LIMIT', 0, 1)[1]
   end
   result[#result + 1] = entry or position .. '\\n'
+end
+return result
+`);
+
+/**
+ * KEYS: keys. ARGV: the position of the previous reading, or "" to return only the position.
+ * Returns the position, "all" if the change at the previous position is gone or there are too many, and the ids.
+ */
+export const CHANGES: RedisScript = storeScript(`
+local stream, since = base .. 'changes', ARGV[1]
+local failure = check_type('stream', { stream })
+if failure then return failure end
+local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+local result, seen = { last and last[1] or '0-0', '' }, {}
+if since == '' then return result end
+local entries = redis.call('XRANGE', stream, since, '+', 'COUNT', ${MAX_CHANGES + 2})
+local first = since == '0-0' and 1 or 2
+if first == 2 and not (entries[1] and entries[1][1] == since) or #entries - first >= ${MAX_CHANGES} then
+  return { result[1], 'all' }
+end
+for index = first, #entries do
+  local id = entries[index][2][2]
+  if not seen[id] then result[#result + 1] = id end
+  seen[id] = true
 end
 return result
 `);

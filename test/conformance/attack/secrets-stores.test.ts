@@ -116,6 +116,7 @@ async function valueAt(client: Redis, name: string): Promise<unknown> {
   const kind = await client.type(name);
   if (kind === "string") return client.get(name);
   if (kind === "zset") return client.zrange(name, "0", "-1");
+  if (kind === "stream") return client.xrange(name, "-", "+");
   throw new Error(`cannot read a ${kind}`);
 }
 

@@ -1,16 +1,20 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import type { ManagedKeyStore } from "../../../src/index.js";
+import { randomUUID } from "node:crypto";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { type ManagedKeyStore, StoreError } from "../../../src/index.js";
 import { mysqlStore } from "../../../src/stores/mysql.js";
 import { postgresStore } from "../../../src/stores/postgres.js";
+import { redisStore } from "../../../src/stores/redis.js";
 import { sqliteStore } from "../../../src/stores/sqlite.js";
 import { addKey, changeKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
+import { keyStoreContract } from "../../../src/testing/index.js";
 import { dropTablesSql as dropMysql, freshTable, poolAt as mysqlPool } from "./backends/mysql.js";
 import { dropTablesSql as dropPostgres, poolAt as postgresPool } from "./backends/postgres.js";
 import { drivers } from "./sqlite-drivers.js";
 
 type Store = ManagedKeyStore & Required<Pick<ManagedKeyStore, "changes">> & { migrate(): Promise<void> };
 
-const { postgres, mysql } = inject("servers");
+const { postgres, mysql, redis } = inject("servers");
 const table = freshTable();
 const audit = `${table}_audit`;
 
@@ -249,5 +253,117 @@ describe.each(databases)("the changes of %s", (name, isMissing, open) => {
       client.release(true);
       await pool.end();
     });
+  });
+});
+
+describe.skipIf(redis === undefined)("the changes of Redis", () => {
+  const prefix = `test-${randomUUID()}`;
+  const stream = `{${prefix}}:changes`;
+  let client: Redis;
+  let store: ReturnType<typeof redisStore>;
+
+  beforeAll(() => {
+    client = new Redis(redis as string);
+    client.on("error", () => {});
+    store = redisStore(client, { prefix });
+  });
+
+  beforeEach(() => client.del(stream));
+
+  afterAll(async () => {
+    await client.unlink(...(await client.keys(`{${prefix}}:*`)));
+    await client.quit();
+  });
+
+  it("are all after a failover lost the last ones", async () => {
+    const key = await addKey(store);
+    await changeKey(store, key, 1, { name: "kept" });
+    const kept = await store.changes(undefined);
+    await changeKey(store, key, 2, { name: "lost" });
+    const lost = await store.changes(undefined);
+    await client.xdel(stream, lost.position);
+    expect((await store.changes(lost.position)).keyIds).toBe("all");
+    await changeKey(store, key, 3, { name: "another" });
+    expect((await store.changes(lost.position)).keyIds).toBe("all");
+    expect((await store.changes(kept.position)).keyIds).toEqual([key.id]);
+    await client.del(stream);
+    expect(await store.changes(kept.position)).toEqual({ position: "0-0", keyIds: "all" });
+  });
+
+  it("are all if there are more than 10,000, and take bounded memory", async () => {
+    const { position } = await store.changes(undefined);
+    const fill = `for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10001, '*', 'id', 'k' .. i) end`;
+    await client.eval(fill, 1, stream, 10_000);
+    expect((await store.changes(position)).keyIds).toHaveLength(10_000);
+    const [first] = await client.xrange(stream, "-", "+", "COUNT", 1);
+    await client.eval(fill, 1, stream, 1);
+    expect((await store.changes(position)).keyIds).toBe("all");
+    expect((await store.changes(first?.[0])).keyIds).toHaveLength(10_000);
+    await client.eval(fill, 1, stream, 5_000);
+    expect((await store.changes(position)).keyIds).toBe("all");
+    expect(await client.xlen(stream)).toBeLessThan(10_200);
+  });
+
+  it("are announced by the script of the change, whatever prefix the client adds to keys", async () => {
+    const subscriber = client.duplicate();
+    const heard: unknown[] = [];
+    subscriber.on("message", (...message) => heard.push(message));
+    await subscriber.subscribe(stream);
+    const prefixed = client.duplicate({ keyPrefix: "app{1}:" });
+    for (const each of [store, redisStore(prefixed, { prefix })]) {
+      const key = await addKey(each);
+      await changeKey(each, key, 1, { name: "announced" });
+      await changeKey(each, key, 1, { name: "too late" });
+      await expect.poll(() => heard.splice(0)).toEqual([[stream, key.id]]);
+    }
+    const left = await client.keys(`app{1}:{${prefix}}:*`);
+    await client.unlink(...left);
+    await Promise.all([subscriber.quit(), prefixed.quit()]);
+  });
+
+  it("are made completely or not at all if an ACL forbids the stream, and without the channel", async () => {
+    const user = `user-${randomUUID()}`;
+    const key = await addKey(store);
+    const as = async (...rules: string[]) => {
+      await client.call("acl", "setuser", user, "reset", "on", "nopass", `~{${prefix}}:*`, ...rules);
+      const limited = client.duplicate({ username: user, password: "any" });
+      limited.on("error", () => {});
+      return { limited, store: redisStore(limited, { prefix }) };
+    };
+    const without = await as("resetchannels", "+@all", "-xadd");
+    await expect(changeKey(without.store, key, 1, { name: "no" })).rejects.toThrow(StoreError);
+    expect(await store.findById(key.id)).toEqual(key);
+    expect((await store.auditTrail({ keyId: key.id, limit: 5 })).items).toHaveLength(1);
+    without.limited.disconnect();
+    const silent = await as("resetchannels", "+@all");
+    expect(await changeKey(silent.store, key, 1, { name: "yes" })).toBe(true);
+    silent.limited.disconnect();
+    await client.call("acl", "deluser", user);
+  });
+});
+
+describe("keyStoreContract", () => {
+  const none = { position: "0 ", keyIds: [] };
+  it.each<[string, (store: Store) => Partial<Store>]>([
+    ["reports no changes", () => ({ changes: () => none })],
+    [
+      "reports every change again",
+      (store) => ({ changes: (since) => store.changes(since && none.position) }),
+    ],
+    [
+      "skips an unknown position",
+      (store) => ({ changes: (s) => (s === "unknown" ? none : store.changes(s)) }),
+    ],
+  ])("fails a store that %s", async (_, fault) => {
+    const create = async () => {
+      const { store, close } = await openSqlite();
+      await store.migrate();
+      return { store: { ...store, ...fault(store) }, close };
+    };
+    const failed: string[] = [];
+    for (const { name, run } of keyStoreContract(create)) {
+      if (name.startsWith("changes")) await run().catch(() => failed.push(name));
+    }
+    expect(failed).not.toEqual([]);
   });
 });
