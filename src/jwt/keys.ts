@@ -68,17 +68,6 @@ export function importPrivateKey(
   return { privateKey, algorithms };
 }
 
-/** Returns `undefined` for bytes, and for a JWK that cannot be read as a public key. */
-function toKeyObject(key: KeyInput): KeyObject | undefined {
-  if (key instanceof KeyObject) return key;
-  if (isCryptoKey(key)) return KeyObject.from(key as webcrypto.CryptoKey);
-  try {
-    return isJwk(key) ? createPublicKey({ key, format: "jwk" }) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function importKey(key: StaticKey, type: "secret" | "public" | "private", fail: Fail): KeyObject {
   const given = typeOf(key);
   if (given !== undefined && given !== type) throw fail(`is a ${given} key; pass a ${type} key`);
@@ -129,15 +118,34 @@ function checkRsa(key: KeyObject, fail: Fail): void {
 }
 
 /** Returns what an RSA key lacks; `undefined` if it lacks nothing, or is no RSA key. */
-export function findRsaWeakness(given: KeyInput): string | undefined {
-  const key = toKeyObject(given);
-  if (key === undefined)
-    return isJwk(given) && given.kty === "RSA" ? "a readable modulus and exponent" : undefined;
-  if (key.asymmetricKeyType !== "rsa") return undefined;
-  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
-  if (modulusLength < MIN_RSA_BITS) return `at least ${MIN_RSA_BITS} bits`;
+export function findRsaWeakness(key: KeyInput): string | undefined {
+  const numbers = readRsaNumbers(key);
+  if (numbers === undefined) return undefined;
+  if (!(numbers.bits >= MIN_RSA_BITS)) return `at least ${MIN_RSA_BITS} bits`;
   // With an exponent of 1 every message is its own signature (RFC 8017, section 3.1).
-  return publicExponent < 3n || publicExponent % 2n === 0n ? "an odd exponent of at least 3" : undefined;
+  const { exponent } = numbers;
+  return exponent < 3n || exponent % 2n === 0n ? "an odd exponent of at least 3" : undefined;
+}
+
+/** Not by converting the key to a KeyObject, which not every runtime can. */
+function readRsaNumbers(key: KeyInput): { readonly bits: number; readonly exponent: bigint } | undefined {
+  if (key instanceof KeyObject) {
+    if (key.asymmetricKeyType !== "rsa") return undefined;
+    const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+    return { bits: modulusLength, exponent: publicExponent };
+  }
+  if (isCryptoKey(key)) {
+    const { modulusLength, publicExponent } = key.algorithm as Partial<webcrypto.RsaKeyAlgorithm>;
+    if (modulusLength === undefined || publicExponent === undefined) return undefined;
+    return { bits: modulusLength, exponent: toInteger(publicExponent) };
+  }
+  if (!isJwk(key) || key.kty !== "RSA") return undefined;
+  const [modulus, exponent] = [key.n, key.e].map((part) => toInteger(Buffer.from(String(part), "base64url")));
+  return { bits: (modulus as bigint).toString(2).length, exponent: exponent as bigint };
+}
+
+function toInteger(bytes: Uint8Array): bigint {
+  return BigInt(`0x0${Buffer.from(bytes).toString("hex")}`);
 }
 
 /** Says why a key cannot be used with an algorithm; `undefined` if it can. */

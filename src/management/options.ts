@@ -70,7 +70,10 @@ export interface ManagementOptions<S extends string = string> {
   readonly defaults?: (principal: Principal<S>) => Awaitable<CreateDefaults<NoInfer<S>>>;
   /** Formats responses. */
   readonly presenter?: Presenter;
-  /** Returns the actor for the audit trail; by default the id of the principal. */
+  /**
+   * Returns the actor for the audit trail. By default the id of the key, also for a token made from it, and `jwt:<id>` for
+   * any other token, so that its subject cannot pass for a key. A function of your own must tell them apart too.
+   */
   readonly actor?: (principal: Principal<S>) => string;
   /** How long a rotated key still works if the body does not say; `"0s"` by default. */
   readonly overlap?: Duration;
@@ -168,11 +171,15 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
     paths: readPaths(options.paths),
     routes: new Set(readNames("routes", options.routes, routeNames)),
     input: readInput(options.input),
-    actor: options.actor ?? (({ id }) => id),
+    actor: options.actor ?? defaultActor,
     overlap,
     pageSize: readInteger(WHERE, "pageSize", pageSize, 1, 1_000),
     info: checkOptions(`${WHERE}: "info"`, options.info ?? {}, ["title", "version", "description"]),
   };
+}
+
+function defaultActor({ type, id, key }: Principal): string {
+  return type === "api_key" || key?.id === id ? id : `jwt:${id}`;
 }
 
 function readInput(given: ManagementOptions["input"]): typeof BODY_MEMBERS {

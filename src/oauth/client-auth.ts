@@ -1,7 +1,14 @@
 import type { HttpProblem } from "../http/problem.js";
-import { type AuthError, type AuthRequest, credentialSource, extractCredential } from "../kit.js";
+import {
+  type AuthError,
+  type AuthRequest,
+  type CredentialSource,
+  credentialSource,
+  extractCredential,
+} from "../kit.js";
 import { type OAuthForm, oauthProblem } from "./endpoint.js";
 import type { AuthenticatedKey, Exchange } from "./exchange.js";
+import type { PreparedTokenService } from "./options.js";
 
 /** How the key was sent: as in requests to the service, by HTTP Basic, in the form, or as the subject token. */
 type AuthMethod = "direct" | "basic" | "form" | "subject";
@@ -24,22 +31,25 @@ export type ClientAuth<S extends string> = (
 
 /** An authenticated client. */
 export interface Client<S extends string> extends AuthenticatedKey<S> {
-  /** The id of the key that authenticated the client, if another key is the subject token. */
-  readonly clientId?: string;
   /** Converts an error of its key to the problem that fits how the key was sent. */
   readonly toProblem: (error: AuthError) => HttpProblem;
 }
 
 const BASIC = credentialSource({ scheme: "Basic" });
-const BEARER = credentialSource();
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, section 2.1
 
 /**
- * Creates the client authentication of the endpoints. A key is sent as Bearer, by HTTP Basic or in the form (RFC 6749,
- * section 2.3.1); exactly one of them. Where a `subject_token` (RFC 8693) is allowed, client authentication is optional,
+ * Creates the client authentication of the endpoints. A key is sent as in requests to the service, by HTTP Basic or in the
+ * form (RFC 6749, section 2.3.1); exactly one of them. Where a `subject_token` (RFC 8693) is allowed, client authentication is optional,
  * and both keys must be valid. The verifier of API keys decides.
  */
-export function createClientAuth<S extends string>(exchange: Exchange<S>, realm: string): ClientAuth<S> {
+export function createClientAuth<S extends string>(
+  exchange: Exchange<S>,
+  { realm, options }: Pick<PreparedTokenService<S>, "realm" | "options">,
+): ClientAuth<S> {
+  const { credentials = [] } = options.verifier;
+  const { type: _, ...place } = credentials.find(({ type }) => type === "api_key") ?? { type: "api_key" };
+  const source = credentialSource(place); // where the verifier of API keys reads them
   const verify = async (request: AuthRequest, method: AuthMethod): Promise<Client<S>> => {
     const toClientProblem = (error: AuthError) => toProblem(error, method, realm);
     const result = await exchange.authenticate(request);
@@ -49,7 +59,7 @@ export function createClientAuth<S extends string>(exchange: Exchange<S>, realm:
 
   return async (original, form, { allowSubjectToken = false } = {}) => {
     const subject = allowSubjectToken ? form.get("subject_token") : undefined;
-    const { method, secret, request, clientIds } = readCredential(original, form, subject);
+    const { method, secret, request, clientIds } = readCredential(original, form, subject, source);
     const client = await verify(request, method);
     const { id } = client.principal;
     if (clientIds.some((clientId) => clientId !== id)) {
@@ -59,7 +69,7 @@ export function createClientAuth<S extends string>(exchange: Exchange<S>, realm:
       });
     }
     if (subject === undefined || subject === secret) return client;
-    return { ...(await verify(withBearer(original, subject), "subject")), clientId: id };
+    return { ...(await verify(withKey(original, subject, source), "subject")), clientId: id };
   };
 }
 
@@ -68,8 +78,10 @@ function readCredential(
   original: AuthRequest,
   form: OAuthForm,
   subject: string | undefined,
+  source: CredentialSource,
 ): ClientCredential {
-  const headerCount = countAuthorizationHeaders(original);
+  const headers = new Set(["authorization", source.header]);
+  const headerCount = [...headers].reduce((sum, name) => sum + countHeaders(original, name), 0);
   const clientId = form.get("client_id");
   const clientIds = clientId === undefined ? [] : [clientId];
   const secret = form.get("client_secret");
@@ -81,45 +93,44 @@ function readCredential(
   }
   if (secret !== undefined) {
     if (clientId === undefined) throw oauthProblem("invalid_request", "client_id is missing.");
-    return { method: "form", secret, request: withBearer(original, secret), clientIds };
+    return { method: "form", secret, request: withKey(original, secret, source), clientIds };
   }
   if (subject !== undefined && sent === 0) {
-    return { method: "subject", secret: subject, request: withBearer(original, subject), clientIds };
+    return { method: "subject", secret: subject, request: withKey(original, subject, source), clientIds };
   }
-  if (/^[ \t]*basic(?: |$)/i.test(authorizationOf(original) ?? "")) {
+  if (/^[ \t]*basic(?: |$)/i.test((original.headers as Headers).get("authorization") ?? "")) {
     const encoded = extractCredential(original, BASIC);
     const [id, password = ""] = (typeof encoded === "string" ? decodeBasic(encoded) : undefined) ?? [];
     return {
       method: "basic",
       secret: password,
-      request: withBearer(original, password),
+      request: withKey(original, password, source),
       clientIds: id === undefined ? clientIds : [...clientIds, id],
     };
   }
-  const direct = extractCredential(original, BEARER);
+  const direct = extractCredential(original, source);
   return { method: "direct", secret: typeof direct === "string" ? direct : "", request: original, clientIds };
 }
 
-function authorizationOf({ headers }: AuthRequest): string | undefined {
-  return (headers as Headers).get("authorization") ?? undefined;
-}
-
-function countAuthorizationHeaders(request: AuthRequest): number {
-  const { rawHeaders } = request;
-  if (rawHeaders === undefined) return authorizationOf(request) === undefined ? 0 : 1;
-  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "authorization").length;
+function countHeaders({ headers, rawHeaders }: AuthRequest, header: string): number {
+  if (rawHeaders === undefined) return (headers as Headers).has(header) ? 1 : 0;
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === header).length;
 }
 
 /**
- * Returns the same request with the key as Bearer, so that the verifier of API keys checks and counts it like any other.
- * A key that cannot be sent as Bearer becomes an empty one, which the verifier denies.
+ * Returns the same request with the key where the verifier of API keys reads it, which checks and counts it like any other.
+ * A key that cannot be sent in a header becomes an empty one, which the verifier denies.
  */
-function withBearer(original: AuthRequest, secret: string): AuthRequest {
+function withKey(
+  original: AuthRequest,
+  secret: string,
+  { header, usualLead }: CredentialSource,
+): AuthRequest {
   const { headers, remoteAddress, method, path, requestId } = original;
-  const authorization = B64TOKEN.test(secret) ? `Bearer ${secret}` : "Bearer";
+  const value = B64TOKEN.test(secret) ? usualLead + secret : usualLead.trimEnd();
   const lookup = headers as Headers;
   return {
-    headers: { get: (name) => (name.toLowerCase() === "authorization" ? authorization : lookup.get(name)) },
+    headers: { get: (name) => (name.toLowerCase() === header ? value : lookup.get(name)) },
     remoteAddress,
     method,
     path,

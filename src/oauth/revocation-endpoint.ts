@@ -30,8 +30,8 @@ export function serveRevocation<S extends string>(
     const sent = { headers: { authorization: `Bearer ${token}` } };
     const result = isJws ? await verifier.verify(sent) : undefined;
     if (result?.ok) {
-      const { key_id, jti, exp } = result.principal.claims ?? {};
-      if (key_id !== caller.id) {
+      const { key_id, client_id, jti, exp } = result.principal.claims ?? {};
+      if (key_id !== caller.id && client_id !== caller.id) {
         // RFC 7009, section 2.1: an error if the token was not issued to the client.
         throw oauthProblem("unauthorized_client", "The token was issued to another API key.");
       }

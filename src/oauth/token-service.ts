@@ -84,9 +84,9 @@ const CACHEABLE = { "Cache-Control": "public, max-age=300" };
  */
 export function createTokenService<S extends string>(options: TokenServiceOptions<S>): TokenService<S> {
   const prepared = prepareTokenService(options);
-  const { audiences, ttlSeconds, keys, base, basePath, realm, report } = prepared;
+  const { audiences, ttlSeconds, keys, base, basePath, report } = prepared;
   const exchange = createExchange(prepared);
-  const clientAuth = createClientAuth(exchange, realm);
+  const clientAuth = createClientAuth(exchange, prepared);
   const { forRequests, forIntrospection, forRevocation } = createTokenVerifiers(prepared);
   const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes);
 

@@ -389,7 +389,7 @@ describe("keys", () => {
       requiredScopes: ["vehicles:write"],
       requestId: expect.any(String),
     });
-    expect(body.items.at(-1)).toMatchObject({ action: "created", actor: "dana@acme.example" });
+    expect(body.items.at(-1)).toMatchObject({ action: "created", actor: "jwt:dana@acme.example" });
   });
 });
 

@@ -69,6 +69,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/verifier/read-secret": ["unit/core/verifier/read-secret"],
   "core/verifier/rehash": ["unit/core/verifier/rehash"],
   "core/verifier/route": ["unit/core/verifier/guard", "unit/core/verifier/report-only"],
+  "core/verifier/settings": ["unit/oauth/inheritance"],
   "core/verifier/verifier": ["unit/core/verifier/verifier", "unit/core/verifier/rate-limit"],
 
   "core/manager/dates": ["unit/core/manager/dates", "unit/core/manager/input"],

@@ -52,7 +52,10 @@ export interface KeyFormatOptions<E extends string = string> {
   readonly prefix?: string;
   /** The environments that follow the prefix, such as `["live", "test"]`. None by default. */
   readonly environments?: readonly E[];
-  /** The characters of the random part: `"base62"` (the default), `"hex"` (lower case) or your own. */
+  /**
+   * The characters of the random part: `"base62"` (the default), `"hex"` (lower case) or your own. With a dot, keys and
+   * JWTs cannot share a header.
+   */
   readonly alphabet?: "base62" | "hex" | (string & {});
   /** The number of random characters, which must give at least 128 bits. 32 by default. */
   readonly length?: number;
@@ -152,16 +155,24 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
       return secret.slice(0, (head?.text.length ?? 0) + START_LENGTH);
     },
   });
-  generatedFormats.add(format);
+  alphabets.set(format, alphabet);
   return format;
 }
 
 // A wrapper of such a format is a custom format, whose `parse` may ignore `begin`.
-const generatedFormats = new WeakSet<KeyFormat>();
+const alphabets = new WeakMap<KeyFormat, string>();
 
 /** Whether a format was created by {@link keyFormat}. */
 export function isGenerated(format: KeyFormat): format is GeneratedKeyFormat {
-  return generatedFormats.has(format);
+  return alphabets.has(format);
+}
+
+// The header and the claims of a real token, and a signature of 32 bytes.
+const JWT_SAMPLE = `eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.${"A".repeat(43)}`;
+
+/** Whether some secrets of a format have the form of a JWT. Of a custom format, `parse` is called with a sample. */
+export function mayLookLikeJwt(format: KeyFormat): boolean {
+  return alphabets.get(format)?.includes(".") ?? format.parse(JWT_SAMPLE) !== undefined;
 }
 
 /** Returns the part of a secret that is kept for display, also for formats without `start`. */

@@ -1,5 +1,6 @@
 import { mapAwaitable } from "../../internal/awaitable.js";
 import { checkMethods } from "../../internal/validate.js";
+import { mayLookLikeJwt } from "../keys/format.js";
 import {
   type CredentialFault,
   type CredentialSource,
@@ -9,9 +10,10 @@ import {
 import { type AuthRequest, withRequestId } from "../requests/request.js";
 import type { AuthResult, Verifier, VerifierCredential } from "./api.js";
 import { type Decide, decisionOf, toVerifier } from "./decision.js";
+import { settingsOf } from "./settings.js";
 
 const WHERE = "anyVerifier";
-// The form of a JWT (RFC 7519, 3): three parts of base64url. A secret of `keyFormat` has no dots.
+// The form of a JWT (RFC 7519, 3): three parts of base64url. Secrets that may have dots are rejected at start-up.
 const JWT = /^[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
 
 /** A place in a request that may have a credential, and the verifiers that read it. */
@@ -26,7 +28,8 @@ interface Place<S extends string> {
  * of the credential. A credential is never tried with more than one verifier. A request with two credentials is denied
  * as `malformed_credential`. A request without a credential receives the challenge of the first verifier.
  *
- * @throws TypeError if there is no verifier, an argument is not a verifier, or two verifiers accept the same credential.
+ * @throws TypeError if there is no verifier, an argument is not a verifier, two verifiers accept the same credential, or
+ *   API keys whose format allows dots share a header with JWTs.
  *
  * @example
  * const auth = expressAuth(anyVerifier(verifier, jwtVerifier));
@@ -43,7 +46,7 @@ export function anyVerifier<S extends string>(
   }
   const decideFirst = decisionOf(first);
 
-  return toVerifier({
+  const any = toVerifier<S>({
     credentials: Object.freeze(verifiers.flatMap(({ credentials = [] }) => credentials)),
     assertRequirement(requirement) {
       for (const verifier of verifiers) verifier.assertRequirement(requirement);
@@ -63,7 +66,12 @@ export function anyVerifier<S extends string>(
       return (selected ?? decideFirst)(context);
     },
   });
+  members.set(any, verifiers);
+  return any;
 }
+
+// A nested verifier counts as its members, whose formats are known.
+const members = new WeakMap<object, readonly unknown[]>();
 
 function readVerifiers<S extends string>(given: readonly unknown[]): readonly Verifier<S>[] {
   for (const [index, verifier] of given.entries()) {
@@ -72,11 +80,12 @@ function readVerifiers<S extends string>(given: readonly unknown[]): readonly Ve
     if ((verifier as Verifier).credentials?.length) continue;
     throw new TypeError(`${WHERE}: "${name}" must have "credentials", such as [{ type: "jwt" }]`);
   }
-  return [...given] as readonly Verifier<S>[];
+  return given.flatMap((verifier) => members.get(verifier as object) ?? [verifier]) as readonly Verifier<S>[];
 }
 
 function readPlaces<S extends string>(verifiers: readonly Verifier<S>[]): readonly Place<S>[] {
   const places = new Map<string, Place<S>>();
+  const dotted: Place<S>[] = [];
   for (const verifier of verifiers) {
     for (const { type, ...options } of verifier.credentials ?? []) {
       if (type !== "api_key" && type !== "jwt") {
@@ -92,7 +101,15 @@ function readPlaces<S extends string>(verifiers: readonly Verifier<S>[]): readon
       }
       place.decisions.set(type, decisionOf(verifier));
       places.set(id, place);
+      if (type === "api_key" && settingsOf(verifier)?.formats.some(mayLookLikeJwt)) dotted.push(place);
     }
+  }
+  for (const { source, decisions } of dotted) {
+    if (!decisions.has("jwt")) continue;
+    throw new TypeError(
+      `${WHERE}: the "format" of the API keys allows dots, so some would be taken for JWTs, which are sent as ` +
+        `${source.example} too; use an alphabet without ".", or another header for the keys ("credential")`,
+    );
   }
   return [...places.values()];
 }

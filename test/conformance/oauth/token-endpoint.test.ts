@@ -90,6 +90,26 @@ describe("POST /token", () => {
     expect(decodeJwt(String(body.access_token)).scope).toBe("vehicles:read");
   });
 
+  it("accepts the key of a service with another header in every way, and only once", async () => {
+    const { tokens, issue } = exchanger({}, { credential: { header: "X-API-Key" } });
+    const { secret, key } = await issue();
+    const inHeader = { headers: { "x-api-key": secret }, form: GRANT };
+    const subject = { grant_type: EXCHANGE, subject_token: secret, subject_token_type: ACCESS_TOKEN };
+    const basic = [key.id, secret] as const;
+    const inForm = { ...GRANT, client_id: key.id, client_secret: secret };
+    for (const sent of [inHeader, { basic, form: GRANT }, { form: inForm }, { form: subject }]) {
+      expect((await post(tokens, "/token", sent)).status).toBe(200);
+    }
+    for (const sent of [
+      { ...inHeader, basic },
+      { ...inHeader, form: inForm },
+      { ...inHeader, bearer: secret },
+    ]) {
+      expectError(await post(tokens, "/token", sent), "invalid_request", 400, "invalid_request");
+    }
+    expect((await post(tokens, "/token", { bearer: secret, form: GRANT })).status).toBe(401);
+  });
+
   it.each<[string, (secret: string, id: string) => Sent]>([
     ["Bearer", (bearer) => ({ bearer })],
     ["Basic", (secret, id) => ({ basic: [id, secret] })],

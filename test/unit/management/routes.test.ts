@@ -42,7 +42,7 @@ describe("POST /api-keys", () => {
     expect(shown.text).not.toContain(secret);
     expect((await verifier.verify({ headers: { authorization: `Bearer ${secret}` } })).ok).toBe(true);
     expect((await manager.auditTrail({ keyId: key.id })).items).toMatchObject([
-      { action: "created", actor: "ann" },
+      { action: "created", actor: "jwt:ann" },
     ]);
   });
 

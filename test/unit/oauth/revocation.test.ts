@@ -4,7 +4,7 @@ import { StoreError } from "../../../src/index.js";
 import { createTokenService, type RevocationList } from "../../../src/oauth/index.js";
 import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
 import { allowed, bearer, errorOf, format, START, thrownBy } from "../core/fixtures.js";
-import { ACCESS_TOKEN, AUDIENCE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
+import { ACCESS_TOKEN, AUDIENCE, EXCHANGE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
 const INACTIVE = '{"active":false}';
 const iat = START.getTime() / 1_000;
@@ -224,6 +224,21 @@ describe("revocation (RFC 7009)", () => {
       expect([status, body.error]).toEqual([400, "unsupported_token_type"]);
     }
     allowed(await base.verifier.verify(bearer(secret)));
+  });
+
+  it("revokes a token for the client that requested it for another key", async () => {
+    const base = exchanger();
+    const [client, subject] = [await base.issue(), await base.issue({ ownerId: "other" })];
+    const exchange = { grant_type: EXCHANGE, subject_token_type: ACCESS_TOKEN };
+    const form = { ...exchange, subject_token: subject.secret };
+    for (const revoker of [client, subject]) {
+      const { body } = await post(base.tokens, "/token", { bearer: client.secret, form });
+      const token = String(body.access_token);
+      expect((await revoke(base, (await base.issue()).secret, token)).body.error).toBe("unauthorized_client");
+      allowed(await base.tokens.verifier.verify(bearer(token)));
+      expect((await revoke(base, revoker.secret, token)).status).toBe(200);
+      errorOf(await base.tokens.verifier.verify(bearer(token)));
+    }
   });
 
   it("responds with 200 to an unknown opaque token (RFC 7009, 2.2)", async () => {

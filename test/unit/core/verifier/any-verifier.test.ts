@@ -4,8 +4,11 @@ import { createGuard } from "../../../../src/core/verifier/guard.js";
 import {
   type AuthRequest,
   anyVerifier,
+  type CredentialOptions,
   createVerifier,
   type KeyEvent,
+  type KeyFormat,
+  keyFormat,
   type RequestFacts,
   type Verifier,
   type VerifierCredential,
@@ -329,6 +332,50 @@ describe("anyVerifier", () => {
     const make = () => anyVerifier(...(args as Verifier<FleetScope>[]));
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
+  });
+
+  const DOTS = "ABCDEFGHIJKLMNOP.";
+  const dotted = keyFormat({ prefix: "ezt", environments: ["live", "test"], alphabet: DOTS });
+  const unlimited: KeyFormat = { parse: (secret) => (secret.length > 20 ? {} : undefined) };
+  const accepting = (formats: readonly KeyFormat[], credential?: CredentialOptions) =>
+    createVerifier({
+      store: storeOf(() => undefined),
+      scopes,
+      format: formats,
+      ...(credential && { credential }),
+    });
+
+  it.each<[string, readonly KeyFormat[]]>([
+    ["an alphabet with a dot", [dotted]],
+    ["a second format with a dot", [format, dotted]],
+    ["a format of your own that accepts JWTs", [unlimited]],
+  ])("rejects a format with dots next to JWTs in one header: %s", (_, formats) => {
+    const keys = accepting(formats);
+    const message = /^anyVerifier: the "format" of the API keys allows dots/;
+    for (const one of [keys, failedAuthLimiter(keys), anyVerifier(keys), anyVerifier([anyVerifier(keys)])]) {
+      expect(() => anyVerifier(one, jwt)).toThrow(message);
+      expect(() => anyVerifier(jwt, one)).toThrow(message);
+      expect(() => anyVerifier(anyVerifier(jwt), one)).toThrow(message);
+    }
+    const inHeader = accepting(formats, { header: "X-API-Key" });
+    expect(() => anyVerifier(inHeader, jwt)).not.toThrow();
+    expect(() => anyVerifier(keys, inHeader)).not.toThrow();
+  });
+
+  it("selects the verifier of API keys for every secret of a format that it accepts next to JWTs", async () => {
+    const alphabets = ["base62", "hex", "abcdefghijkl-_", "ABCDEFGHIJ~+/", DOTS, ".~+/-_0123456789"];
+    const rejected: string[] = [];
+    for (const alphabet of alphabets) {
+      const own = keyFormat({ alphabet, length: 60, checksum: false });
+      try {
+        anyVerifier(accepting([own]), jwt);
+      } catch {
+        rejected.push(alphabet);
+        continue;
+      }
+      for (let i = 0; i < 200; i++) expect(await selectedFor(bearer(own.generate()))).toBe("keys");
+    }
+    expect(rejected).toEqual([DOTS, ".~+/-_0123456789"]);
   });
 
   it("accepts a single verifier", async () => {
