@@ -83,10 +83,13 @@ describe.each(backends)("$name", (backend) => {
    * Creates keys that every reader has cached, lets `revoke` revoke them, and returns by how many milliseconds the last
    * acceptance of a key began after `revoke` returned. Only readers that ran all the time are bounded.
    */
-  const episode = async (revoke: (ids: string[]) => Promise<bigint>): Promise<number> => {
+  const episode = async (
+    revoke: (ids: string[]) => Promise<bigint>,
+    count: number = KEYS_AT_ONCE,
+  ): Promise<number> => {
     const { manager } = serviceOver(opened.store);
     const created = await Promise.all(
-      Array.from({ length: KEYS_AT_ONCE }, () =>
+      Array.from({ length: count }, () =>
         manager.create({ ownerId: "acme", environment: "live", scopes: ["vehicles:read"] }),
       ),
     );
@@ -122,12 +125,15 @@ describe.each(backends)("$name", (backend) => {
 
     async "the command line"() {
       const { url, table, prefix } = JSON.parse(opened.place);
-      const place = freshPlace(url ?? busUrl, { ...CONFIG, table: table ?? prefix });
-      return episode(async (ids) => {
-        const { code, stderr } = await run(place, ["revoke", ...ids]);
+      const place = freshPlace(url ?? busUrl, {
+        ...CONFIG,
+        ...(table ? { table } : { redisPrefix: prefix }),
+      });
+      return episode(async ([id = ""]) => {
+        const { code, stderr } = await run(place, ["revoke", id]);
         expect(code, stderr).toBe(0);
         return now();
-      });
+      }, 1);
     },
 
     async "a writer that cannot reach the bus"() {
@@ -145,19 +151,6 @@ describe.each(backends)("$name", (backend) => {
       proxy.cut();
       const latest = await episode((ids) => revokeWith(writer, ids));
       proxy.heal();
-      await writer.kill();
-      return latest;
-    },
-
-    async "a writer that is frozen after its first write"() {
-      const writer = await startWriter();
-      const latest = await episode(async (ids) => {
-        writer.send(ids);
-        expect(await writer.next()).toBe("writing");
-        await sleep(Math.random() * 30);
-        writer.child.kill("SIGSTOP");
-        return revokeHere(ids); // what the writer has not written yet; readers must see both
-      });
       await writer.kill();
       return latest;
     },
@@ -189,9 +182,9 @@ describe.each(backends)("$name", (backend) => {
     const delays: number[] = [];
     for (let i = 0; i < EPISODES; i++) delays.push(await runOnce());
     if (EPISODES > 1) {
-      const [worst, count] = [Math.max(...delays), EPISODES * KEYS_AT_ONCE];
+      const worst = Math.max(...delays);
       console.log(
-        `${backend.name}, ${title}: ${count} revocations, the last acceptance ${worst.toFixed(0)} ms after`,
+        `${backend.name}, ${title}: ${EPISODES} episodes, the last acceptance ${worst.toFixed(0)} ms after`,
       );
     }
     expect(Math.max(...delays)).toBeLessThanOrEqual(BOUND_MS);
