@@ -1,16 +1,17 @@
 import { isPromiseLike } from "../internal/awaitable.js";
-import { checkMethods } from "../internal/validate.js";
+import { checkMethods, hasMethod } from "../internal/validate.js";
 import { createLookup, type KeyHash, type KeyStore, type ManagedKeyStore } from "../kit.js";
+import { createAnnouncements } from "./announcements.js";
 import { createEntries, type Entries } from "./entries.js";
-import { createBusLease, createLocalLease, type Lease } from "./lease.js";
 import { type CachedStoreOptions, readSettings } from "./options.js";
+import { createFeedTrust, createTtlTrust, type Trust } from "./trust.js";
 import { createWrites } from "./writes.js";
 
 /** The methods that a cached store adds to the wrapped store. */
 export interface CacheControl {
-  /** Resolves when the cache is in use: immediately without a bus, otherwise when the bus first works. */
+  /** Resolves when the cache is in use: after the first reading of `changes`, or immediately if the store has none. */
   ready(): Promise<void>;
-  /** Unsubscribes from the bus and clears the cache. Lookups then go to the wrapped store. */
+  /** Stops reading changes, unsubscribes from the bus and clears the cache. Lookups then go to the wrapped store. */
   close(): Promise<void>;
 }
 
@@ -25,13 +26,12 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * invalidates the cache. Verifiers perform every check on cached keys too.
  *
  * - In this process, a lookup that starts after a change returned never returns an older record.
- * - In other processes, a change is visible within milliseconds over a `bus`. It is visible within the `ttl` without a
- *   bus, or if the process ends between the write and the message.
+ * - In other processes, a change is visible within one `heartbeat` plus the `storeTimeout` after it returned, whoever
+ *   wrote it, if the store has the method `changes`; otherwise within the `ttl`. A `bus` makes it visible within
+ *   milliseconds as a rule.
+ * - Until `ready()`, and while the changes cannot be read in time, every lookup goes to the wrapped store. Observers
+ *   receive `cache.bypassed` and later `cache.resumed`.
  * - A key is not cached past its expiry. Failures, missing keys, and lookups during a change are not cached.
- * - Until `ready()`, and while the bus does not work, every lookup goes to the wrapped store. Observers receive
- *   `cache.bypassed` and later `cache.resumed`.
- * - A change waits at most 250 ms for the bus. Then observers receive `background.failed`, and the next message makes
- *   other processes clear their caches.
  * - `touch` does not invalidate a key, so a cached `lastUsedAt` may be as old as the `ttl`.
  *
  * The wrapped store must read its own writes; a replica that lags is not suitable.
@@ -39,47 +39,44 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * @throws TypeError if the store has no method `findByHash`, or an option is unknown or out of range.
  *
  * @example
- * const store = cachedStore(postgresStore(pool), { bus: redisBus({ publisher, subscriber }), observers: [log] });
+ * const store = cachedStore(postgresStore(pool), { ttl: "10m", observers: [log] });
  * const verifier = createVerifier({ store, scopes, format });
  * const manager = createKeyManager({ store, scopes, format });
  * process.once("SIGTERM", () => store.close());
  */
 export function cachedStore(store: ManagedKeyStore, options?: CachedStoreOptions): CachedManagedKeyStore;
-/** Wraps a store that only verifies. Without a bus, changes become visible when the `ttl` ends. */
+/** Wraps a store that only verifies. Without its method `changes`, changes become visible when the `ttl` ends. */
 export function cachedStore(store: KeyStore, options?: CachedStoreOptions): CachedKeyStore;
 export function cachedStore(
   store: KeyStore,
   options: CachedStoreOptions = {},
 ): CachedKeyStore & Partial<ManagedKeyStore> {
   checkMethods("cachedStore", "store", store, ["findByHash"]);
-  const settings = readSettings(options);
+  const reportsChanges = hasMethod(store, "changes");
+  const settings = readSettings(options, reportsChanges);
   const entries = createEntries(settings);
+  const trust = reportsChanges ? createFeedTrust(store, settings, entries) : createTtlTrust(entries);
   const { bus, heartbeatMs, observers } = settings;
-  const lease =
-    bus === undefined ? createLocalLease(entries) : createBusLease(bus, heartbeatMs, observers, entries);
-  const lookUp = createLookup(fillCache(store, entries, lease), settings.timeoutMs);
-
-  const getCached = (hash: KeyHash, now: number) => (lease.isValid(now) ? entries.get(hash, now) : undefined);
+  const announcements = createAnnouncements(bus, heartbeatMs, observers, entries);
+  const lookUp = createLookup(fillCache(store, entries, trust), settings.timeoutMs);
 
   return Object.freeze({
     findByHash(hash: KeyHash) {
       const now = performance.now();
-      const cached = getCached(hash, now);
-      if (cached === undefined) return lookUp(hash);
-      const catchingUp = lease.catchUp(now);
-      return catchingUp === undefined
-        ? cached
-        : catchingUp.then(() => getCached(hash, performance.now()) ?? lookUp(hash));
+      return (trust.holds(now) ? entries.get(hash, now) : undefined) ?? lookUp(hash);
     },
-    ...createWrites(store, entries, lease),
-    ready: lease.ready,
-    close: lease.close,
+    ...createWrites(store, entries, announcements),
+    ready: trust.ready,
+    close() {
+      trust.close();
+      return announcements.close();
+    },
   });
 }
 
 /** Wraps the lookups of a store to cache their results. */
-function fillCache(store: KeyStore, entries: Entries, lease: Lease): KeyStore {
-  const start = () => (lease.isValid(performance.now()) ? entries.startLookup() : undefined);
+function fillCache(store: KeyStore, entries: Entries, trust: Trust): KeyStore {
+  const start = () => (trust.holds(performance.now()) ? entries.startLookup() : undefined);
   const single: KeyStore = {
     findByHash(hash) {
       const started = start();
