@@ -7,23 +7,22 @@ import type { EntryLimits } from "./entries.js";
 /** Options of {@link cachedStore}. */
 export interface CachedStoreOptions {
   /**
-   * How long a key is cached, counted from the start of its lookup. `"5s"` by default; at most `"1h"` over a store with
-   * `changes` or with a bus, otherwise `"1m"`: then another process may accept a revoked key for this long.
+   * How long a key is cached, counted from the start of its lookup. If the store has no method `changes`, another
+   * process may accept a revoked key for this long. `"5s"` by default; at most `"1m"`, or `"1h"` with `changes`.
    */
   readonly ttl?: Duration;
   /** The maximum number of cached keys; the least recently used key is evicted first. 10,000 by default, up to 1,000,000. */
   readonly max?: number;
-  /** Invalidates keys in the caches of other processes; see {@link redisBus} and {@link postgresBus}. None by default. */
+  /** Evicts changed keys within milliseconds; see {@link redisBus} and {@link postgresBus}. None by default. */
   readonly bus?: InvalidationBus;
   /**
-   * How often the changes are read from the store, or, over a store without `changes`, a ping is sent over the bus; the
-   * cache is then bypassed when the last ping that came back was sent three heartbeats ago. `"1s"` by default, from
-   * `"10ms"` to `"1m"`.
+   * How often the changes of the store are read. Cached keys are used for this long plus `storeTimeout` after the start
+   * of the last successful reading. `"1s"` by default, from `"10ms"` to `"1m"`.
    */
   readonly heartbeat?: Duration;
-  /** The time limit of a lookup, and of reading the changes. Use the `storeTimeout` of your verifiers. `"250ms"` by default. */
+  /** The time limit of a lookup and of reading changes. Use the `storeTimeout` of your verifiers. `"250ms"` by default. */
   readonly storeTimeout?: Duration;
-  /** Receive `cache.bypassed`, `cache.resumed`, and `background.failed` if a change could not be published. */
+  /** Receive `cache.bypassed`, `cache.resumed`, and `background.failed` if a change could not be announced. */
   readonly observers?: readonly Observer[];
 }
 
@@ -38,16 +37,14 @@ const WHERE = "cachedStore";
 const OPTIONS = ["ttl", "max", "bus", "heartbeat", "storeTimeout", "observers"];
 
 /** @throws TypeError that names the invalid option. */
-export function readSettings(given: CachedStoreOptions, hasFeed = false): Settings {
+export function readSettings(given: CachedStoreOptions, reportsChanges: boolean): Settings {
   const options = checkOptions(WHERE, given, OPTIONS);
   const { bus, observers = [] } = options;
   rejectUndefined(WHERE, options, "bus");
-  if (bus !== undefined) checkMethods(WHERE, "bus", bus, ["publish", "subscribe"]);
+  if (bus !== undefined) checkMethods(WHERE, "bus", bus, ["subscribe"]);
   checkObservers(WHERE, observers);
   return {
-    ttlMs: readDuration(WHERE, "ttl", options.ttl ?? "5s", {
-      max: bus === undefined && !hasFeed ? "1m" : "1h",
-    }),
+    ttlMs: readDuration(WHERE, "ttl", options.ttl ?? "5s", { max: reportsChanges ? "1h" : "1m" }),
     max: readInteger(WHERE, "max", options.max ?? 10_000, 1, 1_000_000),
     bus,
     heartbeatMs: readDuration(WHERE, "heartbeat", options.heartbeat ?? "1s", { min: "10ms", max: "1m" }),

@@ -1,33 +1,27 @@
-import { LRUCache } from "lru-cache";
 import type { Awaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
 import type { KeyStore, ManagedKeyStore } from "../kit.js";
+import type { Announcements } from "./announcements.js";
 import type { Entries } from "./entries.js";
-import type { Lease } from "./lease.js";
 
 type Management = Omit<ManagedKeyStore, "changes" | "findByHash" | "findManyByHash">;
 
-const MAX_UNCERTAIN = 1_000;
-
 /** Creates the management methods that the store has. Those that change a key also invalidate it. */
-export function createWrites(store: KeyStore, entries: Entries, lease: Lease): Partial<Management> {
+export function createWrites(
+  store: KeyStore,
+  entries: Entries,
+  announcements: Announcements,
+): Partial<Management> {
   const inner = store as Required<ManagedKeyStore>;
-  // Keys with a failed write. It may have been committed, for example if the connection was lost during the commit.
-  const uncertain = new LRUCache<string, true>({ max: MAX_UNCERTAIN });
 
   /** Invalidates the key before the write and after it, even if the write fails. */
   const write = async <T>(id: string, change: () => Awaitable<T>): Promise<T> => {
     const end = entries.beginWrite(id);
     try {
-      const result = await change();
-      uncertain.delete(id);
-      return result;
-    } catch (error) {
-      uncertain.set(id, true);
-      throw error;
+      return await change();
     } finally {
       end();
-      await lease.publishChange(id);
+      await announcements.publish(id);
     }
   };
 
@@ -36,7 +30,6 @@ export function createWrites(store: KeyStore, entries: Entries, lease: Lease): P
     async findById(id) {
       const record = await inner.findById(id);
       entries.evict(id);
-      if (uncertain.has(id)) await lease.publishChange(id);
       return record;
     },
 

@@ -96,7 +96,7 @@ export interface BackgroundFailure {
   readonly error: unknown;
 }
 
-/** A cache stopped using its entries because its bus is down (`cache.bypassed`), or uses them again (`cache.resumed`). */
+/** A cache stopped using its entries because changes cannot be read (`cache.bypassed`), or uses them again (`cache.resumed`). */
 export interface CacheEvent {
   readonly type: "cache.bypassed" | "cache.resumed";
   readonly at: Date;

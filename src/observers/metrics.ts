@@ -105,7 +105,7 @@ export function metrics(given: MetricsOptions): Metrics {
     unit: "{failure}",
   });
   const bypassed = meter.createUpDownCounter("keybearer.cache.bypassed", {
-    description: "Caches that are bypassed, because their bus is down.",
+    description: "Caches that are bypassed, because changes cannot be read.",
     unit: "{cache}",
   });
 

@@ -100,18 +100,17 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/manager/rotate": ["unit/core/manager/rotate"],
   "core/manager/store-results": ["unit/core/manager/store-results"],
 
-  "cache/cached-store": ["unit/cache/cached-store", "resilience/cache/races", "resilience/cache/lease"],
-  "cache/catch-up": ["resilience/cache/lease"],
+  "cache/cached-store": ["unit/cache/cached-store", "resilience/cache/races", "unit/cache/trust"],
   "cache/changes": ["unit/cache/parts"],
   "cache/entries": [
     "unit/cache/cached-store",
     "unit/cache/parts",
     "resilience/cache/races",
-    "resilience/cache/lease",
+    "unit/cache/trust",
   ],
-  "cache/lease": ["resilience/cache/lease", "unit/cache/cached-store"],
+  "cache/announcements": ["unit/cache/trust"],
+  "cache/trust": ["unit/cache/trust"],
   "cache/options": ["unit/cache/parts"],
   "cache/snapshot": ["unit/cache/parts"],
-  "cache/writes": ["unit/cache/cached-store", "resilience/cache/lease", "contract/stores/cached"],
-  "cache/bus/message": ["unit/cache/parts"],
+  "cache/writes": ["unit/cache/cached-store", "unit/cache/trust", "contract/stores/cached"],
 };

@@ -7,7 +7,7 @@ import type { InvalidationBus } from "./bus.js";
 
 /** The part of a connected client that {@link postgresBus} uses. A `Client` of pg has it. */
 export interface PostgresBusClient {
-  query(text: string, values?: string[]): PromiseLike<unknown>;
+  query(text: string): PromiseLike<unknown>;
   on(
     event: "notification",
     listener: (message: { readonly channel: string; readonly payload?: string | undefined }) => void,
@@ -25,14 +25,14 @@ export interface PostgresBusOptions {
    */
   readonly connect: () => Awaitable<PostgresBusClient>;
   /**
-   * The channel, within the database: a letter or `_`, then up to 62 of `A-Z a-z 0-9 _`. `"keybearer"` by default.
+   * The channel on which `postgresStore` announces changes: the name of its table and `_changes`.
+   * `"keybearer_keys_changes"` by default.
    */
   readonly channel?: string;
 }
 
-/** A connection that listens and sends. */
+/** A connection that listens. */
 interface Connection {
-  send(message: string): Promise<void>;
   /** Resolves when the connection can no longer be used. */
   readonly lost: Promise<void>;
   end(): Promise<void>;
@@ -41,13 +41,14 @@ interface Connection {
 const CHANNEL = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const CONNECT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 5_000;
+const CHECK_INTERVAL_MS = 30_000; // finds a connection that is dead without an error
 const END_TIMEOUT_MS = 1_000;
 const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 5_000;
 
 /**
- * Creates a bus over `LISTEN` and `NOTIFY` of PostgreSQL, on one connection of its own. It does not use a pool: with a
- * hung server, heartbeats would occupy every connection of the pool.
+ * Creates a bus that listens to what `postgresStore` announces with `NOTIFY` in the transaction of a change, whoever
+ * writes it. It has one connection of its own.
  *
  * After an outage, or if the connection is dead, the bus connects again with exponential back-off from 50 ms to 5 seconds.
  *
@@ -62,32 +63,24 @@ const MAX_BACKOFF_MS = 5_000;
  * const store = cachedStore(postgresStore(pool), { bus: postgresBus({ connect }) });
  */
 export function postgresBus(given: PostgresBusOptions): InvalidationBus {
-  const { connect, channel = "keybearer" } = checkOptions("postgresBus", given, ["connect", "channel"]);
+  const { connect, channel = "keybearer_keys_changes" } = checkOptions("postgresBus", given, [
+    "connect",
+    "channel",
+  ]);
   if (typeof connect !== "function") {
     throw new TypeError(`postgresBus: "connect" must be a function; received ${describe(connect)}`);
   }
   if (typeof channel !== "string" || !CHANNEL.test(channel)) {
     throw new TypeError('postgresBus: "channel" must be a letter or _, then up to 62 of A-Z a-z 0-9 _');
   }
-  const connections = new Set<Connection>(); // one for each subscription
 
-  const listen = async (
-    onMessage: (message: string) => void,
-    onState: (up: boolean) => void,
-    stopped: AbortSignal,
-  ): Promise<void> => {
+  const listen = async (onKeyChanged: (keyId: string) => void, stopped: AbortSignal): Promise<void> => {
     const stop = aborted(stopped);
     for (let backoff = MIN_BACKOFF_MS; !stopped.aborted; backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)) {
       const began = performance.now();
-      const connection = await open(connect, channel, onMessage).catch(() => undefined);
+      const connection = await open(connect, channel, onKeyChanged).catch(() => undefined);
       if (connection !== undefined) {
-        connections.add(connection);
-        if (!stopped.aborted) {
-          onState(true);
-          await Promise.race([connection.lost, stop]);
-          onState(false);
-        }
-        connections.delete(connection);
+        if (!stopped.aborted) await Promise.race([connection.lost, stop]);
         const ended = connection.end();
         if (stopped.aborted) await ended;
         if (performance.now() - began > MAX_BACKOFF_MS) backoff = MIN_BACKOFF_MS;
@@ -99,18 +92,9 @@ export function postgresBus(given: PostgresBusOptions): InvalidationBus {
   };
 
   return Object.freeze({
-    async publish(message: string): Promise<void> {
-      const [connection] = connections;
-      if (connection === undefined) throw new StoreError("The bus has no connection to PostgreSQL");
-      await connection.send(message);
-    },
-
-    async subscribe(
-      onMessage: (message: string) => void,
-      onState: (up: boolean) => void,
-    ): Promise<() => Promise<void>> {
+    async subscribe(onKeyChanged: (keyId: string) => void): Promise<() => Promise<void>> {
       const stop = new AbortController();
-      const listening = listen(onMessage, onState, stop.signal);
+      const listening = listen(onKeyChanged, stop.signal);
       return () => {
         stop.abort();
         return listening;
@@ -123,7 +107,7 @@ export function postgresBus(given: PostgresBusOptions): InvalidationBus {
 async function open(
   connect: () => Awaitable<PostgresBusClient>,
   channel: string,
-  onMessage: (message: string) => void,
+  onKeyChanged: (keyId: string) => void,
 ): Promise<Connection> {
   const connecting = (async () => connect())();
   const client = await withTimeout(connecting, CONNECT_TIMEOUT_MS, { onTimeout }).catch((error) => {
@@ -138,12 +122,12 @@ async function open(
   client.on("error", lose); // never removed: a later "error" event without a listener would end the process
   client.on("end", lose);
   client.on("notification", (message) => {
-    if (message.channel === channel) onMessage(message.payload ?? "");
+    if (message.channel === channel) onKeyChanged(message.payload ?? "");
   });
 
-  const query = async (text: string, values?: string[]): Promise<void> => {
+  const query = async (text: string): Promise<void> => {
     try {
-      await withTimeout(client.query(text, values), QUERY_TIMEOUT_MS, { onTimeout });
+      await withTimeout(client.query(text), QUERY_TIMEOUT_MS, { onTimeout });
     } catch (error) {
       lose(); // after any error, a new connection is the simplest recovery
       throw error;
@@ -151,31 +135,18 @@ async function open(
   };
 
   try {
-    // Notifications are lost in a crash in any case, so a commit need not wait for the disk.
-    await query("set synchronous_commit to off");
     await query(`listen "${channel}"`);
   } catch (error) {
     await endClient(client);
     throw error;
   }
 
-  let lastQuery: Promise<unknown> = Promise.resolve();
-  let isLost = false;
-  lost.then(() => {
-    isLost = true;
-  });
+  const check = setInterval(() => query("select 1").catch(() => {}), CHECK_INTERVAL_MS);
+  check.unref();
   return {
     lost,
-    send(message) {
-      // pg must not run two queries at the same time on one client.
-      const sending = lastQuery.then(() => {
-        if (isLost) throw new StoreError("The connection to PostgreSQL was lost");
-        return query("select pg_notify($1, $2)", [channel, message]);
-      });
-      lastQuery = sending.catch(() => {});
-      return sending;
-    },
     end() {
+      clearInterval(check);
       lose();
       return endClient(client);
     },

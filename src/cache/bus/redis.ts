@@ -14,8 +14,6 @@ export interface NodeRedisSubscriber {
   readonly isReady: boolean;
   subscribe(channel: string, listener: (message: string) => void): PromiseLike<unknown>;
   unsubscribe(channel: string, listener: (message: string) => void): PromiseLike<unknown>;
-  connect(): PromiseLike<unknown>;
-  destroy?(): unknown;
   /** Only node-redis has a method of this name; ioredis has `psubscribe`. */
   pSubscribe(pattern: string, listener: (message: string) => void): PromiseLike<unknown>;
   on(event: string, listener: () => void): unknown;
@@ -27,7 +25,6 @@ export interface IoRedisSubscriber {
   readonly status: string;
   subscribe(channel: string): PromiseLike<unknown>;
   unsubscribe(channel: string): PromiseLike<unknown>;
-  disconnect(reconnect: boolean): unknown;
   on(event: "message", listener: (channel: string, message: string) => void): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: (channel: string, message: string) => void): unknown;
@@ -35,16 +32,19 @@ export interface IoRedisSubscriber {
 
 /** Options of {@link redisBus}. */
 export interface RedisBusOptions {
-  /** May be a client that is used for other commands too. */
-  readonly publisher: RedisPublisher;
+  /**
+   * Announces changes made through this cache. Omit it with `redisStore`, which announces changes by itself. May be a
+   * client that is used for other commands too.
+   */
+  readonly publisher?: RedisPublisher;
   /**
    * A separate connection, because a subscribed connection accepts no other commands: `client.duplicate()`, and with
    * node-redis also `connect()`.
    */
   readonly subscriber: NodeRedisSubscriber | IoRedisSubscriber;
   /**
-   * The channel, 1 to 200 characters; `"keybearer"` by default. Channels are shared by all databases of a server, so use
-   * one for each service.
+   * The channel, 1 to 200 characters. `redisStore` announces changes on `{<prefix>}:changes`. `"{keybearer}:changes"` by
+   * default. Channels are shared by all databases of a server, so use one for each service.
    */
   readonly channel?: string;
 }
@@ -56,33 +56,27 @@ interface Subscriber {
   isReady(): boolean;
   subscribe(listener: Listener): PromiseLike<unknown>;
   unsubscribe(listener: Listener): PromiseLike<unknown>;
-  /** Subscribes again after a reconnect, if the library may not have done so before its `ready` event. */
-  resubscribe(): PromiseLike<unknown>;
-  /** Replaces the connection. */
-  reconnect(): void;
 }
 
-const DOWN_EVENTS = ["reconnecting", "close", "end", "terminated"];
-
 /**
- * Creates a bus over Redis pub/sub. The caller creates, connects and closes both clients, which may be of node-redis or
+ * Creates a bus over Redis pub/sub. The caller creates, connects and closes the clients, which may be of node-redis or
  * ioredis. In a Redis Cluster, pass clients of single nodes: a message reaches every node.
  *
- * While it is in use, the bus listens to the `error` events of both clients; without a listener they would end the process.
- * The clients reconnect by themselves. If no message has come back for ten heartbeats on an open connection, the bus
- * makes the subscriber reconnect.
+ * While it is in use, the bus listens to the `error` events of the clients; without a listener they would end the process.
+ * The clients reconnect and subscribe again by themselves. Set `pingInterval` (node-redis) or `keepAlive` (ioredis) so that
+ * the subscriber notices a dead connection.
  *
  * @throws TypeError if a client lacks a method or belongs to a cluster, both clients are the same, an option is unknown,
  *   or the channel is invalid.
  *
  * @example
  * const subscriber = await client.duplicate().connect();
- * const store = cachedStore(inner, { bus: redisBus({ publisher: client, subscriber }) });
+ * const store = cachedStore(inner, { bus: redisBus({ subscriber }) });
  */
 export function redisBus(given: RedisBusOptions): InvalidationBus {
   const options = checkOptions("redisBus", given, ["publisher", "subscriber", "channel"]);
-  const { publisher, subscriber: client, channel = "keybearer" } = options;
-  checkClient("publisher", publisher, ["publish"]);
+  const { publisher, subscriber: client, channel = "{keybearer}:changes" } = options;
+  if (publisher !== undefined) checkClient("publisher", publisher, ["publish"]);
   checkClient("subscriber", client, ["subscribe", "unsubscribe"]);
   if ((client as unknown) === publisher) {
     throw new TypeError('redisBus: "subscriber" must be another client than "publisher"');
@@ -98,37 +92,23 @@ export function redisBus(given: RedisBusOptions): InvalidationBus {
       : overIoRedis(client as IoRedisSubscriber, channel);
 
   return Object.freeze({
-    async publish(message: string): Promise<void> {
-      await publisher.publish(channel, message);
-    },
+    ...(publisher && {
+      async publish(keyId: string): Promise<void> {
+        await publisher.publish(channel, JSON.stringify(keyId).slice(1, -1));
+      },
+    }),
 
-    async subscribe(
-      onMessage: (message: string) => void,
-      onState: (up: boolean) => void,
-    ): Promise<() => Promise<void>> {
-      const listener = (message: string) => onMessage(message); // a new function for each subscription
+    async subscribe(onKeyChanged: (keyId: string) => void): Promise<() => Promise<void>> {
+      const listener = (message: string) => onKeyChanged(decode(message)); // a new function for each subscription
       const ignore = () => {};
-      const onDown = () => onState(false);
-      const onError = () => {
-        if (!subscriber.isReady()) onState(false);
-      };
-      let subscribed = false;
-      const onReady = () => {
-        if (!subscribed) return; // the first subscribe() is still pending
-        Promise.resolve(subscriber.resubscribe()).then(() => onState(true), ignore); // an event reports a failure
-      };
-      publisher.on("error", ignore);
-      events.on("error", onError);
-      events.on("ready", onReady);
-      for (const event of DOWN_EVENTS) events.on(event, onDown);
+      publisher?.on("error", ignore);
+      events.on("error", ignore);
 
       const unsubscribe = async (): Promise<void> => {
-        events.off("ready", onReady);
-        for (const event of DOWN_EVENTS) events.off(event, onDown);
         const unsubscribing = (async () => subscriber.unsubscribe(listener))().catch(ignore);
         const unsubscribed = unsubscribing.then(() => {
-          events.off("error", onError);
-          publisher.off("error", ignore);
+          events.off("error", ignore);
+          publisher?.off("error", ignore);
         });
         if (subscriber.isReady()) await unsubscribed; // otherwise it settles when the client is up again or closed
       };
@@ -139,15 +119,18 @@ export function redisBus(given: RedisBusOptions): InvalidationBus {
         void unsubscribe();
         throw error;
       }
-      subscribed = true;
-      if (subscriber.isReady()) onState(true);
       return unsubscribe;
     },
-
-    reconnect(): void {
-      if (subscriber.isReady()) subscriber.reconnect();
-    },
   });
+}
+
+/** Decodes an id that is escaped as inside a JSON string. Anything else is returned as it is, and is no id. */
+function decode(message: string): string {
+  try {
+    return message.includes("\\") ? JSON.parse(`"${message}"`) : message;
+  } catch {
+    return message;
+  }
 }
 
 function overNodeRedis(client: NodeRedisSubscriber, channel: string): Subscriber {
@@ -155,11 +138,6 @@ function overNodeRedis(client: NodeRedisSubscriber, channel: string): Subscriber
     isReady: () => client.isReady,
     subscribe: (listener) => client.subscribe(channel, listener),
     unsubscribe: (listener) => client.unsubscribe(channel, listener),
-    resubscribe: async () => {}, // node-redis subscribes again before its "ready" event
-    reconnect() {
-      client.destroy?.();
-      client.connect().then(undefined, () => {}); // an event reports the result
-    },
   };
 }
 
@@ -181,8 +159,6 @@ function overIoRedis(client: IoRedisSubscriber, channel: string): Subscriber {
       client.off("message", onMessage);
       await client.unsubscribe(channel);
     },
-    resubscribe: () => client.subscribe(channel),
-    reconnect: () => client.disconnect(true),
   };
 }
 

@@ -21,7 +21,7 @@ describe("cachedStore", () => contract(() => ({})));
 
 describe("cachedStore of two keys", () => contract(() => ({ max: 2 })));
 
-describe("cachedStore with a bus within the process", () => contract(() => ({ bus: localBus(), ttl: "1h" })));
+describe("cachedStore with a bus within the process", () => contract(() => ({ bus: localBus(), ttl: "1m" })));
 
 describe("cachedStore with a bus that fails", () => {
   const publish = () => Promise.reject(new Error("down"));
@@ -42,6 +42,6 @@ describe.skipIf(redis === undefined)("cachedStore with redisBus", () => {
   });
   contract(() => ({
     bus: redisBus({ publisher, subscriber, channel: `keybearer:test:${crypto.randomUUID()}` }),
-    ttl: "1h",
+    ttl: "1m",
   }));
 });

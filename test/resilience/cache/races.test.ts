@@ -1,14 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type CachedStoreOptions, cachedStore } from "../../../src/cache/index.js";
-import {
-  createKeyManager,
-  defineScopes,
-  type KeyHash,
-  type KeyRecord,
-  keyFormat,
-  type ManagedKeyStore,
-} from "../../../src/index.js";
+import type { KeyHash, KeyRecord, ManagedKeyStore } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import {
   added,
@@ -248,34 +241,6 @@ describe("concurrent lookups of one hash", () => {
   });
 });
 
-test("a revocation that rejected but was committed is visible in all caches after the next revoke()", async () => {
-  const bus = localBus();
-  const inner = memoryStore();
-  const { store: holding, calls } = held(inner);
-  const here = cachedStore(
-    { ...holding, findByHash: inner.findByHash, insert: inner.insert },
-    { bus, ttl: "1h", ...PATIENT },
-  );
-  const there = cachedStore(inner, { bus, ttl: "1h", ...PATIENT });
-  await Promise.all([here.ready(), there.ready()]);
-  const scopes = defineScopes({ "vehicles:read": {} });
-  const manager = createKeyManager({ store: here, scopes, format: keyFormat({ prefix: "ezt" }) });
-  const { key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
-  const { hash } = (await inner.findById(key.id)) as KeyRecord;
-
-  const failing = manager.revoke(key.id);
-  await settled();
-  const update = calls.shift() as HeldCall;
-  await Promise.all([expect(failing).rejects.toThrow(), update.fail(new Error("the connection was lost"))]);
-  // Both cache the key again before the server commits the change.
-  for (const store of [here, there]) expect((await found(store, hash))?.revokedAt).toBeNull();
-  update.perform();
-  expect((await manager.revoke(key.id)).status).toBe("revoked");
-  expect(calls).toEqual([]);
-  for (const store of [here, there]) expect((await found(store, hash))?.revokedAt).toBeInstanceOf(Date);
-  await Promise.all([here.close(), there.close()]);
-});
-
 describe("for any order of operations", () => {
   type Step = "look" | "revoke" | "read" | "fail before" | "fail after" | "fail early";
   const steps = fc.array(
@@ -344,7 +309,7 @@ describe("for any order of operations", () => {
           },
         };
         const bus = localBus();
-        const options = { bus, ttl: "1h", ...PATIENT } as const;
+        const options = { bus, ttl: "1m", ...PATIENT } as const;
         const stores = [cachedStore(failing, options), cachedStore(failing, options)] as const;
         await Promise.all(stores.map((store) => store.ready()));
 
@@ -366,9 +331,8 @@ describe("for any order of operations", () => {
           delivered = delivered.then(async () => {
             await s.schedule(Promise.resolve(), "delivery");
             bus.deliver(message);
-            if (JSON.parse(message).type !== "changed") return;
             for (const [index, { id }] of keys.entries()) {
-              if (JSON.parse(message).id !== id) continue;
+              if (message !== id) continue;
               for (const instance of [0, 1]) raise(instance, index, versions[index] ?? 0);
             }
           });

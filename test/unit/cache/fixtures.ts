@@ -4,6 +4,7 @@ import {
   type AuditEntry,
   type Awaitable,
   hashSecret,
+  type KeyChanges,
   type KeyEvent,
   type KeyHash,
   type KeyRecord,
@@ -148,18 +149,18 @@ export async function isHit(store: KeyStore, hash: KeyHash): Promise<boolean> {
   return count() === before;
 }
 
-/** A bus within the process that a test can interrupt, delay and record. */
+/** A bus within the process that a test can interrupt and record. */
 export interface LocalBus extends InvalidationBus {
   readonly sent: string[];
   readonly subscribers: number;
   /** Handles a published message; delivers it to every subscriber by default. */
   onPublish: (message: string) => Awaitable<unknown>;
+  publish(message: string): Promise<void>;
   deliver(message: string): void;
-  setState(up: boolean): void;
 }
 
-export function localBus({ up = true } = {}): LocalBus {
-  const members = new Set<{ message: (text: string) => void; state: (up: boolean) => void }>();
+export function localBus(): LocalBus {
+  const members = new Set<{ message: (text: string) => void }>();
   const bus: LocalBus = {
     sent: [],
     get subscribers() {
@@ -173,20 +174,34 @@ export function localBus({ up = true } = {}): LocalBus {
     deliver(message) {
       for (const member of members) member.message(message);
     },
-    setState(state) {
-      up = state;
-      for (const member of members) member.state(state);
-    },
-    async subscribe(message, state) {
-      const member = { message, state };
+    async subscribe(message) {
+      const member = { message };
       members.add(member);
-      if (up) state(true);
       return async () => {
         members.delete(member);
       };
     },
   };
   return bus;
+}
+
+/** Adds a feed of changes to a store, for changes through any of its users. */
+export function withFeed(inner: ManagedKeyStore): ManagedKeyStore & Required<Pick<KeyStore, "changes">> {
+  const log: string[] = [];
+  const record = async <T>(id: string, result: Awaitable<T>): Promise<T> => {
+    const value = await result;
+    log.push(id);
+    return value;
+  };
+  return {
+    ...inner,
+    update: (id, ...rest) => record(id, inner.update(id, ...rest)),
+    replace: (id, ...rest) => record(id, inner.replace(id, ...rest)),
+    changes: (since: string | undefined): Awaitable<KeyChanges> => ({
+      position: String(log.length),
+      keyIds: since === undefined ? [] : log.slice(Number(since)),
+    }),
+  };
 }
 
 /** Creates a cached store and records its events. */
