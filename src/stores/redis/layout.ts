@@ -66,11 +66,6 @@ function baseOf(prefix: string): string {
   return `{${prefix}}:`;
 }
 
-/** The channel on which the scripts announce the id of each changed key, escaped by {@link escapeString}. */
-export function changesChannel(prefix: string = DEFAULT_PREFIX): string {
-  return `${baseOf(prefix)}changes`;
-}
-
 function createLayout(base: string): Layout {
   return {
     keys: `${base}keys`,

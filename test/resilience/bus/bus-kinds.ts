@@ -113,12 +113,6 @@ async function killRedis(url: string, label: string): Promise<number> {
 
 export const busKinds: readonly BusKind[] = [nodeRedis, ioRedis, postgres];
 
-export function busKindNamed(name: string | undefined): BusKind {
-  const kind = busKinds.find((one) => one.name === name);
-  if (kind === undefined) throw new Error(`unknown kind of bus: ${name}`);
-  return kind;
-}
-
 /** Returns the URL of a proxy to the server. */
 export function through(url: string, port: number): string {
   const changed = new URL(url);
