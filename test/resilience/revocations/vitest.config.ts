@@ -5,7 +5,7 @@ export default defineConfig({
     root: new URL("../../..", import.meta.url).pathname,
     globalSetup: ["test/servers.ts"],
     include: ["test/resilience/revocations/*.test.ts"],
-    env: { EPISODES: "10" },
+    env: { EPISODES: process.env.EPISODES ?? "10" },
     disableConsoleIntercept: true, // print results without headings
     testTimeout: 600_000,
     hookTimeout: 60_000,
