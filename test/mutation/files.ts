@@ -31,7 +31,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/requests/cidr": ["unit/core/requests/cidr", "unit/core/requests/allowlist", "properties/cidr"],
   "core/requests/client-ip": ["unit/core/requests/client-ip", "properties/client-ip"],
   "core/requests/credential": ["unit/core/requests/credential", "properties/credential"],
-  "core/requests/request": ["unit/core/requests/request"],
+  "core/requests/request": ["unit/core/requests/request", "unit/core/requests/credential"],
 
   "core/verifier/any-verifier": ["unit/core/verifier/any-verifier"],
   "core/verifier/base": [
@@ -46,6 +46,7 @@ export const FILES: Readonly<Record<string, readonly string[]>> = {
   "core/verifier/common-options": ["unit/core/verifier/options"],
   "core/verifier/context": ["unit/core/verifier/guard", "unit/core/events"],
   "core/verifier/decision": [
+    "unit/core/verifier/decision",
     "unit/core/verifier/verifier",
     "unit/core/verifier/report-only",
     "unit/core/events",

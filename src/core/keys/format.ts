@@ -102,7 +102,7 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
   checkLength(length, alphabet);
 
   const invalid = new Uint8Array(128).fill(NOT_ASCII);
-  for (let i = 0; i < alphabet.length; i++) invalid[alphabet.charCodeAt(i)] = 0;
+  for (const character of alphabet) invalid[character.charCodeAt(0)] = 0;
   // What precedes the random part, such as "ezt_live_".
   const heads = (environments ?? [undefined]).map((environment: E | undefined) => {
     const text = [prefix, environment, ""].filter((part) => part !== undefined).join("_");

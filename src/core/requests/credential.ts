@@ -66,13 +66,14 @@ export function credentialSource(given: CredentialOptions = {}): CredentialSourc
   }
   const header = name.toLowerCase();
   const scheme = options.scheme ?? (header === "authorization" ? "Bearer" : undefined);
+  const usualLead = scheme === undefined ? "" : `${scheme} `;
   return Object.freeze({
     header,
     scheme,
     example: scheme === undefined ? `${name}: <token>` : `${name}: ${scheme} <token>`,
     challenge: scheme ?? "ApiKey",
-    usualLead: scheme === undefined ? "" : `${scheme} `,
-    lead: new RegExp(scheme === undefined ? "^" : `^${scheme.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} +`, "i"),
+    usualLead,
+    lead: new RegExp(`^${usualLead.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")} *`, "i"),
   });
 }
 
@@ -117,7 +118,6 @@ export function isB64Token(token: string): boolean {
 
 /** Whether the value is a single credential of another scheme. */
 function isAnotherScheme(value: string, source: CredentialSource): boolean {
-  if (source.scheme === undefined || !ONE_CREDENTIAL.test(value) || SECOND_CREDENTIAL.test(value))
-    return false;
-  return value.toLowerCase() !== source.scheme.toLowerCase();
+  if (!ONE_CREDENTIAL.test(value) || SECOND_CREDENTIAL.test(value)) return false;
+  return value.toLowerCase() !== source.challenge.toLowerCase();
 }

@@ -106,7 +106,7 @@ export function withRequestId(request: AuthRequest, requestId: string): AuthRequ
 
 /** Returns the path without query and fragment, where clients may have put a secret. */
 export function pathOf(request: AuthRequest): string | undefined {
-  return request.path?.replace(/[?#].*$/s, "");
+  return request.path?.replace(/[?#].*/s, "");
 }
 
 function isHeaderLookup(headers: AuthRequest["headers"]): headers is HeaderLookup {
@@ -121,9 +121,9 @@ function join(value: string | readonly string[] | undefined): string | undefined
 export function trimOws(value: string): string {
   let start = 0;
   let end = value.length;
-  while (start < end && isOws(value.charCodeAt(start))) start++;
-  while (end > start && isOws(value.charCodeAt(end - 1))) end--;
-  return start === 0 && end === value.length ? value : value.slice(start, end);
+  while (isOws(value.charCodeAt(start))) start++; // NaN past the end
+  while (isOws(value.charCodeAt(end - 1))) end--;
+  return value.slice(start, end);
 }
 
 function isOws(code: number): boolean {

@@ -87,8 +87,8 @@ export interface VerifierBase<S extends string> {
     reason: DenialReason,
     limited?: RateLimitDecision,
   ) => AuthResult<S>;
-  /** Emits `auth.failed`. `createVerifierFrom` calls it. */
-  readonly fail: (context: VerificationContext<S>, error: unknown) => void;
+  /** Emits `auth.failed`; `undefined` without observers. `createVerifierFrom` calls it. */
+  readonly fail: ((context: VerificationContext<S>, error: unknown) => void) | undefined;
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
@@ -188,10 +188,10 @@ export function createVerifierBase<S extends string>(
       return { ok: false, error };
     },
 
-    fail(context, error) {
-      if (!isObserved) return;
-      emit(observers, { ...factsOf(context), ...identityOf(context), type: "auth.failed", error });
-    },
+    fail: isObserved
+      ? (context, error) =>
+          emit(observers, { ...factsOf(context), ...identityOf(context), type: "auth.failed", error })
+      : undefined,
   };
   const inherited = COMMON_VERIFIER_OPTIONS.filter(
     (name) => name !== "credential" && Object.hasOwn(options, name),

@@ -31,28 +31,36 @@ const decisions = new WeakMap<object, unknown>();
  * });
  */
 export function createVerifierFrom<S extends string>(base: VerifierBase<S>, decide: Decide<S>): Verifier<S> {
-  const { scopes, credentials, observers, begin, fail } = base;
-  const isObserved = observers.length > 0;
-  const rethrow = (context: VerificationContext<S>, error: unknown): never => {
-    fail(context, error);
-    throw error;
-  };
+  const { scopes, credentials, begin, fail } = base;
+  const decideAndReport = fail === undefined ? decide : reportFailures(decide, fail);
   const verifier = toVerifier({
     credentials,
     assertRequirement: scopes.assertRequirement,
     decide(context) {
       begin(context);
-      if (!isObserved) return decide(context); // a failure needs no event
-      try {
-        const result = decide(context);
-        if (!isPromiseLike(result)) return result;
-        return Promise.resolve(result).catch((error: unknown) => rethrow(context, error));
-      } catch (error) {
-        return rethrow(context, error);
-      }
+      return decideAndReport(context);
     },
   });
   return withSettings(verifier, settingsOf(base));
+}
+
+function reportFailures<S extends string>(
+  decide: Decide<S>,
+  report: NonNullable<VerifierBase<S>["fail"]>,
+): Decide<S> {
+  const rethrow = (context: VerificationContext<S>, error: unknown): never => {
+    report(context, error);
+    throw error;
+  };
+  return (context) => {
+    try {
+      const result = decide(context);
+      if (!isPromiseLike(result)) return result;
+      return Promise.resolve(result).catch((error: unknown) => rethrow(context, error));
+    } catch (error) {
+      return rethrow(context, error);
+    }
+  };
 }
 
 /** Creates a verifier from a decision that emits its own events. */
@@ -63,7 +71,14 @@ export function toVerifier<S extends string>({
 }: Required<Pick<Verifier<S>, "assertRequirement" | "credentials">> & {
   readonly decide: Decide<S>;
 }): Verifier<S> {
-  const routes = new Map<string | undefined, Route<S>>(); // at most one for each defined scope
+  const routes = new Map<unknown, Route<S>>(); // at most one for each defined scope, and one for none
+
+  const compile = (requirement: Requirement<S> | undefined): Route<S> => {
+    assertRequirement(requirement);
+    const route = compileRoute(requirement);
+    if (typeof requirement !== "object") routes.set(requirement, route); // an array may change
+    return route;
+  };
 
   const routeOf = (requirement: Requirement<S> | undefined, options?: VerifyOptions<S>): Route<S> => {
     if (options !== undefined) {
@@ -72,12 +87,7 @@ export function toVerifier<S extends string>({
       assertRequirement(reportOnly);
       return compileRoute(requirement, reportOnly);
     }
-    const known = routes.get(requirement as string | undefined);
-    if (known !== undefined) return known;
-    assertRequirement(requirement);
-    const route = compileRoute(requirement);
-    if (requirement === undefined || typeof requirement === "string") routes.set(requirement, route);
-    return route;
+    return routes.get(requirement) ?? compile(requirement);
   };
 
   const verifier: Verifier<S> = Object.freeze({

@@ -185,6 +185,23 @@ test("accepts random parts of every length, and rejects a wrong character at eve
   }
 });
 
+test("rejects characters whose codes are all 0", () => {
+  const legacy = keyFormat({ alphabet: "hex", length: 32, checksum: false });
+  expect(legacy.parse("\0".repeat(32))).toBeUndefined();
+});
+
+test.each<[unknown, string]>([
+  [31, "31"],
+  [Number.NaN, "NaN"],
+  ["32", "a string"],
+  [null, "null"],
+])("names the length %j in the error", (length, received) => {
+  expect(() => keyFormat({ alphabet: "hex", length: length as never })).toThrow(
+    'keyFormat: "length" must be an integer from 32 to 256: 128 random bits need 32 characters of this alphabet; ' +
+      `received ${received}`,
+  );
+});
+
 test("isGenerated is false for a wrapped format", () => {
   expect(isGenerated(format)).toBe(true);
   expect(isGenerated({ ...format })).toBe(false);

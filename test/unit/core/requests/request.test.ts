@@ -2,6 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   headerValue,
+  isTruncated,
+  mayLackLines,
   pathOf,
   REPEATED,
   resolveRequestId,
@@ -95,12 +97,39 @@ describe("headers", () => {
     expect(accept({ accept: ["a"] })).toBe("a");
     expect(accept({ accept: undefined })).toBeUndefined();
     expect(accept({ accept: undefined, Accept: "a" })).toBe("a");
+    expect(accept({ accept: "text/html" })).toBe("text/html");
     expect(accept({ accept: "a", Accept: "b" })).toBe(REPEATED);
     expect(accept({ accept: "", Accept: "b" })).toBe(REPEATED);
     expect(accept(new Headers({ accept: "a" }))).toBe("a");
     expect(accept(new Headers())).toBeUndefined();
     expect(accept(Object.create({ accept: "a" }))).toBeUndefined();
     expect(accept({ Accept: "a", accepd: "b", "accept-language": "c" })).toBe("a");
+  });
+});
+
+describe("truncated headers", () => {
+  const lines = (count: number) => Array.from({ length: count }, () => ["X-A", "1"]).flat();
+
+  test("as many lines as the server reads may lack more", () => {
+    expect([999, 1_000, 1_001].map((count) => mayLackLines(lines(count)))).toEqual([false, true, true]);
+    expect([4, 5, 6].map((count) => mayLackLines(lines(count), 5))).toEqual([false, true, true]);
+  });
+
+  test("a server without a limit drops no lines", () => {
+    expect([0, 2_000].map((count) => mayLackLines(lines(count), 0))).toEqual([false, false]);
+  });
+
+  test("isTruncated believes headersTruncated first, then counts rawHeaders", () => {
+    const rawHeaders = lines(1_000);
+    expect(isTruncated({ headers: {}, rawHeaders })).toBe(true);
+    expect(isTruncated({ headers: {}, rawHeaders: [] })).toBe(false);
+    expect(isTruncated({ headers: {}, rawHeaders, headersTruncated: false })).toBe(false);
+    expect(isTruncated({ headers: {}, rawHeaders: [], headersTruncated: true })).toBe(true);
+  });
+
+  test("isTruncated is false for Headers, and undefined for an object without rawHeaders", () => {
+    expect(isTruncated({ headers: new Headers() })).toBe(false);
+    expect(isTruncated({ headers: {} })).toBeUndefined();
   });
 });
 

@@ -6,6 +6,8 @@ import {
   type Decide,
   type KeyEvent,
   type Principal,
+  type RequestFacts,
+  type Verifier,
 } from "../../../../src/kit.js";
 import { allowed, bearer, errorOf, type FleetScope, scopes, thrownBy } from "../fixtures.js";
 
@@ -84,6 +86,20 @@ describe("createVerifierFrom", () => {
     expect(await thrownBy(() => invalid)).toBeInstanceOf(TypeError);
   });
 
+  it("compiles an array of scopes again for each request, because it may have changed", async () => {
+    const { verifier, events } = custom((allow) => allow);
+    const required: FleetScope[] = ["vehicles:read"];
+    for (const name of ["vehicles:write", "nope"]) {
+      await verifier.verify({ headers: {} }, required);
+      required.push(name as FleetScope);
+    }
+    expect(events.map((event) => (event as RequestFacts).requiredScopes)).toEqual([
+      ["vehicles:read"],
+      ["vehicles:read", "vehicles:write"],
+    ]);
+    expect(await thrownBy(() => verifier.verify({ headers: {} }, required))).toBeInstanceOf(TypeError);
+  });
+
   it("checks every requirement, also one that it has already seen", async () => {
     const { verifier } = custom((allow) => allow);
     for (let i = 0; i < 2; i++) {
@@ -91,5 +107,26 @@ describe("createVerifierFrom", () => {
       const unknown = verifier.verify({ headers: {} }, "nope" as never);
       expect(await thrownBy(() => unknown)).toBeInstanceOf(TypeError);
     }
+  });
+});
+
+describe("decisionOf", () => {
+  it("calls verify of a custom verifier with options only if the route has some", async () => {
+    const calls: unknown[][] = [];
+    const inner = custom((allow) => allow).verifier;
+    const own: Verifier<FleetScope> = {
+      ...inner,
+      verify(...args) {
+        calls.push(args.slice(1));
+        return inner.verify(...args);
+      },
+    };
+    const guard = createGuard(own);
+    await guard("vehicles:read")({ headers: {} });
+    await guard("vehicles:read", { reportOnly: "fleet:admin" })({ headers: {} });
+    expect(calls).toEqual([
+      ["vehicles:read", undefined],
+      ["vehicles:read", { reportOnly: "fleet:admin" }],
+    ]);
   });
 });
