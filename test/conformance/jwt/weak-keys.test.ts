@@ -68,7 +68,8 @@ describe.each(Object.entries(WEAK))("an RSA key with %s", (_, [key, sent]) => {
     expect(() => jwtService({ ...options, jwks: { keys } as never })).toThrow(
       /"jwks" contains an RSA key without/,
     );
-    expect(() => jwtService({ ...options, key: key as never })).toThrow(/"key" must have/);
+    // Deno cannot even import such a key.
+    expect(() => jwtService({ ...options, key: key as never })).toThrow(/"key" (?:must have|cannot be read)/);
   });
 });
 
