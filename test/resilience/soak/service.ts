@@ -78,6 +78,7 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     format,
     environment: "live",
     trustedProxies: ["loopback"],
+    missingForwardedHeader: "use-peer",
     storeTimeout: `${TIMEOUT_MS}ms`,
     observers,
     rateLimiter,
