@@ -5,7 +5,7 @@ import { type CidrList, cidrProblem, compileCidrs, formatIp, type IpAddress, par
 import {
   type AuthRequest,
   headerValue,
-  isTruncated,
+  isComplete,
   REPEATED,
   singleHeader,
   TOKEN,
@@ -101,7 +101,7 @@ export function clientIpResolver(options: ClientIpOptions): ClientIpResolver {
   return (request) => {
     let client = parseAddress(withoutZone(request.remoteAddress));
     if (client === undefined || !trusted.includes(client.ip)) return client;
-    if (isTruncated(request) !== false) return undefined;
+    if (!isComplete(request)) return undefined;
     const field =
       parseChain === parseSingleAddress ? singleHeader(request, header) : headerValue(request, header);
     if (field === undefined) return withoutClient(client);

@@ -95,7 +95,7 @@ export function locateCredential(
   request: AuthRequest,
   source: CredentialSource,
 ): LocatedCredential | CredentialFault {
-  if (isTruncated(request) === true) return MALFORMED;
+  if (isTruncated(request)) return MALFORMED;
   const field = singleHeader(request, source.header);
   if (field === REPEATED) return MALFORMED;
   if (field === undefined) return MISSING;

@@ -31,12 +31,16 @@ export function mayLackLines(rawHeaders: readonly string[], maxLines: number = M
   return maxLines > 0 && rawHeaders.length >= maxLines * 2;
 }
 
-/** Whether header lines may be missing; `undefined` if nothing says so. */
-export function isTruncated(request: AuthRequest): boolean | undefined {
+/** Whether header lines may be missing, as far as the request shows. */
+export function isTruncated({ headersTruncated, rawHeaders }: AuthRequest): boolean {
+  return headersTruncated ?? (rawHeaders !== undefined && mayLackLines(rawHeaders));
+}
+
+/** Whether the request shows or says that no header line is missing. */
+export function isComplete(request: AuthRequest): boolean {
   const { headersTruncated, rawHeaders, headers } = request;
-  if (headersTruncated !== undefined) return headersTruncated;
-  if (rawHeaders !== undefined) return mayLackLines(rawHeaders);
-  return isHeaderLookup(headers) ? false : undefined;
+  const isKnown = headersTruncated !== undefined || rawHeaders !== undefined || isHeaderLookup(headers);
+  return isKnown && !isTruncated(request);
 }
 
 /** The part of the Fetch standard's `Headers` that is used. */

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   headerValue,
+  isComplete,
   isTruncated,
   mayLackLines,
   pathOf,
@@ -127,9 +128,13 @@ describe("truncated headers", () => {
     expect(isTruncated({ headers: {}, rawHeaders: [], headersTruncated: true })).toBe(true);
   });
 
-  test("isTruncated is false for Headers, and undefined for an object without rawHeaders", () => {
-    expect(isTruncated({ headers: new Headers() })).toBe(false);
-    expect(isTruncated({ headers: {} })).toBeUndefined();
+  test("isComplete needs Headers, rawHeaders or headersTruncated", () => {
+    expect(isComplete({ headers: new Headers() })).toBe(true);
+    expect(isComplete({ headers: {} })).toBe(false);
+    expect(isComplete({ headers: {}, rawHeaders: [] })).toBe(true);
+    expect(isComplete({ headers: {}, headersTruncated: false })).toBe(true);
+    expect(isComplete({ headers: new Headers(), headersTruncated: true })).toBe(false);
+    expect(isTruncated({ headers: {} })).toBe(false);
   });
 });
 
