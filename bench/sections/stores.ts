@@ -63,6 +63,7 @@ const DRIVERS: readonly Driver[] = [
     async open() {
       const url = process.env.POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/postgres";
       const pool = new pg.Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 5_000 });
+      pool.on("error", () => {}); // the next query reports it
       const store = postgresStore(pool, { table: TABLE });
       await store.migrate();
       const text = `select * from "${TABLE}" where "hash" = $1`;

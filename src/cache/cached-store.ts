@@ -26,8 +26,8 @@ export type CachedManagedKeyStore = ManagedKeyStore & CacheControl;
  * invalidates the cache. Verifiers perform every check on cached keys too.
  *
  * - In this process, a lookup that starts after a change returned never returns an older record.
- * - In other processes, a change is visible within one `heartbeat` plus the `storeTimeout` after it returned, whoever
- *   wrote it, if the store has the method `changes`; otherwise within the `ttl`. A `bus` makes it visible within
+ * - In other processes, a change is visible within one `heartbeat` plus the `storeTimeout` after it returned, whichever
+ *   process made it, if the store has the method `changes`; otherwise within the `ttl`. A `bus` makes it visible within
  *   milliseconds as a rule.
  * - Until `ready()`, and while the changes cannot be read in time, every lookup goes to the wrapped store. Observers
  *   receive `cache.bypassed` and later `cache.resumed`.

@@ -72,7 +72,7 @@ export interface ManagementOptions<S extends string = string> {
   readonly presenter?: Presenter;
   /**
    * Returns the actor for the audit trail. By default the id of the key, also for a token made from it, and `jwt:<id>` for
-   * any other token, so that its subject cannot pass for a key. A function of your own must tell them apart too.
+   * any other token, so that its subject cannot pass for a key. A function of your own must distinguish them too.
    */
   readonly actor?: (principal: Principal<S>) => string;
   /** How long a rotated key still works if the body does not say; `"0s"` by default. */

@@ -247,7 +247,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     close: () => {
       if (closing === undefined) {
         closing = closeQueue();
-        // A caller may ignore the promise, as a signal handler does: an unhandled rejection would end the process.
+        // Signal handlers ignore the promise, and an unhandled rejection would end the process.
         closing.catch(handleUnwritten);
       }
       return closing;

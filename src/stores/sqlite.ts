@@ -155,11 +155,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   return Object.freeze({
     async migrate(): Promise<void> {
       const { prepare, current, steps, record } = createMigrations(builder, tables, COLUMN_TYPES, feed);
-      await retryWhenBusy(() => {
-        if (database.prepare("select 1 from sqlite_master limit 1").all().length === 0) {
-          database.exec("pragma journal_mode = wal");
-        }
-      });
+      // In a transaction, because libsql keeps a statement open that fails with SQLITE_BUSY.
+      const isNew = await transaction(
+        () => database.prepare("select 1 from sqlite_master limit 1").all().length === 0,
+      );
+      if (isNew) await retryWhenBusy(() => database.exec("pragma journal_mode = wal"));
       await transaction(() => {
         run(prepare);
         const applied = readVersion(all(current));

@@ -47,8 +47,8 @@ const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 5_000;
 
 /**
- * Creates a bus that listens to what `postgresStore` announces with `NOTIFY` in the transaction of a change, whoever
- * writes it. It has one connection of its own.
+ * Creates a bus that listens to what `postgresStore` announces with `NOTIFY` in the transaction of a change, in any
+ * process. It has one connection of its own.
  *
  * After an outage, or if the connection is dead, the bus connects again with exponential back-off from 50 ms to 5 seconds.
  *

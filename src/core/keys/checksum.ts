@@ -7,8 +7,8 @@ const NOT_A_DIGIT = 255;
 const BASE62_DIGITS = new Uint8Array(128).fill(NOT_A_DIGIT);
 for (let i = 0; i < BASE62.length; i++) BASE62_DIGITS[BASE62.charCodeAt(i)] = i;
 
-// CRC-32 as in ISO 3309 and zlib. Behind the table of one byte are those of a byte that is followed by one, two and three
-// zero bytes, so that four bytes are one step ("slicing by four").
+// CRC-32 as in ISO 3309 and zlib. The first table is for one byte, the others for a byte followed by one, two and three zero
+// bytes, so that four bytes take one step ("slicing by four").
 const CRC_TABLE = new Int32Array(4 * 256);
 for (let byte = 0; byte < 256; byte++) {
   let crc = byte;

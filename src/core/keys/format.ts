@@ -117,22 +117,22 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
       if (text.length !== start + tailLength || !text.startsWith(head.text, begin)) continue;
       const end = start + length;
       let crc = head.crc;
-      let flags = 0; // NOT_ASCII is set by the first character outside the alphabet
+      let seen = 0; // at least NOT_ASCII after a character outside the alphabet
       let i = start;
       for (; i + 4 <= end; i += 4) {
         const a = text.charCodeAt(i);
         const b = text.charCodeAt(i + 1);
         const c = text.charCodeAt(i + 2);
         const d = text.charCodeAt(i + 3);
-        flags |= a | b | c | d | flagOf(a) | flagOf(b) | flagOf(c) | flagOf(d);
+        seen |= a | b | c | d | flagOf(a) | flagOf(b) | flagOf(c) | flagOf(d);
         crc = updateCrcByFour(crc, a | (b << 8) | (c << 16) | (d << 24));
       }
       for (; i < end; i++) {
         const code = text.charCodeAt(i);
-        flags |= code | flagOf(code);
+        seen |= code | flagOf(code);
         crc = updateCrc(crc, code);
       }
-      if (flags >= NOT_ASCII) return undefined;
+      if (seen >= NOT_ASCII) return undefined;
       return checksum && readChecksum(text, end) !== finishCrc(crc) ? undefined : head.parsed;
     }
     return undefined;

@@ -46,7 +46,7 @@ export interface KeyStore {
 export interface KeyChanges {
   /** Where the next reading continues. */
   readonly position: string;
-  /** `"all"` if the store cannot tell, for example because it was restored from a backup. */
+  /** `"all"` if the store does not know, for example because it was restored from a backup. */
   readonly keyIds: readonly string[] | "all";
 }
 

@@ -128,8 +128,8 @@ local function add_change()
   redis.pcall('PUBLISH', string.match(base, '.*({.*)$') .. 'changes', id)
 end
 
--- Redis checks its memory at the first write of a script, unless that command frees memory. Whoever revokes or disables
--- a key must not wait for memory, so these scripts begin with a deletion, of a key that never exists.
+-- Redis checks its memory at the first write of a script, unless that command frees memory. Revoking and disabling
+-- must work when memory is full, so these scripts begin by deleting a key that never exists.
 local function skip_memory_check()
   redis.call('DEL', base .. 'none')
 end

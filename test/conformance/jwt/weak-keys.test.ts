@@ -64,12 +64,14 @@ describe.each(Object.entries(WEAK))("an RSA key with %s", (_, [key, sent]) => {
     expect(await thrownBy(() => asJwk.verifier.verify(bearer(sent)))).toBeInstanceOf(StoreError);
   });
 
-  it("is rejected at start-up in a set, and as key", () => {
+  it("is rejected at start-up in a set", () => {
     expect(() => jwtService({ ...options, jwks: { keys } as never })).toThrow(
       /"jwks" contains an RSA key without/,
     );
-    // Deno cannot even import such a key.
-    expect(() => jwtService({ ...options, key: key as never })).toThrow(/"key" (?:must have|cannot be read)/);
+  });
+
+  it("is rejected at start-up as key", () => {
+    expect(() => jwtService({ ...options, key: key as never })).toThrow(/"key" must have/);
   });
 });
 

@@ -147,7 +147,7 @@ export async function check(
   }
   // The server may close the connection, and may respond to OPTIONS for any path.
   if (response === undefined || request.method === "OPTIONS") return;
-  const rejected = [400, 404, 405, 431, 501, 505];
+  const rejected = [400, 404, 405, 431, 501];
   expect(expected.kind === "guarded" ? [401, ...rejected] : rejected).toContain(response.status);
 }
 

@@ -1,46 +1,23 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { type CachedStoreOptions, cachedStore, type InvalidationBus } from "../../../src/cache/index.js";
-import {
-  type AuditEntry,
-  type Awaitable,
-  hashSecret,
-  type KeyChanges,
-  type KeyEvent,
-  type KeyHash,
-  type KeyRecord,
-  type KeyStore,
-  type ManagedKeyStore,
+import type {
+  AuditEntry,
+  Awaitable,
+  KeyChanges,
+  KeyEvent,
+  KeyHash,
+  KeyRecord,
+  KeyStore,
+  ManagedKeyStore,
 } from "../../../src/index.js";
+import { sampleKey } from "../../../src/testing/fixtures.js";
 
 let count = 0;
 
 /** Creates a key with a new id and hash. */
 export function keyOf(members: Partial<KeyRecord> = {}): KeyRecord {
-  count += 1;
-  return {
-    id: `key_${count}`,
-    hash: hashSecret(`cached ${count}`),
-    version: 1,
-    ownerId: "acme",
-    environment: null,
-    start: "ezt_live_ab12",
-    name: null,
-    scopes: ["vehicles:read"],
-    ipAllowlist: null,
-    rateLimit: null,
-    metadata: null,
-    createdAt: new Date(),
-    updatedAt: new Date(),
-    expiresAt: null,
-    lastUsedAt: null,
-    disabledAt: null,
-    revokedAt: null,
-    revokedReason: null,
-    rotatedAt: null,
-    replacedBy: null,
-    replaces: null,
-    ...members,
-  };
+  const now = new Date();
+  return sampleKey({ scopes: ["vehicles:read"], createdAt: now, updatedAt: now, ...members });
 }
 
 export function auditOf({ id, ownerId }: Pick<KeyRecord, "id" | "ownerId">): AuditEntry {

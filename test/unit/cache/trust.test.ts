@@ -178,18 +178,21 @@ describe("a store that reports its changes", () => {
     const { store: slow, calls } = held(memoryStore());
     const source = withFeed(slow);
     let keyIds: string[] = [];
-    const cache = observed({ ...source, changes: () => ({ position: "0", keyIds }) });
+    const cache = observed(
+      { ...source, changes: () => ({ position: "0", keyIds }) },
+      { storeTimeout: "10s" },
+    );
     closing.push(cache.store.close);
     await cache.store.ready();
     const adding = added(slow);
     await calls.shift()?.answer();
     const key = await adding;
-    const looking = found(cache.store, key.hash).catch(() => {}); // the lookup itself times out
+    const looking = found(cache.store, key.hash);
     calls[0]?.perform();
     keyIds = [key.id];
     await pass(HEARTBEAT_MS);
     await calls.shift()?.answer();
-    await looking;
+    expect(await looking).toMatchObject({ id: key.id });
     expect(await isHit(cache.store, key.hash)).toBe(false);
   });
 

@@ -1,6 +1,7 @@
 import { createAuditEntry } from "../../../src/core/keys/audit-entry.js";
-import { type AuditEntry, hashSecret, type KeyRecord } from "../../../src/index.js";
+import type { AuditEntry, KeyRecord } from "../../../src/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
+import { sampleKey } from "../../../src/testing/fixtures.js";
 
 export const NOON: Date = new Date("2030-06-15T12:00:00.123Z");
 
@@ -11,30 +12,14 @@ let count = 0;
 
 export function newKey(members: Partial<KeyRecord> = {}): KeyRecord {
   count += 1;
-  return {
+  return sampleKey({
     id: `key_${count.toString(16).padStart(32, "0")}`,
-    hash: hashSecret(`secret ${count}`),
-    version: 1,
-    ownerId: "acme",
     environment: "live",
-    start: "ezt_live_ab12",
-    name: null,
     scopes: ["vehicles:read", "vehicles:write"],
-    ipAllowlist: null,
-    rateLimit: null,
-    metadata: null,
     createdAt: NOON,
     updatedAt: NOON,
-    expiresAt: null,
-    lastUsedAt: null,
-    disabledAt: null,
-    revokedAt: null,
-    revokedReason: null,
-    rotatedAt: null,
-    replacedBy: null,
-    replaces: null,
     ...members,
-  };
+  });
 }
 
 export const entryOf = (key: KeyRecord, at: Date = NOON): AuditEntry =>
