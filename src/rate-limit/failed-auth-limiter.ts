@@ -72,9 +72,9 @@ const COUNTED: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential"
  *
  * An IPv6 address counts as its /64, the usual size of one subscriber (RFC 6177), an IPv4-mapped one as its IPv4
  * address. Requests in progress at the last failure are still verified. A request from a trusted proxy without a
- * forwarding header counts for the proxy. An unknown address is not counted; the first one
- * emits the process warning `KEYBEARER_UNKNOWN_CLIENT_IP`. Past `max` addresses, the least recently seen one is evicted.
- * Each process counts for itself.
+ * forwarding header counts for the proxy. An unknown address is not counted; the first one emits the process warning
+ * `KEYBEARER_UNKNOWN_CLIENT_IP`. Past `max` addresses, the least recently seen one is evicted. Each process counts for
+ * itself.
  *
  * @throws TypeError if the verifier or an option is invalid.
  *
@@ -100,8 +100,8 @@ export function failedAuthLimiter<S extends string>(
 
   function limit(verifier: Verifier<S>, place?: CredentialOptions): Verifier<S> {
     const { credentials = [] } = verifier;
-    const sources = (place === undefined ? credentials : []).map(({ type: _, ...place }) =>
-      credentialSource(place),
+    const sources = (place === undefined ? credentials : []).map(({ type: _, ...known }) =>
+      credentialSource(known),
     );
     if (sources.length === 0) sources.push(credentialSource(place));
     const hasCredential = (request: AuthRequest) =>
