@@ -50,7 +50,6 @@ export const skipped: readonly Skipped[] = [
   },
   {
     runtime: "deno",
-    files: ["test/conformance/jwt/weak-keys.test.ts"],
     tests: ["is rejected at start-up as key"],
     reason: "Deno cannot import a weak RSA key, which is then rejected as unreadable.",
   },
