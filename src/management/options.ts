@@ -75,7 +75,10 @@ export interface ManagementOptions<S extends string = string> {
    * any other token, so that its subject cannot pass for a key. A function of your own must distinguish them too.
    */
   readonly actor?: (principal: Principal<S>) => string;
-  /** How long a rotated key still works if the body does not say; `"0s"` by default. */
+  /**
+   * How long a rotated key still works if the body does not say; `"10m"` by default, so that a lost response does not
+   * cost the client its access.
+   */
   readonly overlap?: Duration;
   /** The number of items on a page if the query does not say: 1 to 1000; 50 by default. */
   readonly pageSize?: number;
@@ -152,7 +155,7 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
   for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
     rejectUndefined(WHERE, options, name);
   }
-  const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "0s", pageSize = 50 } = options;
+  const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "10m", pageSize = 50 } = options;
   checkMethods(WHERE, "keys", keys, MANAGER_METHODS);
   checkMethods(WHERE, "keys.scopes", keys.scopes, ["get", "isGrantable", "holds"]);
   checkMethods(WHERE, "verifier", verifier, VERIFIER_METHODS);
