@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Awaitable } from "../internal/awaitable.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import {
@@ -72,7 +73,8 @@ export interface ManagementOptions<S extends string = string> {
   readonly presenter?: Presenter;
   /**
    * Returns the actor for the audit trail. By default the id of the key, also for a token made from it, and `jwt:<id>` for
-   * any other token, so that its subject cannot pass for a key. A function of your own must distinguish them too.
+   * any other token, so that its subject cannot pass for a key; `jwt-sha256:<hash>` for a subject of more than 251
+   * characters. A function of your own must distinguish them too.
    */
   readonly actor?: (principal: Principal<S>) => string;
   /**
@@ -90,6 +92,9 @@ export interface ManagementOptions<S extends string = string> {
   /** The `info` of the OpenAPI document. */
   readonly info?: { readonly title?: string; readonly version?: string; readonly description?: string };
 }
+
+// The limit of a manager.
+const MAX_ACTOR_LENGTH = 255;
 
 const WHERE = "createManagementApi";
 const OPTIONS: readonly (keyof ManagementOptions)[] = [
@@ -182,7 +187,11 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
 }
 
 function defaultActor({ type, id, key }: Principal): string {
-  return type === "api_key" || key?.id === id ? id : `jwt:${id}`;
+  if (type === "api_key" || key?.id === id) return id;
+  const actor = `jwt:${id}`;
+  if (actor.length <= MAX_ACTOR_LENGTH) return actor;
+  // The prefix differs, so that no subject can contain the hash of another one.
+  return `jwt-sha256:${createHash("sha256").update(id).digest("hex")}`;
 }
 
 function readInput(given: ManagementOptions["input"]): typeof BODY_MEMBERS {
