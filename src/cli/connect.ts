@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
 import type { PostgresPool } from "../stores/postgres.js";
@@ -65,6 +65,7 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
     new (file: string): Closable<SqliteDatabase>;
   };
   let database: Closable<SqliteDatabase>;
+  if (isNew) createFile(file);
   try {
     database = new Database(file);
   } catch (error) {
@@ -80,6 +81,15 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
     database.close();
   };
   return { store, migrate: store.migrate, close };
+}
+
+/** Creates an empty database that only its owner can read, before a driver creates it with the default mode. */
+function createFile(file: string): void {
+  try {
+    closeSync(openSync(file, "a", 0o600));
+  } catch {
+    // the driver reports why
+  }
 }
 
 function journalMode(database: SqliteDatabase): unknown {
