@@ -80,8 +80,10 @@ export {
 } from "./core/keys/store.js";
 export type {
   ActorOption,
+  BeforeCommitOption,
   CheckOption,
   CreateKey,
+  CreateOptions,
   ImportedSecret,
   ImportKey,
   IssuedKey,

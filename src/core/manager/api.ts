@@ -110,6 +110,19 @@ export interface ActorOption {
   readonly actor?: string | undefined;
 }
 
+/** Options of methods that issue a key. */
+export interface BeforeCommitOption {
+  /**
+   * Called with the new key and its secret before the key is stored, and again after every conflict with a concurrent
+   * change. If it throws or rejects, the method rejects with the same error and nothing is written. It can put the secret
+   * in a safe place, so that a failure after the write does not lose it.
+   */
+  readonly beforeCommit?: (issued: IssuedKey) => Awaitable<void>;
+}
+
+/** Options of {@link KeyManager.create}. */
+export interface CreateOptions extends ActorOption, BeforeCommitOption {}
+
 /** Options of a change. */
 export interface CheckOption extends ActorOption {
   /**
@@ -130,12 +143,13 @@ export type RevokeOptions = CheckOption & {
 };
 
 /** Options of {@link KeyManager.rotate}. */
-export type RotateOptions<E extends string = string> = CheckOption & {
-  /** How long the old key stays valid. `"0s"` by default. */
-  readonly overlap?: Duration;
-  /** The environment of the successor; required if the old key has none and the format has several. */
-  readonly environment?: E;
-};
+export type RotateOptions<E extends string = string> = CheckOption &
+  BeforeCommitOption & {
+    /** How long the old key stays valid. `"0s"` by default. */
+    readonly overlap?: Duration;
+    /** The environment of the successor; required if the old key has none and the format has several. */
+    readonly environment?: E;
+  };
 
 /** The filters of {@link KeyManager.list}. */
 export interface ListKeys {
@@ -176,7 +190,7 @@ export interface KeyManager<S extends string = string, E extends string = string
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
    */
-  create(input: CreateKey<S, E>, actor?: string | ActorOption): Promise<IssuedKey>;
+  create(input: CreateKey<S, E>, actor?: string | CreateOptions): Promise<IssuedKey>;
   /** Returns the key, or `undefined` if no key has this id. */
   get(id: string): Promise<ApiKey | undefined>;
   /** Returns a page of keys, newest first. A key that cannot be read is named in `damaged` of the page. */

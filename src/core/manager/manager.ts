@@ -10,6 +10,7 @@ import {
   readActorOrOptions,
   readAllowlist,
   readCaller,
+  readCreator,
   readEnvironment,
   readId,
   readLabel,
@@ -49,7 +50,7 @@ export function createKeyManager<S extends string, E extends string = string>(
 
     async create(input, by) {
       checkMembers("create", input, CREATE);
-      const actor = readActorOrOptions("create", by);
+      const { actor, beforeCommit } = readCreator(by);
       const at = now();
       const members = {
         ownerId: readId("ownerId", input.ownerId),
@@ -64,8 +65,10 @@ export function createKeyManager<S extends string, E extends string = string>(
         replaces: null,
       };
       const { secret, record } = issueRecord(prepared, members, at);
+      const issued = { secret, key: toApiKey(record, at.getTime()) };
+      await beforeCommit?.(issued);
       await repository.insert(record, { action: "created", actor, details: { scopes: record.scopes } });
-      return { secret, key: toApiKey(record, at.getTime()) };
+      return issued;
     },
 
     async get(id) {
