@@ -18,6 +18,7 @@ import type {
   UpdateKey,
   Verifier,
 } from "../kit.js";
+import { createIdempotency, type Idempotency, type IdempotencyOptions } from "./idempotency.js";
 import type { Presenter } from "./presenter.js";
 import { ROUTES, type RouteName, type RoutePaths } from "./routes.js";
 
@@ -82,6 +83,12 @@ export interface ManagementOptions<S extends string = string> {
    * cost the client its access.
    */
   readonly overlap?: Duration;
+  /**
+   * Where the responses to requests with an `Idempotency-Key` are kept for 24 hours, encrypted: a store that all processes
+   * share, or `"per-process"` for the memory of this one. Without the option it is the memory too, and the first such
+   * request is the process warning `KEYBEARER_LOCAL_IDEMPOTENCY`.
+   */
+  readonly idempotency?: "per-process" | IdempotencyOptions;
   /** The number of items on a page if the query does not say: 1 to 1000; 50 by default. */
   readonly pageSize?: number;
   /**
@@ -111,6 +118,7 @@ const OPTIONS: readonly (keyof ManagementOptions)[] = [
   "presenter",
   "actor",
   "overlap",
+  "idempotency",
   "pageSize",
   "onError",
   "info",
@@ -141,7 +149,7 @@ export const BODY_MEMBERS: {
 
 /** Validated options with all defaults. */
 export interface PreparedOptions<S extends string>
-  extends Omit<ManagementOptions<S>, "presenter" | "onError" | "routes" | "input" | "paths"> {
+  extends Omit<ManagementOptions<S>, "presenter" | "onError" | "routes" | "input" | "paths" | "idempotency"> {
   readonly keyVerifier: Verifier<S>;
   readonly requires: NonNullable<ManagementOptions<S>["requires"]>;
   readonly basePath: string;
@@ -150,6 +158,7 @@ export interface PreparedOptions<S extends string>
   readonly input: typeof BODY_MEMBERS;
   readonly actor: (principal: Principal<S>) => string;
   readonly overlap: Duration;
+  readonly idempotency: Idempotency<S>;
   readonly pageSize: number;
   readonly info: NonNullable<ManagementOptions<S>["info"]>;
 }
@@ -157,7 +166,7 @@ export interface PreparedOptions<S extends string>
 /** @throws TypeError if an option is unknown, missing or invalid; the message names the option. */
 export function prepareOptions<S extends string>(given: ManagementOptions<S>): PreparedOptions<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
-  for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
+  for (const name of ["requires", "routes", "input", "keyVerifier", "defaults", "idempotency"] as const) {
     rejectUndefined(WHERE, options, name);
   }
   const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "10m", pageSize = 50 } = options;
@@ -181,6 +190,7 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
     input: readInput(options.input),
     actor: options.actor ?? defaultActor,
     overlap,
+    idempotency: createIdempotency(WHERE, options.idempotency),
     pageSize: readInteger(WHERE, "pageSize", pageSize, 1, 1_000),
     info: checkOptions(`${WHERE}: "info"`, options.info ?? {}, ["title", "version", "description"]),
   };
