@@ -112,6 +112,7 @@ export {
   type AuthRequest,
   type HeaderLookup,
   mayLackLines,
+  pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";
