@@ -35,7 +35,7 @@ function record(id: string, more: Partial<KeyRecord> = {}): KeyRecord {
     ...{
       ...none,
       ...end,
-      replaces: null,
+      ...{ disabledBy: null, replaces: null, rotationRoot: null, createdBy: null, createdByKey: null },
       version: 1,
       ownerId: "acme",
       environment: "live",
