@@ -80,6 +80,7 @@ export {
 } from "./core/keys/store.js";
 export type {
   ActorOption,
+  BeforeCommitOption,
   CheckOption,
   CreateKey,
   CreateOptions,
@@ -111,6 +112,7 @@ export {
   type AuthRequest,
   type HeaderLookup,
   mayLackLines,
+  pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";
