@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { JSONWebKeySet, JWK } from "jose";
+import type { JSONWebKeySet, JWK, KeyInput } from "jose";
 import { readSigningKey, type Signer, type SigningKey } from "./signing-key.js";
 
 /** The keys of a token service: the first signs, and all are published. */
@@ -10,8 +10,8 @@ export interface KeySet {
   find(kid: unknown, alg: unknown): KeyObject | undefined;
   /** Returns a copy of the published set. */
   published(): JSONWebKeySet;
-  /** Changes whenever a key is added or removed; tokens that were verified before must be verified again. */
-  revision(): number;
+  /** Whether a key that `find` returned is still in the set. */
+  has(key: KeyInput): boolean;
   /** Signs with another key, and keeps the previous one for `overlapMs` milliseconds. */
   rotate(key: SigningKey, overlapMs: number): void;
 }
@@ -41,17 +41,11 @@ export function createKeySet(
   if (kids.size < entries.length)
     throw new TypeError(`${where}: "signingKey" has two keys with the same kid`);
 
-  let revision = 0;
-  const replace = (next: readonly Entry[]): void => {
-    entries = next;
-    revision += 1;
-  };
-
   const current = (): readonly Entry[] => {
     if (entries.every(({ until }) => until === undefined)) return entries;
     const time = now();
     const isExpired = ({ until }: Entry) => until !== undefined && !(time < until);
-    if (entries.some(isExpired)) replace(entries.filter((entry) => !isExpired(entry)));
+    if (entries.some(isExpired)) entries = entries.filter((entry) => !isExpired(entry));
     return entries;
   };
 
@@ -63,10 +57,7 @@ export function createKeySet(
 
     published: () => ({ keys: current().map(({ signer }): JWK => ({ ...signer.jwk })) }),
 
-    revision() {
-      current();
-      return revision;
-    },
+    has: (key) => current().some(({ signer }) => signer.publicKey === key),
 
     rotate(key, overlapMs) {
       const where = "rotateSigningKey";
@@ -80,7 +71,7 @@ export function createKeySet(
         throw new TypeError(`${where}: this kid belongs to another key, or to the same key with another alg`);
       }
       const next: readonly Entry[] = [
-        { signer },
+        { signer: published?.signer ?? signer }, // the same object: `has` compares identity
         ...(overlapMs > 0 ? [{ signer: previous.signer, until: now() + overlapMs }] : []),
         ...others.filter((entry) => entry !== published),
       ];
@@ -89,7 +80,7 @@ export function createKeySet(
           `${where}: ${MAX_SIGNING_KEYS} keys are published already; wait until the tokens of one have expired`,
         );
       }
-      replace(next);
+      entries = next;
     },
   };
 }

@@ -20,6 +20,7 @@ import {
   type VerifierBase,
   type VerifierSettings,
 } from "../kit.js";
+import { type PreparedDpop, prepareDpop, type TokenDpopOptions } from "./dpop.js";
 import { createKeySet, type KeySet } from "./key-set.js";
 import { memoryRevocationList, type RevocationList } from "./revocation-list.js";
 import type { SigningKey } from "./signing-key.js";
@@ -62,6 +63,12 @@ export interface TokenServiceOptions<S extends string = string> {
   /** The scopes with which a key may introspect the tokens of every owner; none by default. */
   readonly introspect?: Requirement<NoInfer<S>>;
   /**
+   * Whether tokens are bound to a key of the client (DPoP, RFC 9449). `"optional"`: a token is bound if the request for it
+   * has a proof. `"required"`: requests without a proof are denied. An object sets how proofs are checked. By default no
+   * token is bound.
+   */
+  readonly dpop?: "optional" | "required" | TokenDpopOptions;
+  /**
    * Called with every error that results in a 503. By default the first one is a process warning,
    * `KEYBEARER_UNAVAILABLE`.
    */
@@ -82,6 +89,7 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "cacheMax",
   "revocations",
   "introspect",
+  "dpop",
   "onError",
 ];
 
@@ -99,6 +107,7 @@ export interface PreparedTokenService<S extends string> {
   readonly keys: KeySet;
   readonly revocations: RevocationList;
   readonly introspect: Requirement<S> | undefined;
+  readonly dpop: PreparedDpop | undefined;
   /** Calls `onError`. Never throws. */
   readonly report: (error: unknown, context: GuardErrorContext) => void;
 }
@@ -109,7 +118,7 @@ export function prepareTokenService<S extends string>(
 ): PreparedTokenService<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   const { issuer, verifier, store, basePath = "", introspect } = options;
-  for (const name of ["otherAudiences", "introspect", "revocations", "keyTtl"] as const) {
+  for (const name of ["otherAudiences", "introspect", "revocations", "keyTtl", "dpop"] as const) {
     rejectUndefined(WHERE, options, name);
   }
   if (!isNonEmptyString(issuer)) throw new TypeError(`${WHERE}: "issuer" must be a non-empty string`);
@@ -136,6 +145,7 @@ export function prepareTokenService<S extends string>(
     keys: createKeySet(WHERE, options.signingKey, base.now),
     revocations,
     introspect: structuredClone(introspect), // the caller may change the array later
+    dpop: options.dpop === undefined ? undefined : prepareDpop(WHERE, options.dpop, issuer, base),
     report: createReport(options.onError ?? warnOfFirstError()),
   };
 }

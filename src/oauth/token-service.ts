@@ -4,7 +4,7 @@ import { jsonResponse } from "../http/json-response.js";
 import { HttpProblem } from "../http/problem.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import { checkOptions } from "../internal/validate.js";
-import type { Verifier } from "../kit.js";
+import { AuthError, type Verifier } from "../kit.js";
 import { createClientAuth } from "./client-auth.js";
 import { oauthEndpoint, problemResponse } from "./endpoint.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
@@ -84,11 +84,11 @@ const CACHEABLE = { "Cache-Control": "public, max-age=300" };
  */
 export function createTokenService<S extends string>(options: TokenServiceOptions<S>): TokenService<S> {
   const prepared = prepareTokenService(options);
-  const { audiences, ttlSeconds, keys, base, basePath, report } = prepared;
+  const { audiences, ttlSeconds, keys, base, basePath, dpop, report } = prepared;
   const exchange = createExchange(prepared);
   const clientAuth = createClientAuth(exchange, prepared);
   const { forRequests, forIntrospection, forRevocation } = createTokenVerifiers(prepared);
-  const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes);
+  const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes, dpop !== undefined);
 
   const endpoints = {
     token: oauthEndpoint("POST", report, serveToken(prepared, exchange, clientAuth)),
@@ -114,9 +114,11 @@ export function createTokenService<S extends string>(options: TokenServiceOption
       if (audience.length === 0 || !audience.every((name) => audiences.includes(name))) {
         throw new TypeError('exchange: "audience" must contain audiences of the token service only');
       }
+      const proof = await dpop?.readProof(request);
+      if (proof instanceof AuthError) return { ok: false as const, error: proof };
       const result = await exchange.authenticate(request);
       return "principal" in result
-        ? exchange.issue(result, scope, audience)
+        ? exchange.issue(result, scope, audience, proof)
         : { ok: false as const, error: result };
     },
     verifier: forRequests,
