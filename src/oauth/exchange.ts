@@ -114,6 +114,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
 
       const proofError = await dpop?.deny(record, proof);
       if (proofError !== undefined) return deny(proofError);
+      await keys.refresh();
       const { alg, kid, privateKey } = keys.signer();
       // No `nbf`: a service with a clock that is slightly behind would reject a new token.
       const token = new SignJWT({

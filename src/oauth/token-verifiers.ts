@@ -1,4 +1,5 @@
 import { errors, type JWTVerifyGetKey, type KeyInput } from "jose";
+import { mapAwaitable } from "../internal/awaitable.js";
 import { SIGNING_ALGORITHMS } from "../jwt/algorithms.js";
 import type { BoundKeyStore } from "../jwt/bound-keys.js";
 import type { JwtClaims } from "../jwt/claims.js";
@@ -24,7 +25,8 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
   const { options, settings, audiences, keys, revocations, dpop } = prepared;
   const { store, keyTtl, cacheMax } = options;
 
-  const getKey: JWTVerifyGetKey = ({ kid, alg }) => {
+  const getKey: JWTVerifyGetKey = async ({ kid, alg }) => {
+    await keys.refresh();
     const key = keys.find(kid, alg);
     if (key === undefined) throw new errors.JWKSNoMatchingKey();
     return key;
@@ -42,7 +44,7 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
   const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
 
   const bound = { ...common, keyStore: store, isRevoked };
-  const isTrusted = (key: KeyInput) => keys.has(key);
+  const isTrusted = (key: KeyInput) => mapAwaitable(keys.refresh(), () => keys.has(key));
   const unchecked = { proofs: "unchecked", isTrusted } as const; // a client proves possession to the service that it calls
 
   return {

@@ -34,6 +34,7 @@ const calls = {
   store: (store) => store.findByHash("0".repeat(64)),
   rateLimiter: (limiter) => limiter.consume(key, { headers: {} }),
   revocations: (list) => list.has("token"),
+  signingKeyStore: (store) => store.read(),
   replays: (list) => list.use("proof", new Date(Date.now() + 1000), "acme"),
   verifier: async (verifier) => {
     const { keys } = await import("./auth.js");
