@@ -27,6 +27,7 @@ export {
   type ClientIpOptions,
   type CommonVerifierOptions,
   type CreateKey,
+  type CreateOptions,
   type CredentialOptions,
   createKeyManager,
   createVerifier,

@@ -82,6 +82,7 @@ export type {
   ActorOption,
   CheckOption,
   CreateKey,
+  CreateOptions,
   ImportedSecret,
   ImportKey,
   IssuedKey,

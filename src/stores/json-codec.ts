@@ -33,6 +33,11 @@ const MEMBERS: Readonly<Record<keyof KeyRecord, "json" | "time">> = {
   rotatedAt: "time",
   replacedBy: "json",
   replaces: "json",
+  // Not in records of version 0.1. Scripts add them at the end.
+  disabledBy: "json",
+  rotationRoot: "json",
+  createdBy: "json",
+  createdByKey: "json",
 };
 
 /**

@@ -3,6 +3,7 @@ import {
   type AuditEntry,
   type KeyHash,
   type KeyRecord,
+  KeyStateError,
   type RateLimit,
   StoreError,
 } from "../kit.js";
@@ -32,8 +33,9 @@ export interface StoredFormat<Member extends string> {
  */
 export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: StoredRow) => KeyRecord {
   const { names } = format;
-  const { string, stringOrNull, integer, date, dateOrNull, list, listOrNull, objectOrNull, rateLimitOrNull } =
-    createReaders(format);
+  const readers = createReaders(format);
+  const { string, stringOrNull, addedOrNull, integer, date, dateOrNull } = readers;
+  const { list, listOrNull, objectOrNull, rateLimitOrNull } = readers;
   // The members that a verifier reads come first, so that they share cache lines.
   // This runs for every lookup. Each cell is accessed here, where its name is always the same, which is fast.
   return (row) => ({
@@ -48,6 +50,7 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
     revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
     rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
+    rotationRoot: addedOrNull(row[names.rotationRoot], row, "rotationRoot"),
     createdAt: date(row[names.createdAt], row, "createdAt"),
     version: integer(row[names.version], row, "version"),
     start: string(row[names.start], row, "start"),
@@ -58,6 +61,9 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     revokedReason: stringOrNull(row[names.revokedReason], row, "revokedReason"),
     replacedBy: stringOrNull(row[names.replacedBy], row, "replacedBy"),
     replaces: stringOrNull(row[names.replaces], row, "replaces"),
+    disabledBy: addedOrNull(row[names.disabledBy], row, "disabledBy") as KeyRecord["disabledBy"],
+    createdBy: addedOrNull(row[names.createdBy], row, "createdBy"),
+    createdByKey: addedOrNull(row[names.createdByKey], row, "createdByKey"),
   });
 }
 
@@ -78,6 +84,11 @@ export function createAuditDecoder(format: StoredFormat<keyof AuditEntry>): (row
     actor: stringOrNull(row[names.actor], row, "actor"),
     details: object(row[names.details], row, "details"),
   });
+}
+
+/** Creates the error for an insert whose `createdByKey` is revoked or missing. */
+export function createMakerError(): KeyStateError {
+  return new KeyStateError("The key that would create this key is revoked or does not exist");
 }
 
 /**
@@ -158,6 +169,12 @@ function createReaders<Member extends string>(format: StoredFormat<Member>) {
   return {
     string,
     stringOrNull: orNull(string),
+    /** A member that is absent in JSON of earlier versions. */
+    addedOrNull: ((cell, row, member) =>
+      cell === undefined || cell === null ? null : string(cell, row, member)) as CellReader<
+      Member,
+      string | null
+    >,
     integer,
     date,
     dateOrNull: orNull(date),

@@ -6,7 +6,7 @@ import type { KeyFormat } from "../keys/format.js";
 import type { RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import { cidrProblem } from "../requests/cidr.js";
-import type { ActorOption, CheckOption } from "./api.js";
+import type { ActorOption, CheckOption, CreateOptions } from "./api.js";
 import type { Caller } from "./repository.js";
 
 // Each reader returns a clean copy of one member, or throws a KeyInputError with its path. The limits keep records small,
@@ -114,6 +114,20 @@ export function readActorOrOptions(where: string, options: string | ActorOption 
   if (typeof options !== "object") return readActor(options);
   checkMembers(where, options, ["actor"]);
   return readActor(options.actor);
+}
+
+/** Reads who creates a key. */
+export function readCreator(options: string | CreateOptions | undefined): {
+  readonly actor: string | null;
+  readonly createdByKey: string | null;
+} {
+  if (typeof options !== "object") return { actor: readActor(options), createdByKey: null };
+  checkMembers("create", options, ["actor", "createdByKey"]);
+  const { actor, createdByKey } = options;
+  return {
+    actor: readActor(actor),
+    createdByKey: createdByKey === undefined ? null : readId("createdByKey", createdByKey),
+  };
 }
 
 /**
