@@ -82,7 +82,8 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
     if (subject === undefined) return "invalid_token";
     const verified = Object.freeze({ claims, subject, binding });
     const lifetimeMs = (claims.exp + tolerance) * 1_000 - time;
-    cache.set(digest, verified, Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs));
+    const end = Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs);
+    cache.set(digest, verified, subject.ownerId, end);
     return verified;
   };
 
