@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
 import type { PostgresPool } from "../stores/postgres.js";
@@ -60,6 +61,10 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
   const isNew = !existsSync(file);
   if (isNew && options.purpose !== "migrate") {
     throw new CommandError(EXIT.failed, `${label} does not exist. Create it with: npx keybearer migrate`);
+  }
+  const folder = dirname(file);
+  if (isNew && !existsSync(folder)) {
+    throw cannotOpen(label, `the directory ${escapeText(folder)} does not exist`);
   }
   const Database = driver.member(driver.name === "node:sqlite" ? "DatabaseSync" : "default") as {
     new (file: string): Closable<SqliteDatabase>;

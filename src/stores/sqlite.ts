@@ -7,7 +7,7 @@ import {
   SqliteQueryCompiler,
   sql,
 } from "kysely";
-import type { Awaitable } from "../internal/awaitable.js";
+import { type Awaitable, mapAwaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
 import { warnOnce } from "../internal/warn.js";
 import type {
@@ -21,7 +21,7 @@ import type {
   ManagedKeyStore,
   Page,
 } from "../kit.js";
-import { encodeTime, type StoredRow } from "./record-codec.js";
+import { createMakerError, encodeTime, type StoredRow } from "./record-codec.js";
 import { createCounterFeed } from "./sql/feed.js";
 import { createMigrations, readVersion } from "./sql/migrations.js";
 import { createQueries, toPage } from "./sql/queries.js";
@@ -29,7 +29,7 @@ import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
 import { protectFile } from "./sql/sqlite-file.js";
 import { retryWhenBusy } from "./sql/sqlite-retry.js";
-import type { AtomicWrite, Statement } from "./sql/statements.js";
+import type { AtomicWrite, Dialect, Statement } from "./sql/statements.js";
 import { createTransactions } from "./sql/transactions.js";
 
 /** What {@link sqliteStore} calls of a prepared statement. Parameters are strings, numbers and `null`. */
@@ -95,7 +95,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     tables,
     (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
   );
-  const writes = createTransactions(builder, tables, (insert) =>
+  const writes = createTransactions(builder, tables, DIALECT, (insert) =>
     insert.onConflict((conflict) => conflict.column("id").doNothing()),
   );
   const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
@@ -187,7 +187,10 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
       readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
+    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> =>
+      mapAwaitable(runWrite(writes.insert(record, audit)), (inserted) => {
+        if (!inserted) throw createMakerError();
+      }),
 
     update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
       isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
@@ -246,8 +249,21 @@ const COLUMN_TYPES = {
   word: "text",
   text: "text",
   integer: "integer",
+  flexibleIndexes: true,
   tableEnd: sql`strict`,
 } as const;
+
+const DIALECT: Dialect = {
+  castTypes: {
+    word: "text",
+    text: "text",
+    json: "text",
+    list: "text",
+    integer: "integer",
+    time: "integer",
+  },
+  lockRows: sql``, // transactions run one after another
+};
 
 function rollBack(database: SqliteDatabase): void {
   try {

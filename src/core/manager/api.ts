@@ -121,7 +121,13 @@ export interface BeforeCommitOption {
 }
 
 /** Options of {@link KeyManager.create}. */
-export interface CreateOptions extends ActorOption, BeforeCommitOption {}
+export interface CreateOptions extends ActorOption, BeforeCommitOption {
+  /**
+   * The id of the key that creates this one: the key of the request, also if the credential is a token made from it. It
+   * is kept in `createdByKey`, and `revoke` with `descendants` follows it.
+   */
+  readonly createdByKey?: string | undefined;
+}
 
 /** Options of a change. */
 export interface CheckOption extends ActorOption {
@@ -156,6 +162,8 @@ export interface ListKeys {
   readonly ownerId?: string;
   readonly status?: KeyStatus;
   readonly environment?: string;
+  /** Only keys that this key created. */
+  readonly createdByKey?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -166,6 +174,8 @@ export interface ListKeys {
 export interface ListAudit {
   readonly keyId?: string;
   readonly ownerId?: string;
+  /** Only entries of changes that this actor made. */
+  readonly actor?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -186,6 +196,7 @@ export interface KeyManager<S extends string = string, E extends string = string
    * Creates a key.
    *
    * @throws KeyInputError if a member is invalid; its `path` names the member.
+   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist.
    *
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });

@@ -117,10 +117,19 @@ export function readActorOrOptions(where: string, options: string | ActorOption 
 }
 
 /** Reads the options of {@link KeyManager.create}. */
-export function readCreator(options: string | CreateOptions | undefined): Omit<Caller, "check"> {
-  if (typeof options !== "object") return { actor: readActor(options), beforeCommit: undefined };
-  checkMembers("create", options, ["actor", "beforeCommit"]);
-  return { actor: readActor(options.actor), beforeCommit: readCallback("create", options, "beforeCommit") };
+export function readCreator(
+  options: string | CreateOptions | undefined,
+): Omit<Caller, "check"> & { readonly createdByKey: string | null } {
+  if (typeof options !== "object") {
+    return { actor: readActor(options), createdByKey: null, beforeCommit: undefined };
+  }
+  checkMembers("create", options, ["actor", "createdByKey", "beforeCommit"]);
+  const { actor, createdByKey } = options;
+  return {
+    actor: readActor(actor),
+    createdByKey: createdByKey === undefined ? null : readId("createdByKey", createdByKey),
+    beforeCommit: readCallback("create", options, "beforeCommit"),
+  };
 }
 
 /** Reads the actor and the callbacks of a change. */

@@ -1,6 +1,6 @@
 import { isPromiseLike } from "../../internal/awaitable.js";
 import { withTimeout } from "../../internal/timeout.js";
-import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from "../errors.js";
+import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../errors.js";
 import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
 import { checkedRecord } from "../keys/checked-record.js";
@@ -61,7 +61,7 @@ export interface Repository {
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
-  /** @throws KeyConflictError if the id or the hash exists. */
+  /** @throws KeyConflictError if the id or the hash exists, and KeyStateError if the maker is revoked or missing. */
   insert(record: KeyRecord, audit: AuditFacts): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
   remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
@@ -151,18 +151,18 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       ),
 
     list(query) {
-      const { cursor, ownerId, environment } = query;
+      const { cursor, ownerId, environment, createdByKey } = query;
       return call(
         () => store.list(query),
-        (result) => readPage(result, cursor, { ownerId, environment }, readManagedRecord),
+        (result) => readPage(result, cursor, { ownerId, environment, createdByKey }, readManagedRecord),
       );
     },
 
     auditTrail(query) {
-      const { cursor, keyId, ownerId } = query;
+      const { cursor, keyId, ownerId, actor } = query;
       return call(
         () => store.auditTrail(query),
-        (result) => readPage(result, cursor, { keyId, ownerId }, readAuditEntry),
+        (result) => readPage(result, cursor, { keyId, ownerId, actor }, readAuditEntry),
       );
     },
 
@@ -208,10 +208,10 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
   };
 }
 
-/** Whether a store threw an error of its contract: a conflict on insert, or an invalid cursor. */
+/** Whether a store threw an error of its contract: a conflict or a revoked maker on insert, or an invalid cursor. */
 function isContractError(error: unknown): boolean {
   try {
-    return error instanceof KeyInputError || error instanceof KeyConflictError;
+    return [KeyInputError, KeyConflictError, KeyStateError].some((type) => error instanceof type);
   } catch {
     return false; // a Proxy may throw from instanceof
   }

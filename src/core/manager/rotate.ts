@@ -27,6 +27,7 @@ export async function rotateKey(
         environment: readSuccessorEnvironment(old, environment, manager.format),
         expiresAt: earliest(old.expiresAt, manager.latestExpiry(at)),
         replaces: old.id,
+        rotationRoot: old.rotationRoot ?? old.id,
       },
       at,
     );

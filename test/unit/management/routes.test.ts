@@ -33,6 +33,9 @@ describe("POST /api-keys", () => {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      createdBy: "jwt:ann",
+      createdByKey: null,
     });
     expect(response.headers.get("location")).toBe(`/api-keys/${key.id}`);
     expect(response.headers.get("cache-control")).toBe("no-store");
