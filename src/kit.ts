@@ -79,10 +79,7 @@ export {
   type Page,
 } from "./core/keys/store.js";
 export type {
-  ActorOption,
-  CheckOption,
   CreateKey,
-  CreateOptions,
   ImportedSecret,
   ImportKey,
   IssuedKey,
@@ -90,12 +87,21 @@ export type {
   KeyManagerOptions,
   ListAudit,
   ListKeys,
-  PurgeOptions,
-  PurgeResult,
-  RevokeOptions,
-  RotateOptions,
   UpdateKey,
 } from "./core/manager/api.js";
+export type {
+  ActorOption,
+  CheckOption,
+  CreateOptions,
+  DisableOptions,
+  PurgeOptions,
+  PurgeResult,
+  RevokeAllFilter,
+  RevokeAllOptions,
+  RevokeAllResult,
+  RevokeOptions,
+  RotateOptions,
+} from "./core/manager/change-options.js";
 export { createKeyManager } from "./core/manager/manager.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
 export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/requests/cidr.js";

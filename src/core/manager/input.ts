@@ -6,7 +6,7 @@ import type { KeyFormat } from "../keys/format.js";
 import type { RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import { cidrProblem } from "../requests/cidr.js";
-import type { ActorOption, CheckOption, CreateOptions } from "./api.js";
+import type { ActorOption, CheckOption, CreateOptions } from "./change-options.js";
 import type { Caller } from "./repository.js";
 
 // Each reader returns a clean copy of one member, or throws a KeyInputError with its path. The limits keep records small,
@@ -142,6 +142,12 @@ export function readCaller(where: string, options: CheckOption, ...otherMembers:
     throw new TypeError(`${where}: "check" must be a function; received ${describe(check)}`);
   }
   return { actor: readActor(actor), check };
+}
+
+/** Reads who disables or enables a key. */
+export function readParty(by: unknown = "operator"): "owner" | "operator" {
+  if (by === "owner" || by === "operator") return by;
+  throw new KeyInputError("by", 'must be "owner" or "operator"');
 }
 
 /** Checks the filters of a list. A filter that is present but `undefined` would list the keys of every owner. */
