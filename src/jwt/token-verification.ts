@@ -93,7 +93,8 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
     const confirmation = readConfirmation(claims);
     const verified = Object.freeze({ claims, subject, binding, confirmation, key: signed.key });
     const lifetimeMs = (claims.exp + tolerance) * 1_000 - time;
-    cache.set(digest, verified, Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs));
+    const end = Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs);
+    cache.set(digest, verified, subject.ownerId, end);
     return verified;
   };
 

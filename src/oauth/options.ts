@@ -64,8 +64,9 @@ export interface TokenServiceOptions<S extends string = string> {
   readonly cacheMax?: number;
   /**
    * The list of revoked tokens, shared by every process that accepts the tokens. `"per-process"`: in the memory of this
-   * process, with at most 100,000 tokens; other processes accept a token that was revoked here. It is the default, but
-   * then emits the process warning `KEYBEARER_LOCAL_REVOCATIONS`.
+   * process, with at most 100,000 tokens and 1,000 of one key; after that, every token of that key that was issued so far
+   * is revoked. Other processes accept a token that was revoked here. It is the default, but then emits the process
+   * warning `KEYBEARER_LOCAL_REVOCATIONS`.
    */
   readonly revocations?: RevocationList | "per-process";
   /** The scopes with which a key may introspect the tokens of every owner; none by default. */
@@ -150,7 +151,7 @@ export function prepareTokenService<S extends string>(
   checkFunction(WHERE, "onError", options.onError);
   const base = createVerifierBase(settings.options, { where: WHERE, noun: "token", type: "jwt" });
   base.scopes.assertRequirement(introspect);
-  const revocations = readRevocations(options.revocations, base.now);
+  const revocations = readRevocations(options.revocations, base.now, ttlMs);
   return {
     options,
     audiences,
@@ -195,14 +196,18 @@ function readSettings<S extends string>(verifier: Verifier<S>): VerifierSettings
   );
 }
 
-function readRevocations(given: TokenServiceOptions["revocations"], now: () => number): RevocationList {
+function readRevocations(
+  given: TokenServiceOptions["revocations"],
+  now: () => number,
+  ttlMs: number,
+): RevocationList {
   if (given === undefined) {
     warn(
       "KEYBEARER_LOCAL_REVOCATIONS",
       `${WHERE}: other processes accept tokens that are revoked here. Pass a shared list as "revocations", or "per-process" if there is one process`,
     );
   }
-  if (given === undefined || given === "per-process") return memoryRevocationList(now);
+  if (given === undefined || given === "per-process") return memoryRevocationList(now, ttlMs);
   checkMethods(WHERE, "revocations", given, ["add", "has"]);
   return given;
 }

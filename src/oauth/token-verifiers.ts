@@ -7,6 +7,7 @@ import type { JwtVerifierOptions } from "../jwt/options.js";
 import { createServiceVerifier } from "../jwt/verifier.js";
 import type { Verifier } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
+import { revocableToken } from "./revocation-list.js";
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
@@ -41,7 +42,8 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
     typ: "at+jwt",
   };
   // This service issues no token without a `jti`, because it could not be revoked.
-  const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
+  const isRevoked = (claims: JwtClaims) =>
+    typeof claims.jti !== "string" || revocations.has(claims.jti, revocableToken(claims));
 
   const bound = { ...common, keyStore: store, isRevoked };
   const isTrusted = (key: KeyInput) => mapAwaitable(keys.refresh(), () => keys.has(key));

@@ -14,7 +14,7 @@ export async function rotateKey(
   id: string,
   options: NonNullable<Parameters<KeyManager["rotate"]>[1]>,
 ): Promise<IssuedKey> {
-  const caller = readCaller("rotate", options, "overlap", "environment");
+  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit");
   const { overlap = "0s", environment } = options;
   const overlapMs = readInputDuration("overlap", overlap);
 
