@@ -17,12 +17,6 @@ export function fromIncoming(
   return { ...new IncomingRequest(req), method: req.method, path, requestId: frameworkRequestId(req) };
 }
 
-/** Values of a framework that replace those of `node:http`. */
-interface FrameworkFacts {
-  readonly path?: string;
-  readonly requestId?: string;
-}
-
 /**
  * The {@link AuthRequest} of the guards of this package. Express replaces the prototype of its requests, which makes
  * their members slow to read: each is read once, and those that few requests need are read on demand.
@@ -33,16 +27,19 @@ export class IncomingRequest implements AuthRequest {
   readonly headersTruncated: boolean;
   readonly remoteAddress: string | undefined;
   readonly #req: NodeRequest;
-  readonly #facts: FrameworkFacts;
+  readonly #path: string | undefined;
+  readonly #requestId: string | undefined;
 
-  constructor(req: NodeRequest, facts: FrameworkFacts = {}) {
+  /** `path` and `requestId` are values of a framework that replace those of `node:http`. */
+  constructor(req: NodeRequest, path?: string, requestId?: string) {
     const { headers, rawHeaders, socket } = req;
     this.headers = headers;
     this.rawHeaders = rawHeaders;
     this.headersTruncated = headersTruncated({ rawHeaders, socket });
     this.remoteAddress = socket.remoteAddress;
     this.#req = req;
-    this.#facts = facts;
+    this.#path = path;
+    this.#requestId = requestId;
   }
 
   get method(): string | undefined {
@@ -50,11 +47,11 @@ export class IncomingRequest implements AuthRequest {
   }
 
   get path(): string | undefined {
-    return this.#facts.path ?? this.#req.originalUrl ?? this.#req.url;
+    return this.#path ?? this.#req.originalUrl ?? this.#req.url;
   }
 
   get requestId(): string | undefined {
-    return this.#facts.requestId ?? frameworkRequestId(this.#req);
+    return this.#requestId ?? frameworkRequestId(this.#req);
   }
 }
 
