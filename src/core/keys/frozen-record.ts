@@ -6,7 +6,7 @@ type Members = { readonly [Member in keyof VerifiableRecord]-?: VerifiableRecord
 
 /**
  * A record that was checked and frozen once. Its age is also known without its `createdAt`: reading a `Date` takes two
- * cache misses, which is a tenth of a verification.
+ * cache misses, which is a tenth of a verification. What verifiers read is declared first, to be in few cache lines.
  */
 class FrozenRecord implements Members {
   readonly id: Members["id"];
@@ -20,6 +20,8 @@ class FrozenRecord implements Members {
   readonly disabledAt: Members["disabledAt"];
   readonly revokedAt: Members["revokedAt"];
   readonly rotatedAt: Members["rotatedAt"];
+  /** `createdAt` in whole seconds, rounded down: a small integer, which V8 keeps in the object itself. 0 if unknown. */
+  readonly #createdSeconds: number;
   readonly createdAt: Members["createdAt"];
   readonly version: Members["version"];
   readonly start: Members["start"];
@@ -30,8 +32,6 @@ class FrozenRecord implements Members {
   readonly revokedReason: Members["revokedReason"];
   readonly replacedBy: Members["replacedBy"];
   readonly replaces: Members["replaces"];
-  /** `createdAt` in whole seconds, rounded down: a small integer, which V8 keeps in the object itself. 0 if unknown. */
-  readonly #createdSeconds: number;
 
   constructor(record: VerifiableRecord) {
     this.id = record.id;
@@ -45,6 +45,7 @@ class FrozenRecord implements Members {
     this.disabledAt = record.disabledAt;
     this.revokedAt = record.revokedAt;
     this.rotatedAt = record.rotatedAt;
+    this.#createdSeconds = Math.floor(timeOf(record.createdAt) / 1_000) || 0;
     this.createdAt = record.createdAt;
     this.version = record.version;
     this.start = record.start;
@@ -55,7 +56,6 @@ class FrozenRecord implements Members {
     this.revokedReason = record.revokedReason;
     this.replacedBy = record.replacedBy;
     this.replaces = record.replaces;
-    this.#createdSeconds = Math.floor(timeOf(record.createdAt) / 1_000) || 0;
     Object.freeze(this);
   }
 
