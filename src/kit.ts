@@ -41,6 +41,7 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/keys/format.js";
+export { freezeRecord } from "./core/keys/frozen-record.js";
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/keys/hash.js";
 export {
   type ApiKey,
