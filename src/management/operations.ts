@@ -87,7 +87,7 @@ export function createOperations<S extends string>(
     };
     const key = await findKey(operation);
     check(key);
-    return { id: key.id, check, actor: actorOf(operation) };
+    return { id: key.id, check, actor: actorOf(operation), createdByKey: principals[1]?.key?.id };
   };
 
   const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
@@ -192,9 +192,9 @@ export function createOperations<S extends string>(
         overlap?: Duration;
         environment?: string;
       };
-      const { id, check, actor } = await findGrantable(operation);
+      const { id, ...caller } = await findGrantable(operation);
       const issued = await withInputErrors("body", input.rotate, wireName, () =>
-        keys.rotate(id, { overlap, ...(environment !== undefined && { environment }), check, actor }),
+        keys.rotate(id, { overlap, ...(environment !== undefined && { environment }), ...caller }),
       );
       return { body: presenter.rotated(issued), headers: locationOf(issued.key) };
     },
