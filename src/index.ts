@@ -22,6 +22,7 @@ export {
   type Awaitable,
   anyVerifier,
   type BackgroundFailure,
+  type BeforeCommitOption,
   type CacheEvent,
   type CheckOption,
   type ClientIpOptions,

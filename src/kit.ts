@@ -82,7 +82,6 @@ export type {
   CreateKey,
   ImportedSecret,
   ImportKey,
-  IssuedKey,
   KeyManager,
   KeyManagerOptions,
   ListAudit,
@@ -91,9 +90,11 @@ export type {
 } from "./core/manager/api.js";
 export type {
   ActorOption,
+  BeforeCommitOption,
   CheckOption,
   CreateOptions,
   DisableOptions,
+  IssuedKey,
   PurgeOptions,
   PurgeResult,
   RevokeAllFilter,
@@ -104,7 +105,7 @@ export type {
 } from "./core/manager/change-options.js";
 export { createKeyManager } from "./core/manager/manager.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
-export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/requests/cidr.js";
+export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/requests/client-ip.js";
 export {
   type CredentialFault,
@@ -113,10 +114,12 @@ export {
   credentialSource,
   extractCredential,
 } from "./core/requests/credential.js";
+export type { CidrList, IpAddress } from "./core/requests/ranges.js";
 export {
   type AuthRequest,
   type HeaderLookup,
   mayLackLines,
+  pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";

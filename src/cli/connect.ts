@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
@@ -70,6 +70,7 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
     new (file: string): Closable<SqliteDatabase>;
   };
   let database: Closable<SqliteDatabase>;
+  if (isNew) createFile(file);
   try {
     database = new Database(file);
   } catch (error) {
@@ -85,6 +86,15 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
     database.close();
   };
   return { store, migrate: store.migrate, close };
+}
+
+/** Creates an empty database that only its owner can read, before a driver creates it with the default mode. */
+function createFile(file: string): void {
+  try {
+    closeSync(openSync(file, "a", 0o600));
+  } catch {
+    // the driver reports why
+  }
 }
 
 function journalMode(database: SqliteDatabase): unknown {

@@ -29,6 +29,8 @@ export interface SchemaOptions {
   readonly wireName: ToWireName;
   /** Whether the scopes of a new key may come from `defaults` instead of the body. */
   readonly scopesOptional: boolean;
+  /** Whether only the body can set the environment of a new key. Then the document requires it; the manager checks it. */
+  readonly environmentRequired: boolean;
   readonly pageSize: number;
 }
 
@@ -38,7 +40,7 @@ const MAX_ITEMS = 1_000;
 
 /** Creates the schemas of bodies. They check the shape; the manager checks what values mean, and metadata. */
 export function createBodySchemas(options: SchemaOptions): BodySchemas {
-  const { input, wireName, scopesOptional } = options;
+  const { input, wireName, scopesOptional, environmentRequired } = options;
   const known = memberSchemas(options);
   const body = (names: readonly string[], required: readonly string[] = []) => {
     const members = names
@@ -49,8 +51,9 @@ export function createBodySchemas(options: SchemaOptions): BodySchemas {
       });
     return z.strictObject(Object.fromEntries(members));
   };
+  const create = body(input.create, scopesOptional ? [] : ["scopes"]);
   return {
-    create: body(input.create, scopesOptional ? [] : ["scopes"]),
+    create: environmentRequired ? create.meta({ required: ["scopes", "environment"].map(wireName) }) : create,
     update: body(input.update),
     rotate: body(input.rotate),
     revoke: body(["reason", "descendants"]),
@@ -119,7 +122,10 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       .max(MAX_ITEMS)
       .meta({ description: "What the key may do. Fixed at creation" }),
     ...(environments && {
-      environment: z.enum(environments).meta({ description: "Where the key works. Fixed at creation" }),
+      environment: z.enum(environments).meta({
+        description:
+          "Where the key works. Fixed at creation. Required if there are several and your credential has none",
+      }),
     }),
     ipAllowlist: z
       .array(networkSchema())
@@ -140,6 +146,7 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       .custom((value) => typeof value === "object" && !Array.isArray(value), { error: "must be an object" })
       .meta({
         type: ["object", "null"],
+        additionalProperties: true,
         description: "Your own data about the key: JSON values by name, at most 100 members and 16 KiB",
       }),
     rateLimit: z

@@ -1,3 +1,4 @@
+import { createSharedCache } from "../internal/shared-cache.js";
 import {
   type AuditAction,
   type AuditEntry,
@@ -20,7 +21,7 @@ export interface StoredFormat<Member extends string> {
   /** Converts an integer. Returns any other value if it cannot be read. */
   integer(cell: unknown): unknown;
   /** Converts an array of strings. Returns `undefined` if it cannot be read. Equal arrays may be the same frozen one. */
-  list(cell: unknown): readonly string[] | undefined;
+  list(cell: unknown, row: StoredRow): readonly string[] | undefined;
   /** Converts a JSON object. Returns any other value if it cannot be read. */
   object(cell: unknown): unknown;
 }
@@ -117,6 +118,29 @@ export function toStringList(value: unknown): readonly string[] | undefined {
   return isList ? Object.freeze(value as string[]) : undefined;
 }
 
+const MAX_CACHED_BYTES = 16 * 1_024 * 1_024;
+// Estimates, with the text, its strings, and the networks that a verifier compiles.
+const BYTES_PER_LIST = 1_024;
+const BYTES_PER_CHARACTER = 5;
+
+/**
+ * Creates a parser of JSON arrays of strings in rows with an owner. Equal texts return one frozen array, because a
+ * verifier compiles each allowlist array once.
+ */
+export function createListParser(
+  ownerName: string,
+): (json: string, row: StoredRow) => readonly string[] | undefined {
+  const lists = createSharedCache<readonly string[]>(MAX_CACHED_BYTES);
+  return (json, row) => {
+    const cached = lists.get(json);
+    if (cached !== undefined) return cached;
+    const list = toStringList(parseJson(json));
+    const bytes = BYTES_PER_LIST + BYTES_PER_CHARACTER * json.length;
+    if (list !== undefined) lists.set(json, list, String(row[ownerName]), bytes);
+    return list;
+  };
+}
+
 /** Whether a value is a JSON object. */
 export function isJsonObject(value: unknown): value is StoredRow {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -152,7 +176,7 @@ function createReaders<Member extends string>(format: StoredFormat<Member>) {
   };
 
   const list: CellReader<Member, readonly string[]> = (cell, row, member) =>
-    format.list(cell) ?? unreadable(cell, row, member);
+    format.list(cell, row) ?? unreadable(cell, row, member);
 
   const object: CellReader<Member, StoredRow> = (cell, row, member) => {
     const value = format.object(cell);

@@ -9,6 +9,7 @@ import {
 } from "kysely";
 import { type Awaitable, mapAwaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
+import { warnOnce } from "../internal/warn.js";
 import type {
   AuditEntry,
   AuditQuery,
@@ -26,6 +27,7 @@ import { createMigrations, readVersion } from "./sql/migrations.js";
 import { createQueries, toPage } from "./sql/queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
+import { protectFile } from "./sql/sqlite-file.js";
 import { retryWhenBusy } from "./sql/sqlite-retry.js";
 import type { AtomicWrite, Dialect, Statement } from "./sql/statements.js";
 import { createTransactions } from "./sql/transactions.js";
@@ -56,7 +58,8 @@ export interface SqliteStoreOptions {
 export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
    * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
-   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.
+   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other, and the mode of
+   * its file to 0600. For another file that other users can read, it emits the process warning `KEYBEARER_FILE_MODE` once.
    *
    * @throws the driver's error; nothing is changed then.
    */
@@ -86,6 +89,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     throw new TypeError("sqliteStore: the database must have the methods exec() and prepare()");
   }
   const tables = readTableNames("sqliteStore", options);
+  const warn = warnOnce("KEYBEARER_FILE_MODE");
   const queries = createQueries(
     builder,
     tables,
@@ -159,6 +163,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       const isNew = await transaction(
         () => database.prepare("select 1 from sqlite_master limit 1").all().length === 0,
       );
+      // Before WAL, because the files of the log take over the mode.
+      const readable = protectFile(database.prepare("pragma database_list").all(), isNew);
+      if (readable !== undefined) {
+        warn(`Other users can read ${readable}. Run chmod 600 on it, and on its "-wal" and "-shm" files`);
+      }
       if (isNew) await retryWhenBusy(() => database.exec("pragma journal_mode = wal"));
       await transaction(() => {
         run(prepare);

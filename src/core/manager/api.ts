@@ -10,6 +10,7 @@ import type {
   CheckOption,
   CreateOptions,
   DisableOptions,
+  IssuedKey,
   PurgeOptions,
   PurgeResult,
   RevokeAllFilter,
@@ -95,12 +96,6 @@ export type ImportedSecret =
 export type UpdateKey = Partial<
   Pick<CreateKey, "name" | "ipAllowlist" | "expiresAt" | "metadata" | "rateLimit">
 >;
-
-/** A key and its secret. The secret is not stored and cannot be read again. */
-export interface IssuedKey {
-  readonly secret: string;
-  readonly key: ApiKey;
-}
 
 /** The filters of {@link KeyManager.list}. */
 export interface ListKeys {

@@ -8,8 +8,24 @@ export interface ActorOption {
   readonly actor?: string | undefined;
 }
 
+/** A key and its secret. The secret is not stored and cannot be read again. */
+export interface IssuedKey {
+  readonly secret: string;
+  readonly key: ApiKey;
+}
+
+/** Options of methods that issue a key. */
+export interface BeforeCommitOption {
+  /**
+   * Called with the new key and its secret before the key is stored, and again after every conflict with a concurrent
+   * change. If it throws or rejects, the method rejects with the same error and nothing is written. It can put the secret
+   * in a safe place, so that a failure after the write does not lose it.
+   */
+  readonly beforeCommit?: (issued: IssuedKey) => Awaitable<void>;
+}
+
 /** Options of {@link KeyManager.create}. */
-export interface CreateOptions extends ActorOption {
+export interface CreateOptions extends ActorOption, BeforeCommitOption {
   /**
    * The id of the key that creates this one: the key of the request, also if the credential is a token made from it. It
    * is kept in `createdByKey`, and `revoke` with `descendants` follows it.
@@ -68,17 +84,18 @@ export interface RevokeAllResult {
 }
 
 /** Options of {@link KeyManager.rotate}. */
-export type RotateOptions<E extends string = string> = CheckOption & {
-  /** How long the old key stays valid. `"0s"` by default. */
-  readonly overlap?: Duration;
-  /** The environment of the successor; required if the old key has none and the format has several. */
-  readonly environment?: E;
-  /**
-   * The id of the key that asks for the rotation. If it belongs to another rotation chain, its holder receives the
-   * secret, and the successor counts as created by it: it becomes `createdByKey`, and `actor` becomes `createdBy`.
-   */
-  readonly createdByKey?: string | undefined;
-};
+export type RotateOptions<E extends string = string> = CheckOption &
+  BeforeCommitOption & {
+    /** How long the old key stays valid. `"0s"` by default. */
+    readonly overlap?: Duration;
+    /** The environment of the successor; required if the old key has none and the format has several. */
+    readonly environment?: E;
+    /**
+     * The id of the key that asks for the rotation. If it belongs to another rotation chain, its holder receives the
+     * secret, and the successor counts as created by it: it becomes `createdByKey`, and `actor` becomes `createdBy`.
+     */
+    readonly createdByKey?: string | undefined;
+  };
 
 /** Options of {@link KeyManager.purge}. */
 export interface PurgeOptions extends ActorOption {

@@ -52,7 +52,7 @@ export function createKeyManager<S extends string, E extends string = string>(
 
     async create(input, by) {
       checkMembers("create", input, CREATE);
-      const { actor, createdByKey } = readCreator(by);
+      const { actor, createdByKey, beforeCommit } = readCreator(by);
       const at = now();
       const members = {
         ownerId: readId("ownerId", input.ownerId),
@@ -71,8 +71,10 @@ export function createKeyManager<S extends string, E extends string = string>(
         createdByKey,
       };
       const { secret, record } = issueRecord(prepared, members, at);
+      const issued = { secret, key: toApiKey(record, at.getTime()) };
+      await beforeCommit?.(issued);
       await repository.insert(record, { action: "created", actor, details: { scopes: record.scopes } });
-      return { secret, key: toApiKey(record, at.getTime()) };
+      return issued;
     },
 
     async get(id) {

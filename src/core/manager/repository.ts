@@ -8,8 +8,7 @@ import type { KeyHash } from "../keys/hash.js";
 import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
 import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
-import type { IssuedKey } from "./api.js";
-import type { CheckOption } from "./change-options.js";
+import type { BeforeCommitOption, CheckOption, IssuedKey } from "./change-options.js";
 import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
 import {
@@ -29,6 +28,7 @@ const UNKNOWN_OUTCOME = "; the outcome of the write is unknown";
 export interface Caller {
   readonly actor: string | null;
   readonly check: CheckOption["check"];
+  readonly beforeCommit: BeforeCommitOption["beforeCommit"];
 }
 
 /** What an audit entry says about a write. */
@@ -77,7 +77,7 @@ export interface Repository {
     caller: Caller,
     decide: (record: KeyRecord, at: Date) => RecordChange | undefined,
   ): Promise<ApiKey>;
-  /** Changes a record and inserts its successor, in the same way. */
+  /** Changes a record and inserts its successor, in the same way. Calls `beforeCommit` of the caller before it writes. */
   replace(
     id: string,
     caller: Caller,
@@ -198,10 +198,12 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
         const { successor, ...decision } = decide(record, at);
         const change = { updatedAt: at, ...decision.change };
         const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
+        const issued = { secret: successor.secret, key: toManagedKey(successor.record, at) };
+        await caller.beforeCommit?.(issued);
         const committed = await commit("replace", audit, () =>
           store.replace(id, record.version, change, successor.record, audit),
         );
-        return committed ? { secret: successor.secret, key: toManagedKey(successor.record, at) } : undefined;
+        return committed ? issued : undefined;
       }),
   };
 }

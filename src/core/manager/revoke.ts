@@ -120,7 +120,7 @@ async function successorOf(
  * rotated, so no key escapes. A walk that failed can be repeated: it also walks the keys that are already revoked.
  */
 function createWalk({ now }: PreparedManager<string>, repository: Repository, { actor, reason }: Facts) {
-  const caller: Caller = { actor, check: undefined };
+  const caller: Caller = { actor, check: undefined, beforeCommit: undefined };
   const seen = new Set<string>();
   /** The keys whose children are still to be read; the number grows with the depth of the tree only. */
   const makers: { readonly id: string; readonly cursor?: string | undefined }[] = [];

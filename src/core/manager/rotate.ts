@@ -1,7 +1,8 @@
 import { KeyInputError, KeyStateError } from "../errors.js";
 import type { KeyFormat } from "../keys/format.js";
 import { isExpired, isPresent, type KeyRecord } from "../keys/record.js";
-import type { IssuedKey, KeyManager } from "./api.js";
+import type { KeyManager } from "./api.js";
+import type { IssuedKey } from "./change-options.js";
 import { readCaller, readEnvironment, readId, readInputDuration } from "./input.js";
 import { issueRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
@@ -15,7 +16,7 @@ export async function rotateKey(
   id: string,
   options: NonNullable<Parameters<KeyManager["rotate"]>[1]>,
 ): Promise<IssuedKey> {
-  const caller = readCaller("rotate", options, "overlap", "environment", "createdByKey");
+  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit", "createdByKey");
   const { overlap = "0s", environment } = options;
   const overlapMs = readInputDuration("overlap", overlap);
 
