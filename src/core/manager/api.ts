@@ -193,7 +193,7 @@ export interface KeyManager<S extends string = string, E extends string = string
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
    * several concurrent rotations succeeds.
    *
-   * @throws KeyStateError if the key is revoked, expired or already rotated.
+   * @throws KeyStateError if the key is revoked, expired or already rotated, or if `createdByKey` is revoked or missing.
    *
    * @example
    * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
