@@ -81,8 +81,10 @@ export {
 } from "./core/keys/store.js";
 export type {
   ActorOption,
+  BeforeCommitOption,
   CheckOption,
   CreateKey,
+  CreateOptions,
   ImportedSecret,
   ImportKey,
   IssuedKey,
@@ -98,7 +100,7 @@ export type {
 } from "./core/manager/api.js";
 export { createKeyManager } from "./core/manager/manager.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
-export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/requests/cidr.js";
+export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/requests/client-ip.js";
 export {
   type CredentialFault,
@@ -107,10 +109,12 @@ export {
   credentialSource,
   extractCredential,
 } from "./core/requests/credential.js";
+export type { CidrList, IpAddress } from "./core/requests/ranges.js";
 export {
   type AuthRequest,
   type HeaderLookup,
   mayLackLines,
+  pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";

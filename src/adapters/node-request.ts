@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type AuthRequest, type HttpDenial, mayLackLines } from "../kit.js";
+import { type AuthRequest, type HttpDenial, mayLackLines, pathnameOf } from "../kit.js";
 
 type NodeRequest = IncomingMessage & { readonly id?: unknown; readonly originalUrl?: string };
 
@@ -14,7 +14,8 @@ export function fromIncoming(
   req: IncomingMessage & { readonly id?: unknown },
   path: string | undefined = req.url,
 ): AuthRequest {
-  return { ...new IncomingRequest(req), method: req.method, path, requestId: frameworkRequestId(req) };
+  const request = new IncomingRequest(req, path);
+  return { ...request, method: request.method, path: request.path, requestId: request.requestId };
 }
 
 /**
@@ -47,7 +48,8 @@ export class IncomingRequest implements AuthRequest {
   }
 
   get path(): string | undefined {
-    return this.#path ?? this.#req.originalUrl ?? this.#req.url;
+    const target = this.#path ?? this.#req.originalUrl ?? this.#req.url;
+    return target === undefined ? undefined : pathnameOf(target);
   }
 
   get requestId(): string | undefined {

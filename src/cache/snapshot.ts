@@ -31,6 +31,7 @@ function copyMembers(record: VerifiableRecord): Members {
     rotatedAt: copyDate(record.rotatedAt),
     ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),
     rateLimit: structuredClone(record.rateLimit),
+    rotationRoot: record.rotationRoot,
     version: record.version,
     name: record.name,
     start: record.start,
@@ -41,6 +42,9 @@ function copyMembers(record: VerifiableRecord): Members {
     revokedReason: record.revokedReason,
     replacedBy: record.replacedBy,
     replaces: record.replaces,
+    disabledBy: record.disabledBy,
+    createdBy: record.createdBy,
+    createdByKey: record.createdByKey,
   };
 }
 

@@ -22,6 +22,7 @@ class FrozenRecord implements Members {
   readonly rotatedAt: Members["rotatedAt"];
   /** `createdAt` in whole seconds, rounded down: a small integer, which V8 keeps in the object itself. 0 if unknown. */
   readonly #createdSeconds: number;
+  readonly rotationRoot: Members["rotationRoot"];
   readonly createdAt: Members["createdAt"];
   readonly version: Members["version"];
   readonly start: Members["start"];
@@ -29,9 +30,12 @@ class FrozenRecord implements Members {
   readonly metadata: Members["metadata"];
   readonly updatedAt: Members["updatedAt"];
   readonly lastUsedAt: Members["lastUsedAt"];
+  readonly disabledBy: Members["disabledBy"];
   readonly revokedReason: Members["revokedReason"];
   readonly replacedBy: Members["replacedBy"];
   readonly replaces: Members["replaces"];
+  readonly createdBy: Members["createdBy"];
+  readonly createdByKey: Members["createdByKey"];
 
   constructor(record: VerifiableRecord) {
     this.id = record.id;
@@ -46,6 +50,7 @@ class FrozenRecord implements Members {
     this.revokedAt = record.revokedAt;
     this.rotatedAt = record.rotatedAt;
     this.#createdSeconds = Math.floor(timeOf(record.createdAt) / 1_000) || 0;
+    this.rotationRoot = record.rotationRoot;
     this.createdAt = record.createdAt;
     this.version = record.version;
     this.start = record.start;
@@ -53,9 +58,12 @@ class FrozenRecord implements Members {
     this.metadata = record.metadata;
     this.updatedAt = record.updatedAt;
     this.lastUsedAt = record.lastUsedAt;
+    this.disabledBy = record.disabledBy;
     this.revokedReason = record.revokedReason;
     this.replacedBy = record.replacedBy;
     this.replaces = record.replaces;
+    this.createdBy = record.createdBy;
+    this.createdByKey = record.createdByKey;
     Object.freeze(this);
   }
 

@@ -110,6 +110,25 @@ export interface ActorOption {
   readonly actor?: string | undefined;
 }
 
+/** Options of methods that issue a key. */
+export interface BeforeCommitOption {
+  /**
+   * Called with the new key and its secret before the key is stored, and again after every conflict with a concurrent
+   * change. If it throws or rejects, the method rejects with the same error and nothing is written. It can put the secret
+   * in a safe place, so that a failure after the write does not lose it.
+   */
+  readonly beforeCommit?: (issued: IssuedKey) => Awaitable<void>;
+}
+
+/** Options of {@link KeyManager.create}. */
+export interface CreateOptions extends ActorOption, BeforeCommitOption {
+  /**
+   * The id of the key that creates this one: the key of the request, also if the credential is a token made from it. It
+   * is kept in `createdByKey`, and `revoke` with `descendants` follows it.
+   */
+  readonly createdByKey?: string | undefined;
+}
+
 /** Options of a change. */
 export interface CheckOption extends ActorOption {
   /**
@@ -130,18 +149,21 @@ export type RevokeOptions = CheckOption & {
 };
 
 /** Options of {@link KeyManager.rotate}. */
-export type RotateOptions<E extends string = string> = CheckOption & {
-  /** How long the old key stays valid. `"0s"` by default. */
-  readonly overlap?: Duration;
-  /** The environment of the successor; required if the old key has none and the format has several. */
-  readonly environment?: E;
-};
+export type RotateOptions<E extends string = string> = CheckOption &
+  BeforeCommitOption & {
+    /** How long the old key stays valid. `"0s"` by default. */
+    readonly overlap?: Duration;
+    /** The environment of the successor; required if the old key has none and the format has several. */
+    readonly environment?: E;
+  };
 
 /** The filters of {@link KeyManager.list}. */
 export interface ListKeys {
   readonly ownerId?: string;
   readonly status?: KeyStatus;
   readonly environment?: string;
+  /** Only keys that this key created. */
+  readonly createdByKey?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -152,6 +174,8 @@ export interface ListKeys {
 export interface ListAudit {
   readonly keyId?: string;
   readonly ownerId?: string;
+  /** Only entries of changes that this actor made. */
+  readonly actor?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -172,11 +196,12 @@ export interface KeyManager<S extends string = string, E extends string = string
    * Creates a key.
    *
    * @throws KeyInputError if a member is invalid; its `path` names the member.
+   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist.
    *
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
    */
-  create(input: CreateKey<S, E>, actor?: string | ActorOption): Promise<IssuedKey>;
+  create(input: CreateKey<S, E>, actor?: string | CreateOptions): Promise<IssuedKey>;
   /** Returns the key, or `undefined` if no key has this id. */
   get(id: string): Promise<ApiKey | undefined>;
   /** Returns a page of keys, newest first. A key that cannot be read is named in `damaged` of the page. */

@@ -10,6 +10,7 @@ import {
   readActorOrOptions,
   readAllowlist,
   readCaller,
+  readCreator,
   readEnvironment,
   readId,
   readLabel,
@@ -49,7 +50,7 @@ export function createKeyManager<S extends string, E extends string = string>(
 
     async create(input, by) {
       checkMembers("create", input, CREATE);
-      const actor = readActorOrOptions("create", by);
+      const { actor, createdByKey, beforeCommit } = readCreator(by);
       const at = now();
       const members = {
         ownerId: readId("ownerId", input.ownerId),
@@ -61,11 +62,17 @@ export function createKeyManager<S extends string, E extends string = string>(
         metadata: readMetadata("metadata", input.metadata),
         rateLimit: readRateLimit("rateLimit", input.rateLimit),
         disabledAt: null,
+        disabledBy: null,
         replaces: null,
+        rotationRoot: null,
+        createdBy: actor,
+        createdByKey,
       };
       const { secret, record } = issueRecord(prepared, members, at);
+      const issued = { secret, key: toApiKey(record, at.getTime()) };
+      await beforeCommit?.(issued);
       await repository.insert(record, { action: "created", actor, details: { scopes: record.scopes } });
-      return { secret, key: toApiKey(record, at.getTime()) };
+      return issued;
     },
 
     async get(id) {
@@ -74,7 +81,7 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async list(query = {}) {
-      checkFilters("list", query, ["ownerId", "status", "environment", "cursor", "limit"]);
+      checkFilters("list", query, ["ownerId", "status", "environment", "createdByKey", "cursor", "limit"]);
       const limit = readLimit(query.limit);
       if (query.status !== undefined && !KEY_STATUSES.includes(query.status)) {
         throw new KeyInputError("status", `must be one of ${KEY_STATUSES.join(", ")}`);
@@ -85,7 +92,7 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async auditTrail(query = {}) {
-      checkFilters("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
+      checkFilters("auditTrail", query, ["keyId", "ownerId", "actor", "cursor", "limit"]);
       return repository.auditTrail({ ...query, limit: readLimit(query.limit) });
     },
 

@@ -36,7 +36,7 @@ export async function purgeKeys(
   do {
     const query = { now: at, endedBefore, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
     const page = await repository.list(query);
-    // Checked again because a store may ignore the `endedBefore` filter, and a deletion cannot be undone.
+    // Checked again because a deletion cannot be undone.
     const ended = page.items.filter((record) => hasEnded(record, endedBefore)).slice(0, limit - purged);
     for (let start = 0; start < ended.length; start += CONCURRENCY) {
       const removed = await Promise.all(ended.slice(start, start + CONCURRENCY).map(removeKey));

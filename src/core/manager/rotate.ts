@@ -14,7 +14,7 @@ export async function rotateKey(
   id: string,
   options: NonNullable<Parameters<KeyManager["rotate"]>[1]>,
 ): Promise<IssuedKey> {
-  const caller = readCaller("rotate", options, "overlap", "environment");
+  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit");
   const { overlap = "0s", environment } = options;
   const overlapMs = readInputDuration("overlap", overlap);
 
@@ -27,6 +27,7 @@ export async function rotateKey(
         environment: readSuccessorEnvironment(old, environment, manager.format),
         expiresAt: earliest(old.expiresAt, manager.latestExpiry(at)),
         replaces: old.id,
+        rotationRoot: old.rotationRoot ?? old.id,
       },
       at,
     );
