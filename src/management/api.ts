@@ -110,10 +110,10 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   };
 }
 
-const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason"];
+const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason", "descendants"];
 const MEMBERS_OF: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
   ...BODY_MEMBERS,
-  revoke: ["reason"],
+  revoke: ["reason", "descendants"],
   none: [],
 };
 
@@ -121,9 +121,23 @@ function schemaOptionsOf<S extends string>(
   options: PreparedOptions<S>,
   { wireName }: PreparedPresenter,
 ): SchemaOptions {
-  const { keys, input, defaults, pageSize } = options;
+  const { keys, input, defaults, pageSize, requires } = options;
   const { scopes, environments } = keys;
-  return { scopes, environments, input, wireName, scopesOptional: defaults !== undefined, pageSize };
+  // API keys, which `requires.write` lets in, and `defaults` may have an environment for the new key.
+  const environmentRequired =
+    (environments?.length ?? 0) > 1 &&
+    input.create.includes("environment") &&
+    requires.write === undefined &&
+    defaults === undefined;
+  return {
+    environmentRequired,
+    scopes,
+    environments,
+    input,
+    wireName,
+    scopesOptional: defaults !== undefined,
+    pageSize,
+  };
 }
 
 /** Creates the guards of the routes. */

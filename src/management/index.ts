@@ -9,6 +9,13 @@ export {
   type RedisIdempotencyOptions,
   redisIdempotency,
 } from "./idempotency-store.js";
+export type { OpenApiOptions } from "./openapi-options.js";
+export {
+  type OperationSecurity,
+  operationSecurity,
+  type SecurityScheme,
+  securitySchemes,
+} from "./openapi-security.js";
 export type {
   CreateDefaults,
   CreateMember,

@@ -19,6 +19,7 @@ import type {
   Verifier,
 } from "../kit.js";
 import { createIdempotency, type Idempotency, type IdempotencyOptions } from "./idempotency.js";
+import { type OpenApiOptions, prepareOpenApi } from "./openapi-options.js";
 import type { Presenter } from "./presenter.js";
 import { ROUTES, type RouteName, type RoutePaths } from "./routes.js";
 
@@ -96,8 +97,8 @@ export interface ManagementOptions<S extends string = string> {
    * `KEYBEARER_MANAGEMENT_ERROR`.
    */
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
-  /** The `info` of the OpenAPI document. */
-  readonly info?: { readonly title?: string; readonly version?: string; readonly description?: string };
+  /** The `info`, `servers`, `tags` and `securitySchemes` of the OpenAPI document. */
+  readonly openapi?: OpenApiOptions;
 }
 
 // The limit of a manager.
@@ -121,7 +122,7 @@ const OPTIONS: readonly (keyof ManagementOptions)[] = [
   "idempotency",
   "pageSize",
   "onError",
-  "info",
+  "openapi",
 ];
 const MANAGER_METHODS = [
   "create",
@@ -160,13 +161,21 @@ export interface PreparedOptions<S extends string>
   readonly overlap: Duration;
   readonly idempotency: Idempotency<S>;
   readonly pageSize: number;
-  readonly info: NonNullable<ManagementOptions<S>["info"]>;
+  readonly openapi: OpenApiOptions;
 }
 
 /** @throws TypeError if an option is unknown, missing or invalid; the message names the option. */
 export function prepareOptions<S extends string>(given: ManagementOptions<S>): PreparedOptions<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
-  for (const name of ["requires", "routes", "input", "keyVerifier", "defaults", "idempotency"] as const) {
+  for (const name of [
+    "requires",
+    "routes",
+    "input",
+    "keyVerifier",
+    "defaults",
+    "idempotency",
+    "openapi",
+  ] as const) {
     rejectUndefined(WHERE, options, name);
   }
   const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "10m", pageSize = 50 } = options;
@@ -192,7 +201,7 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
     overlap,
     idempotency: createIdempotency(WHERE, options.idempotency),
     pageSize: readInteger(WHERE, "pageSize", pageSize, 1, 1_000),
-    info: checkOptions(`${WHERE}: "info"`, options.info ?? {}, ["title", "version", "description"]),
+    openapi: prepareOpenApi(WHERE, options.openapi),
   };
 }
 

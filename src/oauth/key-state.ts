@@ -68,6 +68,7 @@ export function sharedKeyStates(
 ): KeyStates {
   let known: { readonly state: KeyState; readonly startedAt: number } | undefined;
   let pending: Promise<void> | undefined;
+  let changes = 0;
 
   const isYounger = (ageMs: number): boolean =>
     known !== undefined && performance.now() - known.startedAt < ageMs;
@@ -83,8 +84,9 @@ export function sharedKeyStates(
     );
 
   const reload = async (): Promise<void> => {
-    const startedAt = performance.now();
-    learn(parse(await read(timeoutMs), initial), startedAt);
+    const [startedAt, changesBefore] = [performance.now(), changes];
+    const state = parse(await read(timeoutMs), initial);
+    if (changes === changesBefore) learn(state, startedAt); // it may have read before the change was written
   };
 
   const load = (): Promise<void> => {
@@ -107,16 +109,18 @@ export function sharedKeyStates(
     },
     async change(change) {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        const startedAt = performance.now();
         const text = await read(WRITE_TIMEOUT_MS);
         const next = change(parse(text, initial));
+        const startedAt = performance.now();
         const replaced = await boundedCall(
           () => store.replace(text, serialize(next)),
           WRITE_TIMEOUT_MS,
           SUBJECT,
         );
         if (typeof replaced !== "boolean") throw new StoreError(`${SUBJECT} did not return true or false`);
-        if (replaced) return learn(next, startedAt);
+        if (!replaced) continue;
+        changes += 1;
+        return learn(next, startedAt);
       }
       throw new StoreError(`${SUBJECT} kept changing concurrently`);
     },

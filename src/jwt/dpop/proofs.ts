@@ -1,10 +1,11 @@
 import { hash, type KeyObject } from "node:crypto";
 import { compactVerify, type JWK } from "jose";
+import { LRUCache } from "lru-cache";
 import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
 import { type AuthRequest, credentialSource, extractCredential, StoreError } from "../../kit.js";
 import { type Algorithm, type Algorithms, SIGNING_ALGORITHMS } from "../algorithms.js";
 import { boundedCall, withCryptoTimeout } from "../bounded-call.js";
-import { type HeaderRules, readHeader } from "../header.js";
+import { type HeaderRules, readHeader, type TokenHeader } from "../header.js";
 import { decodeBase64url, getOwn, parseJsonObject } from "../json.js";
 import { importVerificationKey, thumbprint } from "../keys.js";
 import type { Nonces } from "./nonces.js";
@@ -63,9 +64,28 @@ const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 // The client selects the key: a long exponent or modulus would make a verification expensive.
 const MAX_RSA_BITS = 4_096;
 const MAX_RSA_EXPONENT = 2n ** 32n;
+const MAX_KEYS = 1_000;
+
+interface ProofKey {
+  readonly key: KeyObject;
+  readonly jkt: string;
+}
 
 export function createProofs(rules: ProofRules): Proofs {
   const { matchesTarget, nonces, replays, maxAgeMs, timeoutMs, now } = rules;
+  const keys = new LRUCache<string, ProofKey>({ max: MAX_KEYS });
+
+  /** Imports the key of a proof. A client uses one key for many proofs, and jose converts each object once. */
+  const importKey = ({ jwk, alg }: TokenHeader): ProofKey | undefined => {
+    const digest = hash("sha256", JSON.stringify([alg, jwk]));
+    const known = keys.get(digest);
+    if (known !== undefined) return known;
+    const key = importProofKey(jwk, alg);
+    if (key === undefined) return undefined;
+    const imported = { key, jkt: thumbprint(key.export({ format: "jwk" }) as JWK) };
+    keys.set(digest, imported);
+    return imported;
+  };
 
   /** RFC 9449, sections 4.2 and 4.3, in the order of their cost. */
   const checkClaims = (
@@ -111,9 +131,9 @@ export function createProofs(rules: ProofRules): Proofs {
       if (claims === undefined) return "invalid_dpop_proof";
       const fault = checkClaims(claims, request, bound);
       if (fault !== undefined) return fault;
-      const key = importProofKey(header.jwk, header.alg);
-      if (key === undefined) return "invalid_dpop_proof";
-      const jkt = thumbprint(key.export({ format: "jwk" }) as JWK);
+      const imported = importKey(header);
+      if (imported === undefined) return "invalid_dpop_proof";
+      const { key, jkt } = imported;
       if (bound !== undefined && bound.jkt !== jkt) return "invalid_dpop_proof";
       const id = hash("sha256", `${jkt} ${claims.jti}`, "base64url");
       const verified = compactVerify(proof, key, { algorithms: [header.alg] }).then(

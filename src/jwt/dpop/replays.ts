@@ -8,7 +8,7 @@ import { StoreError } from "../../kit.js";
  * @example
  * const replays: ReplayStore = {
  *   use: async (id, until) => {
- *     const expiration = { type: "PXAT", value: until.getTime() } as const;
+ *     const expiration = { type: "PX", value: until.getTime() - Date.now() } as const;
  *     return (await redis.set(`dpop:${id}`, "1", { condition: "NX", expiration })) === "OK";
  *   },
  * };

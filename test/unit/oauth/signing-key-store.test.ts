@@ -182,6 +182,34 @@ describe("signingKeyStore", () => {
     });
   });
 
+  it("does not take back a change of this process if a reading began before it was written", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const store = memoryKeyStore();
+    const { tokens, issueToken, verify } = await processOf(store);
+    const token = await issueToken();
+    allowed(await verify(token));
+    let finish = (_: boolean): void => {};
+    let respond = (_: string | undefined): void => {};
+    store.replace = () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      });
+    const rotation = tokens.rotateSigningKey(two, { overlap: "0s" });
+    await turn();
+    store.read = () =>
+      new Promise((resolve) => {
+        respond = resolve;
+      });
+    vi.advanceTimersByTime(2_500);
+    allowed(await verify(token)); // begins a reading in the background
+    finish(true);
+    await rotation;
+    respond(undefined);
+    await turn();
+    errorOf(await verify(token));
+  });
+
   it("rejects mistakes, and changes nothing", async () => {
     const store = memoryKeyStore();
     const { tokens } = await processOf(store);

@@ -152,6 +152,12 @@ const WRONG: Readonly<Record<string, ProofParts & { readonly boundTo?: string }>
   "an empty jwk": { header: { jwk: {} } },
   "a private jwk": { header: { jwk: ec.privateKey.export({ format: "jwk" }) } },
   "an empty private member": { header: { jwk: { ...ec.publicKey.export({ format: "jwk" }), d: "" } } },
+  "a private member of RSA": {
+    pair: rsa,
+    alg: "RS256",
+    header: { jwk: { ...rsa.publicKey.export({ format: "jwk" }), p: "AQ" } },
+  },
+  "a symmetric member": { header: { jwk: { ...ec.publicKey.export({ format: "jwk" }), k: "AAAA" } } },
   "a symmetric jwk": { header: { jwk: { kty: "oct", k: "AAAA" } } },
   "HS256 and a symmetric jwk": {
     alg: "HS256",
