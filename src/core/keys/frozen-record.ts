@@ -49,9 +49,9 @@ class FrozenRecord implements Members {
     this.disabledAt = record.disabledAt;
     this.revokedAt = record.revokedAt;
     this.rotatedAt = record.rotatedAt;
-    this.#createdSeconds = Math.floor(timeOf(record.createdAt) / 1_000) || 0;
     this.rotationRoot = record.rotationRoot;
     this.createdAt = record.createdAt;
+    this.#createdSeconds = Math.floor(timeOf(this.createdAt) / 1_000) || 0;
     this.version = record.version;
     this.start = record.start;
     this.name = record.name;
@@ -87,8 +87,10 @@ class FrozenRecord implements Members {
  * const keys = new Map(rows.map(toRecord).map((record) => [record.hash, freezeRecord(record)]));
  */
 export function freezeRecord<T extends VerifiableRecord>(record: T): T {
-  if (!isReadableRecord(record)) throw new StoreError("The value is not a key record");
-  return new FrozenRecord(record) as VerifiableRecord as T;
+  const copy = isReadableRecord(record) ? new FrozenRecord(record) : undefined;
+  // Checks the copy too: a getter of the record may have returned another value.
+  if (!isReadableRecord(copy)) throw new StoreError("The value is not a key record");
+  return copy as VerifiableRecord as T;
 }
 
 /** Whether a value has the shape of a record, or was returned by {@link freezeRecord} and so had it. */
