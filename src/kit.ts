@@ -41,6 +41,7 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/keys/format.js";
+export { freezeRecord } from "./core/keys/frozen-record.js";
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/keys/hash.js";
 export {
   type ApiKey,
@@ -79,24 +80,30 @@ export {
   type Page,
 } from "./core/keys/store.js";
 export type {
-  ActorOption,
-  BeforeCommitOption,
-  CheckOption,
   CreateKey,
-  CreateOptions,
   ImportedSecret,
   ImportKey,
-  IssuedKey,
   KeyManager,
   KeyManagerOptions,
   ListAudit,
   ListKeys,
-  PurgeOptions,
-  PurgeResult,
-  RevokeOptions,
-  RotateOptions,
   UpdateKey,
 } from "./core/manager/api.js";
+export type {
+  ActorOption,
+  BeforeCommitOption,
+  CheckOption,
+  CreateOptions,
+  DisableOptions,
+  IssuedKey,
+  PurgeOptions,
+  PurgeResult,
+  RevokeAllFilter,
+  RevokeAllOptions,
+  RevokeAllResult,
+  RevokeOptions,
+  RotateOptions,
+} from "./core/manager/change-options.js";
 export { createKeyManager } from "./core/manager/manager.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
 export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";

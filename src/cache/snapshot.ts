@@ -1,5 +1,4 @@
-import { isNonEmptyString } from "../internal/validate.js";
-import type { KeyHash, KeyRecord, VerifiableRecord } from "../kit.js";
+import { freezeRecord, type KeyHash, type KeyRecord, type VerifiableRecord } from "../kit.js";
 
 /** Every member of a record, so that the compiler reports a new member that is not copied. */
 type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] };
@@ -12,7 +11,7 @@ type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] 
 export function snapshot(result: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
   try {
     const copy = copyMembers(result);
-    return copy.hash === hash && isReadable(copy) ? Object.freeze(copy) : undefined;
+    return copy.hash === hash ? freezeRecord(copy) : undefined;
   } catch {
     return undefined;
   }
@@ -57,14 +56,6 @@ function copyDate<T>(date: T): T | Date {
 function freezeList(list: readonly string[]): readonly string[] {
   if (!Array.isArray(list)) throw new TypeError("not an array");
   return Object.isFrozen(list) ? list : Object.freeze([...list]);
-}
-
-function isReadable({ id, ownerId, environment }: Members): boolean {
-  return (
-    isNonEmptyString(id) &&
-    isNonEmptyString(ownerId) &&
-    (isAbsent(environment) || isNonEmptyString(environment))
-  );
 }
 
 function isAbsent(value: unknown): value is null | undefined {

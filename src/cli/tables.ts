@@ -51,14 +51,18 @@ export function keyDetails(key: ApiKey, isTerminal: boolean): [name: string, val
     ["rate limit", key.rateLimit && `${key.rateLimit.limit} in ${key.rateLimit.windowSeconds} s`],
     ["metadata", key.metadata && JSON.stringify(key.metadata)],
     ["created", dateText(key.createdAt)],
+    ["created by", key.createdBy],
+    ["created by key", key.createdByKey],
     ["last used", dateText(key.lastUsedAt) ?? "never"],
     ["expires", dateText(key.expiresAt) ?? "never"],
     ["disabled", dateText(key.disabledAt)],
+    ["disabled by", key.disabledBy],
     ["revoked", dateText(key.revokedAt)],
     ["reason", key.revokedReason],
     ["rotated", dateText(key.rotatedAt)],
     ["replaced by", key.replacedBy],
     ["replaces", key.replaces],
+    ["rotation root", key.rotationRoot],
   ];
   return details.filter((detail): detail is [string, string] => detail[1] !== null && detail[1] !== "");
 }

@@ -110,10 +110,10 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   };
 }
 
-const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason"];
+const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason", "descendants"];
 const MEMBERS_OF: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
   ...BODY_MEMBERS,
-  revoke: ["reason"],
+  revoke: ["reason", "descendants"],
   none: [],
 };
 

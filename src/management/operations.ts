@@ -11,6 +11,7 @@ import {
   KeyStateError,
   type KeyStatus,
   type Principal,
+  type RevokeOptions,
   type UpdateKey,
 } from "../kit.js";
 import { createProblem, invalidInput } from "./error-codes.js";
@@ -24,6 +25,11 @@ import { toWirePath } from "./wire-names.js";
 
 /** The statuses of a key whose secret may be sent again. */
 const REPLAYABLE: readonly KeyStatus[] = ["active", "retiring", "disabled"];
+
+/** The key of the request was revoked after it was verified. */
+function rejectRevokedMaker(error: unknown): never {
+  throw error instanceof KeyStateError ? createProblem("invalid_key", {}, INVALID_TOKEN) : error;
+}
 
 /** RFC 6750, 3: a 401 has a challenge. */
 const INVALID_TOKEN = { headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' } };
@@ -150,9 +156,12 @@ export function createOperations<S extends string>(
       requireGrant(principals, toGrant(key));
       // An invalid default is an error of the host, not of the client.
       const names = input.create.filter((name) => !(name in given) || name in body);
-      const actor = actorOf(operation);
+      const [, current] = principals;
+      const creator = { actor: actorOf(operation), createdByKey: current?.key?.id };
       return withInputErrors("body", names, wireName, () =>
-        issue(operation, presenter.created, (option) => keys.create(key, { ...option, actor })),
+        issue(operation, presenter.created, (option) => keys.create(key, { ...option, ...creator })).catch(
+          rejectRevokedMaker,
+        ),
       );
     },
 
@@ -171,17 +180,18 @@ export function createOperations<S extends string>(
 
     async revoke(operation) {
       const source = "reason" in operation.query ? "query" : "body";
-      if (source === "query" && "reason" in operation.body) {
-        throw invalidInput(source, [
-          { path: wireName("reason"), message: "must not be in the body as well" },
-        ]);
+      const repeated = Object.keys(operation.query).filter((name) => name in operation.body);
+      if (repeated.length > 0) {
+        const message = "must not be in the body as well";
+        throw invalidInput(
+          "query",
+          repeated.map((name) => ({ path: wireName(name), message })),
+        );
       }
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      const { reason } = { ...operation.query, ...operation.body } as { reason?: string };
-      const key = await withInputErrors(source, ["reason"], wireName, () =>
-        keys.revoke(id, { ...(reason !== undefined && { reason }), actor: actorOf(operation) }),
-      );
+      const options: RevokeOptions = { ...operation.query, ...operation.body, actor: actorOf(operation) };
+      const key = await withInputErrors(source, ["reason"], wireName, () => keys.revoke(id, options));
       return { body: presenter.revoked(key) };
     },
 
@@ -208,12 +218,12 @@ export function createOperations<S extends string>(
     async disable(operation) {
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation) })) };
+      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation), by: "owner" })) };
     },
 
     async enable(operation) {
       const { id, check, actor } = await findGrantable(operation);
-      return { body: presenter.updated(await keys.enable(id, { check, actor })) };
+      return { body: presenter.updated(await keys.enable(id, { check, actor, by: "owner" })) };
     },
 
     async audit(operation) {

@@ -34,6 +34,7 @@ export interface SchemaOptions {
   readonly pageSize: number;
 }
 
+const DESCENDANTS = "Whether to revoke everything made from the key as well; false by default";
 const MAX_STRING_LENGTH = 255;
 const MAX_ITEMS = 1_000;
 
@@ -55,7 +56,7 @@ export function createBodySchemas(options: SchemaOptions): BodySchemas {
     create: environmentRequired ? create.meta({ required: ["scopes", "environment"].map(wireName) }) : create,
     update: body(input.update),
     rotate: body(input.rotate),
-    revoke: body(["reason"]),
+    revoke: body(["reason", "descendants"]),
     none: body([]),
   };
 }
@@ -90,7 +91,15 @@ export function createQuerySchemas({ environments, wireName, pageSize }: SchemaO
       ...page,
     }),
     audit: z.strictObject(page),
-    revoke: z.strictObject({ [wireName("reason")]: reasonSchema().optional() }),
+    revoke: z.strictObject({
+      [wireName("reason")]: reasonSchema().optional(),
+      [wireName("descendants")]: z
+        .enum(["true", "false"])
+        .transform((value) => value === "true")
+        .pipe(z.boolean())
+        .optional()
+        .meta({ description: DESCENDANTS }),
+    }),
     none: z.strictObject({}),
   };
 }
@@ -154,6 +163,7 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       })
       .meta({ description: "How long the old secret still works", pattern: "^[0-9]{1,12}(ms|s|m|h|d)$" }),
     reason: reasonSchema(),
+    descendants: z.boolean().meta({ description: DESCENDANTS }),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   CHANGEABLE_MEMBERS,
   decodeCursor,
   encodeCursor,
+  freezeRecord,
   type KeyChange,
   KeyConflictError,
   type KeyHash,
@@ -162,7 +163,7 @@ export function memoryStore(): ManagedKeyStore {
 
 const decodeKey = createRecordDecoder();
 // Encoding copies a record, also the strings, which may be slices of longer ones, such as the start of a secret.
-const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey(encodeKey(record)));
+const readRecord = (record: KeyRecord): KeyRecord => freezeRecord(deepFreeze(decodeKey(encodeKey(record))));
 
 // Equal details of audit entries are one frozen object.
 const shareDetails = memoize((json) => deepFreeze(parseJson(json)), 1_000);

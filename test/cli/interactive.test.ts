@@ -97,6 +97,23 @@ it("asks before it revokes, and changes nothing without a yes", async () => {
   expect((await onTerminal(["revoke", key.id, "--yes"])).screen).not.toContain("[y/N]");
 });
 
+it("asks before it revokes many keys", async () => {
+  const { key } = await create("--name", "laptop");
+  for (const [args, question] of [
+    [["--owner", "acme"], "Revoke all keys of acme permanently? [y/N] "],
+    [["--created-by-key", key.id], `Revoke all keys that ${key.id} made permanently? [y/N] `],
+    [
+      [key.id, "--descendants"],
+      `Revoke ${key.id} "laptop" of acme and everything made from it permanently? [y/N] `,
+    ],
+  ] as const) {
+    const { code } = await onTerminal(["revoke", ...args], { answers: [[question, "no\r"]] });
+    expect([question, code]).toEqual([question, 3]);
+  }
+  const { key: found } = (await json(place, ["inspect", key.id])) as { key: { status: string } };
+  expect(found.status).toBe("active");
+});
+
 it("asks before it purges", async () => {
   const question = "Delete keys that were revoked or expired at least 1s ago? [y/N] ";
   const { code } = await onTerminal(["purge", "--retention", "1s"], { answers: [[question, "no\r"]] });

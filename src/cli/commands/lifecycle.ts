@@ -1,10 +1,9 @@
 import type { Command } from "commander";
 import type { Duration } from "../../internal/duration.js";
-import { type ApiKey, KeyNotFoundError } from "../../kit.js";
+import type { ApiKey } from "../../kit.js";
 import { command, omitUndefined, type Run, withActor, withStore } from "../arguments.js";
 import { writeIssuedKey } from "../issued-key.js";
 import { formatDetails } from "../output.js";
-import { confirm } from "../prompts.js";
 import { type Session, type StoreOptions, withSession } from "../session.js";
 import { keyDetails } from "../tables.js";
 
@@ -47,33 +46,6 @@ export function rotateCommand(run: Run): Command {
       withSession(run, options, async ({ manager, actor, output, json }) => {
         const rotation = { overlap: overlap as Duration, actor, ...omitUndefined({ environment }) };
         await writeIssuedKey(output, await manager.rotate(id, rotation), json);
-      }),
-    );
-}
-
-interface RevokeOptions extends StoreOptions {
-  readonly reason?: string;
-  readonly yes?: boolean;
-}
-
-/** Describes a key for a question. */
-async function describeKey({ manager }: Session, id: string): Promise<string> {
-  const key = await manager.get(id);
-  if (key === undefined) throw new KeyNotFoundError();
-  return [key.id, key.name && `"${key.name}"`, `of ${key.ownerId}`].filter(Boolean).join(" ");
-}
-
-/** `keybearer revoke`: revokes a key permanently. */
-export function revokeCommand(run: Run): Command {
-  return keyCommand("revoke", "revoke a key permanently", `${KEY_ID} --reason "laptop stolen"`)
-    .option("--reason <text>", "the reason in the audit trail")
-    .option("--yes", "do not ask for confirmation on a terminal")
-    .action((id: string, { reason, yes, ...options }: RevokeOptions) =>
-      withSession(run, options, async (session) => {
-        const { manager, actor, signal } = session;
-        await confirm(`Revoke ${await describeKey(session, id)} permanently?`, yes, signal);
-        const key = await manager.revoke(id, { actor, ...omitUndefined({ reason }) });
-        await showKey(session, "The key is revoked.", key);
       }),
     );
 }

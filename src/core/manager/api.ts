@@ -1,4 +1,3 @@
-import type { Awaitable } from "../../internal/awaitable.js";
 import type { Duration } from "../../internal/duration.js";
 import type { Observer } from "../events.js";
 import type { KeyFormat } from "../keys/format.js";
@@ -6,6 +5,20 @@ import type { LegacyHash, Pepper } from "../keys/hash.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import type { AuditEntry, ManagedKeyStore, Page } from "../keys/store.js";
+import type {
+  ActorOption,
+  CheckOption,
+  CreateOptions,
+  DisableOptions,
+  IssuedKey,
+  PurgeOptions,
+  PurgeResult,
+  RevokeAllFilter,
+  RevokeAllOptions,
+  RevokeAllResult,
+  RevokeOptions,
+  RotateOptions,
+} from "./change-options.js";
 
 /** Options of {@link createKeyManager}. */
 export interface KeyManagerOptions<S extends string = string, E extends string = string> {
@@ -79,83 +92,10 @@ export type ImportedSecret =
   | { readonly secret: string; readonly hash?: undefined; readonly hashedBy?: undefined }
   | { readonly hash: string; readonly hashedBy?: string | undefined; readonly secret?: undefined };
 
-/** Options of {@link KeyManager.purge}. */
-export interface PurgeOptions extends ActorOption {
-  /** How long a revoked or expired key is kept before it can be deleted. */
-  readonly retention: Duration;
-  /** The maximum number of keys to delete. All by default. */
-  readonly limit?: number;
-}
-
-/** The result of {@link KeyManager.purge}. */
-export interface PurgeResult {
-  /** The number of deleted keys. */
-  readonly purged: number;
-}
-
 /** The input of {@link KeyManager.update}. Absent members stay as they are; `null` removes a value. */
 export type UpdateKey = Partial<
   Pick<CreateKey, "name" | "ipAllowlist" | "expiresAt" | "metadata" | "rateLimit">
 >;
-
-/** A key and its secret. The secret is not stored and cannot be read again. */
-export interface IssuedKey {
-  readonly secret: string;
-  readonly key: ApiKey;
-}
-
-/** The actor of a change. */
-export interface ActorOption {
-  /** Who makes the change, for the audit trail: 1 to 255 characters. */
-  readonly actor?: string | undefined;
-}
-
-/** Options of methods that issue a key. */
-export interface BeforeCommitOption {
-  /**
-   * Called with the new key and its secret before the key is stored, and again after every conflict with a concurrent
-   * change. If it throws or rejects, the method rejects with the same error and nothing is written. It can put the secret
-   * in a safe place, so that a failure after the write does not lose it.
-   */
-  readonly beforeCommit?: (issued: IssuedKey) => Awaitable<void>;
-}
-
-/** Options of {@link KeyManager.create}. */
-export interface CreateOptions extends ActorOption, BeforeCommitOption {
-  /**
-   * The id of the key that creates this one: the key of the request, also if the credential is a token made from it. It
-   * is kept in `createdByKey`, and `revoke` with `descendants` follows it.
-   */
-  readonly createdByKey?: string | undefined;
-}
-
-/** Options of a change. */
-export interface CheckOption extends ActorOption {
-  /**
-   * Called with the key before the change, and again after every conflict with a concurrent change. If it throws or
-   * rejects, the method rejects with the same error and nothing is written.
-   *
-   * @example
-   * const check = (key: ApiKey) => { if (key.ownerId !== "acme") throw new Error("not yours"); };
-   * await manager.rotate(id, { check });
-   */
-  readonly check?: (key: ApiKey) => Awaitable<void>;
-}
-
-/** Options of {@link KeyManager.revoke}. */
-export type RevokeOptions = CheckOption & {
-  /** Kept with the key and in the audit trail: up to 255 characters. */
-  readonly reason?: string;
-};
-
-/** Options of {@link KeyManager.rotate}. */
-export type RotateOptions<E extends string = string> = CheckOption &
-  BeforeCommitOption & {
-    /** How long the old key stays valid. `"0s"` by default. */
-    readonly overlap?: Duration;
-    /** The environment of the successor; required if the old key has none and the format has several. */
-    readonly environment?: E;
-  };
 
 /** The filters of {@link KeyManager.list}. */
 export interface ListKeys {
@@ -218,15 +158,36 @@ export interface KeyManager<S extends string = string, E extends string = string
    *
    * @throws KeyStateError if the key is revoked.
    */
-  disable(id: string, options?: CheckOption): Promise<ApiKey>;
+  disable(id: string, options?: DisableOptions): Promise<ApiKey>;
   /**
    * Enables a disabled key.
    *
-   * @throws KeyStateError if the key is revoked.
+   * @throws KeyStateError if the key is revoked, or if the operator disabled it and `by` is `"owner"`.
    */
-  enable(id: string, options?: CheckOption): Promise<ApiKey>;
-  /** Revokes a key permanently. A second revocation changes nothing. */
+  enable(id: string, options?: DisableOptions): Promise<ApiKey>;
+  /**
+   * Revokes a key permanently, and with `descendants` everything made from it. Each key is revoked in its own
+   * transaction. No key escapes that is created or rotated at the same time. After a failure, call it again: what is
+   * already revoked stays so, and is walked again.
+   *
+   * @throws StoreError with `descendants`, if a descendant cannot be read; all others are revoked.
+   *
+   * @example
+   * await manager.revoke(id, { descendants: true, reason: "leaked", actor: "ann" });
+   */
   revoke(id: string, options?: RevokeOptions): Promise<ApiKey>;
+  /**
+   * Revokes all keys of an owner, or all keys that a key or another one of its rotation chain created; and everything
+   * that these keys made. Can be called again after a failure. Keys that others than these keys create at the same time
+   * are not revoked.
+   *
+   * @throws KeyInputError if the filter is not exactly one of `ownerId` and `createdByKey`.
+   * @throws StoreError if a key cannot be read; all others are revoked.
+   *
+   * @example
+   * const { revoked } = await manager.revokeAll({ ownerId: "acme" }, { reason: "contract ended", actor: "ann" });
+   */
+  revokeAll(filter: RevokeAllFilter, options?: RevokeAllOptions): Promise<RevokeAllResult>;
   /**
    * Replaces a key by a successor with the same owner, scopes, allowlist, limits and expiry, in one atomic write. The
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
@@ -254,7 +215,7 @@ export interface KeyManager<S extends string = string, E extends string = string
   import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
   /**
    * Deletes keys that were revoked, or expired, at least `retention` ago, each in its own transaction. Audit entries are
-   * kept. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
+   * kept. A key is kept as long as a key that it created is stored, so that `revoke` with `descendants` finds that one. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
    * because its revocation was deleted too.
    *
    * @throws TypeError if the store has no `remove` method.

@@ -6,7 +6,7 @@ import type { KeyFormat } from "../keys/format.js";
 import type { RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import { cidrProblem } from "../requests/cidr.js";
-import type { ActorOption, BeforeCommitOption, CheckOption, CreateOptions } from "./api.js";
+import type { ActorOption, BeforeCommitOption, CheckOption, CreateOptions } from "./change-options.js";
 import type { Caller } from "./repository.js";
 
 // Each reader returns a clean copy of one member, or throws a KeyInputError with its path. The limits keep records small,
@@ -156,6 +156,12 @@ function readCallback<O extends object, N extends keyof O & string>(
     throw new TypeError(`${where}: "${name}" must be a function; received ${describe(options[name])}`);
   }
   return options[name];
+}
+
+/** Reads who disables or enables a key. */
+export function readParty(by: unknown = "operator"): "owner" | "operator" {
+  if (by === "owner" || by === "operator") return by;
+  throw new KeyInputError("by", 'must be "owner" or "operator"');
 }
 
 /** Checks the filters of a list. A filter that is present but `undefined` would list the keys of every owner. */

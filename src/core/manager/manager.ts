@@ -15,6 +15,7 @@ import {
   readId,
   readLabel,
   readLimit,
+  readParty,
   readRateLimit,
   readScopes,
 } from "./input.js";
@@ -23,6 +24,7 @@ import { readMetadata } from "./metadata.js";
 import { type PreparedManager, prepareManager } from "./options.js";
 import { purgeKeys } from "./purge.js";
 import { createRepository } from "./repository.js";
+import { revokeAllKeys, revokeKey } from "./revoke.js";
 import { rotateKey } from "./rotate.js";
 import { toManagedKey } from "./store-results.js";
 
@@ -111,30 +113,36 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async disable(id, options = {}) {
-      return repository.change(id, readCaller("disable", options), (record, at) => {
-        if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
-        if (isPresent(record.disabledAt)) return undefined;
-        return { action: "disabled", change: { disabledAt: at } };
+      const caller = readCaller("disable", options, "by");
+      const by = readParty(options.by);
+      return repository.change(id, caller, ({ revokedAt, disabledAt, disabledBy }, at) => {
+        if (isPresent(revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
+        if (!isPresent(disabledAt)) {
+          return { action: "disabled", change: { disabledAt: at, disabledBy: by }, details: { by } };
+        }
+        // Otherwise the owner could undo what the operator asked for.
+        if (by !== "operator" || disabledBy !== "owner") return undefined;
+        return { action: "disabled", change: { disabledBy: by }, details: { by } };
       });
     },
 
     async enable(id, options = {}) {
-      return repository.change(id, readCaller("enable", options), (record) => {
-        if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
-        if (!isPresent(record.disabledAt)) return undefined;
-        return { action: "enabled", change: { disabledAt: null } };
+      const caller = readCaller("enable", options, "by");
+      const by = readParty(options.by);
+      return repository.change(id, caller, ({ revokedAt, disabledAt, disabledBy }) => {
+        if (isPresent(revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
+        if (!isPresent(disabledAt)) return undefined;
+        if (by === "owner" && disabledBy !== "owner") {
+          throw new KeyStateError(
+            "The operator of the service disabled the key, and only the operator can enable it",
+          );
+        }
+        return { action: "enabled", change: { disabledAt: null, disabledBy: null }, details: { by } };
       });
     },
 
-    async revoke(id, options = {}) {
-      const caller = readCaller("revoke", options, "reason");
-      const reason = readLabel("reason", options.reason);
-      return repository.change(id, caller, (record, at) => {
-        if (isPresent(record.revokedAt)) return undefined;
-        return { action: "revoked", change: { revokedAt: at, revokedReason: reason }, details: { reason } };
-      });
-    },
-
+    revoke: async (id, options = {}) => revokeKey(prepared, repository, id, options),
+    revokeAll: async (filter, options = {}) => revokeAllKeys(prepared, repository, filter, options),
     rotate: async (id, options = {}) => rotateKey(prepared, repository, id, options),
     import: async (input, by) => importKey(prepared, repository, input, readActorOrOptions("import", by)),
     purge: async (options) => purgeKeys(prepared, repository, options),

@@ -1,6 +1,6 @@
 import { checkMethods } from "../../internal/validate.js";
 import type { KeyRecord } from "../keys/record.js";
-import type { PurgeOptions, PurgeResult } from "./api.js";
+import type { PurgeOptions, PurgeResult } from "./change-options.js";
 import { checkMembers, readActor, readInputDuration, readPositiveInteger } from "./input.js";
 import type { PreparedManager } from "./options.js";
 import type { Repository } from "./repository.js";
@@ -20,8 +20,11 @@ export async function purgeKeys(
   const { limit = Infinity } = options;
   if (limit !== Infinity) readPositiveInteger("limit", limit);
   checkMethods("purge", "store", store, ["remove"]);
+  const at = now();
 
-  const removeKey = (record: KeyRecord): Promise<boolean> => {
+  const removeKey = async (record: KeyRecord): Promise<boolean> => {
+    const made = await repository.list({ now: at, createdByKey: record.id, limit: 1 });
+    if (made.items.length > 0 || made.damaged !== undefined) return false;
     const details = {
       revokedAt: toIsoString(record.revokedAt),
       expiresAt: toIsoString(record.expiresAt),
@@ -29,7 +32,6 @@ export async function purgeKeys(
     return repository.remove(record, { action: "purged", actor, details });
   };
 
-  const at = now();
   const endedBefore = new Date(at.getTime() - retention);
   let purged = 0;
   let cursor: string | undefined;

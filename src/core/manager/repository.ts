@@ -8,7 +8,7 @@ import type { KeyHash } from "../keys/hash.js";
 import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
 import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
-import type { BeforeCommitOption, CheckOption, IssuedKey } from "./api.js";
+import type { BeforeCommitOption, CheckOption, IssuedKey } from "./change-options.js";
 import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
 import {

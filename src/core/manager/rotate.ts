@@ -1,7 +1,8 @@
 import { KeyInputError, KeyStateError } from "../errors.js";
 import type { KeyFormat } from "../keys/format.js";
 import { isExpired, isPresent, type KeyRecord } from "../keys/record.js";
-import type { IssuedKey, KeyManager } from "./api.js";
+import type { KeyManager } from "./api.js";
+import type { IssuedKey } from "./change-options.js";
 import { readCaller, readEnvironment, readInputDuration } from "./input.js";
 import { issueRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
