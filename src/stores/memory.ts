@@ -38,6 +38,8 @@ export function memoryStore(): ManagedKeyStore {
   }
   const byHash = shardedMap<KeyRecord>();
   const byId = shardedMap<KeyRecord>();
+  const claimants = new Map<KeyHash, string>(); // the id of the imported or moved key that claims a hash
+  const claims = new Map<string, readonly KeyHash[]>();
   const keys = sortedList<KeyRecord>("createdAt");
   const keysByOwner = sortedList<KeyRecord>("createdAt", "ownerId");
   const trail = sortedList<AuditEntry>("at");
@@ -52,6 +54,20 @@ export function memoryStore(): ManagedKeyStore {
 
   const assertNewHash = (hash: KeyHash): void => {
     if (byHash(hash).has(hash)) throw new KeyConflictError("A key of this hash exists");
+  };
+
+  /** Returns a function that claims hashes for a key. @throws KeyConflictError if another key has one of them. */
+  const claim = (id: string, hashes: readonly KeyHash[]): (() => void) => {
+    for (const hash of hashes) {
+      const others = [claimants.get(hash), byHash(hash).get(hash)?.id];
+      if (others.some((other) => other !== undefined && other !== id)) {
+        throw new KeyConflictError("Another key has a hash of this key");
+      }
+    }
+    return () => {
+      claims.set(id, [...new Set([...(claims.get(id) ?? []), ...hashes])]);
+      for (const hash of hashes) claimants.set(hash, id);
+    };
   };
 
   const put = (record: KeyRecord): void => {
@@ -88,8 +104,10 @@ export function memoryStore(): ManagedKeyStore {
       });
     },
 
-    insert(record, audit) {
+    insert(record, audit, others) {
+      const setClaims = others && claim(record.id, [record.hash, ...others]);
       commit(audit, undefined, readRecord(record));
+      setClaims?.();
     },
 
     update(id, ifVersion, change, audit) {
@@ -116,7 +134,9 @@ export function memoryStore(): ManagedKeyStore {
       const record = byId(id).get(id);
       if (record?.hash !== from) return false;
       if (to !== from) assertNewHash(to);
+      const setClaims = claim(id, [from, to]);
       commit(audit, readRecord({ ...record, hash: to }));
+      setClaims();
       if (to !== from) byHash(from).delete(from);
       return true;
     },
@@ -127,6 +147,8 @@ export function memoryStore(): ManagedKeyStore {
       commit(audit);
       byHash(record.hash).delete(record.hash);
       byId(id).delete(id);
+      for (const hash of claims.get(id) ?? []) claimants.delete(hash);
+      claims.delete(id);
       for (const list of [keys, keysByOwner]) list.remove(record);
       return true;
     },

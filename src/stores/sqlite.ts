@@ -178,7 +178,8 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
       readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
+    insert: (record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void> =>
+      runAll(writes.insert(record, audit, claims)),
 
     update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
       isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),

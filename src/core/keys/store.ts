@@ -28,9 +28,9 @@ export interface KeyStore {
   /**
    * Stores the key under the hash `to` if it is still stored under `from`; returns whether it was. Changes neither
    * version nor state. Verifiers call it in the background to move a key from an older pepper or a legacy hash to the
-   * current hash. Without it, keys keep their hash and still work.
+   * current hash. Without it, keys keep their hash and still work. A store with claims claims both hashes for the key.
    *
-   * @throws if a key with the hash `to` exists.
+   * @throws if a key with the hash `to` exists, or another key claims it.
    */
   rehash?(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean>;
   /**
@@ -63,11 +63,12 @@ export interface ManagedKeyStore extends KeyStore {
   /** Lists keys, newest first: ordered by creation time, then id. Continues after `cursor`. */
   list(query: KeyQuery): Awaitable<Page<KeyRecord>>;
   /**
-   * Adds a key.
+   * Adds a key. For an imported key, `claims` are the other hashes that its secret may have; absent for a new secret. With
+   * `claims`, the key claims all of its hashes until it is removed: no other key may claim one, or be stored under one.
    *
-   * @throws KeyConflictError if a key with this id or hash exists, and changes nothing.
+   * @throws KeyConflictError if a key with this id or hash exists, or another key has a claimed hash, and changes nothing.
    */
-  insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
+  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void>;
   /**
    * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`. Returns
    * whether it had.

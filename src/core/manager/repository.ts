@@ -60,8 +60,8 @@ export interface Repository {
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
-  /** @throws KeyConflictError if the id or the hash exists. */
-  insert(record: KeyRecord, audit: AuditFacts): Promise<void>;
+  /** @throws KeyConflictError if the id, the hash or a claimed hash exists. */
+  insert(record: KeyRecord, audit: AuditFacts, claims?: readonly KeyHash[]): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
   remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
   /**
@@ -165,10 +165,10 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       );
     },
 
-    async insert(record, facts) {
+    async insert(record, facts, claims) {
       const audit = auditEntry(record, record.updatedAt, facts);
       await call(
-        () => store.insert(record, audit),
+        () => store.insert(record, audit, claims),
         () => undefined,
         UNKNOWN_OUTCOME,
       );

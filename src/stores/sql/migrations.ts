@@ -53,7 +53,7 @@ export function createMigrations(
       .selectFrom(tables.migrations)
       .select((eb) => eb.fn.max("version").as("version"))
       .compile(),
-    steps: [createTables(builder, tables, types), feed.migration],
+    steps: [createTables(builder, tables, types), feed.migration, createClaims(builder, tables, types)],
     record: (version, appliedAt) =>
       builder.insertInto(tables.migrations).values({ version, applied_at: appliedAt }).compile(),
   };
@@ -110,6 +110,22 @@ function createTables(
     schema.createIndex(`${audit}_key`).on(audit).columns(["key_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_owner`).on(audit).columns(["owner_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_at`).on(audit).columns(["at", "id"]).compile(),
+  ];
+}
+
+function createClaims(
+  { schema }: Kysely<Tables>,
+  { claims }: TableNames,
+  { word, tableEnd = sql`` }: ColumnTypes,
+): readonly Statement[] {
+  return [
+    schema
+      .createTable(claims)
+      .addColumn("hash", word, (column) => column.primaryKey().notNull())
+      .addColumn("key_id", word, (column) => column.notNull())
+      .modifyEnd(tableEnd)
+      .compile(),
+    schema.createIndex(`${claims}_key`).on(claims).column("key_id").compile(),
   ];
 }
 

@@ -41,6 +41,7 @@ const tablesOf = ({ table }: { readonly table: string }): readonly string[] => [
   table,
   `${table}_audit`,
   `${table}_migrations`,
+  `${table}_claims`,
 ];
 
 type Kind = "memory" | "sqlite" | "postgres" | "mysql" | "redis";

@@ -26,7 +26,7 @@ interface Database {
   begin(): Promise<{ sql(text: string): Promise<unknown>; end(text: "commit" | "rollback"): Promise<void> }>;
   /** The statements of a change of a key. */
   change(keyId: string, id: string): readonly string[];
-  /** The statements that undo the second migration. */
+  /** The statements that undo the second migration, and the later ones. */
   readonly undo: readonly string[];
   close(): Promise<void>;
 }
@@ -34,7 +34,8 @@ interface Database {
 const COLUMNS = "id, at, action, key_id, owner_id, details, position";
 const UNDO = [
   `alter table ${audit} drop column position`,
-  `delete from ${table}_migrations where version = 2`,
+  `drop table ${table}_claims`,
+  `delete from ${table}_migrations where version > 1`,
 ];
 
 const counted = (keyId: string, id: string) => [

@@ -205,6 +205,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
         expect((await admin.query(`select version from ${name}_migrations`))[0]).toEqual([
           { version: 1 },
           { version: 2 },
+          { version: 3 },
         ]);
         await admin.query(dropTablesSql(name));
       }
