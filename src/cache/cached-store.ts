@@ -4,6 +4,7 @@ import { createLookup, type KeyHash, type KeyStore, type ManagedKeyStore } from 
 import { createAnnouncements } from "./announcements.js";
 import { createEntries, type Entries } from "./entries.js";
 import { type CachedStoreOptions, readSettings } from "./options.js";
+import { copyUnlessSnapshot } from "./snapshot.js";
 import { createFeedTrust, createTtlTrust, type Trust } from "./trust.js";
 import { createWrites } from "./writes.js";
 
@@ -58,7 +59,7 @@ export function cachedStore(
   const trust = reportsChanges ? createFeedTrust(store, settings, entries) : createTtlTrust(entries);
   const { bus, heartbeatMs, observers } = settings;
   const announcements = createAnnouncements(bus, heartbeatMs, observers, entries);
-  const lookUp = createLookup(fillCache(store, entries, trust), settings.timeoutMs);
+  const lookUp = createLookup(fillCache(store, entries, trust), settings.timeoutMs, copyUnlessSnapshot);
 
   return Object.freeze({
     findByHash(hash: KeyHash) {

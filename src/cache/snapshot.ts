@@ -1,5 +1,5 @@
 import { isNonEmptyString } from "../internal/validate.js";
-import type { KeyHash, KeyRecord, VerifiableRecord } from "../kit.js";
+import { copyRecord, type KeyHash, type KeyRecord, type VerifiableRecord } from "../kit.js";
 
 /** Every member of a record, so that the compiler reports a new member that is not copied. */
 type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] };
@@ -12,10 +12,19 @@ type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] 
 export function snapshot(result: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
   try {
     const copy = copyMembers(result);
-    return copy.hash === hash && isReadable(copy) ? Object.freeze(copy) : undefined;
+    if (copy.hash !== hash || !isReadable(copy)) return undefined;
+    snapshots.add(copy);
+    return Object.freeze(copy);
   } catch {
     return undefined;
   }
+}
+
+const snapshots = new WeakSet<object>();
+
+/** Returns a snapshot as it is, and a copy of any other result, for the promise of a lookup. */
+export function copyUnlessSnapshot(found: unknown): VerifiableRecord | null | undefined {
+  return snapshots.has(found as object) ? (found as VerifiableRecord) : copyRecord(found);
 }
 
 /** Reads each member by name, because a row object may inherit them. */

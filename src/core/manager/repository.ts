@@ -3,7 +3,7 @@ import { withTimeout } from "../../internal/timeout.js";
 import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from "../errors.js";
 import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
-import { checkedRecord } from "../keys/checked-record.js";
+import { checkedRecord, copyRecord } from "../keys/checked-record.js";
 import type { KeyHash } from "../keys/hash.js";
 import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
 import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
@@ -95,7 +95,8 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       new StoreError(`The key store did not respond within ${timeoutMs} ms${consequence}`);
     try {
       const result = method();
-      return readResult(isPromiseLike(result) ? await withTimeout(result, timeoutMs, { onTimeout }) : result);
+      if (!isPromiseLike(result)) return readResult(result);
+      return await withTimeout(result, timeoutMs, { onTimeout, onFulfilled: readResult });
     } catch (error) {
       throw isContractError(error) ? error : toStoreError(error);
     }
@@ -146,7 +147,7 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
     findByHash: (hash) =>
       call(
         () => store.findByHash(hash),
-        (result) => checkedRecord(result, hash),
+        (result) => checkedRecord(copyRecord(result), hash),
       ),
 
     list(query) {

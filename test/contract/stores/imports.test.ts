@@ -45,8 +45,13 @@ for (const { name: title, missing, create, drop } of allBackends(inject("servers
       const importBoth = async (index: number): Promise<void> => {
         const secret = randomBytes(24).toString("hex");
         const key = { ownerId: "acme", scopes: ["vehicles:read"] } as const;
-        const byHash: ImportKey = { ...key, hash: sha512(secret), hashedBy: "old", id: `old/${index}` };
-        const bySecret: ImportKey = { ...key, secret };
+        const byHash: ImportKey<"vehicles:read"> = {
+          ...key,
+          hash: sha512(secret),
+          hashedBy: "old",
+          id: `old/${index}`,
+        };
+        const bySecret: ImportKey<"vehicles:read"> = { ...key, secret };
         const second = index % 2 === 0 ? older.import(byHash) : older.import(bySecret);
         const results = await Promise.allSettled([newer.import(bySecret), second]);
         const [failed, ...others] = results.filter((result) => result.status === "rejected");
