@@ -164,7 +164,7 @@ async function clean(): Promise<void> {
     const client = new pg.Client({ connectionString: config.storeUrl });
     await client.connect();
     await client.query(
-      `drop table if exists "${config.name}", "${config.name}_audit", "${config.name}_migrations"`,
+      `drop table if exists "${config.name}", "${config.name}_audit", "${config.name}_migrations", "${config.name}_claims"`,
     );
     await client.end();
     return;

@@ -33,6 +33,7 @@ export {
   type RequestFacts,
 } from "./core/events.js";
 export { createAuditEntry } from "./core/keys/audit-entry.js";
+export { copyRecord } from "./core/keys/checked-record.js";
 export { decodeCursor, encodeCursor, type ListPosition } from "./core/keys/cursor.js";
 export {
   type GeneratedKeyFormat,

@@ -71,7 +71,9 @@ const DRIVERS: readonly Driver[] = [
         store,
         find: async (hash) => (await pool.query({ name: "bench", text, values: [hash] })).rows[0],
         async close() {
-          await pool.query(`drop table "${TABLE}", "${TABLE}_audit", "${TABLE}_migrations"`);
+          await pool.query(
+            `drop table "${TABLE}", "${TABLE}_audit", "${TABLE}_migrations", "${TABLE}_claims"`,
+          );
           await pool.end();
         },
       };
@@ -94,7 +96,7 @@ const DRIVERS: readonly Driver[] = [
         find: async (hash) => ((await pool.execute(text, [hash]))[0] as readonly unknown[])[0],
         async close() {
           await pool.query(
-            `drop table \`${TABLE}\`, \`${TABLE}_audit\`, \`${TABLE}_migrations\`, \`${TABLE}_position\``,
+            `drop table \`${TABLE}\`, \`${TABLE}_audit\`, \`${TABLE}_migrations\`, \`${TABLE}_position\`, \`${TABLE}_claims\``,
           );
           await pool.end();
         },

@@ -56,9 +56,9 @@ export function cachedStore(
   const settings = readSettings(options, reportsChanges);
   const entries = createEntries(settings);
   const trust = reportsChanges ? createFeedTrust(store, settings, entries) : createTtlTrust(entries);
+  const lookUp = createLookup(fillCache(store, entries, trust), settings.timeoutMs);
   const { bus, heartbeatMs, observers } = settings;
   const announcements = createAnnouncements(bus, heartbeatMs, observers, entries);
-  const lookUp = createLookup(fillCache(store, entries, trust), settings.timeoutMs);
 
   return Object.freeze({
     findByHash(hash: KeyHash) {

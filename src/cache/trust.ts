@@ -80,7 +80,7 @@ export function createFeedTrust(store: KeyStore, settings: TrustSettings, entrie
     holds(start);
     try {
       const reading = (async () => store.changes?.(position))();
-      apply(checkChanges(await withTimeout(reading, timeoutMs, { onTimeout })), start);
+      apply(await withTimeout(reading, timeoutMs, { onTimeout, onFulfilled: checkChanges }), start);
     } catch {
       // Trust ends by itself, which is reported.
     }

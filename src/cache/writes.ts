@@ -33,7 +33,7 @@ export function createWrites(
       return record;
     },
 
-    insert: (record, audit) => write(record.id, () => inner.insert(record, audit)),
+    insert: (record, audit, claims) => write(record.id, () => inner.insert(record, audit, claims)),
     update: (id, ifVersion, change, audit) => write(id, () => inner.update(id, ifVersion, change, audit)),
     replace: (id, ifVersion, change, successor, audit) =>
       write(id, () => inner.replace(id, ifVersion, change, successor, audit)),

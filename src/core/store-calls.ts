@@ -4,15 +4,17 @@ import { StoreError } from "./errors.js";
 const STORE = "The key store";
 
 /**
- * Waits for the result of a store for at most `timeoutMs` milliseconds. Rejects only with a {@link StoreError}, whose
- * message begins with `subject`.
+ * Waits for the result of a store for at most `timeoutMs` milliseconds, and converts it with `read`. Rejects only with a
+ * {@link StoreError}, whose message begins with `subject`.
  */
-export function withStoreTimeout<T>(
+export function withStoreTimeout<T, R = T>(
   promise: PromiseLike<T>,
   timeoutMs: number,
   subject: string = STORE,
-): Promise<T> {
+  read?: (value: T) => R,
+): Promise<R> {
   return withTimeout(promise, timeoutMs, {
+    ...(read && { onFulfilled: read }),
     onTimeout: () => new StoreError(`${subject} did not respond within ${timeoutMs} ms`),
     onRejected: (error) => toStoreError(error, subject),
   });

@@ -1,11 +1,16 @@
 import { isPromiseLike } from "./awaitable.js";
 
-/** What {@link withTimeout} rejects with. */
-export interface TimeoutErrors {
+/** What {@link withTimeout} settles with. */
+export interface TimeoutCallbacks<T, R> {
   /** Creates the error for a promise that is still pending after the time limit. */
   readonly onTimeout: () => Error;
   /** Converts the reason of a promise that rejects in time. By default the reason is not changed. */
   readonly onRejected?: (reason: unknown) => unknown;
+  /**
+   * Converts the result, and may throw. Use it for values that are not trusted: resolving with one reads its `then` again,
+   * which may be a function now.
+   */
+  readonly onFulfilled?: (value: T) => R;
 }
 
 /**
@@ -14,11 +19,15 @@ export interface TimeoutErrors {
  * The promise may be any thenable. As with `await`, only the first call of its callbacks counts, an exception in
  * `then()` is a rejection, and a value that is a thenable is awaited too; the limit covers the whole chain.
  */
-export function withTimeout<T>(
+export function withTimeout<T, R = T>(
   promise: PromiseLike<T>,
   timeoutMs: number,
-  { onTimeout, onRejected = (reason) => reason }: TimeoutErrors,
-): Promise<T> {
+  {
+    onTimeout,
+    onRejected = (reason) => reason,
+    onFulfilled = (value) => value as unknown as R,
+  }: TimeoutCallbacks<T, R>,
+): Promise<R> {
   return new Promise((resolve, reject) => {
     let isSettled = false;
     const settle = (finish: () => void): void => {
@@ -50,7 +59,10 @@ export function withTimeout<T>(
       if (isSettled) return;
       try {
         if (isPromiseLike(value)) follow(value);
-        else settle(() => resolve(value));
+        else {
+          const result = onFulfilled(value);
+          settle(() => resolve(result));
+        }
       } catch (error) {
         fail(error); // reading `then` may throw
       }

@@ -4,11 +4,13 @@ import {
   type AuthRequest,
   checkKey,
   checkNetwork,
+  copyRecord,
   type DenialReason,
   isReadableRecord,
   type KeyRecord,
   type ManagedKeyStore,
   StoreError,
+  type VerifiableRecord,
   type VerifierBase,
 } from "../kit.js";
 import { boundedCall } from "./bounded-call.js";
@@ -45,13 +47,16 @@ export function createBoundKeyLookup(store: BoundKeyStore, ttl: number, timeoutM
   const lookUp = (binding: KeyBinding): Awaitable<KeyRecord | undefined> => {
     const { keyId, ownerId } = binding;
     const startedAt = performance.now();
-    const result = boundedCall(() => store.findById(keyId), timeoutMs, STORE);
-    if (!isPromiseLike(result)) {
-      const record = checkRecord(result, keyId);
+    const record = boundedCall(
+      () => store.findById(keyId),
+      timeoutMs,
+      STORE,
+      (found) => checkRecord(copyRecord(found), keyId),
+    );
+    if (!isPromiseLike(record)) {
       if (ttl > 0) keep(binding, startedAt, record);
       return record;
     }
-    const record = result.then((found) => checkRecord(found, keyId));
     if (ttl === 0) return record;
     const pending: CachedLookup = { startedAt, record };
     cache.set(keyId, pending, ownerId);
@@ -74,7 +79,7 @@ export function createBoundKeyLookup(store: BoundKeyStore, ttl: number, timeoutM
   };
 }
 
-function checkRecord(found: KeyRecord | null | undefined, keyId: string): KeyRecord | undefined {
+function checkRecord(found: VerifiableRecord | null | undefined, keyId: string): KeyRecord | undefined {
   if (found === undefined || found === null) return undefined;
   if (!isReadableRecord(found) || !Number.isSafeInteger(found.version)) {
     throw new StoreError(`${STORE} returned something that is not a key record`);

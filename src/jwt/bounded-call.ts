@@ -2,14 +2,19 @@ import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
 import { toStoreError, withStoreTimeout } from "../kit.js";
 
 /**
- * Calls a callback or a store of the host.
+ * Calls a callback or a store of the host, and converts the result with `read`.
  *
  * @throws StoreError if the call fails or takes longer than `timeoutMs` milliseconds; the message begins with `subject`.
  */
-export function boundedCall<T>(call: () => Awaitable<T>, timeoutMs: number, subject: string): Awaitable<T> {
+export function boundedCall<T, R = T>(
+  call: () => Awaitable<T>,
+  timeoutMs: number,
+  subject: string,
+  read: (value: T) => R = (value) => value as unknown as R,
+): R | Promise<R> {
   try {
     const result = call();
-    return isPromiseLike(result) ? withStoreTimeout(result, timeoutMs, subject) : result;
+    return isPromiseLike(result) ? withStoreTimeout(result, timeoutMs, subject, read) : read(result);
   } catch (error) {
     throw toStoreError(error, subject);
   }

@@ -39,6 +39,8 @@ export function memoryStore(): ManagedKeyStore {
   }
   const byHash = shardedMap<KeyRecord>();
   const byId = shardedMap<KeyRecord>();
+  const claimants = new Map<KeyHash, string>(); // the id of the imported or moved key that claims a hash
+  const claims = new Map<string, readonly KeyHash[]>();
   const keys = sortedList<KeyRecord>("createdAt");
   const keysByOwner = sortedList<KeyRecord>("createdAt", "ownerId");
   const keysByMaker = sortedList<KeyRecord>("createdAt", "createdByKey");
@@ -61,6 +63,20 @@ export function memoryStore(): ManagedKeyStore {
 
   const assertNewHash = (hash: KeyHash): void => {
     if (byHash(hash).has(hash)) throw new KeyConflictError("A key of this hash exists");
+  };
+
+  /** Returns a function that claims hashes for a key. @throws KeyConflictError if another key has one of them. */
+  const claim = (id: string, hashes: readonly KeyHash[]): (() => void) => {
+    for (const hash of hashes) {
+      const others = [claimants.get(hash), byHash(hash).get(hash)?.id];
+      if (others.some((other) => other !== undefined && other !== id)) {
+        throw new KeyConflictError("Another key has a hash of this key");
+      }
+    }
+    return () => {
+      claims.set(id, [...new Set([...(claims.get(id) ?? []), ...hashes])]);
+      for (const hash of hashes) claimants.set(hash, id);
+    };
   };
 
   const put = (record: KeyRecord): void => {
@@ -99,11 +115,13 @@ export function memoryStore(): ManagedKeyStore {
       });
     },
 
-    insert(record, audit) {
+    insert(record, audit, others) {
       const added = readRecord(record);
       const { createdByKey: maker } = added;
       if (maker !== null && byId(maker).get(maker)?.revokedAt !== null) throw createMakerError();
+      const setClaims = others && claim(added.id, [added.hash, ...others]);
       commit(audit, undefined, added);
+      setClaims?.();
     },
 
     update(id, ifVersion, change, audit) {
@@ -130,7 +148,9 @@ export function memoryStore(): ManagedKeyStore {
       const record = byId(id).get(id);
       if (record?.hash !== from) return false;
       if (to !== from) assertNewHash(to);
+      const setClaims = claim(id, [from, to]);
       commit(audit, readRecord({ ...record, hash: to }));
+      setClaims();
       if (to !== from) byHash(from).delete(from);
       return true;
     },
@@ -141,6 +161,8 @@ export function memoryStore(): ManagedKeyStore {
       commit(audit);
       byHash(record.hash).delete(record.hash);
       byId(id).delete(id);
+      for (const hash of claims.get(id) ?? []) claimants.delete(hash);
+      claims.delete(id);
       for (const list of listsOf(record)) list.remove(record);
       return true;
     },

@@ -83,7 +83,7 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
       ),
       queries: createQueries(builder, tables),
       feed,
-      readCommitted: server.write, // whatever autocommit and the isolation level of the connection are
+      readCommitted: server.readCommitted,
       find: (column, values) => find(server.read, tables, column, values),
       touch: (uses) => touch(tables, uses),
     }),

@@ -174,8 +174,9 @@ export function redisStore(
       return readPage(reader, query.limit, query.cursor);
     },
 
-    async insert(record: KeyRecord, audit: AuditEntry): Promise<void> {
-      await runChange(INSERT, audit, keysOf(record), argumentsOf(record));
+    async insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Promise<void> {
+      const claimed = claims === undefined ? [] : [record.hash, ...claims].map(escapeString);
+      await runChange(INSERT, audit, keysOf(record), [...argumentsOf(record), ...claimed]);
     },
 
     async update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Promise<boolean> {

@@ -187,8 +187,8 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
       readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> =>
-      mapAwaitable(runWrite(writes.insert(record, audit)), (inserted) => {
+    insert: (record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void> =>
+      mapAwaitable(runWrite(writes.insert(record, audit, claims)), (inserted) => {
         if (!inserted) throw createMakerError();
       }),
 

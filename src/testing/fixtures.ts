@@ -16,6 +16,7 @@ export interface Setting {
   readonly concurrency: number;
   readonly latest: Date;
   readonly sharedLookups: boolean;
+  readonly claims: boolean;
 }
 
 /** A rule of the contract. `check` throws if a store, which is empty at first, breaks it. */

@@ -3,6 +3,7 @@ import { checkBoolean, checkOptions, describe, readInteger } from "../internal/v
 import type { ManagedKeyStore } from "../kit.js";
 import { AUDIT_RULES } from "./audit-rules.js";
 import { CHANGE_RULES } from "./change-rules.js";
+import { CLAIM_RULES } from "./claim-rules.js";
 import { CONCURRENCY_RULES } from "./concurrency-rules.js";
 import { FEED_RULES } from "./feed-rules.js";
 import type { Rule } from "./fixtures.js";
@@ -39,6 +40,11 @@ export interface KeyStoreCapabilities {
    * methods must return copies. `false` by default.
    */
   readonly sharedLookups?: boolean;
+  /**
+   * Whether `insert` keeps claims. Without them, two imports of one secret, by the secret and by an older hash, can both
+   * succeed. `true` by default.
+   */
+  readonly claims?: boolean;
 }
 
 /** A case of the contract. */
@@ -50,13 +56,14 @@ export interface ContractCase {
 }
 
 const WHERE = "keyStoreContract";
-const CAPABILITIES = ["concurrency", "latest", "sharedLookups"];
+const CAPABILITIES = ["concurrency", "latest", "sharedLookups", "claims"];
 const END_OF_9999 = new Date("9999-12-31T23:59:59.999Z");
 const RULES: readonly Rule[] = [
   ...LOOKUP_RULES,
   ...CHANGE_RULES,
   ...TOUCH_RULES,
   ...CONCURRENCY_RULES,
+  ...CLAIM_RULES,
   ...LIST_RULES,
   ...AUDIT_RULES,
   ...LINEAGE_RULES,
@@ -98,11 +105,13 @@ export function keyStoreContract(
     concurrency = 50,
     latest = END_OF_9999,
     sharedLookups = false,
+    claims = true,
   } = checkOptions(WHERE, capabilities, CAPABILITIES);
   readInteger(WHERE, "concurrency", concurrency, 2, Number.MAX_SAFE_INTEGER);
   if (!(latest instanceof Date) || Number.isNaN(latest.getTime()))
     throw new TypeError(`${WHERE}: "latest" must be a valid Date`);
   checkBoolean(WHERE, "sharedLookups", sharedLookups);
+  checkBoolean(WHERE, "claims", claims);
 
   return RULES.map(({ name, check }) => ({
     name,
@@ -110,7 +119,7 @@ export function keyStoreContract(
       const created = await create();
       const { store, close }: StoreUnderTest = "store" in created ? created : { store: created };
       try {
-        await check(store, { concurrency, latest, sharedLookups });
+        await check(store, { concurrency, latest, sharedLookups, claims });
       } finally {
         await close?.();
       }

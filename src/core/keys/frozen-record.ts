@@ -93,6 +93,11 @@ export function freezeRecord<T extends VerifiableRecord>(record: T): T {
   return copy as VerifiableRecord as T;
 }
 
+/** Whether a value was returned by {@link freezeRecord}. */
+export function isFrozenRecord(value: unknown): value is VerifiableRecord {
+  return FrozenRecord.is(value);
+}
+
 /** Whether a value has the shape of a record, or was returned by {@link freezeRecord} and so had it. */
 export function isCheckedRecord(value: unknown): value is VerifiableRecord {
   return FrozenRecord.is(value) || isReadableRecord(value);

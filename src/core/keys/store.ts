@@ -28,9 +28,9 @@ export interface KeyStore {
   /**
    * Stores the key under the hash `to` if it is still stored under `from`; returns whether it was. Changes neither
    * version nor state. Verifiers call it in the background to move a key from an older pepper or a legacy hash to the
-   * current hash. Without it, keys keep their hash and still work.
+   * current hash. Without it, keys keep their hash and still work. A store with claims claims both hashes for the key.
    *
-   * @throws if a key with the hash `to` exists.
+   * @throws if a key with the hash `to` exists, or another key claims it.
    */
   rehash?(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean>;
   /**
@@ -66,10 +66,13 @@ export interface ManagedKeyStore extends KeyStore {
    * Adds a key. A key with a `createdByKey` is added only if that key exists and is not revoked, in the same transaction:
    * a concurrent revocation of that key is ordered before the insert, which then fails, or after it.
    *
-   * @throws KeyConflictError if a key with this id or hash exists, and changes nothing.
+   * For an imported key, `claims` are the other hashes that its secret may have; absent for a new secret. With `claims`, the
+   * key claims all of its hashes until it is removed: no other key may claim one, or be stored under one.
+   *
+   * @throws KeyConflictError if a key with this id or hash exists, or another key has a claimed hash, and changes nothing.
    * @throws KeyStateError if the key `createdByKey` is revoked or does not exist, and changes nothing.
    */
-  insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
+  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void>;
   /**
    * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`. Returns
    * whether it had.

@@ -67,7 +67,8 @@ export async function importKey(
   await rejectExisting();
   const details = { scopes: record.scopes, hash: hashKind(hash) };
   try {
-    await repository.insert(record, { action: "imported", actor, details });
+    const claims = hashes.filter((each) => each !== hash);
+    await repository.insert(record, { action: "imported", actor, details }, claims);
   } catch (error) {
     if (error instanceof KeyConflictError) await rejectExisting(); // a concurrent import may be of another owner
     throw error;

@@ -3,7 +3,7 @@ import { withTimeout } from "../../internal/timeout.js";
 import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../errors.js";
 import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
-import { checkedRecord } from "../keys/checked-record.js";
+import { checkedRecord, copyRecord } from "../keys/checked-record.js";
 import type { KeyHash } from "../keys/hash.js";
 import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
 import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
@@ -61,8 +61,11 @@ export interface Repository {
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
-  /** @throws KeyConflictError if the id or the hash exists, and KeyStateError if the maker is revoked or missing. */
-  insert(record: KeyRecord, audit: AuditFacts): Promise<void>;
+  /**
+   * @throws KeyConflictError if the id, the hash or a claimed hash exists.
+   * @throws KeyStateError if the maker is revoked or missing.
+   */
+  insert(record: KeyRecord, audit: AuditFacts, claims?: readonly KeyHash[]): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
   remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
   /**
@@ -96,7 +99,8 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       new StoreError(`The key store did not respond within ${timeoutMs} ms${consequence}`);
     try {
       const result = method();
-      return readResult(isPromiseLike(result) ? await withTimeout(result, timeoutMs, { onTimeout }) : result);
+      if (!isPromiseLike(result)) return readResult(result);
+      return await withTimeout(result, timeoutMs, { onTimeout, onFulfilled: readResult });
     } catch (error) {
       throw isContractError(error) ? error : toStoreError(error);
     }
@@ -147,7 +151,7 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
     findByHash: (hash) =>
       call(
         () => store.findByHash(hash),
-        (result) => checkedRecord(result, hash),
+        (result) => checkedRecord(copyRecord(result), hash),
       ),
 
     list(query) {
@@ -166,10 +170,10 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       );
     },
 
-    async insert(record, facts) {
+    async insert(record, facts, claims) {
       const audit = auditEntry(record, record.updatedAt, facts);
       await call(
-        () => store.insert(record, audit),
+        () => store.insert(record, audit, claims),
         () => undefined,
         UNKNOWN_OUTCOME,
       );

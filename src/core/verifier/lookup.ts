@@ -1,6 +1,7 @@
-import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
+import { isPromiseLike } from "../../internal/awaitable.js";
 import { settledWithin } from "../../internal/timeout.js";
 import { StoreError } from "../errors.js";
+import { copyRecord } from "../keys/checked-record.js";
 import type { KeyHash } from "../keys/hash.js";
 import type { VerifiableRecord } from "../keys/record.js";
 import type { KeyStore } from "../keys/store.js";
@@ -8,10 +9,15 @@ import { toStoreError, withStoreTimeout } from "../store-calls.js";
 
 type LookupResult = VerifiableRecord | null | undefined;
 
-/** Looks up a hash, synchronously if the store is synchronous. Throws or rejects only with a StoreError. */
-export type Lookup = (hash: KeyHash) => Awaitable<LookupResult>;
+/**
+ * Looks up a hash, synchronously if the store is synchronous. Throws or rejects only with a StoreError. A promise resolves
+ * with a copy; the value that a synchronous store returned is not copied, and its `then` must not be read again.
+ */
+export type Lookup = (hash: KeyHash) => LookupResult | Promise<LookupResult>;
 
-/** Adds a time limit to a store, and batches lookups if the store has `findManyByHash`, otherwise shares them by hash. */
+/**
+ * Adds a time limit to a store, and batches lookups if the store has `findManyByHash`, otherwise shares them by hash.
+ */
 export function createLookup(store: KeyStore, timeoutMs: number): Lookup {
   return store.findManyByHash === undefined ? singleFlight(store, timeoutMs) : batched(store, timeoutMs);
 }
@@ -36,9 +42,9 @@ function singleFlight(store: KeyStore, timeoutMs: number): Lookup {
     if (inFlight.get(hash) === lookup) inFlight.delete(hash);
   };
 
-  const start = (hash: KeyHash): Awaitable<LookupResult> => {
+  const start = (hash: KeyHash): LookupResult | Promise<LookupResult> => {
     const result = find(store, hash, timeoutMs);
-    if (!isPromiseLike(result)) return result;
+    if (!(result instanceof Promise)) return result;
     const onSettled = () => settle(hash, current);
     const current: InFlight = { settled: result.then(onSettled, onSettled) };
     inFlight.set(hash, current);
@@ -51,7 +57,8 @@ function singleFlight(store: KeyStore, timeoutMs: number): Lookup {
     current.next ??= withStoreTimeout(
       settledWithin(current.settled, timeoutMs / 10).then(() => {
         settle(hash, current); // requests from now on must not share the call that starts here
-        return start(hash);
+        const found = start(hash);
+        return found instanceof Promise ? found : copyRecord(found);
       }),
       timeoutMs,
     );
@@ -65,7 +72,7 @@ const MAX_BATCH_SIZE = 32;
 interface Batch {
   /** Each hash once, with its index in the batch. */
   readonly indexes: Map<KeyHash, number>;
-  readonly results: Promise<readonly LookupResult[]>;
+  readonly results: Promise<readonly unknown[]>;
 }
 
 /**
@@ -86,16 +93,16 @@ function batched(store: KeyStore, timeoutMs: number): Lookup {
     inFlight -= 1;
   };
 
-  const findMany = async (hashes: readonly KeyHash[]): Promise<readonly LookupResult[]> => {
+  const findMany = async (hashes: readonly KeyHash[]): Promise<readonly unknown[]> => {
     if (hashes.length === 1) return [await store.findByHash(hashes[0] as KeyHash)];
     const found = await store.findManyByHash?.(hashes);
-    if (Array.isArray(found) && found.length === hashes.length) return found;
+    if (Array.isArray(found) && found.length === hashes.length) return hashes.map((_, index) => found[index]);
     throw new StoreError(`The key store did not return one result for each of ${hashes.length} hashes`);
   };
 
   const openBatch = (): Batch => {
     const indexes = new Map<KeyHash, number>();
-    const results = new Promise<readonly LookupResult[]>((resolve) => {
+    const results = new Promise<readonly unknown[]>((resolve) => {
       setImmediate(() => {
         open = undefined; // requests from now on must not share this call
         resolve(counted(withStoreTimeout(findMany([...indexes.keys()]), timeoutMs)));
@@ -107,7 +114,7 @@ function batched(store: KeyStore, timeoutMs: number): Lookup {
   return (hash) => {
     if (inFlight === 0 && open === undefined) {
       const found = find(store, hash, timeoutMs);
-      return isPromiseLike(found) ? counted(found) : found;
+      return found instanceof Promise ? counted(found) : found;
     }
     if (open === undefined || (open.indexes.size >= MAX_BATCH_SIZE && !open.indexes.has(hash))) {
       open = openBatch();
@@ -115,18 +122,18 @@ function batched(store: KeyStore, timeoutMs: number): Lookup {
     const { indexes, results } = open;
     const index = indexes.get(hash) ?? indexes.size;
     indexes.set(hash, index);
-    return results.then((found) => found[index]);
+    return results.then((found) => copyRecord(found[index]));
   };
 }
 
 /** Looks up one hash, with a time limit if the store returns a promise. */
 function find(store: KeyStore, hash: KeyHash, timeoutMs: number): LookupResult | Promise<LookupResult> {
-  let found: Awaitable<LookupResult>;
+  let found: ReturnType<KeyStore["findByHash"]>;
   try {
     found = store.findByHash(hash);
     if (!isPromiseLike(found)) return found;
   } catch (error) {
     throw toStoreError(error);
   }
-  return withStoreTimeout(found, timeoutMs);
+  return withStoreTimeout(found, timeoutMs, undefined, copyRecord);
 }

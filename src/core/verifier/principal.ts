@@ -1,5 +1,6 @@
 import { type ApiKey, toApiKey, type VerifiableRecord } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
+import { toStoreError } from "../store-calls.js";
 import type { AuthSubject, VerificationContext } from "./context.js";
 
 /** The key or subject behind a verified request. Frozen; `JSON.stringify` of it contains no secrets. */
@@ -82,7 +83,11 @@ export class RequestPrincipal<S extends string> implements Principal<S> {
   }
 
   get key(): ApiKey | undefined {
-    if (this.#record !== undefined) this.#key ??= toApiKey(this.#record, this.#now);
+    try {
+      if (this.#record !== undefined) this.#key ??= toApiKey(this.#record, this.#now);
+    } catch (error) {
+      throw toStoreError(error); // metadata that cannot be cloned; the original message quotes it
+    }
     return this.#key;
   }
 

@@ -32,11 +32,11 @@ export function createRehash(
   const move = async (record: VerifiableRecord, to: KeyHash, at: Date): Promise<void> => {
     const from = record.hash as KeyHash;
     const audit = createAuditEntry("rehashed", record, at, null, { from: hashKind(from), to: hashKind(to) });
-    const result = Promise.resolve(store.rehash?.(record.id, from, to, audit));
-    const moved: unknown = await withStoreTimeout(result, timeoutMs);
-    if (typeof moved !== "boolean") {
+    const result = Promise.resolve<unknown>(store.rehash?.(record.id, from, to, audit));
+    const moved = await withStoreTimeout(result, timeoutMs, undefined, (value) => {
+      if (typeof value === "boolean") return value;
       throw new StoreError("The key store did not return whether it moved the key");
-    }
+    });
     if (moved) emit(observers, lifecycleEvent(audit));
   };
 

@@ -2,6 +2,7 @@ import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
 import type { ParsedSecret } from "../keys/format.js";
 import type { VerifiableRecord } from "../keys/record.js";
 import { meets } from "../keys/requirement.js";
+import { toStoreError } from "../store-calls.js";
 import type { AuthResult, Verifier } from "./api.js";
 import { checkKey, checkNetwork } from "./checks.js";
 import type { VerificationContext } from "./context.js";
@@ -32,7 +33,7 @@ export function createVerifier<S extends string, E extends string = string>(
     const { secret, parsed } = read;
     if (!serves(parsed.environment)) return deny(context, "wrong_environment");
     const found = findRecord(secret);
-    if (!isPromiseLike(found)) return check(context, secret, parsed, found);
+    if (!(found instanceof Promise)) return check(context, secret, parsed, found);
     return found.then((record) => check(context, secret, parsed, record));
   }
 
@@ -67,5 +68,11 @@ export function createVerifier<S extends string, E extends string = string>(
     return allow(context, principal, limited, notices(record, time));
   }
 
-  return createVerifierFrom(base, decide);
+  return createVerifierFrom(base, (context) => {
+    try {
+      return decide(context);
+    } catch (error) {
+      throw toStoreError(error, "The check of a key"); // a record of a synchronous store may have getters
+    }
+  });
 }

@@ -95,9 +95,35 @@ local function find_many(id_keys)
   return redis.call('MGET', unpack(keys)), keys
 end
 
+-- Imported and moved keys claim hashes: claim:<hash> holds the id, and claims:<id> the hashes, one a line.
+local function claims_of(id_key)
+  local hashes = {}
+  for hash in string.gmatch(redis.call('GET', base .. 'claims:' .. string.sub(id_key, #base + 4)) or '', '[^\\n]+') do
+    hashes[#hashes + 1] = hash
+  end
+  return hashes
+end
+
+local function set_claims(id_key, hashes)
+  local id = string.sub(id_key, #base + 4)
+  for _, hash in ipairs(hashes) do
+    redis.call('SET', base .. 'claim:' .. hash, id, 'KEEPTTL')
+  end
+  redis.call('SET', base .. 'claims:' .. id, table.concat(hashes, '\\n'), 'KEEPTTL')
+end
+
+-- Every key that is deleted with the record.
+local function keys_of(key, id_key)
+  local result = { key, id_key, base .. 'claims:' .. string.sub(id_key, #base + 4) }
+  for _, hash in ipairs(claims_of(id_key)) do
+    result[#result + 1] = base .. 'claim:' .. hash
+  end
+  return result
+end
+
 -- expiry: a time in milliseconds, 'never', or '' to leave it as it is.
-local function set_expiry(expiry, key, id_key)
-  for _, each in ipairs({ key, id_key }) do
+local function set_expiry(expiry, keys)
+  for _, each in ipairs(keys) do
     if expiry == 'never' then
       redis.call('PERSIST', each)
     elseif expiry ~= '' then

@@ -5,7 +5,7 @@ import { MAX_CHANGES, storeScript } from "./lua.js";
 
 /**
  * KEYS: keys, trail, trail of the key, trail of the owner, id; record, owner.
- * ARGV: position and body of the entry; hash, record, position, expiry.
+ * ARGV: position and body of the entry; hash, record, position, expiry; the claimed hashes of an imported key, its own first.
  */
 export const INSERT: RedisScript = storeScript(`
 local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7] }) or check_type('string', { KEYS[5], KEYS[6] })
@@ -19,11 +19,15 @@ if maker then
   local _, record = find(base .. 'id:' .. maker)
   if not record or get_member(record, 'revokedAt') ~= 'null' then return redis.error_reply('KEYBEARER_MAKER ended') end
 end
+for index = 7, #ARGV do
+  if redis.call('EXISTS', base .. 'claim:' .. ARGV[index], base .. 'key:' .. ARGV[index]) > 0 then return key_exists() end
+end
 failure = check_entry() or check_type('zset', { made })
 if failure then return failure end
 redis.call('SET', KEYS[6], ARGV[4])
 redis.call('SET', KEYS[5], ARGV[3])
-set_expiry(ARGV[6], KEYS[6], KEYS[5])
+if #ARGV > 6 then set_claims(KEYS[5], { unpack(ARGV, 7) }) end
+set_expiry(ARGV[6], keys_of(KEYS[6], KEYS[5]))
 redis.call('ZADD', KEYS[1], 0, ARGV[5])
 redis.call('ZADD', KEYS[7], 0, ARGV[5])
 if made then redis.call('ZADD', made, 0, ARGV[5]) end
@@ -42,13 +46,14 @@ local key, record = changed_record(6)
 if not key then return record end
 failure = check_change()
 if failure then return failure end
+local keys = keys_of(key, KEYS[5])
 for index = 6, #ARGV, 2 do
   local stops = ARGV[index] == 'revokedAt' or ARGV[index] == 'disabledAt'
   if stops and ARGV[index + 1] ~= 'null' then skip_memory_check() end
 end
 add_change()
 redis.call('SET', key, record, 'KEEPTTL')
-set_expiry(ARGV[5], key, KEYS[5])
+set_expiry(ARGV[5], keys)
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);
@@ -67,12 +72,13 @@ if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then return key_exists() end
 local _, made = maker_of(ARGV[7])
 failure = check_change() or check_type('zset', { made })
 if failure then return failure end
+local keys = keys_of(key, KEYS[5])
 add_change()
 redis.call('SET', key, record, 'KEEPTTL')
-set_expiry(ARGV[5], key, KEYS[5])
+set_expiry(ARGV[5], keys)
 redis.call('SET', KEYS[7], ARGV[7])
 redis.call('SET', KEYS[6], ARGV[6])
-set_expiry(ARGV[9], KEYS[7], KEYS[6])
+set_expiry(ARGV[9], { KEYS[7], KEYS[6] })
 redis.call('ZADD', KEYS[1], 0, ARGV[8])
 redis.call('ZADD', KEYS[8], 0, ARGV[8])
 if made then redis.call('ZADD', made, 0, ARGV[8]) end
@@ -95,9 +101,10 @@ local keys_of_owner = base .. 'owner:' .. string.sub(owner, 2, -2)
 local _, made = maker_of(record)
 local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner, made }) or check_change()
 if failure then return failure end
+local keys = keys_of(key, KEYS[5])
 skip_memory_check()
 add_change()
-redis.call('DEL', key, KEYS[5])
+redis.call('DEL', unpack(keys))
 redis.call('ZREM', KEYS[1], position)
 redis.call('ZREM', keys_of_owner, position)
 if made then redis.call('ZREM', made, position) end
@@ -118,12 +125,26 @@ local record = redis.call('GET', KEYS[6])
 local moved = record and set_member(record, 'hash', ARGV[5])
 if not moved then return damaged(KEYS[5]) end
 if redis.call('EXISTS', KEYS[7]) > 0 then return key_exists() end
+local claims = claims_of(KEYS[5])
+for index = 3, 4 do
+  local holder = redis.call('GET', base .. 'claim:' .. ARGV[index])
+  if not holder then
+    claims[#claims + 1] = ARGV[index]
+  elseif base .. 'id:' .. holder ~= KEYS[5] then
+    return key_exists()
+  end
+end
 failure = check_change()
 if failure then return failure end
 add_change()
 redis.call('SET', KEYS[6], moved, 'KEEPTTL')
 redis.call('RENAME', KEYS[6], KEYS[7])
 redis.call('SET', KEYS[5], ARGV[4], 'KEEPTTL')
+set_claims(KEYS[5], claims)
+local ttl = redis.call('PTTL', KEYS[5])
+if ttl > 0 then
+  for _, each in ipairs(keys_of(KEYS[7], KEYS[5])) do redis.call('PEXPIRE', each, ttl) end
+end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);

@@ -7,9 +7,9 @@ import {
   sql,
   type UpdateQueryBuilder,
 } from "kysely";
-import type { AuditEntry, KeyRecord } from "../../kit.js";
+import type { AuditEntry, KeyHash, KeyRecord } from "../../kit.js";
 import { encodeTime } from "../record-codec.js";
-import { encodeAudit, encodeKey } from "./rows.js";
+import { encodeAudit, encodeHash, encodeKey } from "./rows.js";
 import {
   AUDIT_COLUMNS,
   changesChannel,
@@ -29,6 +29,7 @@ import {
 import { sortById } from "./transactions.js";
 
 type Changed = { id: string };
+type Claim = { hash: string };
 type KeyStatement =
   | InsertQueryBuilder<Tables, "keys", Changed>
   | UpdateQueryBuilder<Tables, "keys", "keys", Changed>
@@ -44,7 +45,28 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
 
+  const claimed = `${tables.keys}_claimed`;
+
   const channel = changesChannel(tables.keys);
+
+  /**
+   * Claims hashes for the changed key, except those that it has claimed. If another key is stored under one of them, it is
+   * claimed for both keys, which fails.
+   */
+  const claim = (hashes: readonly KeyHash[]) => {
+    const [given, key, table] = [
+      sql`${hashes.map(encodeHash)}::text[]`,
+      sql.table(changed),
+      sql.table(tables.claims),
+    ];
+    return sql<Claim>`(insert into ${table} (hash, key_id)
+      select n.hash, n.id from (
+        select given.hash, key.id from ${key} as key, unnest(${given}) as given (hash)
+        union select k.hash, k.id from ${key} as key, ${sql.table(tables.keys)} as k where k.hash = any(${given})
+      ) as n
+      where not exists (select 1 from ${table} as c where c.hash = n.hash and c.key_id = n.id)
+      order by n.hash)`;
+  };
 
   const withAudit = (
     creator: QueryCreator<Tables & { changed: Changed }>,
@@ -64,7 +86,11 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
       );
 
   /** The other rows are selected from the changed row, so they are written only if there is one. */
-  const change = (statement: KeyStatement, audit: AuditEntry, successor?: KeyRecord): AtomicWrite => {
+  const change = (
+    statement: KeyStatement,
+    audit: AuditEntry,
+    { successor, claims }: { successor?: KeyRecord; claims?: RawBuilder<Claim> } = {},
+  ): AtomicWrite => {
     let creator: QueryCreator<Tables & { changed: Changed }> = builder.with(changed, () => statement);
     if (successor !== undefined) {
       creator = creator.with(successors, (inner) =>
@@ -77,6 +103,7 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
           .returning("id"),
       ) as unknown as typeof creator;
     }
+    if (claims !== undefined) creator = creator.with(claimed, () => claims) as unknown as typeof creator;
     return [
       withAudit(creator, audit, sql`pg_current_xact_id()`)
         .returning(sql`pg_notify(${channel}, key_id)`.as("announced"))
@@ -86,8 +113,11 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
 
   return {
     // Without a position: a new key is in no cache.
-    insert: (record, audit) => {
-      const creator = builder.with(changed, () => insertKey(record).returning("id"));
+    insert: (record, audit, claims) => {
+      let creator = builder.with(changed, () => insertKey(record).returning("id"));
+      if (claims !== undefined) {
+        creator = creator.with(claimed, () => claim([record.hash, ...claims])) as unknown as typeof creator;
+      }
       return [withAudit(creator, audit, sql`null::xid8`).compile()];
     },
 
@@ -95,11 +125,15 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
       change(updateKey(id, ifVersion, members).returning("id"), audit),
 
     replace: (id, ifVersion, members, successor, audit) =>
-      change(updateKey(id, ifVersion, members).returning("id"), audit, successor),
+      change(updateKey(id, ifVersion, members).returning("id"), audit, { successor }),
 
-    rehash: (id, from, to, audit) => change(rehashKey(id, from, to).returning("id"), audit),
+    rehash: (id, from, to, audit) =>
+      change(rehashKey(id, from, to).returning("id"), audit, { claims: claim([from, to]) }),
 
-    remove: (id, ifVersion, audit) => change(removeKey(id, ifVersion).returning("id"), audit),
+    remove: (id, ifVersion, audit) =>
+      change(removeKey(id, ifVersion).returning("id"), audit, {
+        claims: sql<Claim>`(delete from ${sql.table(tables.claims)} as c using ${sql.table(changed)} as key where c.key_id = key.id)`,
+      }),
 
     appendAudit: (entries) => {
       const rows = sortById(entries).map(encodeAudit);

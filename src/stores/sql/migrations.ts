@@ -55,7 +55,12 @@ export function createMigrations(
       .selectFrom(tables.migrations)
       .select((eb) => eb.fn.max("version").as("version"))
       .compile(),
-    steps: [createTables(builder, tables, types), feed.migration, addLineage(builder, tables, types)],
+    steps: [
+      createTables(builder, tables, types),
+      feed.migration,
+      addLineage(builder, tables, types),
+      createClaims(builder, tables, types),
+    ],
     record: (version, appliedAt) =>
       builder.insertInto(tables.migrations).values({ version, applied_at: appliedAt }).compile(),
   };
@@ -139,6 +144,22 @@ function addLineage(
           byMaker.compile(),
           byActor.compile(),
         ]),
+  ];
+}
+
+function createClaims(
+  { schema }: Kysely<Tables>,
+  { claims }: TableNames,
+  { word, tableEnd = sql`` }: ColumnTypes,
+): readonly Statement[] {
+  return [
+    schema
+      .createTable(claims)
+      .addColumn("hash", word, (column) => column.primaryKey().notNull())
+      .addColumn("key_id", word, (column) => column.notNull())
+      .modifyEnd(tableEnd)
+      .compile(),
+    schema.createIndex(`${claims}_key`).on(claims).column("key_id").compile(),
   ];
 }
 

@@ -35,9 +35,16 @@ export interface MysqlPool {
 export interface MysqlServer extends SqlServer {
   /** Runs `work` on one connection, outside a transaction, while it holds the lock of this name. */
   withLock<T>(name: string, work: (run: RunStatement) => Promise<T>): Promise<T>;
+  /** Reads in a READ COMMITTED transaction, whatever autocommit and the isolation level of the connection are. */
+  readonly readCommitted: RunStatement;
 }
 
 const LOCK_SECONDS = 60;
+// Longer than a pause of a busy process, and shorter than the time limit of a manager.
+const IDLE_SECONDS = 5;
+// A client that stops within a transaction holds its locks until the server closes the connection.
+const LIMIT_IDLE = `set @keybearer_wait_timeout = @@session.wait_timeout, session wait_timeout = least(@@session.wait_timeout, ${IDLE_SECONDS})`;
+const RESTORE_IDLE = "set session wait_timeout = @keybearer_wait_timeout";
 
 /**
  * Runs statements through a pool of mysql2. A connection returns to the pool after a commit or rollback, and is closed
@@ -67,8 +74,13 @@ export function mysqlServer(pool: MysqlPool): MysqlServer {
     }
   };
 
-  const transaction = <T>(work: (run: RunStatement) => Promise<T>): Promise<T> =>
+  const inTransaction = <T>(work: (run: RunStatement) => Promise<T>, isReading: boolean): Promise<T> =>
     withConnection(async (connection, markReusable) => {
+      const restore = async (): Promise<void> => {
+        if (!isReading) await execute(connection, RESTORE_IDLE);
+        markReusable();
+      };
+      if (!isReading) await execute(connection, LIMIT_IDLE);
       // Sets the level of the next transaction only, and fails if one is open on the connection.
       await execute(connection, "set transaction isolation level read committed").catch(
         explainOpenTransaction,
@@ -78,13 +90,15 @@ export function mysqlServer(pool: MysqlPool): MysqlServer {
       try {
         result = await work(({ sql, parameters }) => execute(connection, sql, parameters));
       } catch (error) {
-        await execute(connection, "rollback").then(markReusable, ignore);
+        await execute(connection, "rollback").then(restore).catch(ignore);
         throw error;
       }
       await execute(connection, "commit");
-      markReusable();
+      await restore().catch(ignore); // the change is committed; the connection is closed
       return result;
     });
+
+  const transaction = <T>(work: (run: RunStatement) => Promise<T>): Promise<T> => inTransaction(work, false);
 
   return {
     name: "MySQL",
@@ -98,6 +112,7 @@ export function mysqlServer(pool: MysqlPool): MysqlServer {
     // In a transaction, because `autocommit` may be off.
     write: (statement) => transaction((run) => run(statement)),
     transaction,
+    readCommitted: (statement) => inTransaction((run) => run(statement), true),
     withLock: (name, work) =>
       withConnection(async (connection, markReusable) => {
         const run: RunStatement = ({ sql, parameters }) => execute(connection, sql, parameters);

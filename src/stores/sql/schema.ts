@@ -81,11 +81,18 @@ export interface MigrationRow {
   applied_at: number;
 }
 
+/** A hash that an imported or moved key may be stored under. Each hash belongs to one key. */
+export interface ClaimRow {
+  hash: string;
+  key_id: string;
+}
+
 /** The tables of a store, as Kysely types them. The names in the database are in {@link TableNames}. */
 export interface Tables {
   keys: KeyRow;
   audit: AuditRow & { position: Generated<number | null> };
   migrations: MigrationRow;
+  claims: ClaimRow;
   /** One row: the number of changes. PostgreSQL does not have this table. */
   position: { id: number; position: number };
 }
@@ -117,6 +124,7 @@ export function readTableNames(
     keys: table,
     audit: `${table}_audit`,
     migrations: `${table}_migrations`,
+    claims: `${table}_claims`,
     position: `${table}_position`,
   } as unknown as TableNames;
 }

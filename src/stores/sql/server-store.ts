@@ -69,7 +69,7 @@ export interface ServerStore extends ManagedKeyStore {
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
   findById(id: string): Promise<KeyRecord | undefined>;
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
-  insert(record: KeyRecord, audit: AuditEntry): Promise<void>;
+  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Promise<void>;
   update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Promise<boolean>;
   replace(
     id: string,
@@ -170,8 +170,8 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
       return toPage(rows, query.limit, decodeKey, "created_at");
     },
 
-    async insert(record, audit) {
-      const inserted = await runWrite(writes.insert(record, audit));
+    async insert(record, audit, claims) {
+      const inserted = await runWrite(writes.insert(record, audit, claims));
       if (!inserted) throw createMakerError();
     },
 

@@ -48,7 +48,8 @@ export type AtomicWrite = readonly [first: Statement, ...others: Statement[]];
 
 /** Builds the writes of a store. */
 export interface AtomicWrites {
-  insert(record: KeyRecord, audit: AuditEntry): AtomicWrite;
+  /** With `claims`, the key claims these hashes and its own. */
+  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): AtomicWrite;
   update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): AtomicWrite;
   replace(
     id: string,
@@ -57,6 +58,7 @@ export interface AtomicWrites {
     successor: KeyRecord,
     audit: AuditEntry,
   ): AtomicWrite;
+  /** The key claims both hashes. */
   rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): AtomicWrite;
   remove(id: string, ifVersion: number, audit: AuditEntry): AtomicWrite;
   /** Skips entries whose id exists. */

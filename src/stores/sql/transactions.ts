@@ -1,6 +1,6 @@
 import { type InsertQueryBuilder, type InsertResult, type Kysely, sql } from "kysely";
-import type { AuditEntry } from "../../kit.js";
-import { encodeAudit, encodeKey } from "./rows.js";
+import type { AuditEntry, KeyHash } from "../../kit.js";
+import { encodeAudit, encodeHash, encodeKey } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
 import { type AtomicWrites, createStatements, type Dialect, type Statement } from "./statements.js";
 
@@ -33,8 +33,33 @@ export function createTransactions(
     return [count, entry.compile()];
   };
 
+  const [keyTable, claimTable] = [sql.table(tables.keys), sql.table(tables.claims)];
+
+  /**
+   * Claims hashes for a key, except those that it has claimed. `stored` is its hash in the key table. If another key is
+   * stored under one of the hashes, the first statement claims it for that key, and the other ones fail.
+   */
+  const claim = (id: string, stored: KeyHash, others: readonly KeyHash[]): readonly Statement[] => [
+    sql`insert into ${claimTable} (hash, key_id) select k.hash, k.id from ${keyTable} as k
+      where k.hash in (${sql.join([stored, ...others].map(encodeHash))})
+      and not exists (select 1 from ${claimTable} as c where c.hash = k.hash and c.key_id = k.id)`.compile(
+      builder,
+    ),
+    ...others.map(encodeHash).map((hash) =>
+      sql`insert into ${claimTable} (hash, key_id) select ${hash}, k.id from ${keyTable} as k
+        where k.id = ${id}
+        and not exists (select 1 from ${claimTable} as c where c.hash = ${hash} and c.key_id = ${id})`.compile(
+        builder,
+      ),
+    ),
+  ];
+
   return {
-    insert: (record, audit) => [insertKey(record).compile(), insertAudit(audit).compile()],
+    insert: (record, audit, claims) => [
+      insertKey(record).compile(),
+      ...(claims === undefined ? [] : claim(record.id, record.hash, claims)),
+      insertAudit(audit).compile(),
+    ],
 
     update: (id, ifVersion, change, audit) => [
       updateKey(id, ifVersion, change).compile(),
@@ -47,9 +72,17 @@ export function createTransactions(
       ...withPosition(audit),
     ],
 
-    rehash: (id, from, to, audit) => [rehashKey(id, from, to).compile(), ...withPosition(audit)],
+    rehash: (id, from, to, audit) => [
+      rehashKey(id, from, to).compile(),
+      ...claim(id, to, from === to ? [] : [from]),
+      ...withPosition(audit),
+    ],
 
-    remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), ...withPosition(audit)],
+    remove: (id, ifVersion, audit) => [
+      removeKey(id, ifVersion).compile(),
+      builder.deleteFrom(tables.claims).where("key_id", "=", id).compile(),
+      ...withPosition(audit),
+    ],
 
     appendAudit: (entries) =>
       toPaddedChunks(sortById(entries), MAX_ROWS).map((chunk) =>

@@ -41,6 +41,7 @@ const tablesOf = ({ table }: { readonly table: string }): readonly string[] => [
   table,
   `${table}_audit`,
   `${table}_migrations`,
+  `${table}_claims`,
 ];
 
 type Kind = "memory" | "sqlite" | "postgres" | "mysql" | "redis";
@@ -87,7 +88,7 @@ const dumps: Readonly<Record<Kind, (place: string, store: ManagedKeyStore) => Pr
     return dumpOf(tables);
   },
 
-  /** Every name and value under the prefix. A record is stored under its hash, and an id refers to it. */
+  /** Every name and value under the prefix. A record is stored under its hash; an id and its claims refer to hashes. */
   async redis(place) {
     const { urls, prefix } = JSON.parse(place);
     const client = new Redis(urls[0], { lazyConnect: true });
@@ -96,15 +97,16 @@ const dumps: Readonly<Record<Kind, (place: string, store: ManagedKeyStore) => Pr
     const hashes: Record<string, string> = {};
     const rest: Record<string, string> = {};
     for (const name of names) {
-      const [, kind] = /^\{.*?\}:(key|id):/.exec(name) ?? [];
+      const [, kind] = /^\{.*?\}:(key|id|claims?):/.exec(name) ?? [];
       if (kind === "key") {
         hashes[`the name ${name}`] = name;
         const { hash, ...fields } = JSON.parse(String(await client.get(name)));
         hashes[`the hash at ${name}`] = String(hash);
         rest[`the fields at ${name}`] = printed(fields);
       } else {
-        (kind === "id" ? hashes : rest)[`what is at ${name}`] = printed(await valueAt(client, name));
-        rest[`the name ${name}`] = name;
+        const hasHash = kind === "id" || kind === "claims";
+        (hasHash ? hashes : rest)[`what is at ${name}`] = printed(await valueAt(client, name));
+        (kind === "claim" ? hashes : rest)[`the name ${name}`] = name;
       }
     }
     client.disconnect();

@@ -37,6 +37,7 @@ const UNDO = [
   ...["disabled_by", "rotation_root", "created_by", "created_by_key"].map(
     (column) => `alter table ${table} drop column ${column}`,
   ),
+  `drop table ${table}_claims`,
   `delete from ${table}_migrations where version > 1`,
 ];
 const DROP_INDEXES = [`drop index ${table}_maker`, `drop index ${audit}_actor`];

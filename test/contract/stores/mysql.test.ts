@@ -129,7 +129,13 @@ describe.skipIf(skip)("mysqlStore over mysql2: statements", () => {
     await store.touch(new Map([[key.id, at(99)]]));
     const unprepared = statements.filter(({ prepared }) => !prepared).map(({ sql }) => sql);
     expect(new Set(unprepared)).toEqual(
-      new Set(["set transaction isolation level read committed", "start transaction", "commit"]),
+      new Set([
+        "set @keybearer_wait_timeout = @@session.wait_timeout, session wait_timeout = least(@@session.wait_timeout, 5)",
+        "set session wait_timeout = @keybearer_wait_timeout",
+        "set transaction isolation level read committed",
+        "start transaction",
+        "commit",
+      ]),
     );
   });
 });

@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import type { Pool, PoolConnection, PoolOptions } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
-import { hashSecret, type KeyRecord, StoreError } from "../../../src/index.js";
+import { hashSecret, KeyConflictError, type KeyRecord, StoreError } from "../../../src/index.js";
 import {
   type MysqlKeyStore,
   type MysqlPool,
@@ -13,6 +16,7 @@ import { dropTablesSql, freshTable, poolAt } from "../../contract/stores/backend
 import { startTcpProxy, type TcpProxy } from "../../contract/stores/tcp-proxy.js";
 
 const { mysql: url = "" } = inject("servers");
+const FROZEN_CHILD = fileURLToPath(new URL("mysql-frozen-child.ts", import.meta.url));
 
 describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
   const table = freshTable();
@@ -341,6 +345,46 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
     expect(await store.findById(key.id)).toMatchObject({ name: "store", version: 2 });
   });
 
+  it("changes a key while another process is frozen before the commit of its change", async () => {
+    const store = mysqlStore(pooled(), { table });
+    const [frozen, other] = [await inserted(store), await inserted(store)];
+    const child = spawn(
+      process.execPath,
+      ["--no-warnings", "--import", "tsx", FROZEN_CHILD, url, table, frozen.id],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe("frozen");
+    // The frozen process has locked the position of changes.
+    expect(await store.update(other.id, 1, { revokedAt: at(1) }, sampleAudit(other))).toBe(true);
+    child.kill("SIGCONT");
+    expect((await lines.next()).value).toBe("StoreError");
+    expect(await store.findByHash(frozen.hash)).toEqual(frozen);
+    expect(await store.update(frozen.id, 1, { revokedAt: at(1) }, sampleAudit(frozen))).toBe(true);
+  });
+
+  it("leaves the wait_timeout of a connection as it was, and closes the connection if it cannot", async () => {
+    const pool = pooled({ connectionLimit: 1 }, "set session wait_timeout = 1234");
+    const waitTimeout = async () => {
+      const [rows] = await pool.query("select @@session.wait_timeout as seconds");
+      return (rows as { seconds: number }[])[0]?.seconds;
+    };
+    const store = mysqlStore(pool, { table });
+    const key = await inserted(store);
+    await expect(store.insert(key, sampleAudit(key))).rejects.toThrow(KeyConflictError);
+    expect(await waitTimeout()).toBe(1234);
+    const failing = mysqlStore(
+      before(pool, "set session wait_timeout", () => Promise.reject(new Error("lost"))),
+      { table },
+    );
+    const id = await idOf(pool);
+    expect(await failing.update(key.id, 1, { revokedAt: at(1) }, sampleAudit(key))).toBe(true);
+    expect(await idOf(pool)).not.toBe(id);
+  });
+
   it("rejects lookups while 1,000 are pending on a hanging pool", async () => {
     let connects = 0;
     const hanging = {
@@ -362,6 +406,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
       // One table for all cases: creating another takes longer than a case.
       await admin.query(`delete from ${table}`);
       await admin.query(`delete from ${table}_audit`);
+      await admin.query(`delete from ${table}_claims`);
       expect(await everyKey(store)).toEqual([]);
       return { store };
     };
