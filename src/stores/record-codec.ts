@@ -49,6 +49,8 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     rateLimit: rateLimitOrNull(row[names.rateLimit], row, "rateLimit"),
     expiresAt: dateOrNull(row[names.expiresAt], row, "expiresAt"),
     disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
+    // Absent in records that an older version wrote to Redis.
+    suspendedAt: dateOrNull(row[names.suspendedAt] ?? null, row, "suspendedAt"),
     revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
     rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
     rotationRoot: addedOrNull(row[names.rotationRoot], row, "rotationRoot"),

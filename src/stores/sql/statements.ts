@@ -11,8 +11,8 @@ import {
   type UpdateQueryBuilder,
   type UpdateResult,
 } from "kysely";
-import type { AuditEntry, KeyChange, KeyHash, KeyRecord } from "../../kit.js";
-import { encodeAudit, encodeChange, encodeHash, encodeKey } from "./rows.js";
+import type { AuditEntry, KeyChange, KeyHash, KeyRecord, OwnerQuota } from "../../kit.js";
+import { encodeAudit, encodeChange, encodeKey, encodeWord } from "./rows.js";
 import {
   type ColumnKind,
   type Columns,
@@ -41,24 +41,33 @@ export interface Statements {
 type KeyUpdate = UpdateQueryBuilder<Tables, "keys", "keys", UpdateResult>;
 
 /**
- * Statements that run in one transaction. If the first one changes no row, the compare-and-set failed and the others
- * must not run.
+ * Statements that run in one transaction. If one of them changes no row, the compare-and-set or the reservation for the
+ * owner failed, and the transaction must be rolled back.
  */
 export type AtomicWrite = readonly [first: Statement, ...others: Statement[]];
 
 /** Builds the writes of a store. */
 export interface AtomicWrites {
-  insert(record: KeyRecord, audit: AuditEntry): AtomicWrite;
-  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): AtomicWrite;
+  insert(record: KeyRecord, audit: AuditEntry, quota: OwnerQuota): AtomicWrite;
+  update(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+  ): AtomicWrite;
   replace(
     id: string,
     ifVersion: number,
     change: KeyChange,
     successor: KeyRecord,
     audit: AuditEntry,
+    quota: OwnerQuota,
   ): AtomicWrite;
   rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): AtomicWrite;
   remove(id: string, ifVersion: number, audit: AuditEntry): AtomicWrite;
+  /** Writes an audit entry as a change, which the feed reports. */
+  appendChange(audit: AuditEntry): readonly [Statement, ...Statement[]];
   /** Skips entries whose id exists. */
   appendAudit(entries: readonly AuditEntry[]): readonly Statement[];
 }
@@ -102,7 +111,7 @@ export function createStatements(
     rehashKey: (id, from, to) =>
       builder
         .updateTable(tables.keys)
-        .set({ hash: encodeHash(to) })
+        .set({ hash: encodeWord(to, "hash") })
         .where("id", "=", id)
         .where("hash", "=", from),
 

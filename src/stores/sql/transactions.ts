@@ -1,5 +1,6 @@
 import { type InsertQueryBuilder, type InsertResult, type Kysely, sql } from "kysely";
 import type { AuditEntry } from "../../kit.js";
+import type { OwnerStatements } from "./owners.js";
 import { encodeAudit, encodeKey } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
 import { type AtomicWrites, createStatements, type Dialect, type Statement } from "./statements.js";
@@ -15,7 +16,7 @@ type AuditInsert = InsertQueryBuilder<Tables, "audit", InsertResult>;
 export function createTransactions(
   builder: Kysely<Tables>,
   tables: TableNames,
-  dialect: Dialect,
+  { dialect, owners: { reserve } }: { readonly dialect: Dialect; readonly owners: OwnerStatements },
   skipDuplicates: (insert: AuditInsert) => AuditInsert,
 ): AtomicWrites {
   const statements = createStatements(builder, tables, dialect);
@@ -27,29 +28,40 @@ export function createTransactions(
     .compile();
 
   /** Takes the next position and inserts the audit entry with it. Last, because it locks the row of the position. */
-  const withPosition = (audit: AuditEntry): readonly [Statement, Statement] => {
+  const appendChange = (audit: AuditEntry): readonly [Statement, Statement] => {
     const taken = sql<number>`(select ${position} from ${sql.table(tables.position)})`;
     const entry = builder.insertInto(tables.audit).values({ ...encodeAudit(audit), position: taken });
     return [count, entry.compile()];
   };
 
   return {
-    insert: (record, audit) => [insertKey(record).compile(), insertAudit(audit).compile()],
-
-    update: (id, ifVersion, change, audit) => [
-      updateKey(id, ifVersion, change).compile(),
-      ...withPosition(audit),
+    // The row of the owner comes first, as in every write, so that two writes cannot deadlock.
+    insert: (record, audit, quota) => [
+      reserve(record.ownerId, quota).compile(),
+      insertKey(record).compile(),
+      insertAudit(audit).compile(),
     ],
 
-    replace: (id, ifVersion, change, successor, audit) => [
+    update: (id, ifVersion, change, audit, quota) => {
+      const updated = updateKey(id, ifVersion, change).compile();
+      const entry = appendChange(audit);
+      return quota === undefined
+        ? [updated, ...entry]
+        : [reserve(audit.ownerId, quota).compile(), updated, ...entry];
+    },
+
+    replace: (id, ifVersion, change, successor, audit, quota) => [
+      reserve(successor.ownerId, quota).compile(),
       updateKey(id, ifVersion, change).compile(),
       builder.insertInto(tables.keys).values(encodeKey(successor)).compile(),
-      ...withPosition(audit),
+      ...appendChange(audit),
     ],
 
-    rehash: (id, from, to, audit) => [rehashKey(id, from, to).compile(), ...withPosition(audit)],
+    rehash: (id, from, to, audit) => [rehashKey(id, from, to).compile(), ...appendChange(audit)],
 
-    remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), ...withPosition(audit)],
+    remove: (id, ifVersion, audit) => [removeKey(id, ifVersion).compile(), ...appendChange(audit)],
+
+    appendChange,
 
     appendAudit: (entries) =>
       toPaddedChunks(sortById(entries), MAX_ROWS).map((chunk) =>

@@ -49,6 +49,8 @@ const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environm
     run: (manager) => manager.import({ ...INPUT, secret: format.generate("live") }),
     calls: ["findByHash", "findById", "insert"],
   },
+  suspendOwner: { run: (manager) => manager.suspendOwner("acme"), calls: ["suspendOwner"] },
+  resumeOwner: { run: (manager) => manager.resumeOwner("acme"), calls: ["resumeOwner"] },
   purge: { run: (manager) => manager.purge({ retention: "1d" }), calls: ["list", "remove"] },
 };
 
