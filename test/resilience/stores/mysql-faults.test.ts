@@ -362,6 +362,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
       // One table for all cases: creating another takes longer than a case.
       await admin.query(`delete from ${table}`);
       await admin.query(`delete from ${table}_audit`);
+      await admin.query(`delete from ${table}_owners`);
       expect(await everyKey(store)).toEqual([]);
       return { store };
     };
