@@ -232,7 +232,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
           "select distinct index_name from information_schema.statistics where table_schema = database() and table_name in (?, ?)",
           [name, `${name}_audit`],
         );
-        expect(indexes).toHaveLength(12);
+        expect(indexes).toHaveLength(13);
         const key = await inserted(store);
         await expect(store.insert({ ...key, id: "other" }, sampleAudit(key))).rejects.toThrow("exists");
         await admin.query(dropTablesSql(name));
