@@ -188,6 +188,10 @@ function* newKeys(): Generator<KeyRecord> {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      rotationRoot: null,
+      createdBy: null,
+      createdByKey: null,
     };
   }
 }

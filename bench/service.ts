@@ -56,6 +56,10 @@ export function newKey(change: Partial<KeyRecord> = {}): Issued {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      rotationRoot: null,
+      createdBy: null,
+      createdByKey: null,
       ...change,
     },
   };

@@ -78,7 +78,7 @@ export function createOperations<S extends string>(
     };
     const key = await findKey(operation);
     check(key);
-    return { key, id: key.id, check, actor: actorOf(operation) };
+    return { key, id: key.id, check, actor: actorOf(operation), createdByKey: principals[1]?.key?.id };
   };
 
   const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
@@ -203,8 +203,14 @@ export function createOperations<S extends string>(
         overlap?: Duration;
         environment?: string;
       };
-      const { id, check, actor } = await findGrantable(operation);
-      const options = { overlap, ...(environment !== undefined && { environment }), check, actor };
+      const { id, check, actor, createdByKey } = await findGrantable(operation);
+      const options = {
+        overlap,
+        ...(environment !== undefined && { environment }),
+        check,
+        actor,
+        createdByKey,
+      };
       return withInputErrors("body", input.rotate, wireName, () =>
         issue(operation, presenter.rotated, (option) => keys.rotate(id, { ...options, ...option })),
       );

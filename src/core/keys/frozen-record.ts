@@ -23,6 +23,7 @@ class FrozenRecord implements Members {
   readonly rotatedAt: Members["rotatedAt"];
   /** `createdAt` in whole seconds, rounded down: a small integer, which V8 keeps in the object itself. 0 if unknown. */
   readonly #createdSeconds: number;
+  readonly rotationRoot: Members["rotationRoot"];
   readonly createdAt: Members["createdAt"];
   readonly version: Members["version"];
   readonly start: Members["start"];
@@ -30,11 +31,10 @@ class FrozenRecord implements Members {
   readonly metadata: Members["metadata"];
   readonly updatedAt: Members["updatedAt"];
   readonly lastUsedAt: Members["lastUsedAt"];
+  readonly disabledBy: Members["disabledBy"];
   readonly revokedReason: Members["revokedReason"];
   readonly replacedBy: Members["replacedBy"];
   readonly replaces: Members["replaces"];
-  readonly disabledBy: Members["disabledBy"];
-  readonly rotationRoot: Members["rotationRoot"];
   readonly createdBy: Members["createdBy"];
   readonly createdByKey: Members["createdByKey"];
 
@@ -51,19 +51,19 @@ class FrozenRecord implements Members {
     this.suspendedAt = record.suspendedAt;
     this.revokedAt = record.revokedAt;
     this.rotatedAt = record.rotatedAt;
-    this.#createdSeconds = Math.floor(timeOf(record.createdAt) / 1_000) || 0;
+    this.rotationRoot = record.rotationRoot;
     this.createdAt = record.createdAt;
+    this.#createdSeconds = Math.floor(timeOf(this.createdAt) / 1_000) || 0;
     this.version = record.version;
     this.start = record.start;
     this.name = record.name;
     this.metadata = record.metadata;
     this.updatedAt = record.updatedAt;
     this.lastUsedAt = record.lastUsedAt;
+    this.disabledBy = record.disabledBy;
     this.revokedReason = record.revokedReason;
     this.replacedBy = record.replacedBy;
     this.replaces = record.replaces;
-    this.disabledBy = record.disabledBy;
-    this.rotationRoot = record.rotationRoot;
     this.createdBy = record.createdBy;
     this.createdByKey = record.createdByKey;
     Object.freeze(this);
@@ -89,8 +89,10 @@ class FrozenRecord implements Members {
  * const keys = new Map(rows.map(toRecord).map((record) => [record.hash, freezeRecord(record)]));
  */
 export function freezeRecord<T extends VerifiableRecord>(record: T): T {
-  if (!isReadableRecord(record)) throw new StoreError("The value is not a key record");
-  return new FrozenRecord(record) as VerifiableRecord as T;
+  const copy = isReadableRecord(record) ? new FrozenRecord(record) : undefined;
+  // Checks the copy too: a getter of the record may have returned another value.
+  if (!isReadableRecord(copy)) throw new StoreError("The value is not a key record");
+  return copy as VerifiableRecord as T;
 }
 
 /** Whether a value has the shape of a record, or was returned by {@link freezeRecord} and so had it. */

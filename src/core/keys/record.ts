@@ -64,9 +64,12 @@ export interface KeyRecord {
   readonly replaces: string | null;
   /** The id of the first key of the rotation chain, for which rate limits count. `null` if it is this key. */
   readonly rotationRoot: string | null;
-  /** The actor of the creation. A successor has that of the key that it replaced. */
+  /** The actor of the creation. A successor has that of the key that it replaced, except as in `createdByKey`. */
   readonly createdBy: string | null;
-  /** The id of the key that created this one. A successor has that of the key that it replaced. */
+  /**
+   * The id of the key that created this one. A successor has that of the key that it replaced, unless another key asked
+   * for the rotation: then it is that key.
+   */
   readonly createdByKey: string | null;
 }
 

@@ -167,7 +167,8 @@ export interface KeyManager<S extends string = string, E extends string = string
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
    * several concurrent rotations succeeds.
    *
-   * @throws KeyStateError if the key is revoked, expired or already rotated, or its owner is suspended.
+   * @throws KeyStateError if the key is revoked, expired or already rotated, if `createdByKey` is revoked or missing, or if
+   *   the owner is suspended.
    * @throws KeyLimitError if there is an overlap and the owner has as many keys or bytes as allowed.
    *
    * @example

@@ -96,6 +96,11 @@ export type RotateOptions<E extends string = string> = CheckOption &
     readonly overlap?: Duration;
     /** The environment of the successor; required if the old key has none and the format has several. */
     readonly environment?: E;
+    /**
+     * The id of the key that asks for the rotation. If it belongs to another rotation chain, its holder receives the
+     * secret, and the successor counts as created by it: it becomes `createdByKey`, and `actor` becomes `createdBy`.
+     */
+    readonly createdByKey?: string | undefined;
   };
 
 /** Options of {@link KeyManager.purge}. */

@@ -58,7 +58,7 @@ export async function revokeAllKeys(
 type Facts = { readonly actor: string | null; readonly reason: string | null };
 
 /** Revokes a key. `isChanged`: it was not revoked before. */
-async function revokeOne(
+export async function revokeOne(
   repository: Repository,
   id: string,
   caller: Caller,
@@ -75,7 +75,11 @@ async function revokeOne(
 }
 
 /** Returns the id of the first key of a rotation chain. Successors of version 0.1 have no root. */
-function firstOf({ id, rotationRoot, replaces }: Pick<ApiKey, "id" | "rotationRoot" | "replaces">): string {
+export function firstOf({
+  id,
+  rotationRoot,
+  replaces,
+}: Pick<ApiKey, "id" | "rotationRoot" | "replaces">): string {
   return rotationRoot ?? replaces ?? id;
 }
 

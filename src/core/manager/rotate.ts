@@ -4,10 +4,11 @@ import type { KeyFormat } from "../keys/format.js";
 import { isExpired, isPresent, type KeyRecord } from "../keys/record.js";
 import type { KeyManager } from "./api.js";
 import type { IssuedKey } from "./change-options.js";
-import { readCaller, readEnvironment, readInputDuration } from "./input.js";
+import { readCaller, readEnvironment, readId, readInputDuration } from "./input.js";
 import { issueRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
 import type { Repository } from "./repository.js";
+import { firstOf, revokeOne } from "./revoke.js";
 
 /** Implements {@link KeyManager.rotate}. */
 export async function rotateKey(
@@ -16,11 +17,14 @@ export async function rotateKey(
   id: string,
   options: NonNullable<Parameters<KeyManager["rotate"]>[1]>,
 ): Promise<IssuedKey> {
-  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit");
+  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit", "createdByKey");
   const { overlap = "0s", environment } = options;
   const overlapMs = readOverlap(overlap, manager.maxOverlap);
 
-  return repository.replace(id, caller, (old, at) => {
+  const maker =
+    options.createdByKey === undefined ? undefined : await readMaker(repository, options.createdByKey);
+
+  const issued = await repository.replace(id, caller, (old, at) => {
     checkRotatable(old, at);
     const successor = issueRecord(
       manager,
@@ -30,6 +34,9 @@ export async function rotateKey(
         expiresAt: earliest(old.expiresAt, manager.latestExpiry(at)),
         replaces: old.id,
         rotationRoot: old.rotationRoot ?? old.id,
+        // The secret is shown to the holder of the maker, so the successor counts as made by it.
+        ...(maker !== undefined &&
+          firstOf(maker) !== firstOf(old) && { createdBy: caller.actor, createdByKey: maker.id }),
       },
       at,
     );
@@ -42,6 +49,22 @@ export async function rotateKey(
       details: { replacedBy, expiresAt: expiresAt.toISOString() },
     };
   });
+  // A revocation of the maker that listed what it made before the successor was written is visible now. The secret has
+  // not been returned yet.
+  if (maker !== undefined && issued.key.createdByKey === maker.id) {
+    await readMaker(repository, maker.id).catch(async (error: unknown) => {
+      await revokeOne(repository, issued.key.id, { ...caller, check: undefined }, "its creator was revoked");
+      throw error;
+    });
+  }
+  return issued;
+}
+
+/** @throws KeyStateError if the key is revoked or does not exist. */
+async function readMaker(repository: Repository, createdByKey: string): Promise<KeyRecord> {
+  const maker = await repository.read(readId("createdByKey", createdByKey));
+  if (maker !== undefined && !isPresent(maker.revokedAt)) return maker;
+  throw new KeyStateError("The key that would rotate this key is revoked or does not exist");
 }
 
 /** Converts an overlap to milliseconds. */

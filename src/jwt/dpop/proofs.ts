@@ -1,7 +1,7 @@
 import { hash, type KeyObject } from "node:crypto";
 import { compactVerify, type JWK } from "jose";
-import { LRUCache } from "lru-cache";
 import { type Awaitable, isPromiseLike } from "../../internal/awaitable.js";
+import { createSharedCache } from "../../internal/shared-cache.js";
 import { type AuthRequest, credentialSource, extractCredential, StoreError } from "../../kit.js";
 import { type Algorithm, type Algorithms, SIGNING_ALGORITHMS } from "../algorithms.js";
 import { boundedCall, withCryptoTimeout } from "../bounded-call.js";
@@ -73,18 +73,14 @@ interface ProofKey {
 
 export function createProofs(rules: ProofRules): Proofs {
   const { matchesTarget, nonces, replays, maxAgeMs, timeoutMs, now } = rules;
-  const keys = new LRUCache<string, ProofKey>({ max: MAX_KEYS });
+  // Keys of used proofs: a client has many proofs with one key, and jose converts each key object once.
+  const keys = createSharedCache<ProofKey>(MAX_KEYS);
 
-  /** Imports the key of a proof. A client uses one key for many proofs, and jose converts each object once. */
-  const importKey = ({ jwk, alg }: TokenHeader): ProofKey | undefined => {
-    const digest = hash("sha256", JSON.stringify([alg, jwk]));
+  const importKey = (digest: string, { jwk, alg }: TokenHeader): ProofKey | undefined => {
     const known = keys.get(digest);
     if (known !== undefined) return known;
     const key = importProofKey(jwk, alg);
-    if (key === undefined) return undefined;
-    const imported = { key, jkt: thumbprint(key.export({ format: "jwk" }) as JWK) };
-    keys.set(digest, imported);
-    return imported;
+    return key && { key, jkt: thumbprint(key.export({ format: "jwk" }) as JWK) };
   };
 
   /** RFC 9449, sections 4.2 and 4.3, in the order of their cost. */
@@ -131,13 +127,20 @@ export function createProofs(rules: ProofRules): Proofs {
       if (claims === undefined) return "invalid_dpop_proof";
       const fault = checkClaims(claims, request, bound);
       if (fault !== undefined) return fault;
-      const imported = importKey(header);
+      const digest = hash("sha256", JSON.stringify([header.alg, header.jwk]));
+      const imported = importKey(digest, header);
       if (imported === undefined) return "invalid_dpop_proof";
       const { key, jkt } = imported;
       if (bound !== undefined && bound.jkt !== jkt) return "invalid_dpop_proof";
       const id = hash("sha256", `${jkt} ${claims.jti}`, "base64url");
       const verified = compactVerify(proof, key, { algorithms: [header.alg] }).then(
-        (): Proof => ({ jkt, use: (ownerId) => use(id, ownerId) }),
+        (): Proof => ({
+          jkt,
+          use(ownerId) {
+            keys.set(digest, imported, ownerId);
+            return use(id, ownerId);
+          },
+        }),
         (): ProofFault => "invalid_dpop_proof",
       );
       return withCryptoTimeout(verified, "The verification of a DPoP proof");

@@ -1,5 +1,5 @@
 import { describe } from "../../internal/validate.js";
-import type { AuthRequest } from "../../kit.js";
+import { type AuthRequest, pathnameOf } from "../../kit.js";
 
 /** Whether `htu` is the URI of a request (RFC 9449, section 4.3, step 9). */
 export type MatchesTarget = (htu: unknown, request: AuthRequest) => boolean;
@@ -7,7 +7,6 @@ export type MatchesTarget = (htu: unknown, request: AuthRequest) => boolean;
 // WHATWG parsers skip tabs and extra slashes, and read a backslash as a slash.
 const ABSOLUTE = /^https?:\/\/[^/?#\\@]+(?:[/?#][^\\]*)?$/i;
 const VISIBLE = /^[\x21-\x7e]+$/;
-const ABSOLUTE_FORM = /^https?:\/\/[^/?#]+/i; // RFC 9112, section 3.2.2
 
 /**
  * Creates a function that compares URIs without query and fragment, after the normalization of RFC 3986, sections 6.2.2
@@ -27,12 +26,11 @@ export function createTargetMatcher(where: string, origin: unknown): MatchesTarg
   });
   if (bases.length === 0) throw new TypeError(`${where}: "dpop.origin" is an empty array`);
 
-  return (htu, request) => {
+  return (htu, { path: target }) => {
     const uri = typeof htu === "string" ? normalizeUri(htu) : undefined;
-    const path = request.path?.replace(/[?#].*/s, "").replace(ABSOLUTE_FORM, "") || "/";
-    return (
-      uri !== undefined && path.startsWith("/") && bases.some((base) => base + normalizePath(path) === uri)
-    );
+    if (uri === undefined || target === undefined) return false;
+    const path = pathnameOf(target);
+    return path.startsWith("/") && bases.some((base) => base + normalizePath(path) === uri);
   };
 }
 

@@ -49,15 +49,19 @@ async function race(store: ManagedKeyStore, attackedStore: ManagedKeyStore, roun
   const root = await operator.manager.create(INPUT);
   const make = (key: IssuedKey) =>
     unlessRefused(attacker.create(INPUT, { actor: key.key.id, createdByKey: key.key.id }));
+  const victims = await Promise.all(
+    [1, 2, 3, 4, 5].map(() => operator.manager.create({ ...INPUT, ownerId: "globex" })),
+  );
   const children = (await Promise.all([1, 2, 3, 4].map(() => make(root)))) as IssuedKey[];
 
   const attack = Array.from({ length: CREATIONS }, async (_, index) => {
     await settle(index % 7);
     const holder = index % 2 === 0 ? root : (children[index % 4] as IssuedKey);
-    // Some keys are rotated, which creates a successor, and some create further keys.
-    const made = await (index % 5 === 4
-      ? unlessRefused(attacker.rotate(holder.key.id, { overlap: "1h" }))
-      : make(holder));
+    // Some keys are rotated, keys of other holders too, and the others create keys.
+    const rotated = [holder, victims[Math.floor(index / 10)] as IssuedKey][index % 5];
+    const made = await (rotated === undefined
+      ? make(holder)
+      : unlessRefused(attacker.rotate(rotated.key.id, { overlap: "1h", createdByKey: holder.key.id })));
     return [made, made && (await make(made))];
   });
   await settle(round * 3);

@@ -206,6 +206,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
           { version: 1 },
           { version: 2 },
           { version: 3 },
+          { version: 4 },
         ]);
         await admin.query(dropTablesSql(name));
       }

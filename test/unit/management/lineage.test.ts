@@ -42,6 +42,20 @@ describe("a key that is created with a key", () => {
     expect([status, body.key.createdByKey]).toEqual([201, key.id]);
   });
 
+  it("is the successor of a key that another key rotated, too", async () => {
+    const { call, own, issue, manager } = await managed();
+    const { key } = await issue();
+    const { body } = await call(`POST /api-keys/${key.id}/rotate`, {
+      as: own.secret,
+      json: { overlap: "30d" },
+    });
+    expect(body.key.createdByKey).toBe(own.key.id);
+    const byUser = await call(`POST /api-keys/${(await issue()).key.id}/rotate`);
+    expect(byUser.body.key.createdByKey).toBeNull();
+    await call(`DELETE /api-keys/${own.key.id}?descendants=true`);
+    expect((await manager.get(body.key.id))?.status).toBe("revoked");
+  });
+
   it("is not created if its creator is revoked after the request was verified", async () => {
     const inner = memoryStore();
     const revoked: { id?: string } = {};

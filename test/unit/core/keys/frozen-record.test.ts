@@ -41,6 +41,14 @@ describe("freezeRecord", () => {
   });
 });
 
+describe("a record with a getter", () => {
+  it("is rejected if the second value is not readable", () => {
+    const ids = ["key_1", ""];
+    const record = Object.defineProperty({ ...full }, "id", { get: () => ids.shift() });
+    expect(() => freezeRecord(record)).toThrow(StoreError);
+  });
+});
+
 describe("checkedRecord", () => {
   it("compares the hash of a frozen record", () => {
     const frozen = freezeRecord(full);

@@ -61,6 +61,50 @@ describe("the creator of a key", () => {
   });
 });
 
+describe("a rotation that another key asks for", () => {
+  it("makes that key the creator of the successor, so that its revocation takes it", async () => {
+    const { manager } = createManager();
+    const [leaked, other] = [await manager.create(INPUT, "ann"), await manager.create(INPUT, "ann")];
+    const by = { actor: leaked.key.id, createdByKey: leaked.key.id, overlap: "30d" } as const;
+    const { key } = await manager.rotate(other.key.id, by);
+    expect(key).toMatchObject({
+      createdBy: leaked.key.id,
+      createdByKey: leaked.key.id,
+      replaces: other.key.id,
+    });
+    await manager.revoke(leaked.key.id, { descendants: true });
+    expect(await aliveOf(manager)).toEqual([other.key.id]);
+    await expect(manager.rotate(other.key.id, by)).rejects.toThrow("is revoked or does not exist");
+  });
+
+  it("keeps the creator if the key is of the same rotation chain", async () => {
+    const { manager } = createManager();
+    const first = await manager.create(INPUT, "ann");
+    const second = await manager.rotate(first.key.id, { createdByKey: first.key.id, actor: first.key.id });
+    const third = await manager.rotate(second.key.id, { createdByKey: second.key.id, actor: second.key.id });
+    for (const { key } of [second, third])
+      expect(key).toMatchObject({ createdBy: "ann", createdByKey: null });
+  });
+
+  it("returns no secret if the key is revoked before the successor is written", async () => {
+    const { manager, store } = createManager();
+    const [leaked, other] = [await manager.create(INPUT), await manager.create(INPUT)];
+    const late: ManagedKeyStore = {
+      ...store,
+      replace: async (...args) => {
+        await manager.revoke(leaked.key.id, { descendants: true });
+        return store.replace(...args);
+      },
+    };
+    const rotation = createManager({ store: late }).manager.rotate(other.key.id, {
+      createdByKey: leaked.key.id,
+    });
+    await expect(rotation).rejects.toBeInstanceOf(KeyStateError);
+    const { items } = await manager.list({ createdByKey: leaked.key.id });
+    expect(items).toMatchObject([{ status: "revoked", revokedReason: "its creator was revoked" }]);
+  });
+});
+
 describe("revoke with descendants", () => {
   it("revokes the key and everything made from it, and nothing else", async () => {
     const { manager } = createManager();

@@ -57,6 +57,7 @@ describe("htu", () => {
     ["https://api.example.com/vehicles", "vehicles"],
     ["https://api.example.com/vehicles", "api.example.com:443"],
     ["https://api.example.com/vehicles", undefined],
+    ["https://api.example.com/", undefined],
   ])("%j is not the URI of a request for %j", (htu, path) => {
     expect(matches(htu, path)).toBe(false);
   });
