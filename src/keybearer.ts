@@ -25,6 +25,12 @@ export interface KeybearerOptions<S extends string = string, E extends string = 
   readonly format: KeyFormat<E> | readonly KeyFormat<E>[];
   /** The longest lifetime of a key, and the lifetime of a key that is created without `expiresAt`. No limit by default. */
   readonly maxLifetime?: Duration;
+  /** The longest overlap of a rotation. `"30d"` by default. */
+  readonly maxOverlap?: Duration;
+  /** The most keys of one owner that are neither revoked nor expired; `Infinity` for no ceiling. 1,000 by default. */
+  readonly maxKeysPerOwner?: number;
+  /** The most bytes of allowlists and metadata in those keys; `Infinity` for no ceiling. 4,194,304 (4 MiB) by default. */
+  readonly maxBytesPerOwner?: number;
   /**
    * Whether `lastUsedAt` of keys is kept up to date, in the background. Also accepts the options of `lastUsed` from
    * `keybearer/observers`. `true` by default.
@@ -45,6 +51,9 @@ export interface Keybearer<S extends string = string, E extends string = string>
   close(): Promise<void>;
 }
 
+/** The options that only the manager has. */
+const MANAGER_OPTIONS = ["maxLifetime", "maxOverlap", "maxKeysPerOwner", "maxBytesPerOwner"] as const;
+
 /**
  * Creates the verifier and the key manager of a service from one set of options, so that they agree on store, scopes,
  * format and pepper. Use `createVerifier` or `createKeyManager` in a service that only verifies or only issues keys.
@@ -59,7 +68,7 @@ export interface Keybearer<S extends string = string, E extends string = string>
 export function keybearer<S extends string, E extends string = string>(
   given: KeybearerOptions<S, E>,
 ): Keybearer<S, E> {
-  const options = checkOptions("keybearer", given, [...VERIFIER_OPTIONS, "maxLifetime", "lastUsed"]);
+  const options = checkOptions("keybearer", given, [...VERIFIER_OPTIONS, ...MANAGER_OPTIONS, "lastUsed"]);
   const { observers = [], lastUsed: tracking = true } = options;
   checkObservers("keybearer", observers);
   if (typeof tracking !== "boolean" && (typeof tracking !== "object" || tracking === null)) {
@@ -69,12 +78,12 @@ export function keybearer<S extends string, E extends string = string>(
   }
 
   const keys = createKeyManager<S, E>({
-    ...pick(options, ["store", "scopes", "pepper", "legacyHashes", "clock", "maxLifetime"]),
+    ...pick(options, ["store", "scopes", "pepper", "legacyHashes", "clock", ...MANAGER_OPTIONS]),
     observers,
     format: Array.isArray(options.format) ? options.format[0] : options.format,
   });
   const usage = tracking === false ? undefined : lastUsed(options.store, tracking === true ? {} : tracking);
-  const { maxLifetime: _lifetime, lastUsed: _tracking, ...verifying } = options;
+  const verifying = pick(options, VERIFIER_OPTIONS);
   const verifier = createVerifier<S, E>({
     ...verifying,
     observers: usage === undefined ? observers : [...observers, usage.observer],

@@ -12,8 +12,10 @@ export {
   type AuthErrorStatus,
   KeyConflictError,
   KeyInputError,
+  KeyLimitError,
   KeyNotFoundError,
   KeyStateError,
+  OWNER_SUSPENDED,
   StoreError,
 } from "./core/errors.js";
 export {
@@ -30,6 +32,7 @@ export {
   type KeyIdentity,
   type LifecycleEvent,
   type Observer,
+  type OwnerEvent,
   type RequestFacts,
 } from "./core/events.js";
 export { createAuditEntry } from "./core/keys/audit-entry.js";
@@ -45,8 +48,17 @@ export {
 export { freezeRecord } from "./core/keys/frozen-record.js";
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/keys/hash.js";
 export {
+  CLOCK_TOLERANCE_MS,
+  findExcess,
+  type OwnerQuota,
+  quotaBytes,
+  rejectExcess,
+  unlimitedQuota,
+} from "./core/keys/owner-quota.js";
+export {
   type ApiKey,
   copyDate,
+  isExpired,
   isPresent,
   isReadableRecord,
   KEY_STATUSES,
@@ -85,7 +97,6 @@ export type {
   ImportedSecret,
   ImportKey,
   KeyManager,
-  KeyManagerOptions,
   ListAudit,
   ListKeys,
   UpdateKey,
@@ -104,8 +115,10 @@ export type {
   RevokeAllResult,
   RevokeOptions,
   RotateOptions,
+  SuspendOptions,
 } from "./core/manager/change-options.js";
 export { createKeyManager } from "./core/manager/manager.js";
+export type { KeyManagerOptions } from "./core/manager/options.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
 export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/requests/client-ip.js";

@@ -100,6 +100,7 @@ const readKey = createReader<KeyRecord>({
   expiresAt: orNull(date),
   lastUsedAt: orNull(date),
   disabledAt: orNull(date),
+  suspendedAt: orNull(date),
   revokedAt: orNull(date),
   revokedReason: orNull(string),
   rotatedAt: orNull(date),

@@ -103,13 +103,16 @@ export function createAuth(
   };
 }
 
-/** Creates a rate limiter that counts each key separately, with limits that depend on the environment of the key. */
+/**
+ * Creates a rate limiter with limits that depend on the environment of the key. The day is counted for the account, so that
+ * more keys are not more requests.
+ */
 function limitByEnvironment(limits: Readonly<Record<Environment, Limits>>): RateLimiter {
   const limiterOf = ({ perMinute, perDay }: Limits) =>
     createRateLimiter({
       windows: [
         { name: "minute", per: "key", limit: perMinute, window: "1m" },
-        { name: "day", per: "key", limit: perDay, window: "1d" },
+        { name: "day", per: "environment", limit: perDay, window: "1d" },
       ],
     });
   const [live, test] = [limiterOf(limits.live), limiterOf(limits.test)];

@@ -10,6 +10,9 @@ export interface Announcements {
   close(): Promise<void>;
 }
 
+/** The message that invalidates every key: the `keyId` of audit entries about an owner. */
+export const ALL_KEYS = "";
+
 const PUBLISH_TIMEOUT_MS = 250;
 const CLOSE_TIMEOUT_MS = 1_000;
 const MAX_ID_LENGTH = 4_000;
@@ -27,7 +30,8 @@ export function createAnnouncements(
   let subscription: Promise<() => Promise<void>> | undefined;
 
   const receive = (id: unknown): void => {
-    if (typeof id === "string" && id.length <= MAX_ID_LENGTH) entries.evict(id);
+    if (id === ALL_KEYS) entries.clear();
+    else if (typeof id === "string" && id.length <= MAX_ID_LENGTH) entries.evict(id);
   };
 
   const subscribe = (): void => {

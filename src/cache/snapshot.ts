@@ -27,6 +27,7 @@ function copyMembers(record: VerifiableRecord): Members {
     environment: record.environment,
     revokedAt: copyDate(record.revokedAt),
     disabledAt: copyDate(record.disabledAt),
+    suspendedAt: copyDate(record.suspendedAt),
     expiresAt: copyDate(record.expiresAt),
     rotatedAt: copyDate(record.rotatedAt),
     ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),

@@ -1,7 +1,7 @@
 import type { Awaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
 import type { KeyStore, ManagedKeyStore } from "../kit.js";
-import type { Announcements } from "./announcements.js";
+import { ALL_KEYS, type Announcements } from "./announcements.js";
 import type { Entries } from "./entries.js";
 
 type Management = Omit<ManagedKeyStore, "changes" | "findByHash" | "findManyByHash">;
@@ -25,6 +25,16 @@ export function createWrites(
     }
   };
 
+  /** Invalidates every key after the write, even if it fails. The ids of the changed keys are not known here. */
+  const writeAll = async <T>(change: () => Awaitable<T>): Promise<T> => {
+    try {
+      return await change();
+    } finally {
+      entries.clear();
+      await announcements.publish(ALL_KEYS);
+    }
+  };
+
   const methods: Required<Management> = {
     // A manager that reads a revoked key writes nothing. Later lookups must not return an older record.
     async findById(id) {
@@ -33,12 +43,13 @@ export function createWrites(
       return record;
     },
 
-    insert: (record, audit, claims) => write(record.id, () => inner.insert(record, audit, claims)),
-    update: (id, ifVersion, change, audit) => write(id, () => inner.update(id, ifVersion, change, audit)),
-    replace: (id, ifVersion, change, successor, audit) =>
-      write(id, () => inner.replace(id, ifVersion, change, successor, audit)),
+    insert: (record, ...rest) => write(record.id, () => inner.insert(record, ...rest)),
+    update: (id, ...rest) => write(id, () => inner.update(id, ...rest)),
+    replace: (id, ...rest) => write(id, () => inner.replace(id, ...rest)),
     rehash: (id, from, to, audit) => write(id, () => inner.rehash(id, from, to, audit)),
     remove: (id, ifVersion, audit) => write(id, () => inner.remove(id, ifVersion, audit)),
+    suspendOwner: (ownerId, audit) => writeAll(() => inner.suspendOwner(ownerId, audit)),
+    resumeOwner: (ownerId, audit) => writeAll(() => inner.resumeOwner(ownerId, audit)),
     list: (query) => inner.list(query),
     touch: (uses) => inner.touch(uses),
     auditTrail: (query) => inner.auditTrail(query),

@@ -40,6 +40,8 @@ const isFormat = (value: unknown): boolean => {
 
 const FORMAT_MEMBERS = ["prefix", "environments", "alphabet", "length", "checksum"] as const;
 
+const MANAGER_MEMBERS = ["maxLifetime", "maxOverlap", "maxKeysPerOwner", "maxBytesPerOwner"] as const;
+
 const PEPPER = 'must name environment variables, as { "variable" } or { "current", "variables" }';
 
 const schema = z.strictObject({
@@ -81,6 +83,9 @@ const schema = z.strictObject({
     )
     .optional(),
   maxLifetime: z.string().optional(),
+  maxOverlap: z.string().optional(),
+  maxKeysPerOwner: z.number().int().optional(),
+  maxBytesPerOwner: z.number().int().optional(),
   table: z.string().optional(),
   redisPrefix: z.string().optional(),
   // Objects and functions need a JavaScript or TypeScript configuration file.
@@ -138,7 +143,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     const problems = parsed.error.issues.map((issue) => escapeText(`${file}: ${describeIssue(issue)}`));
     throw usageError(problems.join("\n"));
   }
-  const { pepper, legacyHashes, formats = [], maxLifetime, environment, ...rest } = parsed.data;
+  const { pepper, legacyHashes, formats = [], environment, ...rest } = parsed.data;
   const withFileName = <T>(create: () => T): T => {
     try {
       return create();
@@ -177,7 +182,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
       withFileName(() =>
         createKeyManager({
           ...{ store, scopes, format, observers, storeTimeout: STORE_TIMEOUT, ...hashing },
-          ...(maxLifetime !== undefined && { maxLifetime: maxLifetime as Duration }),
+          ...pickSet(rest, MANAGER_MEMBERS),
         }),
       ),
 
@@ -192,6 +197,13 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
         }),
       ),
   };
+}
+
+/** Copies the members that are set. */
+function pickSet<T extends object, K extends keyof T>(source: T, names: readonly K[]): object {
+  return Object.fromEntries(
+    names.filter((name) => source[name] !== undefined).map((name) => [name, source[name]]),
+  );
 }
 
 /** Describes an issue. Names in "pepper" are redacted: a pepper may have been pasted there. */

@@ -1,4 +1,11 @@
-import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../kit.js";
+import {
+  KeyConflictError,
+  KeyInputError,
+  KeyLimitError,
+  KeyNotFoundError,
+  KeyStateError,
+  StoreError,
+} from "../kit.js";
 
 /** Begins every error on stderr. */
 export const ERROR_PREFIX = "keybearer: ";
@@ -69,6 +76,7 @@ export function describeError(error: unknown): { readonly exitCode: number; read
   if (
     error instanceof KeyNotFoundError ||
     error instanceof KeyStateError ||
+    error instanceof KeyLimitError ||
     error instanceof KeyConflictError
   ) {
     return { exitCode: EXIT.rejected, message: error.message };

@@ -9,6 +9,7 @@ import { inspectCommand } from "./commands/inspect.js";
 import { disableCommand, enableCommand, rotateCommand } from "./commands/lifecycle.js";
 import { listCommand } from "./commands/list.js";
 import { migrateCommand } from "./commands/migrate.js";
+import { resumeOwnerCommand, suspendOwnerCommand } from "./commands/owners.js";
 import { purgeCommand } from "./commands/purge.js";
 import { revokeCommand } from "./commands/revoke.js";
 import { staleCommand } from "./commands/stale.js";
@@ -48,6 +49,8 @@ export function createProgram(run: Run, version: string): Command {
     revokeCommand,
     disableCommand,
     enableCommand,
+    suspendOwnerCommand,
+    resumeOwnerCommand,
     verifyCommand,
     auditCommand,
     staleCommand,

@@ -56,6 +56,7 @@ export function keyDetails(key: ApiKey, isTerminal: boolean): [name: string, val
     ["last used", dateText(key.lastUsedAt) ?? "never"],
     ["expires", dateText(key.expiresAt) ?? "never"],
     ["disabled", dateText(key.disabledAt)],
+    ["suspended", dateText(key.suspendedAt)],
     ["disabled by", key.disabledBy],
     ["revoked", dateText(key.revokedAt)],
     ["reason", key.revokedReason],

@@ -129,6 +129,29 @@ export class KeyStateError extends Error {
   readonly code: "KEYBEARER_KEY_STATE" = "KEYBEARER_KEY_STATE";
 }
 
+/** The message of a {@link KeyStateError} about a key of a suspended owner. */
+export const OWNER_SUSPENDED = "The owner is suspended";
+
+/** The owner has as many keys, or as many bytes of allowlists and metadata, as allowed. Nothing was written. */
+export class KeyLimitError extends Error {
+  override readonly name: "KeyLimitError" = "KeyLimitError";
+  readonly code: "KEYBEARER_KEY_LIMIT" = "KEYBEARER_KEY_LIMIT";
+  /** Which ceiling: `keys` is `maxKeysPerOwner` of the manager, `bytes` is `maxBytesPerOwner`. */
+  readonly limit: "keys" | "bytes";
+  /** The ceiling. */
+  readonly max: number;
+
+  constructor(limit: "keys" | "bytes", max: number) {
+    super(
+      limit === "keys"
+        ? `The owner has ${max} keys, the most allowed; revoke a key first`
+        : `The allowlists and metadata of the owner's keys would exceed ${max} bytes, the most allowed`,
+    );
+    this.limit = limit;
+    this.max = max;
+  }
+}
+
 /**
  * The key kept changing concurrently, or a key with the same id or secret exists. Nothing was written. After a change,
  * read the key and try again.

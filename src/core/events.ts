@@ -11,6 +11,7 @@ export const DENIAL_REASONS = [
   "unknown_key",
   "revoked",
   "disabled",
+  "owner_suspended",
   "expired",
   "environment_mismatch",
   "invalid_token",
@@ -77,14 +78,28 @@ export interface FailedEvent extends RequestFacts, Partial<KeyIdentity> {
   readonly error: unknown;
 }
 
+/** A change of all keys of an owner. */
+export type OwnerAction = "suspended" | "resumed";
+
 /** A change of a key. */
-export type LifecycleAction = Exclude<AuditAction, "used">;
+export type LifecycleAction = Exclude<AuditAction, "used" | OwnerAction>;
 
 /** A key was changed, and the change is committed. */
 export interface LifecycleEvent {
   readonly type: `key.${LifecycleAction}`;
   readonly at: Date;
   readonly keyId: string;
+  readonly ownerId: string;
+  readonly actor: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** An owner was suspended or resumed, and the change is committed. */
+export interface OwnerEvent {
+  readonly type: `owner.${OwnerAction}`;
+  readonly at: Date;
+  /** Always absent: the event concerns every key of the owner. */
+  readonly keyId?: undefined;
   readonly ownerId: string;
   readonly actor: string | null;
   readonly details: Readonly<Record<string, unknown>>;
@@ -114,6 +129,7 @@ export type KeyEvent =
   | DeniedEvent
   | FailedEvent
   | LifecycleEvent
+  | OwnerEvent
   | BackgroundFailure
   | CacheEvent;
 
@@ -129,6 +145,11 @@ export type Observer = (event: KeyEvent) => unknown;
 /** Creates the event of a change from its audit entry. */
 export function lifecycleEvent({ action, at, keyId, ownerId, actor, details }: AuditEntry): LifecycleEvent {
   return { type: `key.${action as LifecycleAction}`, at: new Date(at), keyId, ownerId, actor, details };
+}
+
+/** Creates the event of a suspended or resumed owner from its audit entry. */
+export function ownerEvent({ action, at, ownerId, actor, details }: AuditEntry): OwnerEvent {
+  return { type: `owner.${action as OwnerAction}`, at: new Date(at), ownerId, actor, details };
 }
 
 /** Freezes an event and calls every observer with it. Exceptions and rejections of observers are ignored. */

@@ -3,6 +3,7 @@ import {
   type AuthErrorCode,
   type AuthErrorStatus,
   KeyConflictError,
+  KeyLimitError,
   KeyNotFoundError,
   KeyStateError,
   StoreError,
@@ -31,6 +32,7 @@ export type ProblemCode =
   | "not_found"
   | "method_not_allowed"
   | "key_state"
+  | "key_limit"
   | "invalid_idempotency_key"
   | "idempotency_in_progress"
   | "idempotency_key_reused"
@@ -55,6 +57,7 @@ const OWN_PROBLEMS: Readonly<Record<Exclude<ProblemCode, AuthErrorCode>, readonl
   not_found: [404, "No key has this id."],
   method_not_allowed: [405, "The method is not allowed here."],
   key_state: [409, "The key is in a state that does not allow this."],
+  key_limit: [409, "The owner has as many keys, or as many bytes of allowlists and metadata, as allowed."],
   key_conflict: [409, "The key was changed by another request at the same time. Read it and try again."],
   invalid_idempotency_key: [
     400,
@@ -121,6 +124,9 @@ export function toProblem(error: unknown): { readonly problem: HttpProblem; read
   if (error instanceof KeyNotFoundError) return { problem: createProblem("not_found"), unexpected: false };
   if (error instanceof KeyStateError) {
     return { problem: createProblem("key_state", {}, { message: `${error.message}.` }), unexpected: false };
+  }
+  if (error instanceof KeyLimitError) {
+    return { problem: createProblem("key_limit", {}, { message: `${error.message}.` }), unexpected: false };
   }
   if (error instanceof KeyConflictError) return { problem: createProblem("key_conflict"), unexpected: false };
   if (error instanceof StoreError) {

@@ -26,9 +26,12 @@ import { toWirePath } from "./wire-names.js";
 /** The statuses of a key whose secret may be sent again. */
 const REPLAYABLE: readonly KeyStatus[] = ["active", "retiring", "disabled"];
 
-/** The key of the request was revoked after it was verified. */
-function rejectRevokedMaker(error: unknown): never {
-  throw error instanceof KeyStateError ? createProblem("invalid_key", {}, INVALID_TOKEN) : error;
+/** The key of the request was revoked, or its owner suspended, after it was verified. A user has no key. */
+function rejectEndedMaker({ key }: Pick<Principal, "key">): (error: unknown) => never {
+  return (error) => {
+    const isEnded = key !== undefined && error instanceof KeyStateError;
+    throw isEnded ? createProblem("invalid_key", {}, INVALID_TOKEN) : error;
+  };
 }
 
 /** RFC 6750, 3: a 401 has a challenge. */
@@ -160,7 +163,7 @@ export function createOperations<S extends string>(
       const creator = { actor: actorOf(operation), createdByKey: current?.key?.id };
       return withInputErrors("body", names, wireName, () =>
         issue(operation, presenter.created, (option) => keys.create(key, { ...option, ...creator })).catch(
-          rejectRevokedMaker,
+          rejectEndedMaker(principal as Principal),
         ),
       );
     },

@@ -28,6 +28,7 @@ function memberSchemas(wireName: ToWireName): Record<keyof ApiKey, z.ZodType> {
     expiresAt: date.nullable(),
     lastUsedAt: date.nullable().meta({ description: "May lag by a minute" }),
     disabledAt: date.nullable(),
+    suspendedAt: date.nullable().meta({ description: "When the owner was suspended" }),
     disabledBy: z
       .enum(["owner", "operator"])
       .nullable()

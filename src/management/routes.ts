@@ -44,6 +44,7 @@ export interface Route {
 }
 
 const CHANGE = ["not_found", "key_state", "key_conflict"] as const;
+const LIMIT = ["key_state", "key_limit"] as const;
 const IDEMPOTENT = ["invalid_idempotency_key", "idempotency_in_progress", "idempotency_key_reused"] as const;
 const GRANT = ["insufficient_scope", "exceeds_own_key", "token_not_allowed"] as const;
 
@@ -67,7 +68,7 @@ export const ROUTES: readonly Route[] = [
     idempotencyKey: true,
     status: 201,
     summary: "Creates a key. The secret is in this response only",
-    problems: [...GRANT, ...IDEMPOTENT],
+    problems: [...LIMIT, ...GRANT, ...IDEMPOTENT],
   },
   {
     name: "get",
@@ -88,7 +89,7 @@ export const ROUTES: readonly Route[] = [
     body: "update",
     status: 200,
     summary: "Changes a key. Absent members stay, null removes a member",
-    problems: [...CHANGE, ...GRANT],
+    problems: [...CHANGE, "key_limit", ...GRANT],
   },
   {
     name: "revoke",
@@ -112,7 +113,7 @@ export const ROUTES: readonly Route[] = [
     idempotencyKey: true,
     status: 201,
     summary: "Issues a successor. The secret is in this response only",
-    problems: [...CHANGE, ...GRANT, ...IDEMPOTENT],
+    problems: [...CHANGE, "key_limit", ...GRANT, ...IDEMPOTENT],
   },
   {
     name: "disable",

@@ -32,6 +32,7 @@ export const KEY_MEMBERS: readonly (keyof ApiKey)[] = [
   "expiresAt",
   "lastUsedAt",
   "disabledAt",
+  "suspendedAt",
   "disabledBy",
   "revokedAt",
   "revokedReason",

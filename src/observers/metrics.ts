@@ -1,5 +1,5 @@
 import { checkMethods, checkOptions } from "../internal/validate.js";
-import type { BackgroundFailure, LifecycleEvent, Observer } from "../kit.js";
+import type { BackgroundFailure, LifecycleEvent, Observer, OwnerEvent } from "../kit.js";
 import {
   type AttributeOptions,
   type Attributes,
@@ -46,7 +46,7 @@ const BOUNDARIES = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 ];
 
-const ACTIONS: Readonly<Record<LifecycleEvent["type"], string>> = {
+const ACTIONS: Readonly<Record<LifecycleEvent["type"] | OwnerEvent["type"], string>> = {
   "key.created": "created",
   "key.imported": "imported",
   "key.updated": "updated",
@@ -56,6 +56,8 @@ const ACTIONS: Readonly<Record<LifecycleEvent["type"], string>> = {
   "key.rotated": "rotated",
   "key.rehashed": "rehashed",
   "key.purged": "purged",
+  "owner.suspended": "suspended",
+  "owner.resumed": "resumed",
 };
 
 const TASKS: readonly BackgroundFailure["task"][] = ["rehash", "invalidate"];
@@ -97,7 +99,7 @@ export function metrics(given: MetricsOptions): Metrics {
     unit: "{request}",
   });
   const changes = meter.createCounter("keybearer.key.changes", {
-    description: "Committed changes of keys.",
+    description: "Committed changes of keys and owners.",
     unit: "{change}",
   });
   const failures = meter.createCounter("keybearer.background.failures", {

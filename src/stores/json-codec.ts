@@ -36,6 +36,7 @@ const MEMBERS: Readonly<Record<keyof KeyRecord, "json" | "time">> = {
   replaces: "json",
   // Not in records of version 0.1. Scripts add them at the end.
   disabledBy: "json",
+  suspendedAt: "time",
   rotationRoot: "json",
   createdBy: "json",
   createdByKey: "json",

@@ -3,10 +3,8 @@ import { memoize } from "../internal/memoize.js";
 import { warnOnce } from "../internal/warn.js";
 import {
   type AuditEntry,
-  type AuditQuery,
   CHANGEABLE_MEMBERS,
-  decodeCursor,
-  encodeCursor,
+  CLOCK_TOLERANCE_MS,
   freezeRecord,
   type KeyChange,
   KeyConflictError,
@@ -14,9 +12,12 @@ import {
   type KeyRecord,
   keyStatus,
   type ManagedKeyStore,
-  type Page,
+  type OwnerQuota,
+  unlimitedQuota,
 } from "../kit.js";
 import { createRecordDecoder, encodeKey, jsonFormat } from "./json-codec.js";
+import { shardedMap, sortedList } from "./memory/lists.js";
+import { createOwners } from "./memory/owners.js";
 import { createAuditDecoder, createMakerError, encodeTime, parseJson } from "./record-codec.js";
 
 const warnInProduction = warnOnce("KEYBEARER_MEMORY_STORE");
@@ -56,6 +57,8 @@ export function memoryStore(): ManagedKeyStore {
       ? [trail, trailByKey, trailByOwner]
       : [trail, trailByKey, trailByOwner, trailByActor];
 
+  const owners = createOwners((ownerId) => keysByOwner.group(ownerId));
+
   const findVersion = (id: string, version: number): KeyRecord | undefined => {
     const record = byId(id).get(id);
     return record?.version === version ? record : undefined;
@@ -86,12 +89,17 @@ export function memoryStore(): ManagedKeyStore {
   };
 
   /** Writes records and the audit entry of one change, or throws and writes nothing. */
-  const commit = (audit: AuditEntry, changed?: KeyRecord, added?: KeyRecord): true => {
+  const commit = (
+    audit: AuditEntry,
+    { changed, added, quota }: { changed?: KeyRecord; added?: KeyRecord; quota?: OwnerQuota | undefined },
+  ): true => {
     const entry = readEntry(audit);
     if (added !== undefined) {
       if (byId(added.id).has(added.id)) throw new KeyConflictError("A key of this id exists");
       assertNewHash(added.hash);
     }
+    const needed = quota ?? (added && unlimitedQuota(added));
+    if (needed !== undefined) owners.reserve(entry.ownerId, needed);
     if (changed !== undefined) put(changed);
     if (added !== undefined) put(added);
     for (const list of trailsOf(entry)) list.add(entry);
@@ -115,24 +123,47 @@ export function memoryStore(): ManagedKeyStore {
       });
     },
 
-    insert(record, audit, others) {
+    insert(record, audit, quota, others) {
       const added = readRecord(record);
       const { createdByKey: maker } = added;
       if (maker !== null && byId(maker).get(maker)?.revokedAt !== null) throw createMakerError();
       const setClaims = others && claim(added.id, [added.hash, ...others]);
-      commit(audit, undefined, added);
+      commit(audit, { added, quota });
       setClaims?.();
     },
 
-    update(id, ifVersion, change, audit) {
+    update(id, ifVersion, change, audit, quota) {
       const record = findVersion(id, ifVersion);
-      return record !== undefined && commit(audit, applyChange(record, change));
+      return record !== undefined && commit(audit, { changed: applyChange(record, change), quota });
     },
 
-    replace(id, ifVersion, change, successor, audit) {
+    replace(id, ifVersion, change, successor, audit, quota) {
       const record = findVersion(id, ifVersion);
       if (record === undefined) return false;
-      return commit(audit, applyChange(record, change), readRecord(successor));
+      return commit(audit, { changed: applyChange(record, change), added: readRecord(successor), quota });
+    },
+
+    suspendOwner(ownerId, audit) {
+      if (owners.isSuspended(ownerId)) return false;
+      const at = new Date(encodeTime(audit.at));
+      commit(audit, {});
+      owners.setSuspended(ownerId, true);
+      for (const record of owners.liveKeys(ownerId, new Date(at.getTime() - CLOCK_TOLERANCE_MS))) {
+        put(readRecord({ ...record, suspendedAt: at, updatedAt: at, version: record.version + 1 }));
+      }
+      return true;
+    },
+
+    resumeOwner(ownerId, audit) {
+      if (!owners.isSuspended(ownerId)) return false;
+      const at = new Date(encodeTime(audit.at));
+      commit(audit, {});
+      owners.setSuspended(ownerId, false);
+      for (const record of [...keysByOwner.group(ownerId)]) {
+        if (record.revokedAt !== null || record.suspendedAt === null) continue;
+        put(readRecord({ ...record, suspendedAt: null, updatedAt: at, version: record.version + 1 }));
+      }
+      return true;
     },
 
     touch(uses) {
@@ -149,7 +180,7 @@ export function memoryStore(): ManagedKeyStore {
       if (record?.hash !== from) return false;
       if (to !== from) assertNewHash(to);
       const setClaims = claim(id, [from, to]);
-      commit(audit, readRecord({ ...record, hash: to }));
+      commit(audit, { changed: readRecord({ ...record, hash: to }) });
       setClaims();
       if (to !== from) byHash(from).delete(from);
       return true;
@@ -158,7 +189,7 @@ export function memoryStore(): ManagedKeyStore {
     remove(id, ifVersion, audit) {
       const record = findVersion(id, ifVersion);
       if (record === undefined) return false;
-      commit(audit);
+      commit(audit, {});
       byHash(record.hash).delete(record.hash);
       byId(id).delete(id);
       for (const hash of claims.get(id) ?? []) claimants.delete(hash);
@@ -202,81 +233,4 @@ function applyChange(record: KeyRecord, change: KeyChange): KeyRecord {
   const given = CHANGEABLE_MEMBERS.filter((member) => change[member] !== undefined);
   const changed = Object.fromEntries(given.map((member) => [member, change[member]]));
   return readRecord({ ...record, ...changed, version: record.version + 1 });
-}
-
-/** Spreads entries over 256 Maps, because a Map of a million entries blocks for 29 ms when it grows. */
-function shardedMap<T>(): (key: string) => Map<string, T> {
-  const shards = Array.from({ length: 256 }, () => new Map<string, T>());
-  const digit = (code: number): number => (code & 15) + 9 * (code >> 6); // of hexadecimal
-  return (key) => {
-    const [high, low] = [key.charCodeAt(key.length - 2), key.charCodeAt(key.length - 1)];
-    return shards[(digit(high) * 16 + digit(low)) & 255] as Map<string, T>;
-  };
-}
-
-type Position = { readonly group: string; readonly time: number; readonly id: string };
-const MAX_CHUNK = 1_024;
-
-/** Keeps items in order of group, date and id. Chunks keep an insert fast when keys do not arrive in order. */
-function sortedList<T extends { readonly id: string }>(dateKey: keyof T, groupKey?: keyof T) {
-  const chunks: T[][] = [[]];
-  const dateOf = (item: T): Date => item[dateKey] as Date;
-  const timeOf = (item: T): number => dateOf(item).getTime();
-  const groupOf = (item: T): string => (groupKey === undefined ? "" : (item[groupKey] as string));
-
-  const isBefore = (item: T, { group, time, id }: Position): boolean => {
-    if (groupOf(item) !== group) return groupOf(item) < group;
-    return timeOf(item) === time ? item.id < id : timeOf(item) < time;
-  };
-
-  /** Finds the first of `count` items, or of chunks by their last item, that is not before a position. */
-  const search = (list: readonly (T | T[])[], count: number, position: Position): number => {
-    let [low, middle, high] = [0, count - 1, count]; // most new items belong at the end
-    while (low < high) {
-      const entry = list[middle] as T | T[];
-      if (isBefore(Array.isArray(entry) ? (entry.at(-1) as T) : entry, position)) low = middle + 1;
-      else high = middle;
-      middle = (low + high) >>> 1;
-    }
-    return low;
-  };
-
-  const locate = (position: Position) => {
-    const place = search(chunks, chunks.length - 1, position);
-    const chunk = chunks[place] as T[];
-    return { place, chunk, index: search(chunk, chunk.length, position) };
-  };
-
-  const write = (item: T, replaces: boolean, added: readonly T[]): void => {
-    const { place, chunk, index } = locate({ group: groupOf(item), time: timeOf(item), id: item.id });
-    chunk.splice(index, replaces && chunk[index]?.id === item.id ? 1 : 0, ...added);
-    const half = index === MAX_CHUNK ? MAX_CHUNK : MAX_CHUNK / 2; // chunks stay full if items arrive in order
-    if (chunk.length > MAX_CHUNK) chunks.splice(place + 1, 0, chunk.splice(half));
-    if (chunk.length === 0 && chunks.length > 1) chunks.splice(place, 1);
-  };
-
-  return {
-    add: (item: T) => write(item, false, [item]),
-    /** Adds an item, or replaces the item with the same id. */
-    put: (item: T) => write(item, true, [item]),
-    remove: (item: T) => write(item, true, []),
-
-    /** Returns copies of the items of a group, newest first. */
-    page(group: string, { cursor, limit }: AuditQuery, matches: (item: T) => boolean): Page<T> {
-      const start = cursor === undefined ? undefined : decodeCursor(cursor);
-      const time = start?.at.getTime() ?? Number.POSITIVE_INFINITY;
-      const { place, chunk, index } = locate({ group, time, id: start?.id ?? "" });
-      const items: T[] = [];
-      for (const older of [...chunks.slice(0, place), chunk.slice(0, index)].reverse()) {
-        for (const item of older.toReversed()) {
-          if (groupOf(item) !== group) return { items };
-          if (!matches(item)) continue;
-          const last = items.at(-1);
-          if (items.length < limit) items.push(structuredClone(item));
-          else if (last) return { items, nextCursor: encodeCursor({ at: dateOf(last), id: last.id }) };
-        }
-      }
-      return { items };
-    },
-  };
 }

@@ -5,6 +5,7 @@ import { encodeTime, type StoredRow } from "./record-codec.js";
 import { createCounterFeed } from "./sql/feed.js";
 import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
 import { errnoOf, type MysqlPool, mysqlServer } from "./sql/mysql-client.js";
+import { createOwnerStatements } from "./sql/owners.js";
 import { createQueries } from "./sql/queries.js";
 import {
   ADDED_MEMBERS,
@@ -72,15 +73,20 @@ export interface MysqlKeyStore extends ServerStore {
 export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlStoreOptions): MysqlKeyStore {
   const tables = readTableNames("mysqlStore", options);
   const server = mysqlServer(toPromisePool(pool));
+  const owners = createOwnerStatements(builder, tables, {
+    skipDuplicate: sql`on duplicate key update owner_id = owner_id`,
+    forUpdate: sql`for update`,
+  });
   const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
   const migrations = createMigrations(builder, tables, COLUMN_TYPES, feed);
 
   return Object.freeze({
     ...createServerStore({
       server,
-      writes: createTransactions(builder, tables, DIALECT, (insert) =>
+      writes: createTransactions(builder, tables, { dialect: DIALECT, owners }, (insert) =>
         insert.onDuplicateKeyUpdate({ id: sql.ref("id") }),
       ),
+      owners,
       queries: createQueries(builder, tables),
       feed,
       readCommitted: server.readCommitted,
@@ -195,7 +201,9 @@ function touch({ keys }: TableNames, uses: ReadonlyMap<string, Date>): Statement
 
 /** @throws StoreError if a table with one of our names lacks our columns. */
 async function rejectForeignTables(run: RunStatement, tables: TableNames): Promise<void> {
-  const added: readonly string[] = ADDED_MEMBERS.map((member) => KEY_COLUMNS[member][0]);
+  const added: readonly string[] = [...ADDED_MEMBERS, "suspendedAt" as const].map(
+    (member) => KEY_COLUMNS[member][0],
+  );
   const columns = columnsOf(KEY_COLUMNS).filter((column) => !added.includes(column));
   const ours = [
     builder.selectFrom(tables.keys).select(columns).limit(sql.lit(0)).compile(),

@@ -12,6 +12,7 @@ import { warnWithoutErrorListener } from "../internal/warn.js";
 import { createCteStatements, createTouch } from "./sql/cte-statements.js";
 import { createSnapshotFeed } from "./sql/feed.js";
 import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.js";
+import { createOwnerStatements } from "./sql/owners.js";
 import {
   type PGliteDatabase,
   type PostgresPool,
@@ -89,6 +90,10 @@ export function postgresStore(
   checkBoolean("postgresStore", "prepare", prepare);
   const server = serverOf(pool);
   warnWithoutErrorListener("postgresStore", pool);
+  const owners = createOwnerStatements(builder, tables, {
+    skipDuplicate: sql`on conflict do nothing`,
+    forUpdate: sql`for no key update`,
+  });
   const feed = createSnapshotFeed(builder, tables);
   const migrations = createMigrations(builder, tables, COLUMN_TYPES, feed);
 
@@ -109,7 +114,8 @@ export function postgresStore(
   return Object.freeze({
     ...createServerStore({
       server,
-      writes: createCteStatements(builder, tables),
+      writes: createCteStatements(builder, tables, owners),
+      owners,
       queries: createQueries(builder, tables),
       feed,
       readCommitted: server.read,

@@ -49,6 +49,11 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     rateLimit: rateLimitOrNull(row[names.rateLimit], row, "rateLimit"),
     expiresAt: dateOrNull(row[names.expiresAt], row, "expiresAt"),
     disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
+    // Absent in JSON of earlier versions, which has no createdByKey either. Otherwise it was lost.
+    suspendedAt:
+      row[names.suspendedAt] === undefined && row[names.createdByKey] === undefined
+        ? null
+        : dateOrNull(row[names.suspendedAt], row, "suspendedAt"),
     revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
     rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
     rotationRoot: addedOrNull(row[names.rotationRoot], row, "rotationRoot"),

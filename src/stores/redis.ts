@@ -9,15 +9,25 @@ import {
   type KeyQuery,
   type KeyRecord,
   type ManagedKeyStore,
+  type OwnerQuota,
   type Page,
   StoreError,
+  unlimitedQuota,
 } from "../kit.js";
 import { createRecordDecoder, createRowParser, encodeKey } from "./json-codec.js";
 import { encodeTime } from "./record-codec.js";
 import { type IoRedisClient, type NodeRedisClient, redisCommands } from "./redis/client.js";
 import { encodeNewPosition, escapeString, type RedisStoreOptions, readSettings } from "./redis/layout.js";
+import { encodeQuota, encodeSuspension, explainLimit, RESUME, SUSPEND } from "./redis/owners.js";
 import { type Batch, matchesQuery, readEntry, readPage } from "./redis/pages.js";
-import { decodeAudit, decodeChanges, encodeAudit, encodeChange, isStreamId } from "./redis/records.js";
+import {
+  decodeAudit,
+  decodeChanges,
+  decodeInBatch,
+  encodeAudit,
+  encodeChange,
+  isStreamId,
+} from "./redis/records.js";
 import {
   APPEND,
   CHANGES,
@@ -37,7 +47,12 @@ export type { RedisStoreOptions } from "./redis/layout.js";
 
 /** A store over Redis. It has every method of a store. */
 export type RedisKeyStore = ManagedKeyStore &
-  Required<Pick<ManagedKeyStore, "findManyByHash" | "rehash" | "remove" | "appendAudit" | "changes">>;
+  Required<
+    Pick<
+      ManagedKeyStore,
+      "findManyByHash" | "rehash" | "remove" | "appendAudit" | "changes" | "suspendOwner" | "resumeOwner"
+    >
+  >;
 
 // A script blocks the server while it runs; touching 250 keys takes about 3 ms.
 const MAX_TOUCHES = 250;
@@ -124,6 +139,10 @@ export function redisStore(
     expiryOf(record),
   ];
 
+  /** Suspends or resumes an owner. Its entry belongs to no key, and its change has an empty id. */
+  const changeOwner = async (script: RedisScript, ownerId: string, audit: AuditEntry): Promise<boolean> =>
+    runChange(script, audit, [layout.id(""), layout.owner(ownerId)], encodeSuspension(audit.at));
+
   const readBatch = async <T>(
     script: RedisScript,
     keys: readonly string[],
@@ -174,15 +193,27 @@ export function redisStore(
       return readPage(reader, query.limit, query.cursor);
     },
 
-    async insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Promise<void> {
+    async insert(
+      record: KeyRecord,
+      audit: AuditEntry,
+      quota: OwnerQuota = unlimitedQuota(record),
+      claims?: readonly KeyHash[],
+    ): Promise<void> {
       const claimed = claims === undefined ? [] : [record.hash, ...claims].map(escapeString);
-      await runChange(INSERT, audit, keysOf(record), [...argumentsOf(record), ...claimed]);
+      const args = [...argumentsOf(record), ...encodeQuota(quota), ...claimed];
+      await runChange(INSERT, audit, keysOf(record), args).catch(explainLimit(quota));
     },
 
-    async update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Promise<boolean> {
+    async update(
+      id: string,
+      ifVersion: number,
+      change: KeyChange,
+      audit: AuditEntry,
+      quota?: OwnerQuota,
+    ): Promise<boolean> {
       const versions = [`${ifVersion}`, `${ifVersion + 1}`];
-      const args = [...versions, expiryOf(change), ...encodeChange(change)];
-      return runChange(UPDATE, audit, [layout.id(id)], args);
+      const args = [...versions, expiryOf(change), ...encodeQuota(quota), ...encodeChange(change)];
+      return runChange(UPDATE, audit, [layout.id(id)], args).catch(explainLimit(quota));
     },
 
     async replace(
@@ -191,11 +222,20 @@ export function redisStore(
       change: KeyChange,
       successor: KeyRecord,
       audit: AuditEntry,
+      quota: OwnerQuota = unlimitedQuota(successor),
     ): Promise<boolean> {
       const versions = [`${ifVersion}`, `${ifVersion + 1}`];
-      const args = [...versions, expiryOf(change), ...argumentsOf(successor), ...encodeChange(change)];
-      return runChange(REPLACE, audit, [layout.id(id), ...keysOf(successor)], args);
+      const added = [...argumentsOf(successor), ...encodeQuota(quota)];
+      const args = [...versions, expiryOf(change), ...added, ...encodeChange(change)];
+      const keys = [layout.id(id), ...keysOf(successor)];
+      return runChange(REPLACE, audit, keys, args).catch(explainLimit(quota));
     },
+
+    suspendOwner: (ownerId: string, audit: AuditEntry): Promise<boolean> =>
+      changeOwner(SUSPEND, ownerId, audit),
+
+    resumeOwner: (ownerId: string, audit: AuditEntry): Promise<boolean> =>
+      changeOwner(RESUME, ownerId, audit),
 
     async touch(uses: ReadonlyMap<string, Date>): Promise<void> {
       const all = [...uses].map(([id, at]) => [layout.id(id), `${encodeTime(at)}`] as const);
@@ -252,19 +292,4 @@ export function redisStore(
       );
     },
   });
-}
-
-/**
- * Decodes a record of a batch. If it is damaged, reading any member of the result throws: only the lookup of this key
- * must fail, not the others in the batch.
- */
-function decodeInBatch(decodeKey: (text: unknown) => KeyRecord, text: unknown): KeyRecord {
-  try {
-    return decodeKey(text);
-  } catch (error) {
-    const fail = (): never => {
-      throw error;
-    };
-    return new Proxy({} as KeyRecord, { get: fail });
-  }
 }

@@ -7,13 +7,12 @@ import {
   SqliteQueryCompiler,
   sql,
 } from "kysely";
-import { type Awaitable, mapAwaitable } from "../internal/awaitable.js";
+import type { Awaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
 import { warnOnce } from "../internal/warn.js";
 import type {
   AuditEntry,
   AuditQuery,
-  KeyChange,
   KeyChanges,
   KeyHash,
   KeyQuery,
@@ -21,13 +20,15 @@ import type {
   ManagedKeyStore,
   Page,
 } from "../kit.js";
-import { createMakerError, encodeTime, type StoredRow } from "./record-codec.js";
+import { encodeTime, type StoredRow } from "./record-codec.js";
 import { createCounterFeed } from "./sql/feed.js";
 import { createMigrations, readVersion } from "./sql/migrations.js";
+import { createOwnerStatements } from "./sql/owners.js";
 import { createQueries, toPage } from "./sql/queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
 import { protectFile } from "./sql/sqlite-file.js";
+import { createSqliteOwnerWrites, isWritten } from "./sql/sqlite-owner-writes.js";
 import { retryWhenBusy } from "./sql/sqlite-retry.js";
 import type { AtomicWrite, Dialect, Statement } from "./sql/statements.js";
 import { createTransactions } from "./sql/transactions.js";
@@ -95,7 +96,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     tables,
     (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
   );
-  const writes = createTransactions(builder, tables, DIALECT, (insert) =>
+  const owners = createOwnerStatements(builder, tables, {
+    skipDuplicate: sql`on conflict do nothing`,
+    octets: (column) => sql`length(cast(${column} as blob))`,
+  });
+  const writes = createTransactions(builder, tables, { dialect: DIALECT, owners }, (insert) =>
     insert.onConflict((conflict) => conflict.column("id").doNothing()),
   );
   const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
@@ -118,14 +123,14 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   const run = ({ sql, parameters }: Statement): number =>
     Number(database.prepare(sql).run(...parameters).changes);
 
-  /** Runs `work` in a transaction, within one turn of the event loop. */
+  /** Runs `work` in a transaction, within one turn of the event loop. Rolls back if it returns `false`. */
   const transaction = <T>(work: () => T): Awaitable<T> =>
     retryWhenBusy(() => {
       // Outside the try block: if this fails, the open transaction is the caller's and must not be rolled back.
       database.exec("begin immediate");
       try {
         const result = work();
-        database.exec("commit");
+        database.exec(result === false ? "rollback" : "commit");
         return result;
       } catch (error) {
         rollBack(database);
@@ -138,13 +143,9 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       for (const statement of statements) run(statement);
     });
 
-  /** Runs a compare-and-set write. Returns whether the first statement changed a row. */
-  const runWrite = ([first, ...others]: AtomicWrite): Awaitable<boolean> =>
-    transaction(() => {
-      if (run(first) === 0) return false;
-      for (const statement of others) run(statement);
-      return true;
-    });
+  const runWrite = (write: AtomicWrite): Awaitable<boolean> => transaction(() => isWritten(run, write));
+
+  const ownerWrites = createSqliteOwnerWrites({ tables, run, all, transaction, owners, writes });
 
   const finder = (column: "hash" | "id"): ((value: string) => Awaitable<KeyRecord | undefined>) => {
     let statement: SqliteStatement | undefined;
@@ -187,22 +188,7 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
       readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
-    insert: (record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void> =>
-      mapAwaitable(runWrite(writes.insert(record, audit, claims)), (inserted) => {
-        if (!inserted) throw createMakerError();
-      }),
-
-    update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
-      isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
-
-    replace: (
-      id: string,
-      ifVersion: number,
-      change: KeyChange,
-      successor: KeyRecord,
-      audit: AuditEntry,
-    ): Awaitable<boolean> =>
-      isStorable(id) && runWrite(writes.replace(id, ifVersion, change, successor, audit)),
+    ...ownerWrites,
 
     rehash: (id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Awaitable<boolean> =>
       isStorable(id) && runWrite(writes.rehash(id, from, to, audit)),

@@ -114,6 +114,6 @@ async function addImported(
   claims: readonly KeyHash[],
 ): Promise<KeyRecord> {
   const key = sampleKey({ hash });
-  await store.insert(key, sampleAudit(key, { action: "imported" }), claims);
+  await store.insert(key, sampleAudit(key, { action: "imported" }), undefined, claims);
   return key;
 }

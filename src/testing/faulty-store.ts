@@ -32,6 +32,8 @@ export const STORE_METHODS: readonly StoreMethod[] = Object.keys({
   touch: true,
   auditTrail: true,
   appendAudit: true,
+  suspendOwner: true,
+  resumeOwner: true,
   changes: true,
 } satisfies Record<StoreMethod, true>) as StoreMethod[];
 

@@ -11,6 +11,7 @@ import { LINEAGE_RULES } from "./lineage-rules.js";
 import { LIST_RULES } from "./list-rules.js";
 import { LOOKUP_RULES } from "./lookup-rules.js";
 import { MAINTENANCE_RULES } from "./maintenance-rules.js";
+import { OWNER_RULES } from "./owner-rules.js";
 import { TOUCH_RULES } from "./touch-rules.js";
 
 export type { Fault, FaultControl, FaultKind, FaultPlace, FaultyCall } from "./faults.js";
@@ -69,6 +70,7 @@ const RULES: readonly Rule[] = [
   ...LINEAGE_RULES,
   ...MAINTENANCE_RULES,
   ...FEED_RULES,
+  ...OWNER_RULES,
 ];
 
 /**

@@ -33,7 +33,7 @@ describe("arguments", () => {
     const { commands } = program();
     expect(commands.map((command) => command.name())).toEqual([
       ...["init", "migrate", "create", "list", "inspect", "update", "rotate", "revoke", "disable", "enable"],
-      ...["verify", "audit", "stale", "import", "purge", "completion"],
+      ...["suspend-owner", "resume-owner", "verify", "audit", "stale", "import", "purge", "completion"],
     ]);
     for (const command of commands) {
       let text = "";

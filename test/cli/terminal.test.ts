@@ -30,7 +30,14 @@ function record(id: string, more: Partial<KeyRecord> = {}): KeyRecord {
     expiresAt: null,
     lastUsedAt: null,
   };
-  const end = { disabledAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, replacedBy: null };
+  const end = {
+    suspendedAt: null,
+    disabledAt: null,
+    revokedAt: null,
+    revokedReason: null,
+    rotatedAt: null,
+    replacedBy: null,
+  };
   return {
     ...{
       ...none,

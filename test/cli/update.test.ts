@@ -29,6 +29,26 @@ it("changes and removes each member of a key", async () => {
   expect(await run(place, ["update", "none", "--name", "x"])).toMatchObject({ code: 3, stdout: "" });
 });
 
+it("suspends and resumes an owner", async () => {
+  const place = freshPlace();
+  await done(place, ["migrate"]);
+  const { key } = (await json(place, create)) as { key: { id: string } };
+  const suspend = ["suspend-owner", "acme", "--reason", "unpaid", "--actor", "billing"];
+  expect(await json(place, suspend)).toEqual({ changed: true });
+  expect(await json(place, suspend)).toEqual({ changed: false });
+  expect(await json(place, ["list", "--status", "suspended"])).toMatchObject([{ id: key.id }]);
+  expect(await json(place, ["audit", "--owner", "acme", "--limit", "1"])).toMatchObject([
+    { action: "suspended", keyId: "", actor: "billing", details: { reason: "unpaid" } },
+  ]);
+  expect(await run(place, create)).toMatchObject({
+    code: 3,
+    stdout: "",
+    stderr: expect.stringContaining("The owner is suspended"),
+  });
+  expect(await done(place, ["resume-owner", "acme"])).toBe("");
+  await json(place, create);
+});
+
 it("refuses stale --unused while no use was recorded", async () => {
   const place = freshPlace();
   await done(place, ["migrate"]);
@@ -57,7 +77,7 @@ it("prints completions that bash runs", async () => {
     });
     return shown.trim().split(" ");
   };
-  expect(complete("keybearer", "re")).toEqual(["revoke"]);
+  expect(complete("keybearer", "re")).toEqual(["revoke", "resume-owner"]);
   expect(complete("keybearer", "list", "--st")).toEqual(["--status"]);
   expect(complete("keybearer", "list", "--status", "re")).toEqual(["revoked", "retiring"]);
   expect(complete("keybearer", "completion", "")).toContain("fish");

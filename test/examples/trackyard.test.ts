@@ -389,6 +389,26 @@ describe("rate limits", () => {
   });
 });
 
+describe("the quota of a day", () => {
+  it("is shared by the keys of an account, so that more keys are not more requests", async () => {
+    const limits = { live: { perMinute: 100, perDay: 3 }, test: { perMinute: 100, perDay: 3 } };
+    const small = await start({ port: 0, limits });
+    const { url, key, adminJwt } = small.credentials as Record<string, string>;
+    try {
+      const sendTo = createClient(url as string);
+      const created = await sendTo("POST", KEYS, { bearer: adminJwt, json: { name: "second" } });
+      const second = created.body.secret as string;
+      const statuses: number[] = [];
+      for (const bearer of [key, second, key, second]) {
+        statuses.push((await sendTo("GET", "/me", { bearer })).status);
+      }
+      expect([created.status, ...statuses]).toEqual([201, 200, 200, 200, 429]);
+    } finally {
+      await small.close();
+    }
+  });
+});
+
 describe("errors", () => {
   it.each<[string, string, RequestParts, number]>([
     ["GET", "/nothing", {}, 404],

@@ -7,9 +7,11 @@ import {
   actionsOf,
   isAllowed,
   isHeld,
+  isLive,
   type Model,
   type ModelKey,
   newestFirst,
+  outcomeOfAdding,
   pick,
   statusOf,
   viewOf,
@@ -48,6 +50,11 @@ async function outcome<T>(promise: Promise<T>): Promise<{ code: string; result?:
   );
 }
 
+// Keys that expired within it are suspended too.
+const CLOCK_TOLERANCE = 60_000;
+
+const bytesOf = (list: readonly string[] | null) => (list === null ? 0 : JSON.stringify(list).length);
+
 function command(label: string, run: Command["run"]): Command {
   return { check: () => true, run, toString: () => label };
 }
@@ -56,13 +63,13 @@ function command(label: string, run: Command["run"]): Command {
 function change(
   name: string,
   index: number,
-  expected: (key: ModelKey, now: number) => string,
+  expected: (key: ModelKey, now: number, model: Model) => string,
   call: (manager: Real["manager"], id: string, now: number) => Promise<ApiKey>,
   apply: (key: ModelKey, now: number) => void,
 ): Command {
   return command(`${name}(${index})`, async (model, { manager }) => {
     const { id, key } = pick(model, index);
-    const code = key === undefined ? NOT_FOUND : expected(key, model.now);
+    const code = key === undefined ? NOT_FOUND : expected(key, model.now, model);
     const { code: actual, result } = await outcome(call(manager, id, model.now));
     expect(actual).toBe(code);
     if (key === undefined || code !== "done") return;
@@ -93,7 +100,7 @@ const create = fc
       const { code, result } = await outcome(
         manager.create({ ...input, expiresAt } as CreateKey<FleetScope>),
       );
-      expect(code).toBe(after !== null && after <= 0 ? INVALID : "done");
+      expect(code).toBe(after !== null && after <= 0 ? INVALID : outcomeOfAdding(model, input.ownerId, 1));
       if (result === undefined) return;
       const key: ModelKey = {
         ...input,
@@ -102,6 +109,7 @@ const create = fc
         createdAt: model.now,
         expiresAt: expiresAt?.getTime() ?? null,
         disabledAt: null,
+        suspendedAt: null,
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,
@@ -128,9 +136,14 @@ const update = fc
     return change(
       `update ${JSON.stringify({ ...members, after })} `,
       at,
-      (key) => {
+      (key, now, model) => {
         if (key.revokedAt !== null || (after !== undefined && key.rotatedAt !== null)) return STATE;
-        return after !== undefined && after !== null && after <= 0 ? INVALID : "done";
+        if (after !== undefined && after !== null && after <= 0) return INVALID;
+        const isRenewed = after !== undefined && !isLive(key, now);
+        const grows =
+          members.ipAllowlist !== undefined && bytesOf(members.ipAllowlist) > bytesOf(key.ipAllowlist);
+        if (!isRenewed && !(grows && isLive(key, now))) return "done";
+        return outcomeOfAdding(model, key.ownerId, isRenewed ? 1 : 0);
       },
       (manager, id, now) => manager.update(id, dated(now)),
       (key, now) => {
@@ -188,7 +201,9 @@ const rotate = fc.tuple(index, fc.constantFrom(...OVERLAPS)).map(([at, overlap])
     const { code, result } = await outcome(manager.rotate(id, { overlap }));
     if (key === undefined) return void expect(code).toBe(NOT_FOUND);
     const isExpired = key.expiresAt !== null && key.expiresAt <= model.now;
-    expect(code).toBe(key.rotatedAt !== null || key.revokedAt !== null || isExpired ? STATE : "done");
+    const isFixed = key.rotatedAt !== null || key.revokedAt !== null || isExpired;
+    const added = OVERLAP_MS[overlap] > 0 ? 1 : 0;
+    expect(code).toBe(isFixed ? STATE : outcomeOfAdding(model, key.ownerId, added));
     if (result === undefined) return;
     const successor = {
       ...key,
@@ -203,6 +218,26 @@ const rotate = fc.tuple(index, fc.constantFrom(...OVERLAPS)).map(([at, overlap])
     key.expiresAt = Math.min(key.expiresAt ?? Number.POSITIVE_INFINITY, model.now + OVERLAP_MS[overlap]);
     key.actions.push("rotated");
     expect(result.key).toMatchObject(viewOf(model.keys.at(-1) as ModelKey, model.now));
+  }),
+);
+
+const suspend = fc.constantFrom(...OWNERS).map((ownerId) =>
+  command(`suspendOwner(${ownerId})`, async (model, { manager }) => {
+    expect(await manager.suspendOwner(ownerId)).toBe(!model.suspended.has(ownerId));
+    if (model.suspended.has(ownerId)) return;
+    model.suspended.add(ownerId);
+    for (const key of model.keys) {
+      if (key.ownerId === ownerId && isLive(key, model.now - CLOCK_TOLERANCE)) key.suspendedAt = model.now;
+    }
+  }),
+);
+
+const resume = fc.constantFrom(...OWNERS).map((ownerId) =>
+  command(`resumeOwner(${ownerId})`, async (model, { manager }) => {
+    expect(await manager.resumeOwner(ownerId)).toBe(model.suspended.delete(ownerId));
+    for (const key of model.keys) {
+      if (key.ownerId === ownerId && key.revokedAt === null) key.suspendedAt = null;
+    }
   }),
 );
 
@@ -295,6 +330,8 @@ export const commands: fc.Arbitrary<Iterable<Command>> = fc.commands(
     revoke,
     rotate,
     rotate,
+    suspend,
+    resume,
     touch,
     purge,
     advance,

@@ -14,6 +14,7 @@ export interface ModelKey {
   ipAllowlist: readonly string[] | null;
   expiresAt: number | null;
   disabledAt: number | null;
+  suspendedAt: number | null;
   revokedAt: number | null;
   revokedReason: string | null;
   rotatedAt: number | null;
@@ -28,7 +29,12 @@ export interface Model {
   now: number;
   keys: ModelKey[];
   purged: ModelKey[];
+  /** The owners that are suspended. */
+  readonly suspended: Set<string>;
 }
+
+/** The ceiling of live keys per owner. */
+export const MAX_KEYS = 4;
 
 /** Returns the key at this index, or an id that does not exist. */
 export function pick({ keys, purged }: Model, index: number): { id: string; key: ModelKey | undefined } {
@@ -38,9 +44,21 @@ export function pick({ keys, purged }: Model, index: number): { id: string; key:
 
 export function statusOf(key: ModelKey, now: number): KeyStatus {
   if (key.revokedAt !== null) return "revoked";
+  if (key.suspendedAt !== null) return "suspended";
   if (key.disabledAt !== null) return "disabled";
   if (key.expiresAt !== null && now >= key.expiresAt) return "expired";
   return key.rotatedAt === null ? "active" : "retiring";
+}
+
+export function isLive({ revokedAt, expiresAt }: ModelKey, now: number): boolean {
+  return revokedAt === null && (expiresAt === null || now < expiresAt);
+}
+
+/** Returns the outcome of adding live keys, or bytes, to an owner. */
+export function outcomeOfAdding(model: Model, ownerId: string, keys: number): string {
+  if (model.suspended.has(ownerId)) return "KEYBEARER_KEY_STATE";
+  const live = model.keys.filter((key) => key.ownerId === ownerId && isLive(key, model.now));
+  return keys > 0 && live.length + keys > MAX_KEYS ? "KEYBEARER_KEY_LIMIT" : "done";
 }
 
 export function newestFirst(a: ModelKey, b: ModelKey): number {
@@ -74,7 +92,15 @@ export function isHeld(granted: readonly FleetScope[], scope: string): boolean {
 /** Returns the key as a manager returns it. */
 export function viewOf(key: ModelKey, now: number): object {
   const { secret: _, actions: __, ...members } = key;
-  const dates = ["createdAt", "expiresAt", "disabledAt", "revokedAt", "rotatedAt", "lastUsedAt"] as const;
+  const dates = [
+    "createdAt",
+    "expiresAt",
+    "disabledAt",
+    "suspendedAt",
+    "revokedAt",
+    "rotatedAt",
+    "lastUsedAt",
+  ] as const;
   const dated = dates.map((name) => [name, key[name] === null ? null : new Date(key[name])]);
   return { ...members, ...Object.fromEntries(dated), status: statusOf(key, now) };
 }

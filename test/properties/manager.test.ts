@@ -7,7 +7,7 @@ import { sqliteStore } from "../../src/stores/sqlite.js";
 import { driverNamed } from "../contract/stores/sqlite-drivers.js";
 import { format, START, scopes, stoppedClock } from "../unit/core/fixtures.js";
 import { commands, compare, type Real } from "./manager-commands.js";
-import type { Model } from "./manager-model.js";
+import { MAX_KEYS, type Model } from "./manager-model.js";
 import { runs } from "./runs.js";
 
 interface Opened {
@@ -21,6 +21,8 @@ async function sqlite(): Promise<Opened> {
   await store.migrate();
   return { store, close: () => connection.close() };
 }
+
+const CEILINGS = { maxKeysPerOwner: MAX_KEYS, maxOverlap: "90d" } as const;
 
 /** Caches as long as possible, so that a missing invalidation is visible. */
 function cached(inner: ManagedKeyStore): Opened & { close(): Promise<void> } {
@@ -55,10 +57,10 @@ it.each(Object.entries(STORES))(
         const real: Real = {
           store,
           clock,
-          manager: createKeyManager({ store, scopes, format, clock: clock.now }),
+          manager: createKeyManager({ store, scopes, format, clock: clock.now, ...CEILINGS }),
           verifier: createVerifier({ store, scopes, format, clock: clock.now, storeTimeout: "60s" }),
         };
-        const model: Model = { now: START.getTime(), keys: [], purged: [] };
+        const model: Model = { now: START.getTime(), keys: [], purged: [], suspended: new Set() };
         try {
           await fc.asyncModelRun(() => ({ model, real }), sequence);
           await compare(model, real);

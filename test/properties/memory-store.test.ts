@@ -73,7 +73,7 @@ const ALLOWLISTS = [
   ["192.0.2.0/24", "2001:db8::/32"],
   ["192.0.2.0/24,2001:db8::/32"],
 ];
-const STATUSES: readonly KeyStatus[] = ["active", "disabled", "expired", "revoked", "retiring"];
+const STATUSES: readonly KeyStatus[] = ["active", "disabled", "suspended", "expired", "revoked", "retiring"];
 const ENVIRONMENTS = [null, "live", "test", ""];
 
 const changeable = {
@@ -107,6 +107,7 @@ const record: fc.Arbitrary<KeyRecord> = fc.record({
   scopes: fc.constantFrom(...SCOPES),
   createdAt: date,
   lastUsedAt: maybe(date),
+  suspendedAt: maybe(date),
   rotationRoot: maybe(fc.constantFrom(...IDS)),
   createdBy: maybe(text),
   createdByKey: maybe(fc.constantFrom(...IDS)),

@@ -37,6 +37,7 @@ function copyMembers(record: VerifiableRecord): Members {
     rateLimit: record.rateLimit,
     expiresAt: record.expiresAt,
     disabledAt: record.disabledAt,
+    suspendedAt: record.suspendedAt,
     revokedAt: record.revokedAt,
     rotatedAt: record.rotatedAt,
     createdAt: record.createdAt,

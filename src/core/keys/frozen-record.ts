@@ -18,6 +18,7 @@ class FrozenRecord implements Members {
   readonly rateLimit: Members["rateLimit"];
   readonly expiresAt: Members["expiresAt"];
   readonly disabledAt: Members["disabledAt"];
+  readonly suspendedAt: Members["suspendedAt"];
   readonly revokedAt: Members["revokedAt"];
   readonly rotatedAt: Members["rotatedAt"];
   /** `createdAt` in whole seconds, rounded down: a small integer, which V8 keeps in the object itself. 0 if unknown. */
@@ -47,6 +48,7 @@ class FrozenRecord implements Members {
     this.rateLimit = record.rateLimit;
     this.expiresAt = record.expiresAt;
     this.disabledAt = record.disabledAt;
+    this.suspendedAt = record.suspendedAt;
     this.revokedAt = record.revokedAt;
     this.rotatedAt = record.rotatedAt;
     this.rotationRoot = record.rotationRoot;

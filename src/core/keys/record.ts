@@ -3,9 +3,12 @@ import { isNonEmptyString } from "../../internal/validate.js";
 import type { KeyHash } from "./hash.js";
 
 /** Every {@link KeyStatus}. */
-export const KEY_STATUSES = ["active", "disabled", "expired", "revoked", "retiring"] as const;
+export const KEY_STATUSES = ["active", "disabled", "suspended", "expired", "revoked", "retiring"] as const;
 
-/** Whether a key works, and if not, why. `retiring`: rotated, but still valid until its overlap ends. */
+/**
+ * Whether a key works, and if not, why. `suspended`: its owner is suspended. `retiring`: rotated, but still valid until its
+ * overlap ends.
+ */
 export type KeyStatus = (typeof KEY_STATUSES)[number];
 
 /** JSON values that the host service keeps with a key, by name. */
@@ -47,6 +50,8 @@ export interface KeyRecord {
   /** Written in batches, so it may lag by a minute. */
   readonly lastUsedAt: Date | null;
   readonly disabledAt: Date | null;
+  /** When the owner was suspended. Written by `suspendOwner` and `resumeOwner` of the store only. */
+  readonly suspendedAt: Date | null;
   /** Who disabled the key. Only an operator can enable a key that an operator disabled; `null` counts as operator. */
   readonly disabledBy: "owner" | "operator" | null;
   readonly revokedAt: Date | null;
@@ -101,6 +106,7 @@ export const RECORD_MEMBERS: readonly (keyof KeyRecord)[] = [
   "expiresAt",
   "lastUsedAt",
   "disabledAt",
+  "suspendedAt",
   "disabledBy",
   "revokedAt",
   "revokedReason",
@@ -122,10 +128,11 @@ export type ApiKey = Omit<KeyRecord, "hash" | "version" | "createdAt" | "updated
 
 /**
  * Returns the status of a key at a time in milliseconds since 1970. Values that cannot be read count against the key:
- * a `revokedAt` or `disabledAt` that is not a date, an invalid expiry, an invalid clock.
+ * a `revokedAt`, `suspendedAt` or `disabledAt` that is not a date, an invalid expiry, an invalid clock.
  */
 export function keyStatus(record: VerifiableRecord, now: number): KeyStatus {
   if (isPresent(record.revokedAt)) return "revoked";
+  if (isPresent(record.suspendedAt)) return "suspended";
   if (isPresent(record.disabledAt)) return "disabled";
   if (isExpired(record, now)) return "expired";
   return isPresent(record.rotatedAt) ? "retiring" : "active";
@@ -172,6 +179,7 @@ export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
     expiresAt: copyDate(record.expiresAt),
     lastUsedAt: copyDate(record.lastUsedAt),
     disabledAt: copyDate(record.disabledAt),
+    suspendedAt: copyDate(record.suspendedAt),
     disabledBy: record.disabledBy ?? null,
     revokedAt: copyDate(record.revokedAt),
     revokedReason: record.revokedReason ?? null,

@@ -1,5 +1,6 @@
 import type { Awaitable } from "../../internal/awaitable.js";
 import type { KeyHash } from "./hash.js";
+import type { OwnerQuota } from "./owner-quota.js";
 import type { KeyRecord, KeyStatus, VerifiableRecord } from "./record.js";
 
 /**
@@ -64,25 +65,44 @@ export interface ManagedKeyStore extends KeyStore {
   list(query: KeyQuery): Awaitable<Page<KeyRecord>>;
   /**
    * Adds a key. A key with a `createdByKey` is added only if that key exists and is not revoked, in the same transaction:
-   * a concurrent revocation of that key is ordered before the insert, which then fails, or after it.
+   * a concurrent revocation of that key is ordered before the insert, which then fails, or after it. A store without
+   * `suspendOwner` ignores `quota`, here and below.
    *
    * For an imported key, `claims` are the other hashes that its secret may have; absent for a new secret. With `claims`, the
    * key claims all of its hashes until it is removed: no other key may claim one, or be stored under one.
    *
    * @throws KeyConflictError if a key with this id or hash exists, or another key has a claimed hash, and changes nothing.
-   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist, and changes nothing.
+   * @throws KeyStateError if the owner is suspended, or the key `createdByKey` is revoked or does not exist, and changes
+   *   nothing.
+   * @throws KeyLimitError if the owner would exceed the quota, and changes nothing.
    */
-  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Awaitable<void>;
+  insert(
+    record: KeyRecord,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+    claims?: readonly KeyHash[],
+  ): Awaitable<void>;
   /**
    * Applies the change and sets the version to `ifVersion + 1`, if the key still has version `ifVersion`. Returns
-   * whether it had.
+   * whether it had. The manager passes a quota only with a change that adds to the owner.
+   *
+   * @throws KeyStateError, with a quota, if the owner is suspended, and changes nothing.
+   * @throws KeyLimitError if the owner would exceed the quota, and changes nothing.
    */
-  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean>;
+  update(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+  ): Awaitable<boolean>;
   /**
    * Does the same as `update` and inserts the successor, in one transaction. `createdByKey` of the successor is not
    * checked.
    *
    * @throws KeyConflictError if a key with the id or hash of the successor exists, and changes nothing.
+   * @throws KeyStateError if the owner is suspended, and changes nothing.
+   * @throws KeyLimitError if the owner would exceed the quota, and changes nothing.
    */
   replace(
     id: string,
@@ -90,6 +110,7 @@ export interface ManagedKeyStore extends KeyStore {
     change: KeyChange,
     successor: KeyRecord,
     audit: AuditEntry,
+    quota?: OwnerQuota,
   ): Awaitable<boolean>;
   /** Moves `lastUsedAt` of each id forward, never back. Changes neither version nor state. */
   touch(uses: ReadonlyMap<string, Date>): Awaitable<void>;
@@ -105,6 +126,19 @@ export interface ManagedKeyStore extends KeyStore {
    * failed call can be repeated. Required for `auditLog` of `keybearer/observers`.
    */
   appendAudit?(entries: readonly AuditEntry[]): Awaitable<void>;
+  /**
+   * Suspends an owner at the time of the audit entry, in one transaction: sets `suspendedAt` of its keys that are neither
+   * revoked nor expired, adds 1 to their versions, and rejects new keys of the owner from then on. A key that is inserted
+   * concurrently is either suspended too or rejected. `changes` then returns `"all"` or the ids of the keys. Returns
+   * whether the owner was not suspended before. Required, together with `resumeOwner`, for the same methods of a manager
+   * and for its ceilings.
+   */
+  suspendOwner?(ownerId: string, audit: AuditEntry): Awaitable<boolean>;
+  /**
+   * Ends a suspension: sets `suspendedAt` of all keys of the owner that are not revoked to `null`, adds 1 to their versions,
+   * and allows new keys. Returns whether the owner was suspended.
+   */
+  resumeOwner?(ownerId: string, audit: AuditEntry): Awaitable<boolean>;
 }
 
 /** The members of a record that `update` and `replace` may change. */
@@ -173,12 +207,15 @@ export const AUDIT_ACTIONS = [
   "rotated",
   "rehashed",
   "purged",
+  "suspended",
+  "resumed",
   "used",
 ] as const;
 
 /**
- * What happened to a key. `rehashed`: it moved to the current pepper or hash. `purged`: its record was deleted. `used`:
- * a request required a scope that is marked `audit`; if it was denied, `details` has the `code`.
+ * What happened to a key. `rehashed`: it moved to the current pepper or hash. `purged`: its record was deleted.
+ * `suspended` and `resumed`: what happened to its owner; the entry belongs to no key and has an empty `keyId`. `used`: a
+ * request required a scope that is marked `audit`; if it was denied, `details` has the `code`.
  */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

@@ -1,10 +1,6 @@
-import type { Duration } from "../../internal/duration.js";
-import type { Observer } from "../events.js";
-import type { KeyFormat } from "../keys/format.js";
-import type { LegacyHash, Pepper } from "../keys/hash.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
-import type { AuditEntry, ManagedKeyStore, Page } from "../keys/store.js";
+import type { AuditEntry, Page } from "../keys/store.js";
 import type {
   ActorOption,
   CheckOption,
@@ -18,33 +14,8 @@ import type {
   RevokeAllResult,
   RevokeOptions,
   RotateOptions,
+  SuspendOptions,
 } from "./change-options.js";
-
-/** Options of {@link createKeyManager}. */
-export interface KeyManagerOptions<S extends string = string, E extends string = string> {
-  /** Where key records are kept. */
-  readonly store: ManagedKeyStore;
-  /** The scopes that keys can be granted. */
-  readonly scopes: Scopes<S>;
-  /** The format of new secrets. */
-  readonly format: KeyFormat<E>;
-  /** The pepper of the hashes; the same as the verifier's. None by default. */
-  readonly pepper?: Pepper;
-  /** The hashes of another system, for keys that are imported from it; the same as the verifier's. None by default. */
-  readonly legacyHashes?: readonly LegacyHash[];
-  /** The longest lifetime of a key, counted from its creation. A key created without an expiry gets this one. No limit by default. */
-  readonly maxLifetime?: Duration;
-  /**
-   * The time limit of one store call; then the method rejects with a {@link StoreError}. `"10s"` by default. After a
-   * timeout the outcome of a write is unknown: read the key. Raise it for slow pages, such as `list` and `purge` over a
-   * Redis with a million keys.
-   */
-  readonly storeTimeout?: Duration;
-  /** Returns the current time; for tests. The system clock by default. */
-  readonly clock?: () => Date;
-  /** Called with an event for every committed change. None by default. */
-  readonly observers?: readonly Observer[];
-}
 
 /** The input of {@link KeyManager.create}. */
 export interface CreateKey<S extends string = string, E extends string = string> {
@@ -136,7 +107,8 @@ export interface KeyManager<S extends string = string, E extends string = string
    * Creates a key.
    *
    * @throws KeyInputError if a member is invalid; its `path` names the member.
-   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist.
+   * @throws KeyLimitError if the owner has as many keys or bytes as `maxKeysPerOwner` or `maxBytesPerOwner` allow.
+   * @throws KeyStateError if the owner is suspended, or the key `createdByKey` is revoked or does not exist.
    *
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
@@ -150,7 +122,9 @@ export interface KeyManager<S extends string = string, E extends string = string
    * Changes the name, allowlist, expiry, metadata or rate limit of a key.
    *
    * @throws KeyInputError if a member is invalid, or is `scopes`, which are fixed at creation.
-   * @throws KeyStateError if the key is revoked, or if `expiresAt` is changed on a rotated key.
+   * @throws KeyStateError if the key is revoked, if `expiresAt` is changed on a rotated key, or if the change renews or
+   *   enlarges a key of a suspended owner.
+   * @throws KeyLimitError if the change renews an expired key or enlarges a key beyond the ceilings of the owner.
    */
   update(id: string, change: UpdateKey, options?: CheckOption): Promise<ApiKey>;
   /**
@@ -193,19 +167,39 @@ export interface KeyManager<S extends string = string, E extends string = string
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
    * several concurrent rotations succeeds.
    *
-   * @throws KeyStateError if the key is revoked, expired or already rotated, or if `createdByKey` is revoked or missing.
+   * @throws KeyStateError if the key is revoked, expired or already rotated, if `createdByKey` is revoked or missing, or if
+   *   the owner is suspended.
+   * @throws KeyLimitError if there is an overlap and the owner has as many keys or bytes as allowed.
    *
    * @example
    * const { secret, key } = await manager.rotate(id, { overlap: "24h" });
    */
   rotate(id: string, options?: RotateOptions<E>): Promise<IssuedKey>;
+  /**
+   * Suspends an owner: all its keys are denied, in other processes within the same time as after a revocation, and new
+   * keys are rejected. The keys and their state are kept. Returns whether the owner was not suspended before.
+   *
+   * @throws TypeError if the store has no `suspendOwner` method.
+   *
+   * @example
+   * await manager.suspendOwner("acme", { reason: "unpaid", actor: "billing" });
+   */
+  suspendOwner(ownerId: string, options?: SuspendOptions): Promise<boolean>;
+  /**
+   * Ends the suspension of an owner. Keys that were revoked, disabled or expired stay so. Returns whether the owner was
+   * suspended.
+   *
+   * @throws TypeError if the store has no `resumeOwner` method.
+   */
+  resumeOwner(ownerId: string, options?: ActorOption): Promise<boolean>;
   /** Returns a page of audit entries, newest first. One that cannot be read is named in `damaged` of the page. */
   auditTrail(query?: ListAudit): Promise<Page<AuditEntry>>;
   /**
    * Imports a key of another system; its holder keeps the secret. The verifier needs a format that parses the secret,
    * and the same `legacyHashes`. A legacy hash is replaced by the current one when the key is first used.
    *
-   * @throws KeyInputError if a member is invalid, or if the `secret`, `hash` or `id` belongs to a key of another owner.
+   * @throws KeyInputError if a member is invalid, or if the `secret`, `hash` or `id` belongs to a key of another owner;
+   *   KeyLimitError and KeyStateError as `create`.
    * @throws KeyConflictError if the key was already imported, even if its hash has been replaced since. Purged keys are
    *   not detected.
    *

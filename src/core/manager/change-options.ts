@@ -83,10 +83,16 @@ export interface RevokeAllResult {
   readonly revoked: number;
 }
 
+/** Options of {@link KeyManager.suspendOwner}. */
+export type SuspendOptions = ActorOption & {
+  /** Kept in the audit trail: up to 255 characters. */
+  readonly reason?: string;
+};
+
 /** Options of {@link KeyManager.rotate}. */
 export type RotateOptions<E extends string = string> = CheckOption &
   BeforeCommitOption & {
-    /** How long the old key stays valid. `"0s"` by default. */
+    /** How long the old key stays valid; at most `maxOverlap`. `"0s"` by default. */
     readonly overlap?: Duration;
     /** The environment of the successor; required if the old key has none and the format has several. */
     readonly environment?: E;

@@ -5,6 +5,7 @@ import type { PreparedManager } from "./options.js";
 
 /** The initial state of every record, a successor's included. */
 export const INITIAL_STATE = {
+  suspendedAt: null,
   lastUsedAt: null,
   revokedAt: null,
   revokedReason: null,

@@ -1,12 +1,14 @@
+import { checkMethods } from "../../internal/validate.js";
 import { KeyInputError, KeyStateError } from "../errors.js";
 import { isPresent, KEY_STATUSES, type KeyRecord, toApiKey } from "../keys/record.js";
 import type { KeyChange } from "../keys/store.js";
-import type { KeyManager, KeyManagerOptions, UpdateKey } from "./api.js";
+import type { KeyManager, UpdateKey } from "./api.js";
 import { readExpiry } from "./dates.js";
 import { importKey } from "./import.js";
 import {
   checkFilters,
   checkMembers,
+  readActor,
   readActorOrOptions,
   readAllowlist,
   readCaller,
@@ -21,7 +23,7 @@ import {
 } from "./input.js";
 import { issueRecord } from "./issue.js";
 import { readMetadata } from "./metadata.js";
-import { type PreparedManager, prepareManager } from "./options.js";
+import { type KeyManagerOptions, type PreparedManager, prepareManager } from "./options.js";
 import { purgeKeys } from "./purge.js";
 import { createRepository } from "./repository.js";
 import { revokeAllKeys, revokeKey } from "./revoke.js";
@@ -139,6 +141,24 @@ export function createKeyManager<S extends string, E extends string = string>(
         }
         return { action: "enabled", change: { disabledAt: null, disabledBy: null }, details: { by } };
       });
+    },
+
+    async suspendOwner(ownerId, options = {}) {
+      checkMembers("suspendOwner", options, ["reason", "actor"]);
+      checkMethods("suspendOwner", "store", prepared.store, ["suspendOwner"]);
+      const facts = { reason: readLabel("reason", options.reason) };
+      return repository.setSuspension(
+        "suspended",
+        readId("ownerId", ownerId),
+        readActor(options.actor),
+        facts,
+      );
+    },
+
+    async resumeOwner(ownerId, options = {}) {
+      checkMembers("resumeOwner", options, ["actor"]);
+      checkMethods("resumeOwner", "store", prepared.store, ["resumeOwner"]);
+      return repository.setSuspension("resumed", readId("ownerId", ownerId), readActor(options.actor), {});
     },
 
     revoke: async (id, options = {}) => revokeKey(prepared, repository, id, options),

@@ -1,7 +1,21 @@
 import { isPromiseLike } from "../../internal/awaitable.js";
 import { withTimeout } from "../../internal/timeout.js";
-import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../errors.js";
-import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
+import {
+  KeyConflictError,
+  KeyInputError,
+  KeyLimitError,
+  KeyNotFoundError,
+  KeyStateError,
+  StoreError,
+} from "../errors.js";
+import {
+  emit,
+  type KeyEvent,
+  type LifecycleAction,
+  lifecycleEvent,
+  type OwnerAction,
+  ownerEvent,
+} from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
 import { checkedRecord, copyRecord } from "../keys/checked-record.js";
 import type { KeyHash } from "../keys/hash.js";
@@ -11,6 +25,7 @@ import { toStoreError } from "../store-calls.js";
 import type { BeforeCommitOption, CheckOption, IssuedKey } from "./change-options.js";
 import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
+import { quotaOf } from "./quota.js";
 import {
   readAuditEntry,
   readCommitted,
@@ -63,7 +78,8 @@ export interface Repository {
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
   /**
    * @throws KeyConflictError if the id, the hash or a claimed hash exists.
-   * @throws KeyStateError if the maker is revoked or missing.
+   * @throws KeyStateError if the maker is revoked or missing, or the owner is suspended.
+   * @throws KeyLimitError if the owner would exceed its ceilings. So do `change` and `replace`.
    */
   insert(record: KeyRecord, audit: AuditFacts, claims?: readonly KeyHash[]): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
@@ -86,9 +102,17 @@ export interface Repository {
     caller: Caller,
     decide: (record: KeyRecord, at: Date) => RecordReplacement,
   ): Promise<IssuedKey>;
+  /** Suspends or resumes an owner. Returns whether that changed anything. */
+  setSuspension(
+    action: OwnerAction,
+    ownerId: string,
+    actor: string | null,
+    details: AuditEntry["details"],
+  ): Promise<boolean>;
 }
 
-export function createRepository({ store, timeoutMs, observers, now }: PreparedManager<string>): Repository {
+export function createRepository(manager: PreparedManager<string>): Repository {
+  const { store, timeoutMs, observers, now, ceilings } = manager;
   /** Calls the store within the time limit. Rejects with a StoreError, or an error of the store contract. */
   const call = async <T>(
     method: () => unknown,
@@ -109,15 +133,13 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
   const auditEntry = (record: KeyRecord, at: Date, { action, actor, details }: AuditFacts): AuditEntry =>
     createAuditEntry(action, record, at, actor, details);
 
-  const emitChange = (audit: AuditEntry): void => emit(observers, lifecycleEvent(audit));
-
   const commit = async (
-    method: "update" | "replace" | "remove",
-    audit: AuditEntry,
+    method: "update" | "replace" | "remove" | "suspendOwner" | "resumeOwner",
+    event: KeyEvent,
     write: () => unknown,
   ): Promise<boolean> => {
     const committed = await call(write, (result) => readCommitted(method, result), UNKNOWN_OUTCOME);
-    if (committed) emitChange(audit);
+    if (committed) emit(observers, event);
     return committed;
   };
 
@@ -173,16 +195,16 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
     async insert(record, facts, claims) {
       const audit = auditEntry(record, record.updatedAt, facts);
       await call(
-        () => store.insert(record, audit, claims),
+        () => store.insert(record, audit, quotaOf(ceilings, record.updatedAt, undefined, record), claims),
         () => undefined,
         UNKNOWN_OUTCOME,
       );
-      emitChange(audit);
+      emit(observers, lifecycleEvent(audit));
     },
 
     remove(record, facts) {
       const audit = auditEntry(record, now(), facts);
-      return commit("remove", audit, () => store.remove?.(record.id, record.version, audit));
+      return commit("remove", lifecycleEvent(audit), () => store.remove?.(record.id, record.version, audit));
     },
 
     change: (id, caller, decide) =>
@@ -191,8 +213,9 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
         if (decision === undefined) return toManagedKey(record, at);
         const change = { updatedAt: at, ...decision.change };
         const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
-        const committed = await commit("update", audit, () =>
-          store.update(id, record.version, change, audit),
+        const quota = quotaOf(ceilings, at, record, { ...record, ...change });
+        const committed = await commit("update", lifecycleEvent(audit), () =>
+          store.update(id, record.version, change, audit, quota),
         );
         return committed ? toManagedKey({ ...record, ...change }, at) : undefined;
       }),
@@ -204,18 +227,28 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
         const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
         const issued = { secret: successor.secret, key: toManagedKey(successor.record, at) };
         await caller.beforeCommit?.(issued);
-        const committed = await commit("replace", audit, () =>
-          store.replace(id, record.version, change, successor.record, audit),
+        const old = { ...record, ...change };
+        const quota = quotaOf(ceilings, at, record, old, successor.record);
+        const committed = await commit("replace", lifecycleEvent(audit), () =>
+          store.replace(id, record.version, change, successor.record, audit, quota),
         );
         return committed ? issued : undefined;
       }),
+
+    setSuspension(action, ownerId, actor, details) {
+      const audit = createAuditEntry(action, { id: "", ownerId }, now(), actor, details);
+      const method = action === "suspended" ? "suspendOwner" : "resumeOwner";
+      return commit(method, ownerEvent(audit), () => store[method]?.(ownerId, audit));
+    },
   };
 }
 
-/** Whether a store threw an error of its contract: a conflict or a revoked maker on insert, or an invalid cursor. */
+const CONTRACT_ERRORS = [KeyInputError, KeyConflictError, KeyStateError, KeyLimitError];
+
+/** Whether a store threw an error of its contract, such as a conflict on insert or an invalid cursor. */
 function isContractError(error: unknown): boolean {
   try {
-    return [KeyInputError, KeyConflictError, KeyStateError].some((type) => error instanceof type);
+    return CONTRACT_ERRORS.some((type) => error instanceof type);
   } catch {
     return false; // a Proxy may throw from instanceof
   }

@@ -1,4 +1,5 @@
-import { KeyInputError, KeyStateError } from "../errors.js";
+import { type Duration, parseDuration } from "../../internal/duration.js";
+import { KeyInputError, KeyStateError, OWNER_SUSPENDED } from "../errors.js";
 import type { KeyFormat } from "../keys/format.js";
 import { isExpired, isPresent, type KeyRecord } from "../keys/record.js";
 import type { KeyManager } from "./api.js";
@@ -18,7 +19,7 @@ export async function rotateKey(
 ): Promise<IssuedKey> {
   const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit", "createdByKey");
   const { overlap = "0s", environment } = options;
-  const overlapMs = readInputDuration("overlap", overlap);
+  const overlapMs = readOverlap(overlap, manager.maxOverlap);
 
   const maker =
     options.createdByKey === undefined ? undefined : await readMaker(repository, options.createdByKey);
@@ -66,11 +67,19 @@ async function readMaker(repository: Repository, createdByKey: string): Promise<
   throw new KeyStateError("The key that would rotate this key is revoked or does not exist");
 }
 
+/** Converts an overlap to milliseconds. */
+function readOverlap(overlap: unknown, max: Duration): number {
+  const result = readInputDuration("overlap", overlap);
+  if (result <= (parseDuration(max) ?? 0)) return result;
+  throw new KeyInputError("overlap", `must be at most ${max}`);
+}
+
 function checkRotatable(record: KeyRecord, at: Date): void {
   if (isPresent(record.rotatedAt)) {
     throw new KeyStateError("The key is already rotated; rotate its successor");
   }
   if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be rotated");
+  if (isPresent(record.suspendedAt)) throw new KeyStateError(OWNER_SUSPENDED);
   if (isExpired(record, at.getTime())) throw new KeyStateError("An expired key cannot be rotated");
 }
 

@@ -111,7 +111,7 @@ function isStringArray(value: unknown): value is readonly string[] {
 }
 
 /** Checks the result of a compare-and-set. A driver's own result object must not count as success. */
-export function readCommitted(method: "update" | "replace" | "remove", result: unknown): boolean {
+export function readCommitted(method: string, result: unknown): boolean {
   if (typeof result === "boolean") return result;
   throw new StoreError(
     `The key store must return true or false from ${method}(); received ${describe(result)}`,

@@ -17,6 +17,7 @@ export function checkKey(
   now: number,
 ): DenialReason | undefined {
   const status = keyStatus(record, now);
+  if (status === "suspended") return "owner_suspended";
   if (status !== "active" && status !== "retiring") return status;
   const environment = record.environment ?? undefined;
   if (environment === undefined) return undefined;

@@ -42,6 +42,7 @@ export const UNAVAILABLE: AuthError = new AuthError(
 const STATES = {
   revoked: "has been revoked",
   disabled: "is disabled",
+  owner_suspended: "belongs to a suspended owner",
   expired: "has expired",
 } as const;
 
@@ -114,6 +115,7 @@ export function createDenials<S extends string>(
     environment_mismatch: invalidKey,
     revoked: inState("revoked"),
     disabled: inState("disabled"),
+    owner_suspended: inState("owner_suspended"),
     expired: inState("expired"),
     ip_unknown: ipNotAllowed,
     ip_not_allowed: ipNotAllowed,

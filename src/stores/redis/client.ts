@@ -10,7 +10,7 @@ import {
   type ScriptCommands,
 } from "../../internal/redis-client.js";
 import { hasMethod } from "../../internal/validate.js";
-import { KeyConflictError, type KeyStateError, StoreError } from "../../kit.js";
+import { KeyConflictError, KeyStateError, OWNER_SUSPENDED, StoreError } from "../../kit.js";
 import { createMakerError } from "../record-codec.js";
 
 /**
@@ -160,6 +160,7 @@ function toStoreError(error: unknown): StoreError | KeyConflictError | KeyStateE
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const code = redisErrorCode(error) ?? "";
   if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
+  if (code === "KEYBEARER_SUSPENDED") return new KeyStateError(OWNER_SUSPENDED);
   if (code === "KEYBEARER_MAKER") return createMakerError();
   if (/\bOOM command not allowed\b/.test(`${message}`)) {
     return new StoreError('Redis has reached its "maxmemory"; it can still revoke and disable keys', error);

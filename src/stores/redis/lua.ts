@@ -54,8 +54,9 @@ end
 
 local function set_member(record, name, json)
   local from, to = member_range(record, name)
-  if not from and name == 'disabledBy' and string.sub(record, -2) == '\\n}' then
-    return string.sub(record, 1, -2) .. ',"disabledBy":' .. json .. '\\n}' -- a record of version 0.1
+  local is_new = name == 'disabledBy' or name == 'suspendedAt'
+  if not from and is_new and string.sub(record, -2) == '\\n}' then
+    return string.sub(record, 1, -2) .. ',"' .. name .. '":' .. json .. '\\n}' -- a record of version 0.1
   end
   return from and string.sub(record, 1, from - 1) .. json .. string.sub(record, to + 1)
 end
@@ -119,6 +120,40 @@ local function keys_of(key, id_key)
     result[#result + 1] = base .. 'claim:' .. hash
   end
   return result
+end
+
+local function live_of(owner)
+  return base .. 'live:' .. owner
+end
+
+local function state_of(owner)
+  return base .. 'state:' .. owner
+end
+
+-- The owner of a record, escaped as in the names of keys.
+local function owner_of(record)
+  local json = get_member(record, 'ownerId')
+  return json and string.sub(json, 2, -2)
+end
+
+-- The bytes of a record that count towards the ceiling of its owner.
+local function size_of(record)
+  local size = 0
+  for _, name in ipairs({ 'ipAllowlist', 'metadata' }) do
+    local json = get_member(record, name)
+    if json and json ~= 'null' then size = size + #json end
+  end
+  return size
+end
+
+-- Adds a key to the live keys of its owner, or removes it if it is revoked.
+local function index_key(record, id)
+  local live, expires = live_of(owner_of(record) or ''), get_member(record, 'expiresAt')
+  if get_member(record, 'revokedAt') == 'null' then
+    redis.call('ZADD', live, expires == 'null' and '+inf' or tonumber(expires) and expires or '+inf', id)
+  else
+    redis.call('ZREM', live, id)
+  end
 end
 
 -- expiry: a time in milliseconds, 'never', or '' to leave it as it is.

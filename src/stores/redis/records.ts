@@ -3,6 +3,7 @@ import {
   CHANGEABLE_MEMBERS,
   type KeyChange,
   type KeyChanges,
+  type KeyRecord,
   StoreError,
 } from "../../kit.js";
 import { encodeMember, jsonFormat } from "../json-codec.js";
@@ -48,5 +49,22 @@ export function decodeChanges(result: unknown): KeyChanges {
   if (typeof position !== "string" || !isStreamId(position)) {
     throw new StoreError("A script of the Redis store did not return the changes");
   }
-  return { position, keyIds: all === "all" ? "all" : keyIds.map((id) => parseJson(`"${id}"`) as string) };
+  // A change without an id is that of an owner.
+  if (all === "all" || keyIds.includes("")) return { position, keyIds: "all" };
+  return { position, keyIds: keyIds.map((id) => parseJson(`"${id}"`) as string) };
+}
+
+/**
+ * Decodes a record of a batch. If it is damaged, reading any member of the result throws: only the lookup of this key
+ * must fail, not the others in the batch.
+ */
+export function decodeInBatch(decodeKey: (text: unknown) => KeyRecord, text: unknown): KeyRecord {
+  try {
+    return decodeKey(text);
+  } catch (error) {
+    const fail = (): never => {
+      throw error;
+    };
+    return new Proxy({} as KeyRecord, { get: fail });
+  }
 }

@@ -1,13 +1,15 @@
 import type { RedisScript } from "../../internal/redis-client.js";
 import { MAX_CHANGES, storeScript } from "./lua.js";
+import { ownerScript, QUOTA_LENGTH } from "./owners.js";
 
 // The functions that the scripts call are in lua.ts.
 
 /**
  * KEYS: keys, trail, trail of the key, trail of the owner, id; record, owner.
- * ARGV: position and body of the entry; hash, record, position, expiry; the claimed hashes of an imported key, its own first.
+ * ARGV: position and body of the entry; hash, record, position, expiry; quota; the claimed hashes of an imported key, its own
+ * first.
  */
-export const INSERT: RedisScript = storeScript(`
+export const INSERT: RedisScript = ownerScript(`
 local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7] }) or check_type('string', { KEYS[5], KEYS[6] })
 if failure then return failure end
 if redis.call('EXISTS', KEYS[5], KEYS[6]) > 0 then
@@ -19,17 +21,20 @@ if maker then
   local _, record = find(base .. 'id:' .. maker)
   if not record or get_member(record, 'revokedAt') ~= 'null' then return redis.error_reply('KEYBEARER_MAKER ended') end
 end
-for index = 7, #ARGV do
+for index = ${7 + QUOTA_LENGTH}, #ARGV do
   if redis.call('EXISTS', base .. 'claim:' .. ARGV[index], base .. 'key:' .. ARGV[index]) > 0 then return key_exists() end
 end
-failure = check_entry() or check_type('zset', { made })
+local owner = string.sub(KEYS[7], #base + 7)
+failure = check_entry() or check_type('zset', { made }) or check_quota(owner, 7)
 if failure then return failure end
 redis.call('SET', KEYS[6], ARGV[4])
 redis.call('SET', KEYS[5], ARGV[3])
-if #ARGV > 6 then set_claims(KEYS[5], { unpack(ARGV, 7) }) end
+if #ARGV >= ${7 + QUOTA_LENGTH} then set_claims(KEYS[5], { unpack(ARGV, ${7 + QUOTA_LENGTH}) }) end
 set_expiry(ARGV[6], keys_of(KEYS[6], KEYS[5]))
 redis.call('ZADD', KEYS[1], 0, ARGV[5])
 redis.call('ZADD', KEYS[7], 0, ARGV[5])
+index_key(ARGV[4], string.sub(KEYS[5], #base + 4))
+add_bytes(owner, ARGV[8])
 if made then redis.call('ZADD', made, 0, ARGV[5]) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
@@ -37,23 +42,28 @@ return 1
 
 /**
  * KEYS: keys, trail, trail of the key, trail of the owner, id.
- * ARGV: position and body of the entry; version, next version, expiry, members and their JSON.
+ * ARGV: position and body of the entry; version, next version, expiry; quota, or as many empty strings; members and their
+ * JSON.
  */
-export const UPDATE: RedisScript = storeScript(`
+export const UPDATE: RedisScript = ownerScript(`
 local failure = check_type('zset', { KEYS[2], KEYS[3], KEYS[4] })
 if failure then return failure end
-local key, record = changed_record(6)
+local key, record = changed_record(${6 + QUOTA_LENGTH})
 if not key then return record end
-failure = check_change()
+local owner = owner_of(record)
+if not owner then return damaged(KEYS[5]) end
+failure = check_change() or (ARGV[6] == '' and check_owner(owner) or ARGV[6] ~= '' and check_quota(owner, 6) or nil)
 if failure then return failure end
 local keys = keys_of(key, KEYS[5])
-for index = 6, #ARGV, 2 do
+for index = ${6 + QUOTA_LENGTH}, #ARGV, 2 do
   local stops = ARGV[index] == 'revokedAt' or ARGV[index] == 'disabledAt'
   if stops and ARGV[index + 1] ~= 'null' then skip_memory_check() end
 end
 add_change()
 redis.call('SET', key, record, 'KEEPTTL')
 set_expiry(ARGV[5], keys)
+index_key(record, string.sub(KEYS[5], #base + 4))
+if ARGV[6] ~= '' then add_bytes(owner, ARGV[7]) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);
@@ -61,16 +71,17 @@ return 1
 /**
  * KEYS: those of UPDATE; id, record and owner of the successor.
  * ARGV: position and body of the entry; version, next version, expiry; hash, record, position and expiry of the
- * successor; members and their JSON.
+ * successor; quota; members and their JSON.
  */
-export const REPLACE: RedisScript = storeScript(`
+export const REPLACE: RedisScript = ownerScript(`
 local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8] }) or check_type('string', { KEYS[6], KEYS[7] })
 if failure then return failure end
-local key, record = changed_record(10)
+local key, record = changed_record(${10 + QUOTA_LENGTH})
 if not key then return record end
 if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then return key_exists() end
+local owner = string.sub(KEYS[8], #base + 7)
 local _, made = maker_of(ARGV[7])
-failure = check_change() or check_type('zset', { made })
+failure = check_change() or check_type('zset', { made }) or check_quota(owner, 10)
 if failure then return failure end
 local keys = keys_of(key, KEYS[5])
 add_change()
@@ -81,6 +92,9 @@ redis.call('SET', KEYS[6], ARGV[6])
 set_expiry(ARGV[9], { KEYS[7], KEYS[6] })
 redis.call('ZADD', KEYS[1], 0, ARGV[8])
 redis.call('ZADD', KEYS[8], 0, ARGV[8])
+index_key(record, string.sub(KEYS[5], #base + 4))
+index_key(ARGV[7], string.sub(KEYS[6], #base + 4))
+add_bytes(owner, ARGV[11])
 if made then redis.call('ZADD', made, 0, ARGV[8]) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
@@ -99,7 +113,9 @@ if not version or not position or not owner then return damaged(KEYS[5]) end
 if version ~= ARGV[3] then return 0 end
 local keys_of_owner = base .. 'owner:' .. string.sub(owner, 2, -2)
 local _, made = maker_of(record)
-local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner, made }) or check_change()
+local live = live_of(string.sub(owner, 2, -2))
+local zsets = { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner, live, made }
+local failure = check_type('zset', zsets) or check_change()
 if failure then return failure end
 local keys = keys_of(key, KEYS[5])
 skip_memory_check()
@@ -107,6 +123,7 @@ add_change()
 redis.call('DEL', unpack(keys))
 redis.call('ZREM', KEYS[1], position)
 redis.call('ZREM', keys_of_owner, position)
+redis.call('ZREM', live, string.sub(KEYS[5], #base + 4))
 if made then redis.call('ZREM', made, position) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1

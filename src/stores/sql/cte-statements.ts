@@ -1,15 +1,18 @@
 import {
   type DeleteQueryBuilder,
+  type ExpressionBuilder,
   type InsertQueryBuilder,
   type Kysely,
   type QueryCreator,
   type RawBuilder,
+  type SqlBool,
   sql,
   type UpdateQueryBuilder,
 } from "kysely";
-import type { AuditEntry, KeyHash, KeyRecord } from "../../kit.js";
+import type { AuditEntry, KeyChange, KeyHash, KeyRecord, OwnerQuota } from "../../kit.js";
 import { encodeTime } from "../record-codec.js";
-import { encodeAudit, encodeHash, encodeKey } from "./rows.js";
+import type { OwnerStatements, OwnerUpdate } from "./owners.js";
+import { encodeAudit, encodeKey, encodeWord } from "./rows.js";
 import {
   AUDIT_COLUMNS,
   changesChannel,
@@ -30,6 +33,7 @@ import { sortById } from "./transactions.js";
 
 type Changed = { id: string };
 type Claim = { hash: string };
+type Sources = { changed: Changed; reserved: { owner_id: string }; makers: Changed };
 type KeyStatement =
   | InsertQueryBuilder<Tables, "keys", Changed>
   | UpdateQueryBuilder<Tables, "keys", "keys", Changed>
@@ -39,11 +43,17 @@ type KeyStatement =
  * Creates writes of one statement each, for PostgreSQL, which can write several tables in one statement with common
  * table expressions. A write takes one round trip, and a process that stops halfway holds no lock.
  */
-export function createCteStatements(builder: Kysely<Tables>, tables: TableNames): AtomicWrites {
-  const { insertKey, updateKey, rehashKey, removeKey } = createStatements(builder, tables, DIALECT);
+export function createCteStatements(
+  builder: Kysely<Tables>,
+  tables: TableNames,
+  { reserve }: OwnerStatements,
+): AtomicWrites {
+  const { updateKey, rehashKey, removeKey } = createStatements(builder, tables, DIALECT);
   // Longer than a table name can be, or with another suffix, so neither hides a table.
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
+  const reserved = `${tables.keys}_reserved` as "reserved";
+  const makers = `${tables.keys}_makers` as "makers";
 
   const claimed = `${tables.keys}_claimed`;
 
@@ -55,7 +65,7 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
    */
   const claim = (hashes: readonly KeyHash[]) => {
     const [given, key, table] = [
-      sql`${hashes.map(encodeHash)}::text[]`,
+      sql`${hashes.map((hash) => encodeWord(hash, "hash"))}::text[]`,
       sql.table(changed),
       sql.table(tables.claims),
     ];
@@ -85,22 +95,45 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
           ]),
       );
 
+  /** Inserts a key if `source` has a row. */
+  const insertKeyFrom = (creator: QueryCreator<Tables>, source: keyof Sources, record: KeyRecord) =>
+    creator
+      .insertInto(tables.keys)
+      .columns(columnsOf(KEY_COLUMNS))
+      .expression((eb) =>
+        (eb as ExpressionBuilder<Tables & Sources, never>)
+          .selectFrom(source)
+          .select(constants(KEY_COLUMNS, encodeKey(record), DIALECT.castTypes)),
+      )
+      .returning("id");
+
+  /** Selects the maker of a key if it is not revoked. The lock orders the insert and a revocation of the maker. */
+  const lockMaker = (id: string) =>
+    builder
+      .selectFrom(tables.keys)
+      .select("id")
+      .where("id", "=", id)
+      .where("revoked_at", "is", null)
+      .where(sql<SqlBool>`exists (select 1 from ${sql.table(reserved)})`) // the owner is locked first
+      .modifyEnd(DIALECT.lockRows);
+
   /** The other rows are selected from the changed row, so they are written only if there is one. */
   const change = (
     statement: KeyStatement,
     audit: AuditEntry,
-    { successor, claims }: { successor?: KeyRecord; claims?: RawBuilder<Claim> } = {},
+    {
+      successor,
+      claims,
+      reservation,
+    }: { successor?: KeyRecord; claims?: RawBuilder<Claim>; reservation?: OwnerUpdate } = {},
   ): AtomicWrite => {
-    let creator: QueryCreator<Tables & { changed: Changed }> = builder.with(changed, () => statement);
+    const start = (
+      reservation === undefined ? builder : builder.with(reserved, () => reservation.returning("owner_id"))
+    ) as QueryCreator<Tables>;
+    let creator = start.with(changed, () => statement) as QueryCreator<Tables & { changed: Changed }>;
     if (successor !== undefined) {
       creator = creator.with(successors, (inner) =>
-        inner
-          .insertInto(tables.keys)
-          .columns(columnsOf(KEY_COLUMNS))
-          .expression((eb) =>
-            eb.selectFrom(changed).select(constants(KEY_COLUMNS, encodeKey(successor), DIALECT.castTypes)),
-          )
-          .returning("id"),
+        insertKeyFrom(inner as unknown as QueryCreator<Tables>, changed, successor),
       ) as unknown as typeof creator;
     }
     if (claims !== undefined) creator = creator.with(claimed, () => claims) as unknown as typeof creator;
@@ -111,21 +144,50 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
     ];
   };
 
+  /** Changes a key and adds to its owner. Only the key that is read is reserved for, so a lost race reserves nothing. */
+  const changeReserving = (
+    [id, ifVersion, members]: [id: string, ifVersion: number, members: KeyChange],
+    audit: AuditEntry,
+    quota: OwnerQuota,
+    successor?: KeyRecord,
+  ): AtomicWrite => {
+    const isCurrent = builder
+      .selectFrom(tables.keys)
+      .select("id")
+      .where("id", "=", id)
+      .where("version", "=", ifVersion);
+    const reservation = reserve(audit.ownerId, quota).where(({ exists }) => exists(isCurrent));
+    const statement = updateKey(id, ifVersion, members)
+      .where(sql<SqlBool>`exists (select 1 from ${sql.table(reserved)})`)
+      .returning("id");
+    return change(statement, audit, { reservation, ...(successor && { successor }) });
+  };
+
   return {
     // Without a position: a new key is in no cache.
-    insert: (record, audit, claims) => {
-      let creator = builder.with(changed, () => insertKey(record).returning("id"));
-      if (claims !== undefined) {
-        creator = creator.with(claimed, () => claim([record.hash, ...claims])) as unknown as typeof creator;
-      }
-      return [withAudit(creator, audit, sql`null::xid8`).compile()];
+    insert: (record, audit, quota, claims) => {
+      const start = builder.with(reserved, () => reserve(record.ownerId, quota).returning("owner_id"));
+      const { createdByKey } = record;
+      const creator =
+        createdByKey === null
+          ? start.with(changed, (inner) => insertKeyFrom(inner as never, reserved, record))
+          : start
+              .with(makers, () => lockMaker(createdByKey) as never)
+              .with(changed, (inner) => insertKeyFrom(inner as never, makers, record));
+      const claiming =
+        claims === undefined
+          ? creator
+          : (creator as unknown as QueryCreator<Tables>).with(claimed, () => claim([record.hash, ...claims]));
+      return [withAudit(claiming as never, audit, sql`null::xid8`).compile()];
     },
 
-    update: (id, ifVersion, members, audit) =>
-      change(updateKey(id, ifVersion, members).returning("id"), audit),
+    update: (id, ifVersion, members, audit, quota) =>
+      quota === undefined
+        ? change(updateKey(id, ifVersion, members).returning("id"), audit)
+        : changeReserving([id, ifVersion, members], audit, quota),
 
-    replace: (id, ifVersion, members, successor, audit) =>
-      change(updateKey(id, ifVersion, members).returning("id"), audit, { successor }),
+    replace: (id, ifVersion, members, successor, audit, quota) =>
+      changeReserving([id, ifVersion, members], audit, quota, successor),
 
     rehash: (id, from, to, audit) =>
       change(rehashKey(id, from, to).returning("id"), audit, { claims: claim([from, to]) }),
@@ -134,6 +196,14 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
       change(removeKey(id, ifVersion).returning("id"), audit, {
         claims: sql<Claim>`(delete from ${sql.table(tables.claims)} as c using ${sql.table(changed)} as key where c.key_id = key.id)`,
       }),
+
+    appendChange: (audit) => [
+      builder
+        .insertInto(tables.audit)
+        .values({ ...encodeAudit(audit), position: sql`pg_current_xact_id()` })
+        .returning(sql`pg_notify(${channel}, key_id)`.as("announced"))
+        .compile(),
+    ],
 
     appendAudit: (entries) => {
       const rows = sortById(entries).map(encodeAudit);

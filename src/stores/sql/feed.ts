@@ -125,7 +125,8 @@ function toChanges(
   if (!isContinued || rows.length > MAX_CHANGES) return { position, keyIds: "all" };
   const keyIds = new Set<string>();
   for (const { key_id: id } of rows) {
-    if (typeof id === "string") keyIds.add(id);
+    // The entry of an owner has an empty id.
+    if (typeof id === "string" && id !== "") keyIds.add(id);
     else if (id !== null) return { position, keyIds: "all" };
   }
   return { position, keyIds: [...keyIds] };

@@ -60,6 +60,7 @@ export function createMigrations(
       feed.migration,
       addLineage(builder, tables, types),
       createClaims(builder, tables, types),
+      addOwners(builder, tables, types),
     ],
     record: (version, appliedAt) =>
       builder.insertInto(tables.migrations).values({ version, applied_at: appliedAt }).compile(),
@@ -117,6 +118,28 @@ function createTables(
     schema.createIndex(`${audit}_key`).on(audit).columns(["key_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_owner`).on(audit).columns(["owner_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_at`).on(audit).columns(["at", "id"]).compile(),
+  ];
+}
+
+/** Adds suspensions and ceilings of owners. */
+function addOwners(
+  { schema }: Kysely<Tables>,
+  { keys, owners }: TableNames,
+  { word, integer, tableEnd = sql`` }: ColumnTypes,
+): readonly Statement[] {
+  return [
+    schema.alterTable(keys).addColumn("suspended_at", integer).compile(),
+    // The live keys of an owner, whatever the number of the others.
+    schema.createIndex(`${keys}_live`).on(keys).columns(["owner_id", "revoked_at", "expires_at"]).compile(),
+    schema
+      .createTable(owners)
+      .addColumn("owner_id", word, (column) => column.primaryKey().notNull())
+      .addColumn("key_count", integer, (column) => column.notNull())
+      .addColumn("byte_count", integer, (column) => column.notNull())
+      .addColumn("suspended_at", integer)
+      .addColumn("version", integer, (column) => column.notNull())
+      .modifyEnd(tableEnd)
+      .compile(),
   ];
 }
 

@@ -125,15 +125,21 @@ type Conditions = ExpressionBuilder<Tables, "keys">;
 /** `keyStatus()` in SQL. */
 const STATUS: Record<KeyStatus, (eb: Conditions, now: number) => Expression<SqlBool>> = {
   revoked: (eb) => eb("revoked_at", "is not", null),
-  disabled: (eb) => eb.and([eb("revoked_at", "is", null), eb("disabled_at", "is not", null)]),
+  suspended: (eb) => eb.and([eb("revoked_at", "is", null), eb("suspended_at", "is not", null)]),
+  disabled: (eb) =>
+    eb.and([eb("revoked_at", "is", null), eb("suspended_at", "is", null), eb("disabled_at", "is not", null)]),
   expired: (eb, now) => eb.and([isEnabled(eb), eb("expires_at", "<=", now)]),
   retiring: (eb, now) => eb.and([isEnabled(eb), isUnexpired(eb, now), eb("rotated_at", "is not", null)]),
   active: (eb, now) => eb.and([isEnabled(eb), isUnexpired(eb, now), eb("rotated_at", "is", null)]),
 };
 
-/** Neither revoked nor disabled. */
+/** Neither revoked nor suspended nor disabled. */
 function isEnabled(eb: Conditions): Expression<SqlBool> {
-  return eb.and([eb("revoked_at", "is", null), eb("disabled_at", "is", null)]);
+  return eb.and([
+    eb("revoked_at", "is", null),
+    eb("suspended_at", "is", null),
+    eb("disabled_at", "is", null),
+  ]);
 }
 
 function isUnexpired(eb: Conditions, now: number): Expression<SqlBool> {

@@ -2,7 +2,6 @@ import {
   type AuditEntry,
   CHANGEABLE_MEMBERS,
   type KeyChange,
-  type KeyHash,
   type KeyRecord,
   StoreError,
 } from "../../kit.js";
@@ -35,9 +34,9 @@ export function encodeChange(change: KeyChange): Partial<KeyRow> {
   return encodeMembers(change, KEY_COLUMNS, given);
 }
 
-/** The column of a new hash. */
-export function encodeHash(hash: KeyHash): string {
-  return encodeString(hash, "hash", MAX_BYTES.word);
+/** A cell of an indexed column. */
+export function encodeWord(text: string, column: string): string {
+  return encodeString(text, column, MAX_BYTES.word);
 }
 
 /** The row of an audit entry. */

@@ -23,6 +23,7 @@ export const KEY_COLUMNS = {
   expiresAt: ["expires_at", "time"],
   lastUsedAt: ["last_used_at", "time"],
   disabledAt: ["disabled_at", "time"],
+  suspendedAt: ["suspended_at", "time"],
   revokedAt: ["revoked_at", "time"],
   revokedReason: ["revoked_reason", "text"],
   rotatedAt: ["rotated_at", "time"],
@@ -87,12 +88,23 @@ export interface ClaimRow {
   key_id: string;
 }
 
+/** A row of the table of owners: whether the owner is suspended, and an upper bound of its live keys and their bytes. */
+export interface OwnerRow {
+  owner_id: string;
+  key_count: number;
+  byte_count: number;
+  suspended_at: number | null;
+  /** Grows with each write, so that every write changes the row: MySQL may report the number of changed rows. */
+  version: number;
+}
+
 /** The tables of a store, as Kysely types them. The names in the database are in {@link TableNames}. */
 export interface Tables {
   keys: KeyRow;
   audit: AuditRow & { position: Generated<number | null> };
   migrations: MigrationRow;
   claims: ClaimRow;
+  owners: OwnerRow;
   /** One row: the number of changes. PostgreSQL does not have this table. */
   position: { id: number; position: number };
 }
@@ -125,6 +137,7 @@ export function readTableNames(
     audit: `${table}_audit`,
     migrations: `${table}_migrations`,
     claims: `${table}_claims`,
+    owners: `${table}_owners`,
     position: `${table}_position`,
   } as unknown as TableNames;
 }

@@ -10,12 +10,16 @@ import {
   type KeyQuery,
   type KeyRecord,
   type ManagedKeyStore,
+  type OwnerQuota,
   type Page,
   StoreError,
   toStoreError,
+  unlimitedQuota,
 } from "../../kit.js";
 import { createMakerError, type StoredRow } from "../record-codec.js";
 import type { Feed } from "./feed.js";
+import { createServerOwnerWrites } from "./owner-writes.js";
+import type { OwnerStatements } from "./owners.js";
 import { type Queries, toPage } from "./queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./rows.js";
 import type { AtomicWrite, AtomicWrites, Statement } from "./statements.js";
@@ -49,6 +53,7 @@ export interface SqlServer {
 export interface ServerStoreParts {
   readonly server: SqlServer;
   readonly writes: AtomicWrites;
+  readonly owners: OwnerStatements;
   readonly queries: Queries;
   readonly feed: Feed;
   /** Runs a statement in a snapshot that is newer than the call, without uncommitted changes. */
@@ -69,18 +74,32 @@ export interface ServerStore extends ManagedKeyStore {
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
   findById(id: string): Promise<KeyRecord | undefined>;
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
-  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): Promise<void>;
-  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Promise<boolean>;
+  insert(
+    record: KeyRecord,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+    claims?: readonly KeyHash[],
+  ): Promise<void>;
+  update(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+  ): Promise<boolean>;
   replace(
     id: string,
     ifVersion: number,
     change: KeyChange,
     successor: KeyRecord,
     audit: AuditEntry,
+    quota?: OwnerQuota,
   ): Promise<boolean>;
   rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Promise<boolean>;
   remove(id: string, ifVersion: number, audit: AuditEntry): Promise<boolean>;
   touch(uses: ReadonlyMap<string, Date>): Promise<void>;
+  suspendOwner(ownerId: string, audit: AuditEntry): Promise<boolean>;
+  resumeOwner(ownerId: string, audit: AuditEntry): Promise<boolean>;
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
   changes(since: string | undefined): Promise<KeyChanges>;
   appendAudit(entries: readonly AuditEntry[]): Promise<void>;
@@ -90,6 +109,7 @@ export interface ServerStore extends ManagedKeyStore {
 const UNREADABLE = Object.freeze({}) as unknown as KeyRecord;
 // Bounds the lookups that pile up while a server hangs: after their timeout they still wait for a connection.
 const MAX_LOOKUPS = 1_000;
+const UNCHANGED = new Error("A statement changed no row");
 const RETRY_MS = 5_000;
 const MAX_PAUSE_MS = 100;
 
@@ -98,7 +118,7 @@ const MAX_PAUSE_MS = 100;
  * put statements and parameters, and so hashes, into their errors.
  */
 export function createServerStore(parts: ServerStoreParts): ServerStore {
-  const { server, writes, queries, find, touch, feed, readCommitted } = parts;
+  const { server, writes, owners, queries, find, touch, feed, readCommitted } = parts;
   const decodeKey = createRowDecoder();
   let lookups = 0;
 
@@ -147,16 +167,36 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
   const readAll = async (statement: Statement | undefined): Promise<readonly StoredRow[]> =>
     statement === undefined ? [] : (await withRetries(server, () => server.read(statement))).rows;
 
-  /** Runs a compare-and-set write. Returns whether the first statement changed a row. */
+  /** Runs a write. Returns whether every statement that is not optional changed a row; otherwise nothing is written. */
   const runWrite = ([first, ...others]: AtomicWrite): Promise<boolean> =>
     withRetries(server, async () => {
       if (others.length === 0) return (await server.write(first)).changes > 0;
-      return server.transaction(async (run) => {
+      const committed = server.transaction(async (run) => {
         if ((await run(first)).changes === 0) return false;
-        for (const statement of others) await run(statement);
+        for (const statement of others) {
+          if ((await run(statement)).changes === 0 && !statement.isOptional) throw UNCHANGED;
+        }
         return true;
       });
+      return committed.catch((error: unknown) => {
+        if (error !== UNCHANGED) throw error;
+        return false;
+      });
     });
+
+  const { runReserving, changeOwner } = createServerOwnerWrites({
+    run: (statement) => withRetries(server, () => server.write(statement)),
+    transaction: (work) => withRetries(server, () => server.transaction(work)),
+    owners,
+    writes,
+    runWrite,
+  });
+
+  const isMakerAlive = async ({ createdByKey: id }: KeyRecord): Promise<boolean> =>
+    id === null || (await findOne("id", id))?.revokedAt === null;
+
+  const hasVersion = (id: string, version: number) => async (): Promise<boolean> =>
+    (await findOne("id", id))?.version === version;
 
   return {
     findByHash,
@@ -170,16 +210,28 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
       return toPage(rows, query.limit, decodeKey, "created_at");
     },
 
-    async insert(record, audit, claims) {
-      const inserted = await runWrite(writes.insert(record, audit, claims));
+    async insert(record, audit, quota = unlimitedQuota(record), claims) {
+      const write = writes.insert(record, audit, quota, claims);
+      const inserted = await runReserving(write, record.ownerId, quota, () => isMakerAlive(record));
       if (!inserted) throw createMakerError();
     },
 
-    update: async (id, ifVersion, change, audit) =>
-      isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
+    async update(id, ifVersion, change, audit, quota) {
+      if (!isStorable(id)) return false;
+      const write = writes.update(id, ifVersion, change, audit, quota);
+      if (quota === undefined) return runWrite(write);
+      return runReserving(write, audit.ownerId, quota, hasVersion(id, ifVersion));
+    },
 
-    replace: async (id, ifVersion, change, successor, audit) =>
-      isStorable(id) && runWrite(writes.replace(id, ifVersion, change, successor, audit)),
+    async replace(id, ifVersion, change, successor, audit, quota = unlimitedQuota(successor)) {
+      if (!isStorable(id)) return false;
+      const write = writes.replace(id, ifVersion, change, successor, audit, quota);
+      return runReserving(write, successor.ownerId, quota, hasVersion(id, ifVersion));
+    },
+
+    suspendOwner: (ownerId, audit) => changeOwner(owners.suspend(ownerId, audit.at), audit),
+
+    resumeOwner: (ownerId, audit) => changeOwner(owners.resume(ownerId, audit.at), audit),
 
     rehash: async (id, from, to, audit) =>
       isStorable(id) && isStorable(from) && runWrite(writes.rehash(id, from, to, audit)),

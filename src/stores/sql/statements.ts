@@ -11,8 +11,8 @@ import {
   type UpdateQueryBuilder,
   type UpdateResult,
 } from "kysely";
-import type { AuditEntry, KeyChange, KeyHash, KeyRecord } from "../../kit.js";
-import { encodeAudit, encodeChange, encodeHash, encodeKey } from "./rows.js";
+import type { AuditEntry, KeyChange, KeyHash, KeyRecord, OwnerQuota } from "../../kit.js";
+import { encodeAudit, encodeChange, encodeKey, encodeWord } from "./rows.js";
 import {
   type ColumnKind,
   type Columns,
@@ -22,8 +22,8 @@ import {
   type Tables,
 } from "./schema.js";
 
-/** A statement and its parameters. */
-export type Statement = Pick<CompiledQuery, "sql" | "parameters">;
+/** A statement and its parameters. An optional one may change no row in an {@link AtomicWrite}. */
+export type Statement = Pick<CompiledQuery, "sql" | "parameters"> & { readonly isOptional?: boolean };
 
 /** Builds the statements that write one row each. */
 export interface Statements {
@@ -41,26 +41,35 @@ export interface Statements {
 type KeyUpdate = UpdateQueryBuilder<Tables, "keys", "keys", UpdateResult>;
 
 /**
- * Statements that run in one transaction. If the first one changes no row, the compare-and-set failed and the others
- * must not run.
+ * Statements that run in one transaction. If one of them changes no row, the compare-and-set or the reservation for the
+ * owner failed, and the transaction must be rolled back.
  */
 export type AtomicWrite = readonly [first: Statement, ...others: Statement[]];
 
 /** Builds the writes of a store. */
 export interface AtomicWrites {
   /** With `claims`, the key claims these hashes and its own. */
-  insert(record: KeyRecord, audit: AuditEntry, claims?: readonly KeyHash[]): AtomicWrite;
-  update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): AtomicWrite;
+  insert(record: KeyRecord, audit: AuditEntry, quota: OwnerQuota, claims?: readonly KeyHash[]): AtomicWrite;
+  update(
+    id: string,
+    ifVersion: number,
+    change: KeyChange,
+    audit: AuditEntry,
+    quota?: OwnerQuota,
+  ): AtomicWrite;
   replace(
     id: string,
     ifVersion: number,
     change: KeyChange,
     successor: KeyRecord,
     audit: AuditEntry,
+    quota: OwnerQuota,
   ): AtomicWrite;
   /** The key claims both hashes. */
   rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): AtomicWrite;
   remove(id: string, ifVersion: number, audit: AuditEntry): AtomicWrite;
+  /** Writes an audit entry as a change, which the feed reports. */
+  appendChange(audit: AuditEntry): readonly [Statement, ...Statement[]];
   /** Skips entries whose id exists. */
   appendAudit(entries: readonly AuditEntry[]): readonly Statement[];
 }
@@ -104,7 +113,7 @@ export function createStatements(
     rehashKey: (id, from, to) =>
       builder
         .updateTable(tables.keys)
-        .set({ hash: encodeHash(to) })
+        .set({ hash: encodeWord(to, "hash") })
         .where("id", "=", id)
         .where("hash", "=", from),
 

@@ -18,11 +18,13 @@ function nearMiss(secret: string): string {
   return text + checksum;
 }
 
-const { unknown, revoked, expired, disabled, retired, mismatched, reader } = secrets;
-const rejected = { unknown, "near-miss": nearMiss(reader), revoked, expired, disabled, retired, mismatched };
+const { unknown, revoked, expired, disabled, suspended, retired, mismatched, reader } = secrets;
+const rejected = {
+  ...{ unknown, "near-miss": nearMiss(reader), revoked, expired, disabled, suspended, retired, mismatched },
+};
 
 describe.each(setups.filter(({ wire }) => wire))("$name", ({ start }) => {
-  test("sends identical bytes for unknown, near-miss, revoked, expired, disabled and retired keys", async () => {
+  test("sends identical bytes for unknown, near-miss, revoked, expired, disabled, suspended and retired keys", async () => {
     const app = await start({ verifier: verifierBehind("none") });
     try {
       for (const request of [{}, { method: "HEAD" }, { headers: ["Accept: application/problem+json"] }]) {

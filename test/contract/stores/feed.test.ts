@@ -38,9 +38,11 @@ const UNDO = [
     (column) => `alter table ${table} drop column ${column}`,
   ),
   `drop table ${table}_claims`,
+  `alter table ${table} drop column suspended_at`,
+  `drop table ${table}_owners`,
   `delete from ${table}_migrations where version > 1`,
 ];
-const DROP_INDEXES = [`drop index ${table}_maker`, `drop index ${audit}_actor`];
+const DROP_INDEXES = [`drop index ${table}_live`, `drop index ${table}_maker`, `drop index ${audit}_actor`];
 
 const counted = (keyId: string, id: string) => [
   `update ${table}_position set position = position + 1`,

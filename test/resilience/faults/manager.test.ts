@@ -49,6 +49,8 @@ const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environm
     run: (manager) => manager.import({ ...INPUT, secret: format.generate("live") }),
     calls: ["findByHash", "findById", "insert"],
   },
+  suspendOwner: { run: (manager) => manager.suspendOwner("globex"), calls: ["suspendOwner"] },
+  resumeOwner: { run: (manager) => manager.resumeOwner("globex"), calls: ["resumeOwner"] },
   purge: { run: (manager) => manager.purge({ retention: "1d" }), calls: ["list", "remove"] },
 };
 
@@ -186,4 +188,5 @@ describe("a manager", () => {
   });
 });
 
-const isWrite = (method: StoreMethod) => ["insert", "update", "replace", "remove"].includes(method);
+const isWrite = (method: StoreMethod) =>
+  ["insert", "update", "replace", "remove", "suspendOwner", "resumeOwner"].includes(method);

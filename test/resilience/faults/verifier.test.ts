@@ -92,6 +92,8 @@ const base = {
   touch: false,
   auditTrail: false,
   appendAudit: false,
+  suspendOwner: false,
+  resumeOwner: false,
   changes: false,
 };
 const CASES = eachCall({ ...base, findByHash: true, findManyByHash: false }).filter(

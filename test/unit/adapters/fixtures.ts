@@ -69,6 +69,10 @@ async function issueKeys() {
   await manager.revoke(revoked.key.id, { reason: "leaked" });
   const disabled = await issue("disabled", ["vehicles:read"]);
   await manager.disable(disabled.key.id);
+  const suspended = await manager.create({
+    ...{ ownerId: "suspended", scopes: ["vehicles:read"], environment: "live" },
+  });
+  await manager.suspendOwner("suspended");
   const enabled = await issue("enabled", ["vehicles:read"]);
   await manager.disable(enabled.key.id);
   await manager.enable(enabled.key.id);
@@ -91,6 +95,7 @@ async function issueKeys() {
     }),
     revoked: revoked.secret,
     disabled: disabled.secret,
+    suspended: suspended.secret,
     enabled: enabled.secret,
     retiring: retiring.secret,
     successor: successor.secret,

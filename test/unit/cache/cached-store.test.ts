@@ -421,13 +421,14 @@ describe("the wrapped store", () => {
     expect(names(cachedStore({ findByHash: () => undefined }))).toEqual(own);
     const managed = memoryStore();
     const management = ["auditTrail", "findById", "insert", "list", "replace", "touch", "update"];
-    const optional = ["appendAudit", "rehash", "remove"] as const;
+    const optional = ["appendAudit", "rehash", "remove", "resumeOwner", "suspendOwner"] as const;
     const bare = Object.fromEntries(
       Object.entries(managed).filter(([name]) => !(optional as readonly string[]).includes(name)),
     ) as unknown as ManagedKeyStore;
     expect(names(cachedStore(bare))).toEqual([...own, ...management].sort());
     const method = async () => true;
-    const full = { ...bare, rehash: method, remove: method, appendAudit: async () => {} };
+    const owners = { suspendOwner: method, resumeOwner: method };
+    const full = { ...bare, ...owners, rehash: method, remove: method, appendAudit: async () => {} };
     expect(names(cachedStore(full))).toEqual([...own, ...management, ...optional].sort());
   });
 });

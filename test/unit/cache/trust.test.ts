@@ -226,13 +226,16 @@ describe("a store that reports its changes", () => {
 });
 
 describe("a bus", () => {
-  test("evicts the key of a message, and ignores anything else", async () => {
+  test("evicts the key of a message, every key for an empty one, and ignores anything else", async () => {
     const bus = localBus();
     const { hit, key } = await setUp({ bus });
-    for (const message of ["another", "", "x".repeat(5_000), 42 as unknown as string]) bus.deliver(message);
+    for (const message of ["another", "x".repeat(5_000), 42 as unknown as string]) bus.deliver(message);
     expect(await hit()).toBe(true);
-    bus.deliver(key.id);
-    expect(await hit()).toBe(false);
+    for (const message of [key.id, ""]) {
+      bus.deliver(message);
+      expect(await hit()).toBe(false);
+      expect(await hit()).toBe(true);
+    }
   });
 
   test("receives the id of every key that is changed through the cache", async () => {

@@ -21,6 +21,7 @@ const OWN: ApiKey = {
   expiresAt: null,
   lastUsedAt: null,
   disabledAt: null,
+  suspendedAt: null,
   disabledBy: null,
   revokedAt: null,
   revokedReason: null,

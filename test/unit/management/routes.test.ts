@@ -28,6 +28,7 @@ describe("POST /api-keys", () => {
       expiresAt: null,
       lastUsedAt: null,
       disabledAt: null,
+      suspendedAt: null,
       revokedAt: null,
       revokedReason: null,
       rotatedAt: null,

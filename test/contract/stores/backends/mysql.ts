@@ -19,7 +19,7 @@ export function poolAt(uri: string, options: PoolOptions = {}): Pool {
 
 /** The statement that drops the tables of a store. */
 export function dropTablesSql(table: string): string {
-  return `drop table if exists \`${table}\`, \`${table}_audit\`, \`${table}_migrations\`, \`${table}_position\`, \`${table}_claims\``;
+  return `drop table if exists \`${table}\`, \`${table}_audit\`, \`${table}_migrations\`, \`${table}_owners\`, \`${table}_position\`, \`${table}_claims\``;
 }
 
 /** The backend for MySQL or MariaDB. */

@@ -28,7 +28,7 @@ export function poolAt(url: string, options: pg.PoolConfig = {}): pg.Pool {
 
 /** The statement that drops the tables of a store. */
 export function dropTablesSql(table: string): string {
-  return `drop table if exists "${table}", "${table}_audit", "${table}_migrations", "${table}_claims"`;
+  return `drop table if exists "${table}", "${table}_audit", "${table}_owners", "${table}_migrations", "${table}_claims"`;
 }
 
 function overPg(url: string | undefined): Backend {

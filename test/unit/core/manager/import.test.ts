@@ -91,6 +91,7 @@ describe("import", () => {
       expiresAt: new Date("2031-01-01T00:00:00Z"),
       lastUsedAt: new Date(0),
       disabledAt: START,
+      suspendedAt: null,
       revokedAt: null,
       revokedReason: null,
       rotatedAt: null,

@@ -42,6 +42,7 @@ describe("create", () => {
       expiresAt: new Date("2031-01-01T00:00:00Z"),
       lastUsedAt: null,
       disabledAt: null,
+      suspendedAt: null,
       revokedAt: null,
       revokedReason: null,
       rotatedAt: null,
@@ -444,7 +445,7 @@ it("explains which input is invalid", async () => {
     ],
     [
       () => manager.list({ status: "gone" as never }),
-      "status must be one of active, disabled, expired, revoked, retiring",
+      "status must be one of active, disabled, suspended, expired, revoked, retiring",
     ],
     [
       () => manager.disable(key.id, { check: 7 } as never),

@@ -91,7 +91,8 @@ describe("rotate", () => {
     const units = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 } as const;
     await fc.assert(
       fc.asyncProperty(expiries, overlaps, async (expiry, [count, unit]) => {
-        const { manager, clock } = service();
+        const { store, clock } = service();
+        const manager = createKeyManager({ store, scopes, format, clock: clock.now, maxOverlap: "1000d" });
         const { key } = await manager.create({ ...INPUT, expiresAt: expiry === null ? null : later(expiry) });
         clock.set(later(1000));
         const next = await manager.rotate(key.id, { overlap: `${count}${unit}` as Duration });
@@ -101,6 +102,16 @@ describe("rotate", () => {
         expect(next.key.expiresAt).toEqual(expiry === null ? null : later(expiry));
       }),
     );
+  });
+
+  it("limits the overlap to 30 days, or to maxOverlap", async () => {
+    const { manager, store } = service();
+    const { key } = await manager.create(INPUT);
+    const message = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
+    expect(await message(manager.rotate(key.id, { overlap: "31d" }))).toBe("overlap must be at most 30d");
+    const strict = createKeyManager({ store, scopes, format, maxOverlap: "0s" });
+    expect(await message(strict.rotate(key.id, { overlap: "1s" }))).toBe("overlap must be at most 0s");
+    expect((await manager.rotate(key.id, { overlap: "30d" })).key.replaces).toBe(key.id);
   });
 
   it("rejects an expired key, disabled or not", async () => {
