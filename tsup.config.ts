@@ -14,6 +14,7 @@ export default defineConfig({
     "adapters/koa": "src/adapters/koa.ts",
     "adapters/hono": "src/adapters/hono.ts",
     "adapters/fastify": "src/adapters/fastify.ts",
+    "adapters/nestjs": "src/adapters/nestjs.ts",
     "adapters/fetch": "src/adapters/fetch.ts",
     "adapters/node": "src/adapters/node.ts",
     "stores/memory": "src/stores/memory.ts",

@@ -22,11 +22,13 @@ const EXAMPLES = ["custom-store", "custom-guard", "example.ts", "serve.ts"]; // 
 const TOOLS = ["jest@30.5.2", "typescript54@npm:typescript@5.4.5"];
 /** An error in a declaration of another package. */
 const FOREIGN_ERROR = /^\S*node_modules\/(?!keybearer\/)\S+: error TS/;
+const NEST_VERSIONS = ["10.4.0", "11.2.8", "12.5.0"];
+const OPTIONS = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 const run = promisify(execFile);
 
 const project = mkdtempSync(join(tmpdir(), "keybearer-consumer-"));
 try {
-  install();
+  const pack = install();
   const kinds = [
     { name: "esm", type: "module", module: "nodenext", moduleResolution: "nodenext" },
     { name: "cjs", type: "commonjs", module: "nodenext", moduleResolution: "nodenext" },
@@ -35,19 +37,20 @@ try {
   ] as const;
   for (const kind of kinds) await check(kind);
   await checkJest("cjs");
+  for (const version of NEST_VERSIONS) await checkNest(version, pack);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }
 
-function install(): void {
+function install(): string {
   const [pack] = JSON.parse(npm(["pack", "--json", "--ignore-scripts", "--pack-destination", project], ROOT));
   const size = `${(pack.size / 1_000).toFixed(0)} kB, ${(pack.unpackedSize / 1_000).toFixed(0)} kB unpacked`;
   console.log(`${pack.filename}: ${pack.entryCount} files, ${size}`);
   const packages = ["express", "koa", "hono", "fastify", "@types/express", "@types/koa", "@types/node"];
   const versions = packages.map((name) => `${name}@${installed(name)}`);
   writeFileSync(join(project, "package.json"), '{ "private": true }');
-  const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  npm(["install", "--prefer-offline", ...options, `./${pack.filename}`, ...versions, ...TOOLS], project);
+  npm(["install", ...OPTIONS, `./${pack.filename}`, ...versions, ...TOOLS], project);
+  return join(project, pack.filename);
 }
 
 /** Compiles the services, the examples and a module that imports every subpath; runs all but the examples. */
@@ -55,7 +58,7 @@ async function check(kind: { name: string; type: string; module: string; moduleR
   const { name, type, module, moduleResolution } = kind;
   const folder = join(project, name);
   mkdirSync(folder);
-  cpSync(SERVICES, folder, { recursive: true });
+  cpSync(SERVICES, folder, { recursive: true, filter: (file) => !file.endsWith("nestjs") });
   for (const example of EXAMPLES) {
     cpSync(join(ROOT, "examples", example), join(folder, "examples", example), { recursive: true });
   }
@@ -110,6 +113,29 @@ test("every framework responds", () => require("./out/main.js").done);`;
     throw new Error(`Jest failed:\n${stderr}`);
   });
   console.log("jest: every subpath loads; every framework responded");
+}
+
+/** Compiles a service with decorators for one version of NestJS, and calls it on Express and on Fastify. */
+async function checkNest(version: string, pack: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "keybearer-nestjs-"));
+  try {
+    writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }');
+    const packages = ["common", "core", "platform-express", "platform-fastify"];
+    const versions = packages.map((name) => `@nestjs/${name}@${version}`);
+    const others = ["reflect-metadata@0.2", "rxjs@7", `@types/node@${installed("@types/node")}`];
+    npm(["install", ...OPTIONS, pack, ...versions, ...others], folder);
+    for (const file of ["nestjs/main.ts", "keys.ts"]) cpSync(join(SERVICES, file), join(folder, file));
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    const flags = ["--strict", "--skipLibCheck", "--experimentalDecorators", "--types", "node"];
+    const target = ["--module", "nodenext", "--target", "es2022", "--outDir", "out", "nestjs/main.ts"];
+    await run(process.execPath, [tsc, ...flags, ...target], { cwd: folder }).catch(({ stdout }) => {
+      throw new Error(`the service does not compile with NestJS ${version}:\n${stdout}`);
+    });
+    await run(process.execPath, ["out/nestjs/main.js"], { cwd: folder });
+    console.log(`NestJS ${version}: compiles; responds on Express and on Fastify`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function installed(name: string): string {

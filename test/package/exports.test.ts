@@ -114,7 +114,7 @@ describe("exports", () => {
       ])
       .map(([, name = ""]) => name)
       .filter((name) => !name.startsWith("node:") && !name.endsWith(".cjs"));
-    expect([...new Set(required)].sort()).toEqual(["ipaddr.js", "zod"]);
+    expect([...new Set(required)].sort()).toEqual(["@nestjs/common", "@nestjs/core", "ipaddr.js", "zod"]);
   });
 });
 
@@ -136,6 +136,14 @@ describe("loaded packages", () => {
       ).toEqual([]);
     },
   );
+
+  it("the nestjs guard loads NestJS, and neither Express nor Fastify", () => {
+    expect(packagesLoadedBy("dist/adapters/nestjs.js")).toEqual([
+      "@nestjs/common",
+      "@nestjs/core",
+      "ipaddr.js",
+    ]);
+  });
 
   it("rate limits do not load rate-limiter-flexible", () => {
     expect(packagesLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js"]);

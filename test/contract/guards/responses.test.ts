@@ -264,7 +264,7 @@ describe("the framework's request id is used", () => {
 
   test.each(setups)("$name: a denial has a fresh id if the request has none", async ({ name, start }) => {
     app = await start({ verifier });
-    if (name === "Fastify") return; // always has one
+    if (name.includes("Fastify")) return; // always has one
     const seen = [await ids({ requestId: null }), await ids({ requestId: null })];
     for (const [header, body] of seen) expect(header).toBe(body);
     expect(seen[0]).not.toEqual(seen[1]);
