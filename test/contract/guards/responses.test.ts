@@ -7,6 +7,7 @@ import { basicAuth } from "hono/basic-auth";
 import { some } from "hono/combine";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
+import { pinoHttp } from "pino-http";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
 import { expressAuth, expressHandler } from "../../../src/adapters/express.js";
 import { fastifyAuth, fastifyHandler } from "../../../src/adapters/fastify.js";
@@ -224,6 +225,21 @@ describe("the framework's request id is used", () => {
     server.get("/vehicles", expressAuth(verifier)("vehicles:read"), (_req, res) => void res.send(PROTECTED));
     app = await listen(createServer(server));
     expect(await ids()).toEqual([wanted, wanted]);
+  });
+
+  test("of pino-http before Express, which redacts the credential", async () => {
+    const lines: string[] = [];
+    const server = express();
+    const write = (line: string) => void lines.push(line);
+    server.use(pinoHttp({ redact: ["req.headers.authorization"] }, { write }));
+    server.get("/vehicles", expressAuth(verifier)("vehicles:read"), (_req, res) => void res.send(PROTECTED));
+    app = await listen(createServer(server));
+    const seen = await ids({ headers: [bearer(scopeless)] });
+    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    const { id } = JSON.parse(lines[0] ?? "").req;
+    expect(seen).toEqual([String(id), String(id)]);
+    expect(lines[0]).toContain("[Redacted]");
+    expect(lines[0]).not.toContain(scopeless);
   });
 
   const mounted: readonly (readonly [string, FetchHandler])[] = [
