@@ -59,7 +59,12 @@ export function differences(samples: Samples, name: string, baseline: string): r
 }
 
 export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+  return quantile(values, 0.5);
+}
+
+/** Returns the value below which a part of the values are, such as 0.99. */
+export function quantile(values: readonly number[], part: number): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length * part)] ?? Number.NaN;
 }
 
 /** Returns a copy in random order. */

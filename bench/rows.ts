@@ -1,5 +1,5 @@
-/** The sections of the benchmark; each is a file in `sections/`. */
-export const SECTIONS = ["verify", "allowlist", "http", "stores", "memory", "startup"] as const;
+/** The sections of the benchmark; each is a file in `sections/`. The last one runs only if it is named. */
+export const SECTIONS = ["verify", "allowlist", "http", "stores", "memory", "startup", "runtimes"] as const;
 
 export type Section = (typeof SECTIONS)[number];
 

@@ -1,15 +1,15 @@
 // Runs the benchmark and prints one table of ratios.
 //
-//   npm run bench [-- verify allowlist http stores memory startup]
+//   npm run bench [-- verify allowlist http stores memory startup runtimes]
 //
 // The libraries to compare with are installed on first use into bench/node_modules, as locked in bench/package-lock.json.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { install } from "./install.js";
-import { type Row, SECTIONS, type Section } from "./rows.js";
+import { type Row, SECTIONS } from "./rows.js";
+import { runSection } from "./section.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
@@ -19,31 +19,19 @@ if (unknown.length > 0) {
   console.error(`Unknown section: ${unknown.join(", ")}. Sections: ${SECTIONS.join(", ")}`);
   process.exit(1);
 }
-const sections = SECTIONS.filter((name) => selected.length === 0 || selected.includes(name));
+const sections = SECTIONS.filter((name) =>
+  selected.length === 0 ? name !== "runtimes" : selected.includes(name),
+);
 
 install(HERE, "the libraries to compare with");
 const startedAt = performance.now();
 const rows: Row[] = [];
-for (const section of sections) rows.push(...run(section));
-print(rows);
-
-/** Runs a section in its own process, which prints its rows as lines of JSON. */
-function run(section: Section): readonly Row[] {
+for (const section of sections) {
   const sectionStart = performance.now();
-  const file = `${HERE}sections/${section}.ts`;
-  const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", file], {
-    cwd: HERE,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 2 ** 24,
-  });
+  rows.push(...runSection(section));
   console.error(`${section}: ${((performance.now() - sectionStart) / 1_000).toFixed(0)} s`);
-  if (status !== 0) process.exitCode = 1;
-  return stdout
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line));
 }
+print(rows);
 
 function print(all: readonly Row[]): void {
   const table = all.map(({ section, measured, baseline, figure, quartiles = "", goal = "", met }) => [

@@ -41,6 +41,7 @@ export {
   keyFormat,
   type ParsedSecret,
 } from "./core/keys/format.js";
+export { freezeRecord } from "./core/keys/frozen-record.js";
 export { hashSecret, type KeyHash, type LegacyHash, type Pepper } from "./core/keys/hash.js";
 export {
   type ApiKey,
@@ -79,25 +80,33 @@ export {
   type Page,
 } from "./core/keys/store.js";
 export type {
-  ActorOption,
-  CheckOption,
   CreateKey,
   ImportedSecret,
   ImportKey,
-  IssuedKey,
   KeyManager,
   KeyManagerOptions,
   ListAudit,
   ListKeys,
-  PurgeOptions,
-  PurgeResult,
-  RevokeOptions,
-  RotateOptions,
   UpdateKey,
 } from "./core/manager/api.js";
+export type {
+  ActorOption,
+  BeforeCommitOption,
+  CheckOption,
+  CreateOptions,
+  DisableOptions,
+  IssuedKey,
+  PurgeOptions,
+  PurgeResult,
+  RevokeAllFilter,
+  RevokeAllOptions,
+  RevokeAllResult,
+  RevokeOptions,
+  RotateOptions,
+} from "./core/manager/change-options.js";
 export { createKeyManager } from "./core/manager/manager.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
-export { type CidrList, cidrProblem, compileCidrs, type IpAddress } from "./core/requests/cidr.js";
+export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/requests/client-ip.js";
 export {
   type CredentialFault,
@@ -106,10 +115,12 @@ export {
   credentialSource,
   extractCredential,
 } from "./core/requests/credential.js";
+export type { CidrList, IpAddress } from "./core/requests/ranges.js";
 export {
   type AuthRequest,
   type HeaderLookup,
   mayLackLines,
+  pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";

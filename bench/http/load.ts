@@ -2,8 +2,8 @@ import { connect, type Socket } from "node:net";
 
 /** Keep-alive connections that send one request at a time each. */
 export interface Load {
-  /** Sends requests to a path for a time. Returns the number of responses. */
-  slot(path: string, milliseconds: number): Promise<number>;
+  /** Sends requests to a path for a time. Returns the response time of each, in milliseconds. */
+  slot(path: string, milliseconds: number): Promise<readonly number[]>;
   close(): void;
 }
 
@@ -12,19 +12,22 @@ export async function openLoad(port: number, connections: number, credential: ()
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)));
   return {
     async slot(path, milliseconds) {
-      const end = performance.now() + milliseconds;
-      let count = 0;
+      let now = performance.now();
+      const end = now + milliseconds;
+      const times: number[] = [];
       const client = async (socket: Socket) => {
-        while (performance.now() < end) {
+        while (now < end) {
+          const start = performance.now();
           await exchange(
             socket,
             `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: bench\r\nAuthorization: Bearer ${credential()}\r\n\r\n`,
           );
-          count += 1;
+          now = performance.now();
+          times.push(now - start);
         }
       };
       await Promise.all(sockets.map(client));
-      return count;
+      return times;
     },
     close() {
       for (const socket of sockets) socket.destroy();

@@ -1,5 +1,5 @@
-// A server in one framework, named by the first argument, with four routes that send the same response: open, guarded by
-// keybearer, by a hand-written check, and by another library. The parent process sends the keys.
+// A server in one framework, named by the first argument, with routes that send the same response: open, guarded by
+// keybearer, by two hand-written checks, and by another library. The parent process sends the keys.
 
 import { hash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -21,6 +21,7 @@ import { koaAuth } from "../../dist/adapters/koa.js";
 import { nodeAuth } from "../../dist/adapters/node.js";
 import { createVerifier, type KeyRecord } from "../../dist/index.js";
 import { memoryStore } from "../../dist/stores/memory.js";
+import { handWrittenCheck } from "../hand-written-check.js";
 import { created, format, SCOPE, scopes } from "../service.js";
 
 const BODY = { vehicles: [{ id: 1, name: "Truck" }] };
@@ -37,6 +38,11 @@ function check(authorization: string | undefined): KeyRecord | undefined {
   return record?.scopes.some((scope) => scope === SCOPE) ? record : undefined;
 }
 
+/** The same as in the other sections. */
+async function isAllowed(authorization: string | undefined): Promise<boolean> {
+  return (await handWrittenCheck(authorization, format, records, SCOPE)) !== undefined;
+}
+
 const DENIED = { message: "Not authorized" };
 
 const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
@@ -46,12 +52,19 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
       response.end(TEXT);
     };
     const guarded = nodeAuth(verifier)(SCOPE, handler);
+    const deny = (response: ServerResponse) => {
+      response.statusCode = 401;
+      response.end(JSON.stringify(DENIED));
+    };
+    const checked = async (request: IncomingMessage, response: ServerResponse) => {
+      if (!(await isAllowed(request.headers.authorization))) return deny(response);
+      return handler(request, response);
+    };
     return createServer((request, response) => {
       if (request.url === "/guard") return guarded(request, response);
-      if (request.url === "/hand" && check(request.headers.authorization) === undefined) {
-        response.statusCode = 401;
-        return response.end(JSON.stringify(DENIED));
-      }
+      if (request.url === "/hand") return checked(request, response);
+      if (request.url === "/least" && check(request.headers.authorization) === undefined)
+        return deny(response);
       return handler(request, response);
     });
   },
@@ -65,6 +78,14 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     app.get("/guard", auth(SCOPE), handler);
     app.get(
       "/hand",
+      async (request, response, next) => {
+        if (!(await isAllowed(request.headers.authorization))) response.status(401).json(DENIED);
+        else next();
+      },
+      handler,
+    );
+    app.get(
+      "/least",
       (request, response, next) => {
         if (check(request.headers.authorization) === undefined) response.status(401).json(DENIED);
         else next();
@@ -87,6 +108,15 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     router.get(
       "/hand",
       async (context, next) => {
+        if (await isAllowed(context.get("Authorization"))) return next();
+        context.status = 401;
+        context.body = DENIED;
+      },
+      handler,
+    );
+    router.get(
+      "/least",
+      async (context, next) => {
         if (check(context.get("Authorization")) !== undefined) return next();
         context.status = 401;
         context.body = DENIED;
@@ -104,6 +134,14 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     app.get("/guard", auth(SCOPE), (c) => c.json(BODY));
     app.get(
       "/hand",
+      async (c, next) => {
+        if (!(await isAllowed(c.req.header("Authorization")))) return c.json(DENIED, 401);
+        await next();
+      },
+      (c) => c.json(BODY),
+    );
+    app.get(
+      "/least",
       async (c, next) => {
         if (check(c.req.header("Authorization")) === undefined) return c.json(DENIED, 401);
         await next();
@@ -124,6 +162,15 @@ const SERVERS: Readonly<Record<string, () => Promise<Server>>> = {
     app.get("/guard", { onRequest: auth(SCOPE) }, handler);
     app.get(
       "/hand",
+      {
+        onRequest: async (request, reply) => {
+          if (!(await isAllowed(request.headers.authorization))) return reply.code(401).send(DENIED);
+        },
+      },
+      handler,
+    );
+    app.get(
+      "/least",
       {
         onRequest: (request, reply, done) => {
           if (check(request.headers.authorization) === undefined) reply.code(401).send(DENIED);

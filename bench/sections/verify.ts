@@ -1,4 +1,5 @@
 // Verifications with the memory store, compared with a hand-written check, the least possible work, and other libraries.
+// With a number of keys as argument, only the comparison with the hand-written check and the least possible work.
 
 import { hash } from "node:crypto";
 import { cachedStore } from "../../dist/cache/index.js";
@@ -23,9 +24,14 @@ const OURS = "verify";
 const HAND_WRITTEN = "hand-written check";
 const GOALS: Readonly<Record<number, Goal>> = { 10000: { most: 1.15 }, 1000000: { most: 1 } };
 
-for (const count of [1, 10_000, 1_000_000]) await compareWithHandWritten(count);
-await compareWithCache(10_000); // last: with two stores in use, a process is slightly slower
-for (const count of [1, 1_000, 10_000]) await compareWithPeers(count);
+const [selected] = process.argv.slice(2).map(Number);
+for (const count of selected === undefined ? [1, 10_000, 1_000_000] : [selected]) {
+  await compareWithHandWritten(count);
+}
+if (selected === undefined) {
+  await compareWithCache(10_000); // last: with two stores in use, a process is slightly slower
+  for (const count of [1, 1_000, 10_000]) await compareWithPeers(count);
+}
 
 async function compareWithHandWritten(count: number): Promise<void> {
   const store = memoryStore();

@@ -4,6 +4,7 @@ import {
   type GuardArguments,
   type GuardOptions,
   type Principal,
+  pathnameOf,
   type Verifier,
 } from "keybearer/kit";
 
@@ -33,7 +34,7 @@ export function http2Auth<S extends string>(verifier: Verifier<S>, options?: Gua
           rawHeaders, // shows a second Authorization header, which `headers` does not
           remoteAddress: stream.session?.socket.remoteAddress,
           method: headers[":method"],
-          path: headers[":path"],
+          path: pathnameOf(headers[":path"] ?? "/"), // without the query
         });
         if (stream.destroyed) return; // the client cancelled the request
         if (outcome.pass) return handler(stream, { auth: outcome.principal, headers: outcome.headers });

@@ -105,6 +105,10 @@ const readKey = createReader<KeyRecord>({
   rotatedAt: orNull(date),
   replacedBy: orNull(string),
   replaces: orNull(string),
+  disabledBy: orNull(string) as Reader<KeyRecord["disabledBy"]>,
+  rotationRoot: orNull(string),
+  createdBy: orNull(string),
+  createdByKey: orNull(string),
 });
 
 const readEntry = createReader<AuditEntry>({

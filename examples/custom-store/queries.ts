@@ -3,11 +3,12 @@ import { decodeCursor, encodeCursor, keyStatus, type ListPosition } from "keybea
 
 /** Returns a page of the keys that match the query. */
 export function listKeys(keys: Iterable<KeyRecord>, query: KeyQuery): Page<KeyRecord> {
-  const { ownerId, environment, status, endedBefore, now } = query;
+  const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
   const found = [...keys].filter(
     (key) =>
       (ownerId === undefined || key.ownerId === ownerId) &&
       (environment === undefined || key.environment === environment) &&
+      (createdByKey === undefined || key.createdByKey === createdByKey) &&
       (status === undefined || keyStatus(key, now.getTime()) === status) &&
       (endedBefore === undefined ||
         [key.revokedAt, key.expiresAt].some((end) => end !== null && end <= endedBefore)),
@@ -17,10 +18,12 @@ export function listKeys(keys: Iterable<KeyRecord>, query: KeyQuery): Page<KeyRe
 
 /** Returns a page of the audit entries that match the query. */
 export function listEntries(trail: readonly AuditEntry[], query: AuditQuery): Page<AuditEntry> {
-  const { keyId, ownerId } = query;
+  const { keyId, ownerId, actor } = query;
   const found = trail.filter(
     (entry) =>
-      (keyId === undefined || entry.keyId === keyId) && (ownerId === undefined || entry.ownerId === ownerId),
+      (keyId === undefined || entry.keyId === keyId) &&
+      (ownerId === undefined || entry.ownerId === ownerId) &&
+      (actor === undefined || entry.actor === actor),
   );
   return pageOf(found, (entry) => entry, query);
 }

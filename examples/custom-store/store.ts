@@ -4,6 +4,7 @@ import {
   KeyConflictError,
   type KeyHash,
   type KeyRecord,
+  KeyStateError,
   type ManagedKeyStore,
 } from "keybearer";
 import { copyEntry, copyKey, readContents, writeContents } from "./file.js";
@@ -100,6 +101,7 @@ export async function fileStore(path: string): Promise<FileStore> {
     async insert(record, audit) {
       const [added, entry] = [copyKey(record), copyEntry(audit)];
       await change((draft) => {
+        assertMaker(draft, added);
         add(draft, added);
         draft.trail.push(entry);
         return true;
@@ -200,6 +202,13 @@ function add(draft: Draft, record: KeyRecord): void {
   if (draft.keys.has(record.id)) throw new KeyConflictError("A key with this id exists");
   assertNewHash(draft, record.hash);
   draft.keys.set(record.id, record);
+}
+
+/** A revoked key creates nothing. Changes run one after another, so it cannot be revoked before the write. */
+function assertMaker({ keys }: Draft, { createdByKey }: KeyRecord): void {
+  if (createdByKey !== null && keys.get(createdByKey)?.revokedAt !== null) {
+    throw new KeyStateError("The key that would create this key is revoked or does not exist");
+  }
 }
 
 function assertNewHash({ keys }: Draft, hash: KeyHash): void {

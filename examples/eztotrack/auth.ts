@@ -48,6 +48,7 @@ export function createAuth(identity: IdentityProvider): Auth {
       update: ["name", "ipAllowlist", "expiresAt"],
     },
     defaults: () => ({ environment: "live" }),
+    overlap: "0s", // the contract of this API: a rotation ends the old secret
     presenter: {
       naming: (member) => (member === "cursor" ? "after" : member),
       key: view,

@@ -77,7 +77,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
     routes: ["list", "create", "get", "update", "revoke", "rotate", "disable", "enable", "audit", "openapi"],
     presenter: { naming: (member) => (member === "errors" ? "problems" : member) },
     onError: console.error,
-    info: { title: "Keys of the fleet API" },
+    openapi: { info: { title: "Keys of the fleet API" } },
   });
 
   return {

@@ -51,7 +51,7 @@ export function createAuth(identity: IdentityProvider): Auth {
     keyVerifier: verifier,
     presenter: { error: (problem) => ({ body: errorBody(problem, problem.requestId) }) },
     onError: console.error,
-    info: { title: "Inspections: API keys", version: "1" },
+    openapi: { info: { title: "Inspections: API keys", version: "1" } },
   });
 
   return {

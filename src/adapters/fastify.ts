@@ -54,8 +54,9 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
     const check = guard(...args);
     return (request, anyReply, done) => {
       const reply = anyReply as FastifyReply;
-      const facts = { path: request.originalUrl, requestId: String(request.id) };
-      const checked = check(new IncomingRequest(request.raw as FastifyRequest["raw"], facts));
+      const { originalUrl, id, raw } = request;
+      const incoming = new IncomingRequest(raw as FastifyRequest["raw"], originalUrl, String(id));
+      const checked = check(incoming);
       const result = mapAwaitable(checked, (outcome) => {
         if (outcome.pass) {
           request.auth = outcome.principal as unknown as Principal<RegisteredScope>;

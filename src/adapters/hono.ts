@@ -9,6 +9,7 @@ import {
   type GuardArguments,
   type GuardOptions,
   type Principal,
+  pathnameOf,
   type RouteOptions,
   type RoutePrincipal,
   type Verifier,
@@ -59,9 +60,10 @@ export function honoAuth<S extends string>(
   const createMiddleware = (...args: GuardArguments<S>): HonoMiddleware<Principal<S> | undefined> => {
     const check = guard(...args);
     return async (c, next) => {
-      const { method, path, raw } = c.req;
+      const { method, raw } = c.req;
       // Object.assign onto the connection, because a spread would call its `remoteAddress` getter.
-      const checked = check(Object.assign(connectionOf(c), { method, path, headers: raw.headers }));
+      const facts = { method, path: pathnameOf(raw.url), headers: raw.headers }; // c.req.path is decoded
+      const checked = check(Object.assign(connectionOf(c), facts));
       const outcome = isPromiseLike(checked) ? await checked : checked;
       if (!outcome.pass) {
         const { status, headers, body } = outcome.denial;

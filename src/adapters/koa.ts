@@ -39,7 +39,7 @@ export function koaAuth<S extends string>(
   const createMiddleware = (...args: GuardArguments<S>): Middleware<DefaultState, DefaultContext> => {
     const check = guard(...args);
     return (ctx, next) =>
-      mapAwaitable(check(new IncomingRequest(ctx.req, { path: ctx.originalUrl })), (outcome) => {
+      mapAwaitable(check(new IncomingRequest(ctx.req, ctx.originalUrl)), (outcome) => {
         if (outcome.pass) {
           ctx.state.auth = outcome.principal as unknown as Principal<RegisteredScope>;
           ctx.set(outcome.headers);

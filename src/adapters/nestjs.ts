@@ -93,5 +93,5 @@ function httpOf(context: ExecutionContext): [request: NestRequest, response: Fas
 
 function toAuthRequest(request: NestRequest): IncomingRequest {
   if (!("raw" in request)) return new IncomingRequest(request);
-  return new IncomingRequest(request.raw, { path: request.originalUrl, requestId: String(request.id) });
+  return new IncomingRequest(request.raw, request.originalUrl, String(request.id));
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type AuthRequest, type HttpDenial, mayLackLines } from "../kit.js";
+import { type AuthRequest, type HttpDenial, mayLackLines, pathnameOf } from "../kit.js";
 
 type NodeRequest = IncomingMessage & { readonly id?: unknown; readonly originalUrl?: string };
 
@@ -14,13 +14,8 @@ export function fromIncoming(
   req: IncomingMessage & { readonly id?: unknown },
   path: string | undefined = req.url,
 ): AuthRequest {
-  return { ...new IncomingRequest(req), method: req.method, path, requestId: frameworkRequestId(req) };
-}
-
-/** Values of a framework that replace those of `node:http`. */
-interface FrameworkFacts {
-  readonly path?: string;
-  readonly requestId?: string;
+  const request = new IncomingRequest(req, path);
+  return { ...request, method: request.method, path: request.path, requestId: request.requestId };
 }
 
 /**
@@ -33,16 +28,19 @@ export class IncomingRequest implements AuthRequest {
   readonly headersTruncated: boolean;
   readonly remoteAddress: string | undefined;
   readonly #req: NodeRequest;
-  readonly #facts: FrameworkFacts;
+  readonly #path: string | undefined;
+  readonly #requestId: string | undefined;
 
-  constructor(req: NodeRequest, facts: FrameworkFacts = {}) {
+  /** `path` and `requestId` are values of a framework that replace those of `node:http`. */
+  constructor(req: NodeRequest, path?: string, requestId?: string) {
     const { headers, rawHeaders, socket } = req;
     this.headers = headers;
     this.rawHeaders = rawHeaders;
     this.headersTruncated = headersTruncated({ rawHeaders, socket });
     this.remoteAddress = socket.remoteAddress;
     this.#req = req;
-    this.#facts = facts;
+    this.#path = path;
+    this.#requestId = requestId;
   }
 
   get method(): string | undefined {
@@ -50,11 +48,12 @@ export class IncomingRequest implements AuthRequest {
   }
 
   get path(): string | undefined {
-    return this.#facts.path ?? this.#req.originalUrl ?? this.#req.url;
+    const target = this.#path ?? this.#req.originalUrl ?? this.#req.url;
+    return target === undefined ? undefined : pathnameOf(target);
   }
 
   get requestId(): string | undefined {
-    return this.#facts.requestId ?? frameworkRequestId(this.#req);
+    return this.#requestId ?? frameworkRequestId(this.#req);
   }
 }
 

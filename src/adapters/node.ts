@@ -60,13 +60,14 @@ export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: Guar
       );
     }
     const check = guard(...(args as unknown as GuardArguments<S>));
-    return async (req, res) => {
+    return async (req: IncomingMessage & { auth?: Principal<S> | undefined }, res) => {
       const checked = check(new IncomingRequest(req));
       const outcome = isPromiseLike(checked) ? await checked : checked;
       if (!outcome.pass) return sendDenial(res, outcome.denial);
       if (isResponseSent(res)) return;
       addHeaders(res, outcome.headers);
-      return listener(Object.assign(req, { auth: outcome.principal }), res);
+      req.auth = outcome.principal;
+      return listener(req as typeof req & { auth: Principal<S> | undefined }, res);
     };
   }) as NodeAuth<S>;
 }

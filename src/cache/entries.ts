@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { createSharedCache, weightOf } from "../internal/shared-cache.js";
 import type { KeyHash, VerifiableRecord } from "../kit.js";
 import { createChanges } from "./changes.js";
 import { snapshot } from "./snapshot.js";
@@ -40,15 +40,11 @@ interface Entry {
   readonly end: number;
 }
 
-/** Times are compared here because lru-cache caches the clock until a timer fires, which a busy process delays. */
 export function createEntries({ ttlMs, max }: EntryLimits): Entries {
   const changes = createChanges();
   const hashById = new Map<string, KeyHash>();
-  const entries = new LRUCache<KeyHash, Entry>({
-    max,
-    dispose: ({ record: { id } }, hash) => {
-      if (hashById.get(id) === hash) hashById.delete(id);
-    },
+  const entries = createSharedCache<Entry>(max, (hash, { record: { id } }) => {
+    if (hashById.get(id) === hash) hashById.delete(id);
   });
 
   const remove = (id: string): void => {
@@ -63,8 +59,9 @@ export function createEntries({ ttlMs, max }: EntryLimits): Entries {
     const end = Math.min(time + ttlMs, now + timeLeft(record.expiresAt));
     if (!(now < end)) return;
     remove(record.id); // a key has one hash at a time
-    entries.set(hash, { record, start: time, end });
-    hashById.set(record.id, hash);
+    const weight = weightOf(record.ipAllowlist, record.metadata);
+    entries.set(hash, { record, start: time, end }, record.ownerId, weight);
+    if (entries.peek(hash) !== undefined) hashById.set(record.id, hash); // it may be too large
   };
 
   return {

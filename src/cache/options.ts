@@ -11,7 +11,11 @@ export interface CachedStoreOptions {
    * process may accept a revoked key for this long. `"5s"` by default; at most `"1m"`, or `"1h"` with `changes`.
    */
   readonly ttl?: Duration;
-  /** The maximum number of cached keys; the least recently used key is evicted first. 10,000 by default, up to 1,000,000. */
+  /**
+   * The maximum number of cached keys: 10,000 by default, up to 1,000,000. A key counts once more for each KiB of its
+   * allowlist and metadata. A full cache evicts the least recently used key: of the same owner, if that owner has more
+   * than a sixteenth of the cache, otherwise of all.
+   */
   readonly max?: number;
   /** Evicts changed keys within milliseconds; see {@link redisBus} and {@link postgresBus}. None by default. */
   readonly bus?: InvalidationBus;

@@ -1,5 +1,4 @@
-import { isNonEmptyString } from "../internal/validate.js";
-import type { KeyHash, KeyRecord, VerifiableRecord } from "../kit.js";
+import { freezeRecord, type KeyHash, type KeyRecord, type VerifiableRecord } from "../kit.js";
 
 /** Every member of a record, so that the compiler reports a new member that is not copied. */
 type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] };
@@ -12,7 +11,7 @@ type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] 
 export function snapshot(result: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
   try {
     const copy = copyMembers(result);
-    return copy.hash === hash && isReadable(copy) ? Object.freeze(copy) : undefined;
+    return copy.hash === hash ? freezeRecord(copy) : undefined;
   } catch {
     return undefined;
   }
@@ -32,6 +31,7 @@ function copyMembers(record: VerifiableRecord): Members {
     rotatedAt: copyDate(record.rotatedAt),
     ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),
     rateLimit: structuredClone(record.rateLimit),
+    rotationRoot: record.rotationRoot,
     version: record.version,
     name: record.name,
     start: record.start,
@@ -42,6 +42,9 @@ function copyMembers(record: VerifiableRecord): Members {
     revokedReason: record.revokedReason,
     replacedBy: record.replacedBy,
     replaces: record.replaces,
+    disabledBy: record.disabledBy,
+    createdBy: record.createdBy,
+    createdByKey: record.createdByKey,
   };
 }
 
@@ -53,14 +56,6 @@ function copyDate<T>(date: T): T | Date {
 function freezeList(list: readonly string[]): readonly string[] {
   if (!Array.isArray(list)) throw new TypeError("not an array");
   return Object.isFrozen(list) ? list : Object.freeze([...list]);
-}
-
-function isReadable({ id, ownerId, environment }: Members): boolean {
-  return (
-    isNonEmptyString(id) &&
-    isNonEmptyString(ownerId) &&
-    (isAbsent(environment) || isNonEmptyString(environment))
-  );
 }
 
 function isAbsent(value: unknown): value is null | undefined {

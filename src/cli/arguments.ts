@@ -17,7 +17,7 @@ export function command(name: string, description: string, examples: readonly st
 /** Adds the options of every command that opens a store. */
 export function withStore(target: Command): Command {
   return target
-    .option("--config <file>", "the configuration file (default: keybearer.config.json, .js or .mjs)")
+    .option("--config <file>", "the configuration file (default: keybearer.config.json, .ts, .js or .mjs)")
     .option("--url <url>", "the URL of the store; use an environment variable if it has a password")
     .option("--connect-timeout <duration>", "the time limit for connecting to the server", "10s")
     .option("--json", "print one JSON document instead of a table");
@@ -49,13 +49,9 @@ export function readPositiveInteger(text: string): number {
   throw new InvalidArgumentError("It must be a positive integer.");
 }
 
-/** Collects the values of an option that can be repeated. */
-export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value];
-}
-
-/** Reads an expiry: a date, or a duration from now. */
+/** Reads an expiry: a date, a day in UTC, or a duration from now. */
 export function readExpiry(text: string): Date | string {
+  if (/^\d{4}-\d\d-\d\d$/.test(text)) return `${text}T00:00:00Z`;
   return /^\d+[a-z]+$/.test(text) ? new Date(Date.now() + readDurationArgument("--expires", text)) : text;
 }
 

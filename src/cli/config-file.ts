@@ -1,12 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
-import { extname, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { type Config, readConfig } from "./config.js";
 import { usageError } from "./errors.js";
 import { escapeText } from "./escape.js";
+import { isModule, loadModule } from "./modules.js";
 
 export const DEFAULT_FILE = "keybearer.config.json";
-const NAMES = [DEFAULT_FILE, "keybearer.config.js", "keybearer.config.mjs"];
+const NAMES = [DEFAULT_FILE, "keybearer.config.ts", "keybearer.config.js", "keybearer.config.mjs"];
 
 /**
  * Reads a configuration file: the given one, or the one in the current directory.
@@ -35,7 +34,10 @@ function findDefaultFile(): string {
 }
 
 async function readContent(file: string): Promise<unknown> {
-  if ([".js", ".mjs", ".cjs"].includes(extname(file))) return importContent(file);
+  if (isModule(file)) {
+    const module = await loadModule(file);
+    return module.default ?? { ...module };
+  }
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -50,16 +52,5 @@ async function readContent(file: string): Promise<unknown> {
     const lines = text.slice(0, Number(position)).split("\n");
     const place = position && ` (line ${lines.length}, column ${(lines.at(-1) as string).length + 1})`;
     throw usageError(`${escapeText(file)} is not JSON${place ?? ""}`);
-  }
-}
-
-async function importContent(file: string): Promise<unknown> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw usageError(`${escapeText(file)} cannot be read (ENOENT)`);
-  try {
-    const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
-    return module.default ?? { ...module };
-  } catch (error) {
-    throw usageError(`${escapeText(file)} cannot be loaded: ${escapeText(`${error}`)}`);
   }
 }

@@ -7,6 +7,7 @@ import {
   defineScopes,
   type GeneratedKeyFormat,
   type KeyFormat,
+  type KeyFormatOptions,
   type KeyManager,
   keyFormat,
   type LegacyHash,
@@ -27,6 +28,17 @@ const variable = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be the name of an environment variable");
 
 const isFunction = (value: unknown): boolean => typeof value === "function";
+
+/** Scopes from `defineScopes`, which may be of another copy of this package. */
+const isScopes = (value: unknown): value is Scopes =>
+  isFunction((value as Scopes | null | undefined)?.isGrantable);
+
+const isFormat = (value: unknown): boolean => {
+  const { parse, generate } = (value ?? {}) as Partial<GeneratedKeyFormat>;
+  return isFunction(parse) && isFunction(generate);
+};
+
+const FORMAT_MEMBERS = ["prefix", "environments", "alphabet", "length", "checksum"] as const;
 
 const PEPPER = 'must name environment variables, as { "variable" } or { "current", "variables" }';
 
@@ -71,7 +83,13 @@ const schema = z.strictObject({
   maxLifetime: z.string().optional(),
   table: z.string().optional(),
   redisPrefix: z.string().optional(),
-  // Functions need a JavaScript configuration file.
+  // Objects and functions need a JavaScript or TypeScript configuration file.
+  format: z
+    .custom<GeneratedKeyFormat>(
+      isFormat,
+      "must have the methods parse() and generate(), as that of keyFormat()",
+    )
+    .optional(),
   formats: z
     .array(
       z.custom<KeyFormat>(
@@ -113,7 +131,9 @@ export interface Config {
  * @throws CommandError that names the file and the invalid member, but not its value.
  */
 export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEnv): Config {
-  const parsed = schema.safeParse(content);
+  const members = content as { readonly scopes?: unknown } | null | undefined;
+  const sharedScopes = isScopes(members?.scopes) ? members.scopes : undefined;
+  const parsed = schema.safeParse(sharedScopes === undefined ? content : { ...members, scopes: {} });
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => escapeText(`${file}: ${describeIssue(issue)}`));
     throw usageError(problems.join("\n"));
@@ -128,20 +148,16 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     }
   };
 
-  const { prefix, environments, alphabet, length, checksum } = rest;
-  const scopes = withFileName(() =>
-    defineScopes(rest.scopes as Parameters<typeof defineScopes>[0]),
-  ) as Scopes;
-  const format = withFileName(() =>
-    keyFormat({
-      ...(prefix !== undefined && { prefix }),
-      ...(environments && { environments }),
-      ...(alphabet !== undefined && { alphabet }),
-      ...(length !== undefined && { length }),
-      ...(checksum !== undefined && { checksum }),
-    }),
-  );
-  if (environment !== undefined && !environments?.includes(environment)) {
+  const scopes =
+    sharedScopes ??
+    (withFileName(() => defineScopes(rest.scopes as Parameters<typeof defineScopes>[0])) as Scopes);
+  const formatMembers = FORMAT_MEMBERS.filter((name) => rest[name] !== undefined);
+  if (rest.format !== undefined && formatMembers[0] !== undefined) {
+    throw usageError(`${file}: "${formatMembers[0]}" is part of "format"; remove one of them`);
+  }
+  const formatOptions = Object.fromEntries(formatMembers.map((name) => [name, rest[name]]));
+  const format = rest.format ?? withFileName(() => keyFormat(formatOptions as KeyFormatOptions));
+  if (environment !== undefined && !format.environments?.includes(environment)) {
     throw usageError(`${file}: "environment" must be one of "environments"`);
   }
   const hashing = {

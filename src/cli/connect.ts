@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
 import type { PostgresPool } from "../stores/postgres.js";
@@ -61,10 +62,15 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
   if (isNew && options.purpose !== "migrate") {
     throw new CommandError(EXIT.failed, `${label} does not exist. Create it with: npx keybearer migrate`);
   }
+  const folder = dirname(file);
+  if (isNew && !existsSync(folder)) {
+    throw cannotOpen(label, `the directory ${escapeText(folder)} does not exist`);
+  }
   const Database = driver.member(driver.name === "node:sqlite" ? "DatabaseSync" : "default") as {
     new (file: string): Closable<SqliteDatabase>;
   };
   let database: Closable<SqliteDatabase>;
+  if (isNew) createFile(file);
   try {
     database = new Database(file);
   } catch (error) {
@@ -80,6 +86,15 @@ async function openSqlite(file: string, label: string, options: ConnectOptions):
     database.close();
   };
   return { store, migrate: store.migrate, close };
+}
+
+/** Creates an empty database that only its owner can read, before a driver creates it with the default mode. */
+function createFile(file: string): void {
+  try {
+    closeSync(openSync(file, "a", 0o600));
+  } catch {
+    // the driver reports why
+  }
 }
 
 function journalMode(database: SqliteDatabase): unknown {

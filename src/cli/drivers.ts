@@ -44,6 +44,11 @@ export async function loadDriver(database: string, ...names: readonly string[]):
 
 function resolveDriver(name: string): string | undefined {
   if (name.startsWith("node:")) return isBuiltin(name) ? name : undefined;
+  return resolvePackage(name);
+}
+
+/** Returns the URL of an installed package, of the project in the current directory or of this package. */
+export function resolvePackage(name: string): string | undefined {
   for (const resolver of resolvers) {
     try {
       return pathToFileURL(resolver.resolve(name)).href;

@@ -53,6 +53,7 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   reason: "--reason",
   overlap: "--overlap",
   actor: "--actor",
+  createdByKey: "--created-by-key",
   retention: "--retention",
   limit: "--limit",
 };

@@ -12,7 +12,7 @@ import { keyDetails } from "./tables.js";
 export async function writeIssuedKey(output: Output, issued: IssuedKey, json: boolean): Promise<void> {
   const { secret, key } = issued;
   if (!json) {
-    output.log(formatDetails(keyDetails(key)));
+    output.log(formatDetails(keyDetails(key, output.terminal !== undefined)));
     output.log("The secret is shown only once:");
   }
   try {

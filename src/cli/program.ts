@@ -1,17 +1,20 @@
 import { Command } from "commander";
 import type { Run } from "./arguments.js";
 import { auditCommand } from "./commands/audit.js";
+import { completionCommand } from "./commands/completion.js";
 import { createCommand } from "./commands/create.js";
 import { importCommand } from "./commands/import.js";
 import { initCommand } from "./commands/init.js";
 import { inspectCommand } from "./commands/inspect.js";
-import { disableCommand, enableCommand, revokeCommand, rotateCommand } from "./commands/lifecycle.js";
+import { disableCommand, enableCommand, rotateCommand } from "./commands/lifecycle.js";
 import { listCommand } from "./commands/list.js";
 import { migrateCommand } from "./commands/migrate.js";
 import { purgeCommand } from "./commands/purge.js";
+import { revokeCommand } from "./commands/revoke.js";
 import { staleCommand } from "./commands/stale.js";
+import { updateCommand } from "./commands/update.js";
 import { verifyCommand } from "./commands/verify.js";
-import { ERROR_PREFIX } from "./errors.js";
+import { ERROR_PREFIX, usageError } from "./errors.js";
 import { escapeText } from "./escape.js";
 
 const HELP_FOOTER = `
@@ -23,7 +26,7 @@ Exit codes:
   0  success; verify: allowed
   1  failure: the store is unavailable, or lines were not imported
   2  usage error: invalid arguments or configuration, or no driver; nothing was done
-  3  rejected: unknown key id, or a state that does not allow the change; verify: denied
+  3  rejected: unknown key id, a state that does not allow the change, or no confirmation; verify: denied
   130, 143  ended by SIGINT, SIGTERM`;
 
 /** Creates the program with all commands. */
@@ -32,13 +35,15 @@ export function createProgram(run: Run, version: string): Command {
     .description("Issues, lists, rotates, revokes, verifies and audits API keys.")
     .version(version)
     .helpCommand(true)
-    .addHelpText("after", HELP_FOOTER);
+    .addHelpText("after", HELP_FOOTER)
+    .hook("preAction", loadEnvironmentFile);
   for (const create of [
     initCommand,
     migrateCommand,
     createCommand,
     listCommand,
     inspectCommand,
+    updateCommand,
     rotateCommand,
     revokeCommand,
     disableCommand,
@@ -48,6 +53,7 @@ export function createProgram(run: Run, version: string): Command {
     staleCommand,
     importCommand,
     purgeCommand,
+    completionCommand,
   ]) {
     program.addCommand(create(run));
   }
@@ -55,6 +61,16 @@ export function createProgram(run: Run, version: string): Command {
     each.exitOverride().configureOutput({ outputError: (text, write) => write(redactArguments(text)) });
   }
   return program;
+}
+
+/** Sets the variables of `.env` in the current directory that are not set. */
+function loadEnvironmentFile(): void {
+  try {
+    process.loadEnvFile();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT") throw usageError(`.env cannot be read (${code})`);
+  }
 }
 
 /** Removes the values of arguments from an error of commander: they may be secrets. */

@@ -4,6 +4,7 @@ export const AUTH_ERROR_STATUS = {
   malformed_credential: 401,
   invalid_key: 401,
   wrong_environment: 401,
+  invalid_dpop_proof: 401,
   ip_not_allowed: 403,
   insufficient_scope: 403,
   rate_limited: 429,

@@ -1,4 +1,6 @@
-import { HttpProblem } from "./problem.js";
+import { findForbiddenMember } from "../internal/json.js";
+import { redactName } from "../internal/redact.js";
+import { formatPath, HttpProblem } from "./problem.js";
 
 /** The largest body that is read: 64 KiB. */
 export const MAX_BODY_BYTES: number = 64 * 1024;
@@ -7,7 +9,8 @@ export const MAX_BODY_BYTES: number = 64 * 1024;
  * Reads a JSON body. With `optional`, returns `undefined` for an empty body, whatever its type, because many clients
  * send a `Content-Type` with every request.
  *
- * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for invalid JSON or UTF-8.
+ * @throws HttpProblem 415 for another type, 413 for more than 64 KiB, 400 for invalid JSON or UTF-8, and for a duplicate
+ *   member or a member `__proto__` at any depth.
  */
 export async function readJson(
   request: Request,
@@ -17,12 +20,27 @@ export async function readJson(
   const bytes = await readBytes(request);
   if (optional && bytes.length === 0) return undefined;
   if (optional) requireType(request, "application/json");
-  const text = decodeUtf8(bytes);
+  return parseJson(decodeUtf8(bytes));
+}
+
+// Bounds the response to a hostile body.
+const MAX_PATH_STEPS = 20;
+
+function parseJson(text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw new HttpProblem(400, "invalid_body", "The body is not valid JSON.");
   }
+  const forbidden = findForbiddenMember(text);
+  if (forbidden === undefined) return value;
+  const steps = forbidden.slice(0, MAX_PATH_STEPS);
+  const path = formatPath(steps.map((step) => (typeof step === "string" ? redactName(step) : step)));
+  const message = forbidden.at(-1) === "__proto__" ? "is not allowed" : "must not be repeated";
+  throw new HttpProblem(400, "invalid_body", "The body is not valid.", {
+    details: { errors: [{ path, message }] },
+  });
 }
 
 /**

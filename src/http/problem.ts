@@ -1,3 +1,5 @@
+import { redactName } from "../internal/redact.js";
+
 /** One invalid member of a request. */
 export interface InputIssue {
   /** The member, such as `ipAllowlist[2]`; `""` for the whole body. */
@@ -31,4 +33,15 @@ export class HttpProblem extends Error {
     this.headers = headers;
     this.details = details;
   }
+}
+
+/** Formats the path of a member, such as `ipAllowlist[2]`. An unknown name at its end is redacted. */
+export function formatPath(steps: readonly PropertyKey[], unknownName?: string): string {
+  let path = "";
+  const names = unknownName === undefined ? steps : [...steps, redactName(unknownName)];
+  for (const step of names) {
+    if (typeof step === "number") path += `[${step}]`;
+    else path += `${path === "" ? "" : "."}${String(step)}`;
+  }
+  return path;
 }

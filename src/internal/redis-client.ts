@@ -47,6 +47,28 @@ export function ioRedisScripts(client: IoRedisScripting): ScriptCommands {
   };
 }
 
+/**
+ * Returns the script commands of a client of either library.
+ *
+ * @throws TypeError for anything else.
+ */
+export function scriptsOf(where: string, client: NodeRedisScripting | IoRedisScripting): ScriptCommands {
+  const library = redisLibrary(client);
+  if (library === "node-redis") return nodeRedisScripts(client as NodeRedisScripting);
+  if (library === "ioredis") return ioRedisScripts(client as IoRedisScripting);
+  throw new TypeError(`${where}: the client must be a node-redis (version 4 or later) or ioredis client`);
+}
+
+/**
+ * Reads the option `prefix`, with which the names of all Redis keys begin.
+ *
+ * @throws TypeError if it is invalid.
+ */
+export function readPrefix(where: string, prefix: unknown): string {
+  if (typeof prefix === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) return prefix;
+  throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
+}
+
 /** A Lua script and its SHA-1, by which Redis caches it. */
 export interface RedisScript {
   readonly text: string;

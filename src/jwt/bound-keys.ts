@@ -1,5 +1,5 @@
-import { LRUCache } from "lru-cache";
 import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
+import { createSharedCache, weightOf } from "../internal/shared-cache.js";
 import {
   type AuthRequest,
   checkKey,
@@ -38,35 +38,39 @@ interface CachedLookup {
  * since it was read.
  */
 export function createBoundKeyLookup(store: BoundKeyStore, ttl: number, timeoutMs: number): FindBoundKey {
-  const cache = new LRUCache<string, CachedLookup>({ max: MAX_KEYS });
+  const cache = createSharedCache<CachedLookup>(MAX_KEYS);
+  const keep = ({ keyId, ownerId }: KeyBinding, startedAt: number, record: KeyRecord | undefined) =>
+    cache.set(keyId, { startedAt, record }, ownerId, weightOf(record?.ipAllowlist, record?.metadata));
 
-  const lookUp = (keyId: string): Awaitable<KeyRecord | undefined> => {
+  const lookUp = (binding: KeyBinding): Awaitable<KeyRecord | undefined> => {
+    const { keyId, ownerId } = binding;
     const startedAt = performance.now();
     const result = boundedCall(() => store.findById(keyId), timeoutMs, STORE);
     if (!isPromiseLike(result)) {
       const record = checkRecord(result, keyId);
-      if (ttl > 0) cache.set(keyId, { startedAt, record });
+      if (ttl > 0) keep(binding, startedAt, record);
       return record;
     }
     const record = result.then((found) => checkRecord(found, keyId));
     if (ttl === 0) return record;
     const pending: CachedLookup = { startedAt, record };
-    cache.set(keyId, pending);
+    cache.set(keyId, pending, ownerId);
     const isLatest = () => cache.peek(keyId) === pending;
     record.then(
-      (found) => isLatest() && cache.set(keyId, { startedAt, record: found }),
+      (found) => isLatest() && keep(binding, startedAt, found),
       () => isLatest() && cache.delete(keyId),
     );
     return record;
   };
 
-  return ({ keyId, version }) => {
+  return (binding) => {
+    const { keyId, version } = binding;
     const cached = cache.get(keyId);
-    if (cached === undefined || !(performance.now() - cached.startedAt < ttl)) return lookUp(keyId);
+    if (cached === undefined || !(performance.now() - cached.startedAt < ttl)) return lookUp(binding);
     const isOlder = (found: KeyRecord | undefined) => found === undefined || found.version < version;
     const { record } = cached;
-    if (!isPromiseLike(record)) return isOlder(record) ? lookUp(keyId) : record;
-    return record.then((found) => (isOlder(found) ? lookUp(keyId) : found));
+    if (!isPromiseLike(record)) return isOlder(record) ? lookUp(binding) : record;
+    return record.then((found) => (isOlder(found) ? lookUp(binding) : found));
   };
 }
 

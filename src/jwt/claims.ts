@@ -43,6 +43,21 @@ export function checkClaims(
   return nbf === undefined || now >= (nbf - tolerance) * 1_000 ? undefined : "not_yet_valid";
 }
 
+/** The claim `cnf` of a token (RFC 7800): the key of its client, or something that cannot be checked here. */
+export interface Confirmation {
+  /** The thumbprint of the key (RFC 9449, section 6.1). */
+  readonly jkt: string | undefined;
+}
+
+/** Reads `cnf`; `undefined` if there is none. One member is allowed, because each is another condition. */
+export function readConfirmation(claims: JwtClaims): Confirmation | undefined {
+  if (!Object.hasOwn(claims, "cnf")) return undefined;
+  const { cnf } = claims;
+  const isOneMember = typeof cnf === "object" && cnf !== null && Object.keys(cnf).length === 1;
+  const jkt = isOneMember ? getOwn(cnf as Readonly<Record<string, unknown>>, "jkt") : undefined;
+  return { jkt: typeof jkt === "string" ? jkt : undefined };
+}
+
 /** RFC 7519, section 2: a number of seconds. JSON has no infinity, but `1e400` is parsed as one. */
 function isNumericDate(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);

@@ -12,13 +12,15 @@ export const COMPACT_JWS: RegExp = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_
  * section 3.10), `crit`, because no extension is supported (4.1.11), and those of encryption and of other payloads
  * (RFC 7516, section 4.1; RFC 7797, section 3).
  */
-const REJECTED = ["jku", "jwk", "x5u", "x5c", "crit", "b64", "enc", "zip"];
+const REJECTED = ["jku", "x5u", "x5c", "crit", "b64", "enc", "zip"];
 
 /** The header parameters that a verifier requires. */
 export interface HeaderRules {
   readonly algorithms: Algorithms;
   /** The accepted values of `typ`, normalized; `undefined` stands for no `typ`. */
   readonly types: ReadonlySet<string | undefined>;
+  /** Whether the header has the key, as that of a DPoP proof does. `false` by default. */
+  readonly hasKey?: boolean;
 }
 
 /** The protected header of a token. */
@@ -26,15 +28,20 @@ export type TokenHeader = Readonly<Record<string, unknown>> & { readonly alg: st
 
 /**
  * Reads and checks the header of a token before its signature is verified. Returns `undefined` if the token is
- * malformed or its header is not acceptable. A header can name an allowed algorithm and a key, but cannot contain a key.
+ * malformed or its header is not acceptable. A header can name an allowed algorithm and a key, but cannot contain a key
+ * unless the rules say so.
  */
-export function readHeader(token: string, { algorithms, types }: HeaderRules): TokenHeader | undefined {
+export function readHeader(
+  token: string,
+  { algorithms, types, hasKey = false }: HeaderRules,
+): TokenHeader | undefined {
   if (token.length > MAX_TOKEN_LENGTH || !COMPACT_JWS.test(token)) return undefined;
   const parts = token.split(".").map(decodeBase64url);
   const header = parts.every((part) => part !== undefined)
     ? parseJsonObject(parts[0] as Uint8Array)
     : undefined;
   if (header === undefined || REJECTED.some((name) => Object.hasOwn(header, name))) return undefined;
+  if (Object.hasOwn(header, "jwk") !== hasKey) return undefined;
   const [alg, kid, typ] = [getOwn(header, "alg"), getOwn(header, "kid"), getOwn(header, "typ")];
   if (typeof alg !== "string" || !algorithms.has(alg)) return undefined;
   if (Object.hasOwn(header, "kid") && typeof kid !== "string") return undefined;

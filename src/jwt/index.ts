@@ -1,5 +1,7 @@
 export type { BoundKeyStore } from "./bound-keys.js";
 export type { JwtClaims } from "./claims.js";
+export type { DpopOptions } from "./dpop/options.js";
+export type { ReplayStore } from "./dpop/replays.js";
 export type { KeyOptions } from "./key-source.js";
 export type { StaticKey } from "./keys.js";
 export type { JwtVerifierOptions } from "./options.js";

@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, type webcrypto } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hash,
+  KeyObject,
+  type webcrypto,
+} from "node:crypto";
 import type { CryptoKey, JWK, KeyInput } from "jose";
 import { type Algorithm, type Algorithms, SIGNING_ALGORITHMS, usesSecret } from "./algorithms.js";
 
@@ -66,6 +73,12 @@ export function importPrivateKey(
     .map(([name]) => name);
   if (algorithms.length === 0) throw fail("must be an RSA, P-256, P-384, P-521 or Ed25519 key");
   return { privateKey, algorithms };
+}
+
+/** RFC 7638: the members of a public JWK that node:crypto exports are those of the thumbprint. */
+export function thumbprint(jwk: JWK): string {
+  const canonical = JSON.stringify(jwk, Object.keys(jwk).sort());
+  return hash("sha256", canonical, "base64url");
 }
 
 function importKey(key: StaticKey, type: "secret" | "public" | "private", fail: Fail): KeyObject {

@@ -1,3 +1,4 @@
+import type { KeyInput } from "jose";
 import { type Awaitable, isPromiseLike } from "../internal/awaitable.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import {
@@ -21,8 +22,11 @@ import { readAlgorithms } from "./algorithms.js";
 import { type BoundKeyStore, createBoundKeyLookup, type FindBoundKey } from "./bound-keys.js";
 import { boundedCall } from "./bounded-call.js";
 import type { ClaimRules, JwtClaims } from "./claims.js";
+import { type DpopOptions, readProofs } from "./dpop/options.js";
+import { PROOF_ALGORITHMS, type Proofs } from "./dpop/proofs.js";
 import { normalizeType } from "./header.js";
 import { type KeyOptions, readKeySource } from "./key-source.js";
+import { DPOP_CREDENTIAL, type Possession } from "./possession.js";
 import type { JwtSubject } from "./subject.js";
 import { createTokenVerification, type VerifyToken } from "./token-verification.js";
 
@@ -60,6 +64,11 @@ export interface JwtVerifierOptions<S extends string = string> extends CommonVer
    * request fails with 503. By default no token is revoked.
    */
   readonly isRevoked?: (claims: JwtClaims) => Awaitable<boolean>;
+  /**
+   * How DPoP proofs are checked (RFC 9449). A token with `cnf.jkt` is then accepted with the scheme `DPoP` and a valid
+   * proof, and every other token as `Bearer`. By default, and for every other `cnf`, a token with `cnf` is denied.
+   */
+  readonly dpop?: DpopOptions;
 }
 
 const WHERE = "createJwtVerifier";
@@ -78,10 +87,11 @@ const OPTIONS: readonly (keyof JwtVerifierOptions)[] = [
   "keyTtl",
   "rotationAge",
   "isRevoked",
+  "dpop",
   ...COMMON_VERIFIER_OPTIONS,
 ];
 /** Options that restrict access: if they are present, they must not be `undefined`. */
-const RESTRICTIONS = ["environment", "principal", "typ", "keyStore", "isRevoked"] as const;
+const RESTRICTIONS = ["environment", "principal", "typ", "keyStore", "isRevoked", "dpop"] as const;
 const DEFAULT_TYPES: ReadonlySet<string | undefined> = new Set(["jwt", "at+jwt", undefined]);
 
 /** The checked options of a JWT verifier, and its steps. */
@@ -92,10 +102,23 @@ export interface PreparedJwtVerifier<S extends string> {
   readonly findKey: FindBoundKey;
   readonly isRevoked: (claims: JwtClaims) => Awaitable<boolean>;
   readonly notices: KeyNotices;
+  readonly possession: Possession<S>;
+  readonly isTrusted: (key: KeyInput) => Awaitable<boolean>;
+}
+
+/** What a token service sets in its verifiers. */
+export interface ServiceSettings {
+  /** Replaces the option `dpop`. `"unchecked"`: bound tokens are accepted without a proof. */
+  readonly proofs?: Proofs | "unchecked" | undefined;
+  /** Returns whether the signing key of a cached token is still trusted. Called for every request. */
+  readonly isTrusted?: (key: KeyInput) => Awaitable<boolean>;
 }
 
 /** @throws TypeError if an option is unknown, missing or invalid. */
-export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S>): PreparedJwtVerifier<S> {
+export function prepareJwtVerifier<S extends string>(
+  given: JwtVerifierOptions<S>,
+  service: ServiceSettings = {},
+): PreparedJwtVerifier<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   for (const name of RESTRICTIONS) rejectUndefined(WHERE, options, name);
   for (const name of ["principal", "isRevoked"] as const) checkFunction(WHERE, name, options[name]);
@@ -110,8 +133,22 @@ export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S
   const types = readTypes(options.typ);
   const keyTtl = readKeyTtl(options);
   if (keyStore !== undefined) checkMethods(WHERE, "keyStore", keyStore, ["findById"]);
-  const base = createVerifierBase(options, { where: WHERE, noun: "access token", type: "jwt" });
+  const kind = { where: WHERE, noun: "access token", type: "jwt" } as const;
+  const usesDpop = options.dpop !== undefined || typeof service.proofs === "object";
+  if (usesDpop && options.credential !== undefined) {
+    throw new TypeError(`${WHERE}: "dpop" requires the header Authorization; omit "credential"`);
+  }
+  const base = createVerifierBase(
+    options,
+    usesDpop ? { ...kind, otherCredentials: [DPOP_CREDENTIAL] } : kind,
+  );
   const { timeoutMs, now } = base;
+  const proofs = options.dpop === undefined ? service.proofs : readProofs(WHERE, options.dpop, base);
+  const dpopOptions = { ...options, credential: { scheme: "DPoP" } };
+  const possession: Possession<S> =
+    typeof proofs === "object"
+      ? { proofs, base: createVerifierBase(dpopOptions, { ...kind, algs: PROOF_ALGORITHMS }) }
+      : (proofs ?? "rejected");
   const isBound = keyStore !== undefined;
   return {
     base,
@@ -130,6 +167,8 @@ export function prepareJwtVerifier<S extends string>(given: JwtVerifierOptions<S
     findKey: isBound ? createBoundKeyLookup(keyStore, keyTtl, timeoutMs) : () => undefined,
     isRevoked: isRevoked === undefined ? () => false : boundedRevocationCheck(isRevoked, timeoutMs),
     notices: keyNotices(WHERE, options.rotationAge),
+    possession,
+    isTrusted: service.isTrusted ?? (() => true),
   };
 }
 

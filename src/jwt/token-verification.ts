@@ -4,7 +4,13 @@ import type { Awaitable } from "../internal/awaitable.js";
 import { deepFreeze } from "../internal/freeze.js";
 import { type DenialReason, StoreError } from "../kit.js";
 import { boundedCall, withCryptoTimeout } from "./bounded-call.js";
-import { type ClaimRules, checkClaims, type JwtClaims } from "./claims.js";
+import {
+  type ClaimRules,
+  type Confirmation,
+  checkClaims,
+  type JwtClaims,
+  readConfirmation,
+} from "./claims.js";
 import { type HeaderRules, MAX_TOKEN_LENGTH, readHeader, type TokenHeader } from "./header.js";
 import { parseJsonObject } from "./json.js";
 import type { KeySource } from "./key-source.js";
@@ -24,6 +30,10 @@ export interface VerifiedToken {
   readonly subject: TokenSubject;
   /** Set if tokens must be bound to a key. */
   readonly binding: KeyBinding | undefined;
+  /** The key that a client must prove possession of. */
+  readonly confirmation: Confirmation | undefined;
+  /** The key that signed the token. */
+  readonly key: KeyInput;
 }
 
 /** The settings of {@link createTokenVerification}. */
@@ -65,12 +75,12 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
     digest: string,
   ): Promise<VerifiedToken | DenialReason> => {
     const { keys, fetchedAt } = await findKeys(header, token);
-    const payload = await withCryptoTimeout(
+    const signed = await withCryptoTimeout(
       verifySignature(token, header.alg, keys),
       "The verification of a signature",
     );
-    const parsed = payload && parseJsonObject(payload);
-    if (parsed === undefined) return "invalid_token";
+    const parsed = signed && parseJsonObject(signed.payload);
+    if (signed === undefined || parsed === undefined) return "invalid_token";
     const [verifiedAt, time] = [performance.now(), now()];
     const denied = checkClaims(parsed, rules, time); // before the callback is called
     if (denied !== undefined) return denied;
@@ -80,9 +90,11 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
     if (isBound && binding === undefined) return "invalid_token";
     const subject = await identify(claims);
     if (subject === undefined) return "invalid_token";
-    const verified = Object.freeze({ claims, subject, binding });
+    const confirmation = readConfirmation(claims);
+    const verified = Object.freeze({ claims, subject, binding, confirmation, key: signed.key });
     const lifetimeMs = (claims.exp + tolerance) * 1_000 - time;
-    cache.set(digest, verified, Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs));
+    const end = Math.min(fetchedAt + MAX_CACHED_MS, verifiedAt + lifetimeMs);
+    cache.set(digest, verified, subject.ownerId, end);
     return verified;
   };
 
@@ -102,7 +114,7 @@ export function createTokenVerification(rules: TokenRules): VerifyToken {
 }
 
 /**
- * Returns the payload if one of the keys signed the token, else `undefined`.
+ * Returns the payload and the key if one of the keys signed the token, else `undefined`.
  *
  * @throws StoreError if a key is unusable, such as a weak RSA key, and no other key verifies the signature.
  */
@@ -110,13 +122,13 @@ async function verifySignature(
   token: string,
   alg: string,
   keys: readonly KeyInput[],
-): Promise<Uint8Array | undefined> {
+): Promise<{ readonly payload: Uint8Array; readonly key: KeyInput } | undefined> {
   let failure: unknown;
   for (const key of keys) {
     try {
       const missing = findRsaWeakness(key);
       if (missing !== undefined) throw new TypeError(`An RSA key must have ${missing}`);
-      return (await compactVerify(token, key, { algorithms: [alg] })).payload;
+      return { payload: (await compactVerify(token, key, { algorithms: [alg] })).payload, key };
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) failure = error; // jose reports invalid tokens as JOSEError
     }

@@ -7,10 +7,13 @@ import {
   RequestPrincipal,
   type VerificationContext,
   type Verifier,
+  type VerifierBase,
 } from "../kit.js";
 import { checkBinding } from "./bound-keys.js";
 import { checkClaims } from "./claims.js";
-import { type JwtVerifierOptions, prepareJwtVerifier } from "./options.js";
+import type { Proof } from "./dpop/proofs.js";
+import { type JwtVerifierOptions, prepareJwtVerifier, type ServiceSettings } from "./options.js";
+import { checkPossession, readPresented } from "./possession.js";
 import { restrictSubject } from "./subject.js";
 import type { VerifiedToken } from "./token-verification.js";
 
@@ -34,16 +37,30 @@ import type { VerifiedToken } from "./token-verification.js";
  * const auth = expressAuth(verifier);
  */
 export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>): Verifier<S> {
-  const { base, rules, verifyToken, findKey, isRevoked, notices } = prepareJwtVerifier(given);
-  const { scopes, credential, serves, limit, now, allow, deny } = base;
+  return createServiceVerifier(given);
+}
+
+/** Creates a verifier for a token service, with settings that are no options. */
+export function createServiceVerifier<S extends string>(
+  given: JwtVerifierOptions<S>,
+  service?: ServiceSettings,
+): Verifier<S> {
+  const prepared = prepareJwtVerifier(given, service);
+  const { base, rules, verifyToken, findKey, isRevoked, notices, possession, isTrusted } = prepared;
+  const { scopes, serves, limit, now, allow } = base;
 
   return createVerifierFrom(base, (context) => {
-    const token = credential(context.request);
+    const { token, dpop } = readPresented(context.request, base, possession);
+    const { deny } = dpop?.base ?? base;
     if (typeof token !== "string") return deny(context, token.fault);
     return mapAwaitable(verifyToken(token), (verified) => {
       if (typeof verified === "string") return deny(context, verified);
-      const key = verified.binding && findKey(verified.binding);
-      return mapAwaitable(key, (found) => authorize(context, verified, found));
+      const possessed = checkPossession(context, { token, dpop }, verified, base, possession);
+      return mapAwaitable(possessed, (proof) => {
+        if (proof !== undefined && "ok" in proof) return proof;
+        const key = verified.binding && findKey(verified.binding);
+        return mapAwaitable(key, (found) => authorize(context, verified, found, deny, proof));
+      });
     });
   });
 
@@ -51,6 +68,8 @@ export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>
     context: VerificationContext<S>,
     verified: VerifiedToken,
     key: KeyRecord | undefined,
+    deny: VerifierBase<S>["deny"],
+    proof: Proof | undefined,
   ): Awaitable<AuthResult<S>> {
     const { claims } = verified;
     const subject = restrictSubject(verified.subject, key, scopes);
@@ -61,15 +80,22 @@ export function createJwtVerifier<S extends string>(given: JwtVerifierOptions<S>
       checkClaims(claims, rules, time) ?? checkBinding(verified, key, context.request, base, time);
     if (reason !== undefined) return deny(context, reason);
 
-    return mapAwaitable(isRevoked(claims), (revoked) => {
-      if (revoked) return deny(context, "token_revoked");
-      if (!meets(scopes, subject.scopes, context.route.requirement)) {
-        return deny(context, "insufficient_scope");
-      }
-      return mapAwaitable(limit(key ?? subject, context.request), (limited) => {
-        if (limited?.allowed === false) return deny(context, "rate_limited", limited);
-        const principal = new RequestPrincipal(subject, scopes, context, time, key, claims);
-        return allow(context, principal, limited, key && notices(key, time));
+    return mapAwaitable(isTrusted(verified.key), (trusted) => {
+      if (!trusted) return deny(context, "invalid_token");
+      return mapAwaitable(isRevoked(claims), (revoked) => {
+        if (revoked) return deny(context, "token_revoked");
+        if (!meets(scopes, subject.scopes, context.route.requirement)) {
+          return deny(context, "insufficient_scope");
+        }
+        // Before the limiter, so that replays do not use up the limits of the key.
+        return mapAwaitable(proof?.use(subject.ownerId) ?? true, (isFirstUse) => {
+          if (!isFirstUse) return deny(context, "dpop_proof_replayed");
+          return mapAwaitable(limit(key ?? subject, context.request), (limited) => {
+            if (limited?.allowed === false) return deny(context, "rate_limited", limited);
+            const principal = new RequestPrincipal(subject, scopes, context, time, key, claims);
+            return allow(context, principal, limited, key && notices(key, time));
+          });
+        });
       });
     });
   }

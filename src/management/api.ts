@@ -16,14 +16,16 @@ import {
 } from "../kit.js";
 import { createProblem, type Problem, toProblem } from "./error-codes.js";
 import { isKey } from "./grants.js";
+import { readIdempotencyKey } from "./idempotency.js";
 import { createDocument } from "./openapi.js";
+import type { OperationInput, OperationResult } from "./operation.js";
 import { createOperations } from "./operations.js";
 import { BODY_MEMBERS, type ManagementOptions, type PreparedOptions, prepareOptions } from "./options.js";
 import { type PreparedPresenter, preparePresenter } from "./presenter.js";
 import { readBody, readQuery } from "./request-input.js";
 import { createBodySchemas, createQuerySchemas, type SchemaOptions } from "./request-schemas.js";
 import { createRouter } from "./router.js";
-import type { Route } from "./routes.js";
+import type { Route, RouteName } from "./routes.js";
 
 /**
  * Creates a fetch handler that manages keys over HTTP. Mount it with `expressHandler`, `koaHandler`, `honoHandler`,
@@ -48,6 +50,14 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   const authenticate = createAuthentication(options, report);
   const document = createDocument(options, presenter, { bodies, queries });
 
+  const run = async (route: Route, headers: Headers, input: OperationInput<S>): Promise<OperationResult> => {
+    const first = operations[route.name as Exclude<RouteName, "openapi">];
+    const idempotencyKey = route.idempotencyKey && readIdempotencyKey(headers);
+    if (idempotencyKey === undefined) return first(input);
+    const { replay } = operations;
+    return options.idempotency.execute(idempotencyKey, route.name, input, { first, replay });
+  };
+
   return async (request, connection) => {
     const requestId = fetchRequestId(request, connection);
     const authRequest = toAuthRequest(request, connection, requestId);
@@ -67,7 +77,7 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
         route.body === undefined
           ? {}
           : await readBody(request, bodies[route.body], MEMBERS_OF[route.body], wireName);
-      const result = await operations[route.name]({ principal, id, query, body });
+      const result = await run(route, request.headers, { principal, id, query, body });
       const headers = { ...guardHeaders, ...result.headers };
       return jsonResponse(request, requestId, route.status, result.body, headers);
     } catch (error) {
@@ -100,10 +110,10 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   };
 }
 
-const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason"];
+const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason", "descendants"];
 const MEMBERS_OF: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
   ...BODY_MEMBERS,
-  revoke: ["reason"],
+  revoke: ["reason", "descendants"],
   none: [],
 };
 
@@ -111,9 +121,23 @@ function schemaOptionsOf<S extends string>(
   options: PreparedOptions<S>,
   { wireName }: PreparedPresenter,
 ): SchemaOptions {
-  const { keys, input, defaults, pageSize } = options;
+  const { keys, input, defaults, pageSize, requires } = options;
   const { scopes, environments } = keys;
-  return { scopes, environments, input, wireName, scopesOptional: defaults !== undefined, pageSize };
+  // API keys, which `requires.write` lets in, and `defaults` may have an environment for the new key.
+  const environmentRequired =
+    (environments?.length ?? 0) > 1 &&
+    input.create.includes("environment") &&
+    requires.write === undefined &&
+    defaults === undefined;
+  return {
+    environmentRequired,
+    scopes,
+    environments,
+    input,
+    wireName,
+    scopesOptional: defaults !== undefined,
+    pageSize,
+  };
 }
 
 /** Creates the guards of the routes. */

@@ -31,6 +31,9 @@ export type ProblemCode =
   | "not_found"
   | "method_not_allowed"
   | "key_state"
+  | "invalid_idempotency_key"
+  | "idempotency_in_progress"
+  | "idempotency_key_reused"
   | "key_conflict"
   | "body_too_large"
   | "unsupported_media_type"
@@ -53,6 +56,15 @@ const OWN_PROBLEMS: Readonly<Record<Exclude<ProblemCode, AuthErrorCode>, readonl
   method_not_allowed: [405, "The method is not allowed here."],
   key_state: [409, "The key is in a state that does not allow this."],
   key_conflict: [409, "The key was changed by another request at the same time. Read it and try again."],
+  invalid_idempotency_key: [
+    400,
+    "The header Idempotency-Key must have 1 to 255 visible ASCII characters, and be sent once.",
+  ],
+  idempotency_in_progress: [
+    409,
+    "A request with the same Idempotency-Key is not finished. Repeat this request in a few seconds.",
+  ],
+  idempotency_key_reused: [422, "The Idempotency-Key was used for another request. Use a new one."],
   body_too_large: [413, "The body is too large."],
   unsupported_media_type: [415, "Send the body as application/json in UTF-8, not compressed."],
   internal_error: [500, "An internal error occurred. Include the request id when you report it."],
@@ -70,6 +82,7 @@ const GUARD_PROBLEMS: Readonly<Record<AuthErrorCode, readonly [AuthErrorStatus, 
   ],
   invalid_key: [401, "The API key is not valid."],
   wrong_environment: [401, "The API key belongs to another environment."],
+  invalid_dpop_proof: [401, "The DPoP proof is missing or not valid."],
   ip_not_allowed: [403, "The API key may not be used from this network address."],
   insufficient_scope: [403, "A scope is missing that this request needs."],
   rate_limited: [429, "Too many requests. Try again later."],

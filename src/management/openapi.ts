@@ -1,7 +1,9 @@
 import type * as z from "zod";
-import { type Requirement, requiredScopes } from "../kit.js";
+import { type Requirement, requiredScopes, type Verifier } from "../kit.js";
 import { createProblem, PROBLEMS, type ProblemCode } from "./error-codes.js";
+import { IDEMPOTENCY_KEY } from "./idempotency.js";
 import { jsonSchema } from "./json-schema.js";
+import { securityOf, securitySchemes } from "./openapi-security.js";
 import type { PreparedOptions } from "./options.js";
 import type { PreparedPresenter, PresenterFunction } from "./presenter.js";
 import type { BodySchemas, QuerySchemas } from "./request-schemas.js";
@@ -79,7 +81,9 @@ function buildDocument<S extends string>(
   bodies: BodySchemas,
   queries: QuerySchemas,
 ): object {
-  const { basePath, paths, routes, requires, info } = options;
+  const { basePath, paths, routes, requires, verifier, keyVerifier, openapi } = options;
+  const { info, servers = [{ url: "/" }], tags = [DEFAULT_TAG] } = openapi;
+  const schemesFor = (used: Verifier<S>) => openapi.securitySchemes ?? securitySchemes(used);
   const schemas: Record<string, Json> = {};
   const reference = (name: string, schema: z.ZodType | undefined): Json => {
     schemas[name] ??= schema === undefined ? { type: "object" } : jsonSchema(schema, name);
@@ -92,8 +96,13 @@ function buildDocument<S extends string>(
     pathItems[path][route.method.toLowerCase()] = {
       operationId: OPERATION_IDS[route.name],
       summary: route.summary,
-      ...security(route, requires),
-      parameters: [...pathParameters(route), ...queryParameters(queries[route.query ?? "none"])],
+      tags: tags.map(({ name }) => name),
+      ...security(route, requires, Object.keys(schemesFor(route.needs === "key" ? keyVerifier : verifier))),
+      parameters: [
+        ...pathParameters(route),
+        ...headerParameters(route),
+        ...queryParameters(queries[route.query ?? "none"]),
+      ],
       ...requestBody(route, bodies, reference),
       responses: {
         [route.status]: success(route, presenter, reference),
@@ -103,18 +112,23 @@ function buildDocument<S extends string>(
   }
   return {
     openapi: "3.1.0",
-    info: {
-      title: info.title ?? "API keys",
-      version: info.version ?? "1.0.0",
-      ...(info.description !== undefined && { description: info.description }),
-    },
+    info: { ...DEFAULT_INFO, ...info },
+    servers,
+    tags,
     paths: pathItems,
     components: {
       schemas,
-      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      securitySchemes: { ...schemesFor(verifier), ...(routes.has("me") && schemesFor(keyVerifier)) },
     },
   };
 }
+
+const DEFAULT_TAG = { name: "API keys", description: "Create, change, rotate and revoke API keys" };
+const DEFAULT_INFO = {
+  title: "API keys",
+  version: "1.0.0",
+  license: { name: "Proprietary", identifier: "LicenseRef-Proprietary" },
+};
 
 const OPERATION_IDS: Readonly<Record<RouteName, string>> = {
   list: "listApiKeys",
@@ -130,7 +144,11 @@ const OPERATION_IDS: Readonly<Record<RouteName, string>> = {
   openapi: "getOpenApi",
 };
 
-function security(route: Route, requires: { read?: Requirement; write?: Requirement }): Json {
+function security(
+  route: Route,
+  requires: { read?: Requirement; write?: Requirement },
+  schemes: readonly string[],
+): Json {
   const required = route.needs === "read" || route.needs === "write" ? requires[route.needs] : undefined;
   const names = requiredScopes(required);
   const anyOf = typeof required === "object" && !Array.isArray(required);
@@ -138,7 +156,7 @@ function security(route: Route, requires: { read?: Requirement; write?: Requirem
     ...(names.length > 0 && {
       description: `Needs ${anyOf && names.length > 1 ? "one of the scopes" : "the scope"} ${names.join(", ")}.`,
     }),
-    security: route.needs === "nothing" ? [] : [{ bearer: [] }],
+    security: route.needs === "nothing" ? [] : securityOf(schemes, required),
   };
 }
 
@@ -146,6 +164,14 @@ function pathParameters({ item }: Route): Json[] {
   if (item === undefined) return [];
   const schema = { type: "string", minLength: 1, maxLength: 255 };
   return [{ name: "id", in: "path", required: true, description: "The id of the key", schema }];
+}
+
+function headerParameters({ idempotencyKey }: Route): Json[] {
+  if (!idempotencyKey) return [];
+  const schema = { type: "string", minLength: 1, maxLength: 255, pattern: IDEMPOTENCY_KEY.source };
+  const description =
+    "A random string of the client. A repeated request with it returns the first response again, for 24 hours";
+  return [{ name: "Idempotency-Key", in: "header", required: false, description, schema }];
 }
 
 function queryParameters(query: z.ZodObject): Json[] {
@@ -174,10 +200,16 @@ function success(
   const name = route.name === "openapi" ? undefined : PRESENTER_FUNCTIONS[route.name];
   const schema =
     name === undefined ? { type: "object" } : reference(SCHEMA_NAMES[name], presenter.schemaOf(name));
-  const location = { Location: { description: "The path of the key", schema: { type: "string" } } };
+  const issued = {
+    Location: { description: "The path of the key", schema: { type: "string" } },
+    "Idempotent-Replayed": {
+      description: "true if this is the stored response to an earlier request with the Idempotency-Key",
+      schema: { type: "string", enum: ["true"] },
+    },
+  };
   return {
     description: route.status === 201 ? "Created" : "OK",
-    headers: { ...REQUEST_ID, ...(route.status === 201 && location) },
+    headers: { ...REQUEST_ID, ...(route.status === 201 && issued) },
     content: { "application/json": { schema } },
   };
 }

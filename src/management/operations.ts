@@ -1,49 +1,44 @@
 import type { HttpProblem } from "../http/problem.js";
-import { type Awaitable, rejectPromise } from "../internal/awaitable.js";
+import { rejectPromise } from "../internal/awaitable.js";
 import type { Duration } from "../internal/duration.js";
 import { checkOptions, describe } from "../internal/validate.js";
 import {
   type ApiKey,
+  type BeforeCommitOption,
   type CreateKey,
+  type IssuedKey,
   KeyNotFoundError,
+  KeyStateError,
+  type KeyStatus,
   type Principal,
+  type RevokeOptions,
   type UpdateKey,
-  withStoreTimeout,
 } from "../kit.js";
 import { createProblem, invalidInput } from "./error-codes.js";
 import { canSee, checkGrant, type Grant, inheritedMembers, isKeyToken, withKey } from "./grants.js";
+import { callHost } from "./host-call.js";
+import type { OperationInput, OperationResult, Operations } from "./operation.js";
 import { BODY_MEMBERS, type PreparedOptions } from "./options.js";
 import type { PreparedPresenter } from "./presenter.js";
-import { type Members, withInputErrors } from "./request-input.js";
-import type { RouteName } from "./routes.js";
+import { withInputErrors } from "./request-input.js";
 import { toWirePath } from "./wire-names.js";
 
-/** An authenticated request with validated input. */
-export interface OperationInput<S extends string> {
-  readonly principal: Principal<S>;
-  /** The id in the path; `undefined` if it cannot be a key id. */
-  readonly id: string | undefined;
-  readonly query: Members;
-  readonly body: Members;
-}
+/** The statuses of a key whose secret may be sent again. */
+const REPLAYABLE: readonly KeyStatus[] = ["active", "retiring", "disabled"];
 
-/** The result of an operation. The status is that of the route. */
-export interface OperationResult {
-  readonly body: object;
-  readonly headers?: Readonly<Record<string, string>>;
+/** The key of the request was revoked after it was verified. */
+function rejectRevokedMaker(error: unknown): never {
+  throw error instanceof KeyStateError ? createProblem("invalid_key", {}, INVALID_TOKEN) : error;
 }
-
-/** The implementation of a route. */
-export type Operation<S extends string> = (input: OperationInput<S>) => Promise<OperationResult>;
 
 /** RFC 6750, 3: a 401 has a challenge. */
 const INVALID_TOKEN = { headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' } };
 
-/** Creates the operations of all routes but `openapi`. */
+/** Creates the operations. */
 export function createOperations<S extends string>(
   options: PreparedOptions<S>,
   presenter: PreparedPresenter,
-): Readonly<Record<Exclude<RouteName, "openapi">, Operation<S>>> {
+): Operations<S> {
   const { keys, defaults, input, pageSize, overlap: defaultOverlap } = options;
   const { wireName } = presenter;
   const actorOf = ({ principal }: OperationInput<S>) => checkActor(options.actor(principal));
@@ -80,7 +75,7 @@ export function createOperations<S extends string>(
     };
     const key = await findKey(operation);
     check(key);
-    return { id: key.id, check, actor: actorOf(operation) };
+    return { key, id: key.id, check, actor: actorOf(operation) };
   };
 
   const requireGrant = (principals: readonly Principal<S>[], grant: Grant): void => {
@@ -114,6 +109,23 @@ export function createOperations<S extends string>(
     Location: `${options.basePath}${options.paths.keys}/${encodeURIComponent(key.id)}`,
   });
 
+  /** Issues a key and formats the response, before the key is stored if the response is stored too. */
+  const issue = async (
+    { save }: OperationInput<S>,
+    format: (issued: IssuedKey) => object,
+    issueKey: (option: BeforeCommitOption) => Promise<IssuedKey>,
+  ): Promise<OperationResult> => {
+    const bodies = new Map<string, object>();
+    const beforeCommit = async (issued: IssuedKey) => {
+      const body = format(issued);
+      await save?.(issued.key.id, body);
+      bodies.set(issued.key.id, body);
+    };
+    const issued = await issueKey(save === undefined ? {} : { beforeCommit });
+    if (!bodies.has(issued.key.id)) await beforeCommit(issued); // a manager of the host may ignore the option
+    return { body: bodies.get(issued.key.id) as object, headers: locationOf(issued.key) };
+  };
+
   return {
     async list({ principal, query }) {
       const { ownerId, environment } = principal;
@@ -134,7 +146,9 @@ export function createOperations<S extends string>(
 
     async create(operation) {
       const { principal, body } = operation;
-      const defaultMembers = defaults ? await callDefaults(() => defaults(principal)) : {};
+      const defaultMembers = defaults
+        ? await callHost('The function "defaults"', () => defaults(principal))
+        : {};
       const given = checkOptions("defaults", defaultMembers, BODY_MEMBERS.create);
       const principals = await currentPrincipals(operation); // after `defaults`, which may take long
       const members = { ...inheritedMembers(principal as Principal), ...given, ...body };
@@ -142,10 +156,13 @@ export function createOperations<S extends string>(
       requireGrant(principals, toGrant(key));
       // An invalid default is an error of the host, not of the client.
       const names = input.create.filter((name) => !(name in given) || name in body);
-      const issued = await withInputErrors("body", names, wireName, () =>
-        keys.create(key, actorOf(operation)),
+      const [, current] = principals;
+      const creator = { actor: actorOf(operation), createdByKey: current?.key?.id };
+      return withInputErrors("body", names, wireName, () =>
+        issue(operation, presenter.created, (option) => keys.create(key, { ...option, ...creator })).catch(
+          rejectRevokedMaker,
+        ),
       );
-      return { body: presenter.created(issued), headers: locationOf(issued.key) };
     },
 
     async get(operation) {
@@ -163,17 +180,18 @@ export function createOperations<S extends string>(
 
     async revoke(operation) {
       const source = "reason" in operation.query ? "query" : "body";
-      if (source === "query" && "reason" in operation.body) {
-        throw invalidInput(source, [
-          { path: wireName("reason"), message: "must not be in the body as well" },
-        ]);
+      const repeated = Object.keys(operation.query).filter((name) => name in operation.body);
+      if (repeated.length > 0) {
+        const message = "must not be in the body as well";
+        throw invalidInput(
+          "query",
+          repeated.map((name) => ({ path: wireName(name), message })),
+        );
       }
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      const { reason } = { ...operation.query, ...operation.body } as { reason?: string };
-      const key = await withInputErrors(source, ["reason"], wireName, () =>
-        keys.revoke(id, { ...(reason !== undefined && { reason }), actor: actorOf(operation) }),
-      );
+      const options: RevokeOptions = { ...operation.query, ...operation.body, actor: actorOf(operation) };
+      const key = await withInputErrors(source, ["reason"], wireName, () => keys.revoke(id, options));
       return { body: presenter.revoked(key) };
     },
 
@@ -183,21 +201,29 @@ export function createOperations<S extends string>(
         environment?: string;
       };
       const { id, check, actor } = await findGrantable(operation);
-      const issued = await withInputErrors("body", input.rotate, wireName, () =>
-        keys.rotate(id, { overlap, ...(environment !== undefined && { environment }), check, actor }),
+      const options = { overlap, ...(environment !== undefined && { environment }), check, actor };
+      return withInputErrors("body", input.rotate, wireName, () =>
+        issue(operation, presenter.rotated, (option) => keys.rotate(id, { ...options, ...option })),
       );
-      return { body: presenter.rotated(issued), headers: locationOf(issued.key) };
+    },
+
+    async replay(operation) {
+      // The rotation of the caller's own key has shortened its expiry, but not that of the successor.
+      const ownExpiry = isKeyToken(operation.principal as Principal) ? {} : { expiresAt: new Date(0) };
+      const { key } = await findGrantable(operation, ownExpiry);
+      if (!REPLAYABLE.includes(key.status)) throw new KeyStateError(`The key is ${key.status}`);
+      return { body: {}, headers: locationOf(key) };
     },
 
     async disable(operation) {
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation) })) };
+      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation), by: "owner" })) };
     },
 
     async enable(operation) {
       const { id, check, actor } = await findGrantable(operation);
-      return { body: presenter.updated(await keys.enable(id, { check, actor })) };
+      return { body: presenter.updated(await keys.enable(id, { check, actor, by: "owner" })) };
     },
 
     async audit(operation) {
@@ -213,17 +239,6 @@ export function createOperations<S extends string>(
       return { body: presenter.me(key) };
     },
   };
-}
-
-// The store timeout of a manager.
-const DEFAULTS_TIMEOUT_MS = 10_000;
-
-/** Calls `defaults` with a time limit. What it throws is rethrown unchanged, because it may be an `HttpProblem`. */
-async function callDefaults<T>(defaults: () => Awaitable<T>): Promise<T> {
-  const outcome = Promise.allSettled([defaults()]);
-  const [settled] = await withStoreTimeout(outcome, DEFAULTS_TIMEOUT_MS, 'The function "defaults"');
-  if (settled.status === "rejected") throw settled.reason;
-  return settled.value as T;
 }
 
 function toGrant({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {

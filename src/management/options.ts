@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Awaitable } from "../internal/awaitable.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import {
@@ -17,6 +18,8 @@ import type {
   UpdateKey,
   Verifier,
 } from "../kit.js";
+import { createIdempotency, type Idempotency, type IdempotencyOptions } from "./idempotency.js";
+import { type OpenApiOptions, prepareOpenApi } from "./openapi-options.js";
 import type { Presenter } from "./presenter.js";
 import { ROUTES, type RouteName, type RoutePaths } from "./routes.js";
 
@@ -72,11 +75,21 @@ export interface ManagementOptions<S extends string = string> {
   readonly presenter?: Presenter;
   /**
    * Returns the actor for the audit trail. By default the id of the key, also for a token made from it, and `jwt:<id>` for
-   * any other token, so that its subject cannot pass for a key. A function of your own must distinguish them too.
+   * any other token, so that its subject cannot pass for a key; `jwt-sha256:<hash>` for a subject of more than 251
+   * characters. A function of your own must distinguish them too.
    */
   readonly actor?: (principal: Principal<S>) => string;
-  /** How long a rotated key still works if the body does not say; `"0s"` by default. */
+  /**
+   * How long a rotated key still works if the body does not say; `"10m"` by default, so that a lost response does not
+   * cost the client its access.
+   */
   readonly overlap?: Duration;
+  /**
+   * Where the responses to requests with an `Idempotency-Key` are kept for 24 hours, encrypted: a store that all processes
+   * share, or `"per-process"` for the memory of this one. Without the option it is the memory too, and the first such
+   * request is the process warning `KEYBEARER_LOCAL_IDEMPOTENCY`.
+   */
+  readonly idempotency?: "per-process" | IdempotencyOptions;
   /** The number of items on a page if the query does not say: 1 to 1000; 50 by default. */
   readonly pageSize?: number;
   /**
@@ -84,9 +97,12 @@ export interface ManagementOptions<S extends string = string> {
    * `KEYBEARER_MANAGEMENT_ERROR`.
    */
   readonly onError?: (error: unknown, context: GuardErrorContext) => unknown;
-  /** The `info` of the OpenAPI document. */
-  readonly info?: { readonly title?: string; readonly version?: string; readonly description?: string };
+  /** The `info`, `servers`, `tags` and `securitySchemes` of the OpenAPI document. */
+  readonly openapi?: OpenApiOptions;
 }
+
+// The limit of a manager.
+const MAX_ACTOR_LENGTH = 255;
 
 const WHERE = "createManagementApi";
 const OPTIONS: readonly (keyof ManagementOptions)[] = [
@@ -103,9 +119,10 @@ const OPTIONS: readonly (keyof ManagementOptions)[] = [
   "presenter",
   "actor",
   "overlap",
+  "idempotency",
   "pageSize",
   "onError",
-  "info",
+  "openapi",
 ];
 const MANAGER_METHODS = [
   "create",
@@ -133,7 +150,7 @@ export const BODY_MEMBERS: {
 
 /** Validated options with all defaults. */
 export interface PreparedOptions<S extends string>
-  extends Omit<ManagementOptions<S>, "presenter" | "onError" | "routes" | "input" | "paths"> {
+  extends Omit<ManagementOptions<S>, "presenter" | "onError" | "routes" | "input" | "paths" | "idempotency"> {
   readonly keyVerifier: Verifier<S>;
   readonly requires: NonNullable<ManagementOptions<S>["requires"]>;
   readonly basePath: string;
@@ -142,17 +159,26 @@ export interface PreparedOptions<S extends string>
   readonly input: typeof BODY_MEMBERS;
   readonly actor: (principal: Principal<S>) => string;
   readonly overlap: Duration;
+  readonly idempotency: Idempotency<S>;
   readonly pageSize: number;
-  readonly info: NonNullable<ManagementOptions<S>["info"]>;
+  readonly openapi: OpenApiOptions;
 }
 
 /** @throws TypeError if an option is unknown, missing or invalid; the message names the option. */
 export function prepareOptions<S extends string>(given: ManagementOptions<S>): PreparedOptions<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
-  for (const name of ["requires", "routes", "input", "keyVerifier", "defaults"] as const) {
+  for (const name of [
+    "requires",
+    "routes",
+    "input",
+    "keyVerifier",
+    "defaults",
+    "idempotency",
+    "openapi",
+  ] as const) {
     rejectUndefined(WHERE, options, name);
   }
-  const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "0s", pageSize = 50 } = options;
+  const { keys, verifier, keyVerifier = verifier, basePath = "", overlap = "10m", pageSize = 50 } = options;
   checkMethods(WHERE, "keys", keys, MANAGER_METHODS);
   checkMethods(WHERE, "keys.scopes", keys.scopes, ["get", "isGrantable", "holds"]);
   checkMethods(WHERE, "verifier", verifier, VERIFIER_METHODS);
@@ -173,13 +199,18 @@ export function prepareOptions<S extends string>(given: ManagementOptions<S>): P
     input: readInput(options.input),
     actor: options.actor ?? defaultActor,
     overlap,
+    idempotency: createIdempotency(WHERE, options.idempotency),
     pageSize: readInteger(WHERE, "pageSize", pageSize, 1, 1_000),
-    info: checkOptions(`${WHERE}: "info"`, options.info ?? {}, ["title", "version", "description"]),
+    openapi: prepareOpenApi(WHERE, options.openapi),
   };
 }
 
 function defaultActor({ type, id, key }: Principal): string {
-  return type === "api_key" || key?.id === id ? id : `jwt:${id}`;
+  if (type === "api_key" || key?.id === id) return id;
+  const actor = `jwt:${id}`;
+  if (actor.length <= MAX_ACTOR_LENGTH) return actor;
+  // The prefix differs, so that no subject can contain the hash of another one.
+  return `jwt-sha256:${createHash("sha256").update(id).digest("hex")}`;
 }
 
 function readInput(given: ManagementOptions["input"]): typeof BODY_MEMBERS {

@@ -1,9 +1,9 @@
 import type * as z from "zod";
 import { readJson } from "../http/body.js";
-import type { InputIssue } from "../http/problem.js";
+import { formatPath, type InputIssue } from "../http/problem.js";
 import { KeyInputError } from "../kit.js";
 import { invalidInput } from "./error-codes.js";
-import { formatPath, type ToWireName, toWirePath } from "./wire-names.js";
+import { type ToWireName, toWirePath } from "./wire-names.js";
 
 /** Members of a body or a query, under this package's names. */
 export type Members = Readonly<Record<string, unknown>>;

@@ -29,15 +29,18 @@ export interface SchemaOptions {
   readonly wireName: ToWireName;
   /** Whether the scopes of a new key may come from `defaults` instead of the body. */
   readonly scopesOptional: boolean;
+  /** Whether only the body can set the environment of a new key. Then the document requires it; the manager checks it. */
+  readonly environmentRequired: boolean;
   readonly pageSize: number;
 }
 
+const DESCENDANTS = "Whether to revoke everything made from the key as well; false by default";
 const MAX_STRING_LENGTH = 255;
 const MAX_ITEMS = 1_000;
 
 /** Creates the schemas of bodies. They check the shape; the manager checks what values mean, and metadata. */
 export function createBodySchemas(options: SchemaOptions): BodySchemas {
-  const { input, wireName, scopesOptional } = options;
+  const { input, wireName, scopesOptional, environmentRequired } = options;
   const known = memberSchemas(options);
   const body = (names: readonly string[], required: readonly string[] = []) => {
     const members = names
@@ -48,11 +51,12 @@ export function createBodySchemas(options: SchemaOptions): BodySchemas {
       });
     return z.strictObject(Object.fromEntries(members));
   };
+  const create = body(input.create, scopesOptional ? [] : ["scopes"]);
   return {
-    create: body(input.create, scopesOptional ? [] : ["scopes"]),
+    create: environmentRequired ? create.meta({ required: ["scopes", "environment"].map(wireName) }) : create,
     update: body(input.update),
     rotate: body(input.rotate),
-    revoke: body(["reason"]),
+    revoke: body(["reason", "descendants"]),
     none: body([]),
   };
 }
@@ -87,7 +91,15 @@ export function createQuerySchemas({ environments, wireName, pageSize }: SchemaO
       ...page,
     }),
     audit: z.strictObject(page),
-    revoke: z.strictObject({ [wireName("reason")]: reasonSchema().optional() }),
+    revoke: z.strictObject({
+      [wireName("reason")]: reasonSchema().optional(),
+      [wireName("descendants")]: z
+        .enum(["true", "false"])
+        .transform((value) => value === "true")
+        .pipe(z.boolean())
+        .optional()
+        .meta({ description: DESCENDANTS }),
+    }),
     none: z.strictObject({}),
   };
 }
@@ -110,7 +122,10 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       .max(MAX_ITEMS)
       .meta({ description: "What the key may do. Fixed at creation" }),
     ...(environments && {
-      environment: z.enum(environments).meta({ description: "Where the key works. Fixed at creation" }),
+      environment: z.enum(environments).meta({
+        description:
+          "Where the key works. Fixed at creation. Required if there are several and your credential has none",
+      }),
     }),
     ipAllowlist: z
       .array(networkSchema())
@@ -131,6 +146,7 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       .custom((value) => typeof value === "object" && !Array.isArray(value), { error: "must be an object" })
       .meta({
         type: ["object", "null"],
+        additionalProperties: true,
         description: "Your own data about the key: JSON values by name, at most 100 members and 16 KiB",
       }),
     rateLimit: z
@@ -147,6 +163,7 @@ function memberSchemas({ scopes, environments, wireName }: SchemaOptions): Recor
       })
       .meta({ description: "How long the old secret still works", pattern: "^[0-9]{1,12}(ms|s|m|h|d)$" }),
     reason: reasonSchema(),
+    descendants: z.boolean().meta({ description: DESCENDANTS }),
   };
 }
 

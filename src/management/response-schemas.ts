@@ -28,11 +28,18 @@ function memberSchemas(wireName: ToWireName): Record<keyof ApiKey, z.ZodType> {
     expiresAt: date.nullable(),
     lastUsedAt: date.nullable().meta({ description: "May lag by a minute" }),
     disabledAt: date.nullable(),
+    disabledBy: z
+      .enum(["owner", "operator"])
+      .nullable()
+      .meta({ description: "Only an operator can enable a key that an operator disabled" }),
     revokedAt: date.nullable(),
     revokedReason: string.nullable(),
     rotatedAt: date.nullable(),
     replacedBy: string.nullable(),
     replaces: string.nullable(),
+    rotationRoot: string.nullable(),
+    createdBy: string.nullable().meta({ description: "Who created the key" }),
+    createdByKey: string.nullable().meta({ description: "The id of the key that created this one" }),
   };
 }
 

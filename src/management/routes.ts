@@ -35,6 +35,8 @@ export interface Route {
   readonly needs: "read" | "write" | "key" | "nothing";
   readonly query?: "list" | "audit" | "revoke";
   readonly body?: "create" | "update" | "rotate" | "revoke" | "none";
+  /** Whether a request may have an `Idempotency-Key`. */
+  readonly idempotencyKey?: true;
   readonly status: 200 | 201;
   readonly summary: string;
   /** Error codes, in addition to those that every route has. */
@@ -42,6 +44,7 @@ export interface Route {
 }
 
 const CHANGE = ["not_found", "key_state", "key_conflict"] as const;
+const IDEMPOTENT = ["invalid_idempotency_key", "idempotency_in_progress", "idempotency_key_reused"] as const;
 const GRANT = ["insufficient_scope", "exceeds_own_key", "token_not_allowed"] as const;
 
 export const ROUTES: readonly Route[] = [
@@ -61,9 +64,10 @@ export const ROUTES: readonly Route[] = [
     at: "keys",
     needs: "write",
     body: "create",
+    idempotencyKey: true,
     status: 201,
     summary: "Creates a key. The secret is in this response only",
-    problems: GRANT,
+    problems: [...GRANT, ...IDEMPOTENT],
   },
   {
     name: "get",
@@ -105,9 +109,10 @@ export const ROUTES: readonly Route[] = [
     item: "{id}/rotate",
     needs: "write",
     body: "rotate",
+    idempotencyKey: true,
     status: 201,
     summary: "Issues a successor. The secret is in this response only",
-    problems: [...CHANGE, ...GRANT],
+    problems: [...CHANGE, ...GRANT, ...IDEMPOTENT],
   },
   {
     name: "disable",

@@ -32,11 +32,14 @@ export const KEY_MEMBERS: readonly (keyof ApiKey)[] = [
   "expiresAt",
   "lastUsedAt",
   "disabledAt",
+  "disabledBy",
   "revokedAt",
   "revokedReason",
   "rotatedAt",
   "replacedBy",
   "replaces",
+  "createdBy",
+  "createdByKey",
 ];
 
 /** Serializes a key for its owner. */

@@ -1,5 +1,3 @@
-import { redactName } from "../internal/redact.js";
-
 /**
  * How members are named on the wire: as in this package, in snake_case, or by a function that is called with this
  * package's name of a member, such as `ipAllowlist`.
@@ -13,7 +11,8 @@ export type ToWireName = (member: string) => string;
 const MEMBERS = [
   "id ownerId name start environment status scopes ipAllowlist rateLimit limit windowSeconds metadata",
   "createdAt updatedAt expiresAt lastUsedAt disabledAt revokedAt revokedReason rotatedAt replacedBy replaces",
-  "secret key items nextCursor damaged cursor reason overlap at action keyId actor details",
+  "disabledBy createdBy createdByKey",
+  "secret key items nextCursor damaged cursor reason descendants overlap at action keyId actor details",
   "message code requestId errors path requiredScopes grantedScopes missingScopes",
 ].flatMap((line) => line.split(" "));
 
@@ -48,15 +47,4 @@ export function toWirePath(path: string, wireName: ToWireName): string {
   const head = /^\w+/.exec(path)?.[0] ?? "";
   const rest = path.slice(head.length);
   return wireName(head) + (head === "rateLimit" ? rest.replace(/\w+/g, wireName) : rest);
-}
-
-/** Formats the path of a member, such as `ipAllowlist[2]`. An unknown name at its end is redacted. */
-export function formatPath(steps: readonly PropertyKey[], unknownName?: string): string {
-  let path = "";
-  const names = unknownName === undefined ? steps : [...steps, redactName(unknownName)];
-  for (const step of names) {
-    if (typeof step === "number") path += `[${step}]`;
-    else path += `${path === "" ? "" : "."}${String(step)}`;
-  }
-  return path;
 }

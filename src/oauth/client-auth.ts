@@ -48,7 +48,11 @@ export function createClientAuth<S extends string>(
   { realm, options }: Pick<PreparedTokenService<S>, "realm" | "options">,
 ): ClientAuth<S> {
   const { credentials = [] } = options.verifier;
-  const { type: _, ...place } = credentials.find(({ type }) => type === "api_key") ?? { type: "api_key" };
+  const {
+    type: _,
+    challenge: __,
+    ...place
+  } = credentials.find(({ type }) => type === "api_key") ?? { type: "api_key" };
   const source = credentialSource(place); // where the verifier of API keys reads them
   const verify = async (request: AuthRequest, method: AuthMethod): Promise<Client<S>> => {
     const toClientProblem = (error: AuthError) => toProblem(error, method, realm);

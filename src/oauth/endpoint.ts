@@ -5,7 +5,7 @@ import { HttpProblem } from "../http/problem.js";
 import type { AuthRequest } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
 
-/** The codes of RFC 6749, sections 5.2 and 4.1.2.1; RFC 8693, section 2.2.2; RFC 7009, section 2.2.1. */
+/** The codes of RFC 6749, sections 5.2 and 4.1.2.1; RFC 8693, section 2.2.2; RFC 7009, section 2.2.1; RFC 9449, sections 5 and 8. */
 export type OAuthErrorCode =
   | "invalid_request"
   | "invalid_client"
@@ -14,6 +14,8 @@ export type OAuthErrorCode =
   | "invalid_scope"
   | "invalid_target"
   | "unsupported_token_type"
+  | "invalid_dpop_proof"
+  | "use_dpop_nonce"
   | "temporarily_unavailable";
 
 /** Creates an OAuth error. `status` is 400 by default. */

@@ -1,13 +1,14 @@
 import { SignJWT } from "jose";
 import { createBoundKeyLookup } from "../jwt/bound-keys.js";
 import { boundedCall, withCryptoTimeout } from "../jwt/bounded-call.js";
+import type { Proof } from "../jwt/dpop/proofs.js";
 import { MAX_TOKEN_LENGTH } from "../jwt/header.js";
 import { AuthError, type AuthRequest, checkKey, type Principal, type Scopes } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
 
 /** A request for a token. */
 export interface ExchangeRequest<S extends string = string> {
-  /** The request that carries the API key. */
+  /** The request that carries the API key and, for a bound token, a DPoP proof of its method and path. */
   readonly request: AuthRequest;
   /** The requested scopes: an array, or a string of names with single spaces. All scopes of the key by default. */
   readonly scope?: string | readonly S[];
@@ -15,7 +16,10 @@ export interface ExchangeRequest<S extends string = string> {
   readonly audience?: readonly string[];
 }
 
-/** A token, or the error; `insufficient_scope` if the key does not hold every requested scope. */
+/**
+ * A token, or the error; `insufficient_scope` if the key does not hold every requested scope, `invalid_dpop_proof` if the
+ * DPoP proof is invalid, or required and missing.
+ */
 export type ExchangeResult<S extends string = string> =
   | IssuedToken<S>
   | { readonly ok: false; readonly error: AuthError };
@@ -23,8 +27,10 @@ export type ExchangeResult<S extends string = string> =
 /** A token that was issued for a key. */
 export interface IssuedToken<S extends string = string> {
   readonly ok: true;
-  /** The JWT. A bearer credential: do not log it. */
+  /** The JWT. A credential: do not log it. */
   readonly accessToken: string;
+  /** The scheme to send the token with: `"DPoP"` if it is bound to the key of the proof in the request. */
+  readonly tokenType: "Bearer" | "DPoP";
   /** The lifetime in seconds. */
   readonly expiresIn: number;
   readonly expiresAt: Date;
@@ -49,6 +55,7 @@ export interface Exchange<S extends string> {
     key: AuthenticatedKey<S>,
     scope: string | readonly string[] | undefined,
     audience: readonly string[],
+    proof: Proof | undefined,
   ): Promise<ExchangeResult<S>>;
 }
 
@@ -59,7 +66,7 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 const MIN_VERIFIER_TIMEOUT_MS = 5_000;
 
 export function createExchange<S extends string>(prepared: PreparedTokenService<S>): Exchange<S> {
-  const { options, ttlSeconds, keys, base, realm } = prepared;
+  const { options, ttlSeconds, keys, base, realm, dpop } = prepared;
   const { verifier, store, issuer } = options;
   const { scopes, now } = base;
   // Uncached: the record of the verifier may come from a cache.
@@ -91,7 +98,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
       return principal.type === "api_key" ? { principal, headers } : invalidKey;
     },
 
-    async issue({ principal, headers, clientId = principal.id }, scope, audience) {
+    async issue({ principal, headers, clientId = principal.id }, scope, audience, proof) {
       const { id, ownerId, environment } = principal;
       const record = await findKey({ keyId: id, ownerId, version: 0 });
       const time = now();
@@ -105,6 +112,9 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
       const exp = Math.min(iat + ttlSeconds, Math.floor(keyExpiry / 1_000));
       if (!(exp > iat)) return deny(invalidKey); // the key expires in less than a second
 
+      const proofError = await dpop?.deny(record, proof);
+      if (proofError !== undefined) return deny(proofError);
+      await keys.refresh();
       const { alg, kid, privateKey } = keys.signer();
       // No `nbf`: a service with a clock that is slightly behind would reject a new token.
       const token = new SignJWT({
@@ -117,6 +127,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
         owner_id: record.ownerId,
         ...(environment === undefined ? {} : { environment }),
         ...(granted.length === 0 ? {} : { scope: granted.join(" ") }),
+        ...(proof === undefined ? {} : { cnf: { jkt: proof.jkt } }), // RFC 9449, section 6.1
         iat,
         exp,
         jti: crypto.randomUUID(),
@@ -126,6 +137,7 @@ export function createExchange<S extends string>(prepared: PreparedTokenService<
       return {
         ok: true,
         accessToken,
+        tokenType: proof === undefined ? "Bearer" : "DPoP",
         expiresIn: exp - iat,
         expiresAt: new Date(exp * 1_000),
         scopes: Object.freeze(granted),

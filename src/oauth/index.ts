@@ -1,8 +1,12 @@
 export type { SigningAlgorithm } from "../jwt/algorithms.js";
 export type { BoundKeyStore } from "../jwt/bound-keys.js";
+export type { DpopOptions } from "../jwt/dpop/options.js";
+export type { ReplayStore } from "../jwt/dpop/replays.js";
 export type { PrivateKey } from "../jwt/keys.js";
+export type { TokenDpopOptions } from "./dpop.js";
 export type { ExchangeRequest, ExchangeResult, IssuedToken } from "./exchange.js";
+export type { SigningKeyStore } from "./key-state.js";
 export type { TokenServiceOptions } from "./options.js";
-export type { RevocationList } from "./revocation-list.js";
+export type { RevocableToken, RevocationList } from "./revocation-list.js";
 export type { SigningKey } from "./signing-key.js";
 export { createTokenService, type TokenService } from "./token-service.js";

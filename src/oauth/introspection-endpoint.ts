@@ -34,14 +34,15 @@ export function serveIntrospection<S extends string>(
   };
 }
 
-/** RFC 7662, section 2.2 */
+/** RFC 7662, section 2.2; RFC 9449, section 6.2 */
 function describeToken({ claims = {}, scopes, ownerId, environment }: Principal): object {
-  const { iss, aud, sub, client_id, iat, exp, jti } = claims;
+  const { iss, aud, sub, client_id, iat, exp, jti, cnf } = claims;
   return {
     active: true,
     ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
     client_id,
-    token_type: "Bearer",
+    token_type: cnf === undefined ? "Bearer" : "DPoP",
+    cnf,
     exp,
     iat,
     sub,

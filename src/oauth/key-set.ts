@@ -1,95 +1,140 @@
 import type { KeyObject } from "node:crypto";
-import type { JSONWebKeySet, JWK } from "jose";
+import type { JSONWebKeySet, JWK, KeyInput } from "jose";
+import type { Awaitable } from "../internal/awaitable.js";
+import { StoreError } from "../kit.js";
+import {
+  type KeyState,
+  type KeyStates,
+  localKeyStates,
+  type SigningKeyStore,
+  sharedKeyStates,
+} from "./key-state.js";
 import { readSigningKey, type Signer, type SigningKey } from "./signing-key.js";
 
-/** The keys of a token service: the first signs, and all are published. */
+/** The keys of a token service: one signs, and all that are not retired are published. */
 export interface KeySet {
+  /** Prepares the other methods, which throw a `StoreError` if the state of the keys is unknown. */
+  refresh(): Awaitable<void>;
   /** Returns the key that signs. */
   signer(): Signer;
   /** Returns the public key with this `kid` and `alg`; `undefined` if there is none. */
   find(kid: unknown, alg: unknown): KeyObject | undefined;
+  /** Whether a key that `find` returned is still in the set. */
+  has(key: KeyInput): boolean;
   /** Returns a copy of the published set. */
   published(): JSONWebKeySet;
-  /** Changes whenever a key is added or removed; tokens that were verified before must be verified again. */
-  revision(): number;
   /** Signs with another key, and keeps the previous one for `overlapMs` milliseconds. */
-  rotate(key: SigningKey, overlapMs: number): void;
+  rotate(key: SigningKey, overlapMs: number): Awaitable<void>;
+  /** Rejects a key that does not sign, and its tokens. */
+  retire(kid: string): Awaitable<void>;
+}
+
+/** Where the state of the keys is shared, and for how long a reading of it is used. */
+export interface SharedKeys {
+  readonly store: SigningKeyStore;
+  readonly heartbeatMs: number;
+  readonly timeoutMs: number;
 }
 
 /** The maximum number of published keys, which every verifier of the tokens has to load. */
 export const MAX_SIGNING_KEYS = 16;
-
-interface Entry {
-  readonly signer: Signer;
-  /** When the last token of a rotated key expires, in milliseconds since 1970. */
-  readonly until?: number;
-}
 
 /** @throws TypeError if there is no key, more than 16, a duplicate `kid` or an invalid key. */
 export function createKeySet(
   where: string,
   given: SigningKey | readonly SigningKey[],
   now: () => number,
+  shared?: SharedKeys,
 ): KeySet {
   const list: readonly SigningKey[] = Array.isArray(given) ? given : [given as SigningKey];
-  if (list.length === 0) throw new TypeError(`${where}: "signingKey" is an empty array`);
   if (list.length > MAX_SIGNING_KEYS) {
     throw new TypeError(`${where}: "signingKey" has more than ${MAX_SIGNING_KEYS} keys`);
   }
-  let entries: readonly Entry[] = list.map((key) => ({ signer: readSigningKey(where, key) }));
-  const kids = new Set(entries.map(({ signer }) => signer.kid));
-  if (kids.size < entries.length)
+  const signers = new Map(
+    list.map((key) => {
+      const signer = readSigningKey(where, key);
+      return [signer.kid, signer] as const;
+    }),
+  );
+  const [first] = signers.keys();
+  if (first === undefined) throw new TypeError(`${where}: "signingKey" is an empty array`);
+  if (signers.size < list.length)
     throw new TypeError(`${where}: "signingKey" has two keys with the same kid`);
 
-  let revision = 0;
-  const replace = (next: readonly Entry[]): void => {
-    entries = next;
-    revision += 1;
-  };
+  const initial: KeyState = { signing: first, retired: new Map() };
+  const states: KeyStates =
+    shared === undefined ? localKeyStates(initial) : sharedKeyStates(shared.store, initial, shared);
 
-  const current = (): readonly Entry[] => {
-    if (entries.every(({ until }) => until === undefined)) return entries;
-    const time = now();
-    const isExpired = ({ until }: Entry) => until !== undefined && !(time < until);
-    if (entries.some(isExpired)) replace(entries.filter((entry) => !isExpired(entry)));
-    return entries;
-  };
+  const isRetired = (kid: string, { signing, retired }: KeyState): boolean =>
+    kid !== signing && !(now() < (retired.get(kid) ?? Number.POSITIVE_INFINITY));
+
+  /** The accepted keys, the one that signs first. */
+  const current = (state: KeyState = states.get()): readonly Signer[] =>
+    [...signers.values()]
+      .filter(({ kid }) => !isRetired(kid, state))
+      .sort((a, b) => Number(b.kid === state.signing) - Number(a.kid === state.signing));
 
   return {
-    signer: () => (entries[0] as Entry).signer, // the first entry never expires
+    refresh: states.refresh,
 
-    find: (kid, alg) =>
-      current().find(({ signer }) => signer.kid === kid && signer.alg === alg)?.signer.publicKey,
-
-    published: () => ({ keys: current().map(({ signer }): JWK => ({ ...signer.jwk })) }),
-
-    revision() {
-      current();
-      return revision;
+    signer() {
+      const signer = signers.get(states.get().signing);
+      if (signer !== undefined) return signer;
+      throw new StoreError('The key that signs is not in "signingKey" of this process');
     },
+
+    find: (kid, alg) => current().find((signer) => signer.kid === kid && signer.alg === alg)?.publicKey,
+
+    has(key) {
+      const state = states.get();
+      for (const { kid, publicKey } of signers.values()) if (publicKey === key) return !isRetired(kid, state);
+      return false;
+    },
+
+    published: () => ({ keys: current().map(({ jwk }): JWK => ({ ...jwk })) }),
 
     rotate(key, overlapMs) {
       const where = "rotateSigningKey";
       const signer = readSigningKey(where, key);
-      const [previous, ...others] = current() as readonly [Entry, ...Entry[]];
-      if (previous.signer.kid === signer.kid) {
-        throw new TypeError(`${where}: the key with this kid is already the signing key`);
-      }
-      const published = others.find((entry) => entry.signer.kid === signer.kid);
-      if (published !== undefined && !isSame(published.signer, signer)) {
-        throw new TypeError(`${where}: this kid belongs to another key, or to the same key with another alg`);
-      }
-      const next: readonly Entry[] = [
-        { signer },
-        ...(overlapMs > 0 ? [{ signer: previous.signer, until: now() + overlapMs }] : []),
-        ...others.filter((entry) => entry !== published),
-      ];
-      if (next.length > MAX_SIGNING_KEYS) {
-        throw new RangeError(
-          `${where}: ${MAX_SIGNING_KEYS} keys are published already; wait until the tokens of one have expired`,
-        );
-      }
-      replace(next);
+      const { kid } = signer;
+      return states.change((state) => {
+        if (kid === state.signing) {
+          throw new TypeError(`${where}: the key with this kid is already the signing key`);
+        }
+        const known = signers.get(kid);
+        const isFresh = known === undefined || isRetired(kid, state);
+        if (shared !== undefined && isFresh) {
+          const problem = known === undefined ? 'must be in "signingKey" of every process' : "is retired";
+          throw new TypeError(`${where}: the key ${problem}`);
+        }
+        if (!isFresh && !isSame(known as Signer, signer)) {
+          throw new TypeError(
+            `${where}: this kid belongs to another key, or to the same key with another alg`,
+          );
+        }
+        // Not the current time for no overlap: the clock can be set back.
+        const retired = new Map(state.retired).set(state.signing, overlapMs === 0 ? 0 : now() + overlapMs);
+        retired.delete(kid);
+        const next: KeyState = { signing: kid, retired };
+        if (current(next).length + Number(known === undefined) > MAX_SIGNING_KEYS) {
+          throw new RangeError(
+            `${where}: ${MAX_SIGNING_KEYS} keys are published already; wait until the tokens of one have expired`,
+          );
+        }
+        if (shared !== undefined) return next;
+        if (isFresh) signers.set(kid, signer);
+        for (const one of [...signers.keys()]) if (isRetired(one, next)) signers.delete(one);
+        return next;
+      });
+    },
+
+    retire(kid) {
+      const where = "retireSigningKey";
+      if (!signers.has(kid)) throw new TypeError(`${where}: no key in "signingKey" has this kid`);
+      return states.change(({ signing, retired }) => {
+        if (kid === signing) throw new TypeError(`${where}: the key signs; rotate to another key first`);
+        return { signing, retired: new Map(retired).set(kid, 0) };
+      });
     },
   };
 }

@@ -1,3 +1,4 @@
+import { PROOF_ALGORITHMS } from "../jwt/dpop/proofs.js";
 import type { Scopes } from "../kit.js";
 import { GRANT_TYPES } from "./token-endpoint.js";
 
@@ -20,7 +21,12 @@ export function metadataPathOf(issuer: string): string {
  * Creates the metadata of a token service (RFC 8414). Returns `undefined` if the issuer is not an HTTP URL without query
  * and fragment (section 2).
  */
-export function createMetadata(issuer: string, basePath: string, scopes: Scopes): object | undefined {
+export function createMetadata(
+  issuer: string,
+  basePath: string,
+  scopes: Scopes,
+  usesDpop: boolean,
+): object | undefined {
   if (!URL.canParse(issuer)) return undefined;
   const { protocol, search, hash } = new URL(issuer);
   if (!/^https?:$/.test(protocol) || search !== "" || hash !== "") return undefined;
@@ -38,6 +44,7 @@ export function createMetadata(issuer: string, basePath: string, scopes: Scopes)
     token_endpoint_auth_methods_supported: [...authMethods, "none"], // a subject token needs no client
     introspection_endpoint_auth_methods_supported: [...authMethods, "Bearer"],
     revocation_endpoint_auth_methods_supported: authMethods,
+    ...(usesDpop && { dpop_signing_alg_values_supported: PROOF_ALGORITHMS.split(" ") }), // RFC 9449, section 5.1
     scopes_supported: scopes.names.filter((name) => scopes.isGrantable(name)),
   };
 }

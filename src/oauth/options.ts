@@ -20,7 +20,9 @@ import {
   type VerifierBase,
   type VerifierSettings,
 } from "../kit.js";
-import { createKeySet, type KeySet } from "./key-set.js";
+import { type PreparedDpop, prepareDpop, type TokenDpopOptions } from "./dpop.js";
+import { createKeySet, type KeySet, type SharedKeys } from "./key-set.js";
+import type { SigningKeyStore } from "./key-state.js";
 import { memoryRevocationList, type RevocationList } from "./revocation-list.js";
 import type { SigningKey } from "./signing-key.js";
 
@@ -37,6 +39,13 @@ export interface TokenServiceOptions<S extends string = string> {
   readonly otherAudiences?: readonly string[];
   /** The keys, at most 16. The first one signs; all are published, and their tokens accepted. */
   readonly signingKey: SigningKey | readonly SigningKey[];
+  /**
+   * Where processes share which key of `signingKey` signs and which are retired, so that `rotateSigningKey` and
+   * `retireSigningKey` are in force in every process. By default they affect this process only.
+   */
+  readonly signingKeyStore?: SigningKeyStore;
+  /** How long a reading of `signingKeyStore` is used: `"5s"` by default, `"1s"` to `"1m"`. */
+  readonly signingKeyHeartbeat?: Duration;
   /** The lifetime of a token, unless its key expires before: whole seconds, at most `"24h"`. */
   readonly ttl: Duration;
   /**
@@ -55,12 +64,19 @@ export interface TokenServiceOptions<S extends string = string> {
   readonly cacheMax?: number;
   /**
    * The list of revoked tokens, shared by every process that accepts the tokens. `"per-process"`: in the memory of this
-   * process, with at most 100,000 tokens; other processes accept a token that was revoked here. It is the default, but
-   * then emits the process warning `KEYBEARER_LOCAL_REVOCATIONS`.
+   * process, with at most 100,000 tokens and 1,000 of one key; after that, every token of that key that was issued so far
+   * is revoked. Other processes accept a token that was revoked here. It is the default, but then emits the process
+   * warning `KEYBEARER_LOCAL_REVOCATIONS`.
    */
   readonly revocations?: RevocationList | "per-process";
   /** The scopes with which a key may introspect the tokens of every owner; none by default. */
   readonly introspect?: Requirement<NoInfer<S>>;
+  /**
+   * Whether tokens are bound to a key of the client (DPoP, RFC 9449). `"optional"`: a token is bound if the request for it
+   * has a proof. `"required"`: requests without a proof are denied. An object sets how proofs are checked. By default no
+   * token is bound.
+   */
+  readonly dpop?: "optional" | "required" | TokenDpopOptions;
   /**
    * Called with every error that results in a 503. By default the first one is a process warning,
    * `KEYBEARER_UNAVAILABLE`.
@@ -74,6 +90,8 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "audience",
   "otherAudiences",
   "signingKey",
+  "signingKeyStore",
+  "signingKeyHeartbeat",
   "ttl",
   "verifier",
   "store",
@@ -82,6 +100,7 @@ const OPTIONS: readonly (keyof TokenServiceOptions)[] = [
   "cacheMax",
   "revocations",
   "introspect",
+  "dpop",
   "onError",
 ];
 
@@ -99,6 +118,7 @@ export interface PreparedTokenService<S extends string> {
   readonly keys: KeySet;
   readonly revocations: RevocationList;
   readonly introspect: Requirement<S> | undefined;
+  readonly dpop: PreparedDpop | undefined;
   /** Calls `onError`. Never throws. */
   readonly report: (error: unknown, context: GuardErrorContext) => void;
 }
@@ -109,7 +129,14 @@ export function prepareTokenService<S extends string>(
 ): PreparedTokenService<S> {
   const options = checkOptions(WHERE, given, OPTIONS);
   const { issuer, verifier, store, basePath = "", introspect } = options;
-  for (const name of ["otherAudiences", "introspect", "revocations", "keyTtl"] as const) {
+  for (const name of [
+    "otherAudiences",
+    "introspect",
+    "revocations",
+    "keyTtl",
+    "dpop",
+    "signingKeyStore",
+  ] as const) {
     rejectUndefined(WHERE, options, name);
   }
   if (!isNonEmptyString(issuer)) throw new TypeError(`${WHERE}: "issuer" must be a non-empty string`);
@@ -124,7 +151,7 @@ export function prepareTokenService<S extends string>(
   checkFunction(WHERE, "onError", options.onError);
   const base = createVerifierBase(settings.options, { where: WHERE, noun: "token", type: "jwt" });
   base.scopes.assertRequirement(introspect);
-  const revocations = readRevocations(options.revocations, base.now);
+  const revocations = readRevocations(options.revocations, base.now, ttlMs);
   return {
     options,
     audiences,
@@ -133,10 +160,28 @@ export function prepareTokenService<S extends string>(
     realm: settings.options.realm ?? "api",
     settings,
     base,
-    keys: createKeySet(WHERE, options.signingKey, base.now),
+    keys: createKeySet(WHERE, options.signingKey, base.now, readSharedKeys(options, base.timeoutMs)),
     revocations,
     introspect: structuredClone(introspect), // the caller may change the array later
+    dpop: options.dpop === undefined ? undefined : prepareDpop(WHERE, options.dpop, issuer, base),
     report: createReport(options.onError ?? warnOfFirstError()),
+  };
+}
+
+function readSharedKeys(
+  { signingKeyStore: store, signingKeyHeartbeat: heartbeat }: TokenServiceOptions,
+  timeoutMs: number,
+): SharedKeys | undefined {
+  if (store === undefined) {
+    if (heartbeat === undefined) return undefined;
+    throw new TypeError(`${WHERE}: "signingKeyHeartbeat" has no effect without "signingKeyStore"`);
+  }
+  checkMethods(WHERE, "signingKeyStore", store, ["read", "replace"]);
+  const bounds = { min: "1s", max: "1m" } as const;
+  return {
+    store,
+    heartbeatMs: readDuration(WHERE, "signingKeyHeartbeat", heartbeat ?? "5s", bounds),
+    timeoutMs,
   };
 }
 
@@ -151,14 +196,18 @@ function readSettings<S extends string>(verifier: Verifier<S>): VerifierSettings
   );
 }
 
-function readRevocations(given: TokenServiceOptions["revocations"], now: () => number): RevocationList {
+function readRevocations(
+  given: TokenServiceOptions["revocations"],
+  now: () => number,
+  ttlMs: number,
+): RevocationList {
   if (given === undefined) {
     warn(
       "KEYBEARER_LOCAL_REVOCATIONS",
       `${WHERE}: other processes accept tokens that are revoked here. Pass a shared list as "revocations", or "per-process" if there is one process`,
     );
   }
-  if (given === undefined || given === "per-process") return memoryRevocationList(now);
+  if (given === undefined || given === "per-process") return memoryRevocationList(now, ttlMs);
   checkMethods(WHERE, "revocations", given, ["add", "has"]);
   return given;
 }

@@ -4,6 +4,7 @@ import { isSecret, type Verifier } from "../kit.js";
 import type { ClientAuth } from "./client-auth.js";
 import { oauthProblem, oauthResponse, readOAuthForm, type ServeOAuth } from "./endpoint.js";
 import type { PreparedTokenService } from "./options.js";
+import { revocableToken } from "./revocation-list.js";
 
 /**
  * Serves revocation (RFC 7009): a key revokes its own tokens. The response is 200 also for an expired, foreign or unknown
@@ -30,13 +31,14 @@ export function serveRevocation<S extends string>(
     const sent = { headers: { authorization: `Bearer ${token}` } };
     const result = isJws ? await verifier.verify(sent) : undefined;
     if (result?.ok) {
-      const { key_id, client_id, jti, exp } = result.principal.claims ?? {};
+      const { claims = {} } = result.principal;
+      const { key_id, client_id, jti, exp } = claims;
       if (key_id !== caller.id && client_id !== caller.id) {
         // RFC 7009, section 2.1: an error if the token was not issued to the client.
         throw oauthProblem("unauthorized_client", "The token was issued to another API key.");
       }
       await boundedCall(
-        () => revocations.add(String(jti), new Date(Number(exp) * 1_000)),
+        () => revocations.add(String(jti), new Date(Number(exp) * 1_000), revocableToken(claims)),
         base.timeoutMs,
         "The revocation list",
       );

@@ -1,8 +1,8 @@
-import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import type { JWK } from "jose";
 import { checkOptions } from "../internal/validate.js";
 import type { SigningAlgorithm } from "../jwt/algorithms.js";
-import { importPrivateKey, type PrivateKey } from "../jwt/keys.js";
+import { importPrivateKey, type PrivateKey, thumbprint } from "../jwt/keys.js";
 
 /**
  * A private key, or an object with the key, its `kid` and its algorithm. By default `kid` is the thumbprint of the key
@@ -63,10 +63,4 @@ function isPair(privateKey: KeyObject, publicKey: KeyObject): boolean {
   const hash = privateKey.asymmetricKeyType === "ed25519" ? null : "sha256";
   const data = Buffer.from("keybearer");
   return verify(hash, data, publicKey, sign(hash, data, privateKey));
-}
-
-/** RFC 7638: the members of a public JWK that node:crypto exports are those of the thumbprint. */
-function thumbprint(jwk: JWK): string {
-  const canonical = JSON.stringify(jwk, Object.keys(jwk).sort());
-  return createHash("sha256").update(canonical).digest("base64url");
 }

@@ -1,4 +1,5 @@
 import type { HttpProblem } from "../http/problem.js";
+import { AuthError } from "../kit.js";
 import type { Client, ClientAuth } from "./client-auth.js";
 import { type OAuthForm, oauthProblem, oauthResponse, readOAuthForm, type ServeOAuth } from "./endpoint.js";
 import type { Exchange, IssuedToken } from "./exchange.js";
@@ -16,7 +17,7 @@ const JWT = "urn:ietf:params:oauth:token-type:jwt";
 
 /** Serves client credentials (RFC 6749, section 4.4), and token exchange (RFC 8693) with a key as the subject token. */
 export function serveToken<S extends string>(
-  { audiences }: PreparedTokenService<S>,
+  { audiences, dpop }: PreparedTokenService<S>,
   exchange: Exchange<S>,
   authenticate: ClientAuth<S>,
 ): ServeOAuth {
@@ -24,8 +25,10 @@ export function serveToken<S extends string>(
     const form = await readOAuthForm(request);
     const requestedType = readGrant(form);
     const audience = readAudience(form, audiences);
+    const proof = await dpop?.readProof(authRequest); // before the client, whose authentication takes a lookup
+    if (proof instanceof AuthError) throw toProofProblem(proof);
     const client = await authenticate(authRequest, form, { allowSubjectToken: requestedType !== undefined });
-    const issued = await exchange.issue(client, form.get("scope"), audience);
+    const issued = await exchange.issue(client, form.get("scope"), audience, proof);
     if (!issued.ok) throw toProblem(issued.error, client);
     return oauthResponse(request, requestId, 200, toBody(issued, requestedType), issued.headers);
   };
@@ -36,16 +39,25 @@ function toBody(issued: IssuedToken, issuedType: string | undefined): object {
   return {
     access_token: issued.accessToken,
     ...(issuedType === undefined ? {} : { issued_token_type: issuedType }),
-    token_type: "Bearer",
+    token_type: issued.tokenType,
     expires_in: issued.expiresIn,
     ...(issued.scopes.length === 0 ? {} : { scope: issued.scopes.join(" ") }),
   };
 }
 
-function toProblem(error: Parameters<Client<string>["toProblem"]>[0], client: Client<string>): HttpProblem {
+function toProblem(error: AuthError, client: Client<string>): HttpProblem {
+  if (error.code === "invalid_dpop_proof") return toProofProblem(error);
   return error.code === "insufficient_scope"
     ? oauthProblem("invalid_scope", error.message)
     : client.toProblem(error);
+}
+
+/** RFC 9449, sections 5 and 8 */
+function toProofProblem({ code, message, headers }: AuthError): HttpProblem {
+  const nonce = headers["DPoP-Nonce"];
+  return nonce === undefined
+    ? oauthProblem("invalid_dpop_proof", message)
+    : oauthProblem("use_dpop_nonce", message, { code, headers: { "DPoP-Nonce": nonce } });
 }
 
 /**

@@ -4,7 +4,7 @@ import { jsonResponse } from "../http/json-response.js";
 import { HttpProblem } from "../http/problem.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import { checkOptions } from "../internal/validate.js";
-import type { Verifier } from "../kit.js";
+import { AuthError, type Verifier } from "../kit.js";
 import { createClientAuth } from "./client-auth.js";
 import { oauthEndpoint, problemResponse } from "./endpoint.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
@@ -31,22 +31,37 @@ export interface TokenService<S extends string = string> {
   exchange(request: ExchangeRequest<S>): Promise<ExchangeResult<S>>;
   /** Verifies the tokens of this service. Accepted by every guard and by `anyVerifier`. */
   readonly verifier: Verifier<S>;
-  /** Returns a copy of the published public keys. */
+  /**
+   * Returns a copy of the published public keys.
+   *
+   * @throws StoreError if `signingKeyStore` was not read within the heartbeat; the endpoint `keys` reads it.
+   */
   jwks(): JSONWebKeySet;
   /**
    * Signs with another key. The previous key stays published, and its tokens accepted, for `overlap`: the `ttl` of tokens
    * by default, at most that. After a leak, pass `"0s"`: the key and its tokens are rejected at once.
    *
    * Other services may have cached the published keys. Publish the next key before it signs: add it to `signingKey`, and
-   * rotate to it later.
+   * rotate to it later. With `signingKeyStore`, it must be there, in every process; the change is in force in each of them
+   * within `signingKeyHeartbeat` after the promise fulfils.
    *
-   * @throws TypeError if the key is invalid, already signs, or its `kid` belongs to another key.
+   * @throws TypeError if the key is invalid, already signs, its `kid` belongs to another key or, with `signingKeyStore`, it
+   *   is retired or not in `signingKey`.
    * @throws RangeError if 16 keys are published.
+   * @throws StoreError if `signingKeyStore` fails. After a timeout, the key may have changed.
    *
    * @example
-   * tokens.rotateSigningKey({ key: await readFile("next.pem", "utf8"), kid: "2030-02" });
+   * await tokens.rotateSigningKey({ key: await readFile("next.pem", "utf8"), kid: "2030-02" });
    */
-  rotateSigningKey(key: SigningKey, options?: { readonly overlap?: Duration }): void;
+  rotateSigningKey(key: SigningKey, options?: { readonly overlap?: Duration }): Promise<void>;
+  /**
+   * Retires a key that does not sign, such as a leaked one before its overlap ends: it is no longer published, and its
+   * tokens are rejected, in this process at once. With `signingKeyStore`, in every process within `signingKeyHeartbeat`.
+   *
+   * @throws TypeError if the key signs, or no key has this `kid`.
+   * @throws StoreError if `signingKeyStore` fails. After a timeout, the key may be retired.
+   */
+  retireSigningKey(kid: string): Promise<void>;
   /** Serves all endpoints below `basePath`, and the metadata where RFC 8414 expects it; any other path is a 404. */
   readonly handler: RequestHandler;
   /** `POST /token`: RFC 6749, section 4.4, and RFC 8693. */
@@ -84,19 +99,20 @@ const CACHEABLE = { "Cache-Control": "public, max-age=300" };
  */
 export function createTokenService<S extends string>(options: TokenServiceOptions<S>): TokenService<S> {
   const prepared = prepareTokenService(options);
-  const { audiences, ttlSeconds, keys, base, basePath, report } = prepared;
+  const { audiences, ttlSeconds, keys, base, basePath, dpop, report } = prepared;
   const exchange = createExchange(prepared);
   const clientAuth = createClientAuth(exchange, prepared);
   const { forRequests, forIntrospection, forRevocation } = createTokenVerifiers(prepared);
-  const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes);
+  const metadata = createMetadata(prepared.options.issuer, basePath, base.scopes, dpop !== undefined);
 
   const endpoints = {
     token: oauthEndpoint("POST", report, serveToken(prepared, exchange, clientAuth)),
     introspect: oauthEndpoint("POST", report, serveIntrospection(prepared, forIntrospection, clientAuth)),
     revoke: oauthEndpoint("POST", report, serveRevocation(prepared, forRevocation, clientAuth)),
-    keys: oauthEndpoint("GET", report, (request, { requestId }) =>
-      jsonResponse(request, requestId, 200, keys.published(), CACHEABLE),
-    ),
+    keys: oauthEndpoint("GET", report, async (request, { requestId }) => {
+      await keys.refresh();
+      return jsonResponse(request, requestId, 200, keys.published(), CACHEABLE);
+    }),
     metadata: oauthEndpoint("GET", report, (request, { requestId }) => {
       if (metadata === undefined) throw notFound();
       return jsonResponse(request, requestId, 200, metadata, CACHEABLE);
@@ -114,9 +130,11 @@ export function createTokenService<S extends string>(options: TokenServiceOption
       if (audience.length === 0 || !audience.every((name) => audiences.includes(name))) {
         throw new TypeError('exchange: "audience" must contain audiences of the token service only');
       }
+      const proof = await dpop?.readProof(request);
+      if (proof instanceof AuthError) return { ok: false as const, error: proof };
       const result = await exchange.authenticate(request);
       return "principal" in result
-        ? exchange.issue(result, scope, audience)
+        ? exchange.issue(result, scope, audience, proof)
         : { ok: false as const, error: result };
     },
     verifier: forRequests,
@@ -125,8 +143,9 @@ export function createTokenService<S extends string>(options: TokenServiceOption
       const where = "rotateSigningKey";
       const max: Duration = `${ttlSeconds}s`;
       const { overlap = max } = checkOptions(where, given, ["overlap"]);
-      keys.rotate(key, readDuration(where, "overlap", overlap, { min: "0s", max }));
+      return Promise.resolve(keys.rotate(key, readDuration(where, "overlap", overlap, { min: "0s", max })));
     },
+    retireSigningKey: (kid: string) => Promise.resolve(keys.retire(kid)),
     ...endpoints,
     async handler(request: Request, connection?: ConnectionInfo) {
       const route = routes.get(new URL(request.url).pathname);

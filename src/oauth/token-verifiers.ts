@@ -1,11 +1,13 @@
-import { errors, type JWTVerifyGetKey } from "jose";
+import { errors, type JWTVerifyGetKey, type KeyInput } from "jose";
+import { mapAwaitable } from "../internal/awaitable.js";
 import { SIGNING_ALGORITHMS } from "../jwt/algorithms.js";
 import type { BoundKeyStore } from "../jwt/bound-keys.js";
 import type { JwtClaims } from "../jwt/claims.js";
 import type { JwtVerifierOptions } from "../jwt/options.js";
-import { createJwtVerifier } from "../jwt/verifier.js";
-import { type Decide, decisionOf, toVerifier, type Verifier } from "../kit.js";
+import { createServiceVerifier } from "../jwt/verifier.js";
+import type { Verifier } from "../kit.js";
 import type { PreparedTokenService } from "./options.js";
+import { revocableToken } from "./revocation-list.js";
 
 /** The verifiers of the tokens that a service issued. */
 export interface TokenVerifiers<S extends string> {
@@ -21,10 +23,11 @@ export interface TokenVerifiers<S extends string> {
 }
 
 export function createTokenVerifiers<S extends string>(prepared: PreparedTokenService<S>): TokenVerifiers<S> {
-  const { options, settings, audiences, keys, base, revocations } = prepared;
+  const { options, settings, audiences, keys, revocations, dpop } = prepared;
   const { store, keyTtl, cacheMax } = options;
 
-  const getKey: JWTVerifyGetKey = ({ kid, alg }) => {
+  const getKey: JWTVerifyGetKey = async ({ kid, alg }) => {
+    await keys.refresh();
     const key = keys.find(kid, alg);
     if (key === undefined) throw new errors.JWKSNoMatchingKey();
     return key;
@@ -39,44 +42,30 @@ export function createTokenVerifiers<S extends string>(prepared: PreparedTokenSe
     typ: "at+jwt",
   };
   // This service issues no token without a `jti`, because it could not be revoked.
-  const isRevoked = ({ jti }: JwtClaims) => typeof jti !== "string" || revocations.has(jti);
+  const isRevoked = (claims: JwtClaims) =>
+    typeof claims.jti !== "string" || revocations.has(claims.jti, revocableToken(claims));
 
-  const create = (): Decide<S> =>
-    decisionOf(
-      createJwtVerifier<S>({
-        ...settings.options,
-        ...common,
-        keyStore: store,
-        isRevoked,
-        ...(keyTtl === undefined ? {} : { keyTtl }),
-        ...(cacheMax === undefined ? {} : { cacheMax }),
-      }),
-    );
-  let [decide, revision] = [create(), keys.revision()];
-  // A new verifier drops the cached tokens of a removed key.
-  const current = (): Decide<S> => {
-    const latest = keys.revision();
-    if (latest !== revision) [decide, revision] = [create(), latest];
-    return decide;
-  };
+  const bound = { ...common, keyStore: store, isRevoked };
+  const isTrusted = (key: KeyInput) => mapAwaitable(keys.refresh(), () => keys.has(key));
+  const unchecked = { proofs: "unchecked", isTrusted } as const; // a client proves possession to the service that it calls
 
   return {
     forRequests: settings.wrap(
-      toVerifier({
-        decide: (context) => current()(context),
-        assertRequirement: base.scopes.assertRequirement,
-        credentials: base.credentials,
-      }),
+      createServiceVerifier<S>(
+        {
+          ...settings.options,
+          ...bound,
+          ...(keyTtl === undefined ? {} : { keyTtl }),
+          ...(cacheMax === undefined ? {} : { cacheMax }),
+        },
+        { proofs: dpop?.proofs, isTrusted },
+      ),
     ),
-    forIntrospection: createJwtVerifier<S>({
-      ...common,
-      audience: audiences,
-      keyStore: withoutAllowlist(store),
-      keyTtl: "0s",
-      isRevoked,
-      cacheMax: 0,
-    }),
-    forRevocation: createJwtVerifier<S>({ ...common, audience: audiences, cacheMax: 0 }),
+    forIntrospection: createServiceVerifier<S>(
+      { ...bound, audience: audiences, keyStore: withoutAllowlist(store), keyTtl: "0s", cacheMax: 0 },
+      unchecked,
+    ),
+    forRevocation: createServiceVerifier<S>({ ...common, audience: audiences, cacheMax: 0 }, unchecked),
   };
 }
 

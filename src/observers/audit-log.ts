@@ -14,18 +14,21 @@ import {
   WRITE_BEHIND_OPTIONS,
   type WriteBehindObserver,
   type WriteBehindOptions,
+  type WriteReport,
 } from "./options.js";
-import { writeBehind } from "./write-behind.js";
+import type { Share } from "./retry-queue.js";
+import { type WriteBehind, writeBehind } from "./write-behind.js";
 
 /** Options of {@link auditLog}. */
 export interface AuditLogOptions extends WriteBehindOptions {
   /** How long an entry waits for others of the same batch; `"1s"` by default. */
   readonly interval?: Duration;
-  /** The maximum number of pending entries; 10,000 by default. */
+  /** The maximum number of pending entries; 10,000 by default. Denied requests have as many places of their own. */
   readonly max?: number;
   /**
-   * Whether to record denied requests of known keys too, with `code` and `reason`. `false` by default: every denied
-   * request of a client is then an entry.
+   * Whether to record denied requests of known keys too, with `code` and `reason`: every denied request of a client is
+   * then an entry. At most 1/16 of `max` are pending for one owner, and 1/64 for one key; further ones are dropped.
+   * `false` by default.
    */
   readonly denied?: boolean;
 }
@@ -34,6 +37,8 @@ export interface AuditLogOptions extends WriteBehindOptions {
 export type AuditLog = WriteBehindObserver;
 
 const BATCH_SIZE = 500;
+const SHARE_OF_KEY = 1 / 64;
+const SHARE_OF_OWNER = 1 / 16;
 const MAX_PATH_LENGTH = 1_024;
 const MAX_DETAIL_LENGTH = 128;
 const MAX_ID_LENGTH = 255;
@@ -42,6 +47,8 @@ const MAX_ID_LENGTH = 255;
  * Records every allowed request of a route with a scope marked `audit: true`, as an entry with the action `used` in the
  * audit trail of the key: method, path, client address, required scopes, environment and request id. Writes in the
  * background, in batches of at most 500.
+ *
+ * Denied requests wait in a queue of their own, so that the client of a revoked key cannot crowd out other entries.
  *
  * If the store fails, entries are retried with exponential back-off from one second up to a minute, under the same ids,
  * so that none is written twice. At most `max` entries are pending, plus one batch in progress. **Further entries are
@@ -74,24 +81,59 @@ export function auditLog(
   checkMethods(where, "store", store, ["appendAudit"]);
   const settings = readWriteBehind(where, checked, "1s");
 
-  const { checkRoom, add, flush, close } = writeBehind<AuditEntry>({
-    ...settings,
-    name: where,
-    delayMs: settings.intervalMs,
-    max: readInteger(where, "max", checked.max ?? 10_000, 1, 1_000_000),
-    batchSize: BATCH_SIZE,
-    merge: (entry) => entry,
-    write: (entries) => store.appendAudit?.([...entries.values()]),
-  });
+  const max = readInteger(where, "max", checked.max ?? 10_000, 1, 1_000_000);
 
-  const observer: Observer = (event) => {
-    if (event.type !== "auth.allowed" && !(denied && event.type === "auth.denied")) return;
-    if (!event.audit || !hasKey(event) || !checkRoom()) return;
-    const entry = toEntry(event);
-    add(entry.id, entry);
+  const createQueue = (): WriteBehind<AuditEntry> =>
+    writeBehind({
+      ...settings,
+      onError: settings.onError && ((error) => settings.onError?.(error, state())),
+      name: where,
+      delayMs: settings.intervalMs,
+      max,
+      batchSize: BATCH_SIZE,
+      merge: (entry) => entry,
+      write: (entries) => store.appendAudit?.([...entries.values()]),
+    });
+  const uses = createQueue();
+  const refusals = denied ? createQueue() : undefined;
+  const queues = refusals === undefined ? [uses] : [uses, refusals];
+
+  const state = (): WriteReport => {
+    const states = queues.map((queue) => queue.state());
+    const sum = (member: keyof WriteReport) => states.reduce((total, one) => total + one[member], 0);
+    return Object.freeze({ pending: sum("pending"), dropped: sum("dropped") });
   };
 
-  return Object.freeze({ observer, flush, close });
+  const sharesOf = ({ keyId, ownerId }: KeyedEvent): readonly Share[] => [
+    { group: `key ${keyId}`, max: Math.ceil(max * SHARE_OF_KEY) },
+    { group: `owner ${ownerId}`, max: Math.ceil(max * SHARE_OF_OWNER) },
+  ];
+
+  const observer: Observer = (event) => {
+    if (event.type !== "auth.allowed" && event.type !== "auth.denied") return;
+    const queue = event.type === "auth.allowed" ? uses : refusals;
+    if (queue === undefined || !event.audit || !hasKey(event)) return;
+    const shares = queue === refusals ? sharesOf(event) : [];
+    if (!queue.checkRoom(shares)) return;
+    const entry = toEntry(event);
+    queue.add(entry.id, entry, shares);
+  };
+
+  return Object.freeze({
+    observer,
+    flush: () => settleAll(queues.map((queue) => queue.flush())),
+    close() {
+      const closing = settleAll(queues.map((queue) => queue.close()));
+      closing.catch(() => {}); // a caller may ignore it
+      return closing;
+    },
+  });
+}
+
+/** Waits for all, also if one rejects. Then rejects with the first reason. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(promises);
+  await Promise.all(promises);
 }
 
 type KeyedEvent = AllowedEvent | (DeniedEvent & KeyIdentity);

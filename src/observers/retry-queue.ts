@@ -1,6 +1,7 @@
 /** A value that waits to be written. */
 interface QueuedValue<V> {
   value: V;
+  readonly shares: readonly Share[];
   failures: number;
   /** The maximum size of a batch with this value. */
   maxBatch: number;
@@ -8,6 +9,12 @@ interface QueuedValue<V> {
   rejections: number;
   /** The number of successful batches at the last rejection. */
   writtenBatches: number;
+}
+
+/** How many values of a group, such as those of one key, may be in the queue. */
+export interface Share {
+  readonly group: string;
+  readonly max: number;
 }
 
 /** The values of one store call. */
@@ -27,8 +34,10 @@ export interface RetryQueue<V> {
   keys(): Iterable<string>;
   /** Returns the number of keys that are ready. */
   count(isReady: (key: string) => boolean): number;
+  /** Returns why a value with a new key cannot be added; `undefined` if there is room. */
+  fullness(shares?: readonly Share[]): "full" | "share full" | undefined;
   /** Adds a value, or merges it with the one of the same key. */
-  add(key: string, value: V): "added" | "merged" | "full";
+  add(key: string, value: V, shares?: readonly Share[]): "added" | "merged" | "full" | "share full";
   /** Removes and returns the next batch of keys that are ready. */
   take(isReady: (key: string) => boolean): Batch<V>;
   /** Puts the values of a failed batch back. */
@@ -46,7 +55,27 @@ const MAX_REJECTIONS = 10;
  */
 export function createRetryQueue<V>(max: number, batchSize: number, merge: (a: V, b: V) => V): RetryQueue<V> {
   const queue = new Map<string, QueuedValue<V>>();
+  const sizes = new Map<string, number>();
   let writtenBatches = 0;
+
+  const put = (key: string, item: QueuedValue<V>): void => {
+    queue.set(key, item);
+    for (const { group } of item.shares) sizes.set(group, (sizes.get(group) ?? 0) + 1);
+  };
+
+  const remove = (key: string, { shares }: QueuedValue<V>): void => {
+    queue.delete(key);
+    for (const { group } of shares) {
+      const size = (sizes.get(group) ?? 0) - 1;
+      if (size > 0) sizes.set(group, size);
+      else sizes.delete(group);
+    }
+  };
+
+  const fullness = (shares: readonly Share[] = []) => {
+    if (queue.size >= max) return "full";
+    return shares.some(({ group, max }) => (sizes.get(group) ?? 0) >= max) ? "share full" : undefined;
+  };
 
   const isBad = (item: QueuedValue<V>): boolean => {
     if (item.writtenBatches !== writtenBatches) item.rejections++;
@@ -64,14 +93,17 @@ export function createRetryQueue<V>(max: number, batchSize: number, merge: (a: V
       return count;
     },
 
-    add(key: string, value: V) {
+    fullness,
+
+    add(key: string, value: V, shares: readonly Share[] = []) {
       const queued = queue.get(key);
       if (queued !== undefined) {
         queued.value = merge(queued.value, value);
         return "merged";
       }
-      if (queue.size >= max) return "full";
-      queue.set(key, { value, failures: 0, maxBatch: batchSize, rejections: 0, writtenBatches: -1 });
+      const full = fullness(shares);
+      if (full !== undefined) return full;
+      put(key, { value, shares, failures: 0, maxBatch: batchSize, rejections: 0, writtenBatches: -1 });
       return "added";
     },
 
@@ -84,7 +116,7 @@ export function createRetryQueue<V>(max: number, batchSize: number, merge: (a: V
         if (batch.size >= maxBatch) break;
         batch.set(key, item);
       }
-      for (const key of batch.keys()) queue.delete(key);
+      for (const [key, item] of batch) remove(key, item);
       return batch;
     },
 
@@ -99,7 +131,7 @@ export function createRetryQueue<V>(max: number, batchSize: number, merge: (a: V
         } else if (newer !== undefined) {
           queue.set(key, { ...item, value: merge(item.value, newer.value) });
         } else if (queue.size < max) {
-          queue.set(key, item);
+          put(key, item);
         } else {
           overflowed++;
         }

@@ -1,8 +1,8 @@
 import { warnOnce } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 import { flushBeforeExit, forgetFlush } from "./before-exit.js";
-import { DroppedError, type WriteBehindSettings } from "./options.js";
-import { type Batch, createRetryQueue } from "./retry-queue.js";
+import { DroppedError, type WriteBehindSettings, type WriteReport } from "./options.js";
+import { type Batch, createRetryQueue, type Share } from "./retry-queue.js";
 
 /** What differs between the observers that write to a store. */
 export interface WriteBehindPlan<V> extends Omit<WriteBehindSettings, "intervalMs"> {
@@ -27,11 +27,12 @@ export interface WriteBehindPlan<V> extends Omit<WriteBehindSettings, "intervalM
 /** A bounded queue in front of a store. */
 export interface WriteBehind<V> {
   /** Returns whether there is room for one more key, and counts a drop if not. Saves creating the value. */
-  checkRoom(): boolean;
+  checkRoom(shares?: readonly Share[]): boolean;
   /** Adds a value, or counts it as dropped. Never throws and never waits. */
-  add(key: string, value: V): void;
+  add(key: string, value: V, shares?: readonly Share[]): void;
   /** Counts a value as dropped that cannot be written at all. */
   drop(reason: string): void;
+  state(): WriteReport;
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -47,9 +48,12 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   const batchSize = Math.min(plan.batchSize, max);
   const queue = createRetryQueue<V>(max, batchSize, merge);
   const now = () => performance.now();
-  const full = `${max} values are pending; further values are dropped until the store has recovered`;
+  const reasons = {
+    full: `${max} values are pending; further values are dropped until the store has recovered`,
+    "share full": "too many values of one key or owner are pending; its further values are dropped",
+    closed: "closed; further values are dropped",
+  };
   const warnUnwritten = warnOnce("KEYBEARER_UNWRITTEN");
-  const afterClose = "closed; further values are dropped";
 
   let inProgress = 0;
   let failures = 0; // consecutive
@@ -65,9 +69,10 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   let closed = false;
   let closing: Promise<void> | undefined;
 
+  const state = (): WriteReport => Object.freeze({ pending: queue.size() + inProgress, dropped });
+
   const report = (error: unknown): void => {
-    const state = Object.freeze({ pending: queue.size() + inProgress, dropped });
-    new Promise((resolve) => resolve(onError(error, state))).catch(() => {});
+    new Promise((resolve) => resolve(onError(error, state()))).catch(() => {});
   };
 
   const drop = (reason: string, count = 1): void => {
@@ -105,7 +110,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     retryAt = now() + backoff(++failures);
     const { overflowed, rejectedKey } = queue.requeue(batch);
     report(error);
-    if (overflowed > 0) drop(full, overflowed);
+    if (overflowed > 0) drop(reasons.full, overflowed);
     if (rejectedKey === undefined) return;
     dropped++;
     report(
@@ -226,16 +231,15 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
   };
 
   return Object.freeze({
-    checkRoom(): boolean {
-      const hasRoom = !closed && queue.size() < max;
-      if (!hasRoom) drop(closed ? afterClose : full);
-      return hasRoom;
+    checkRoom(shares?: readonly Share[]): boolean {
+      const problem = closed ? "closed" : queue.fullness(shares);
+      if (problem !== undefined) drop(reasons[problem]);
+      return problem === undefined;
     },
 
-    add(key: string, value: V): void {
-      const outcome = closed ? "closed" : queue.add(key, value);
-      if (outcome === "closed") drop(afterClose);
-      if (outcome === "full") drop(full);
+    add(key: string, value: V, shares?: readonly Share[]): void {
+      const outcome = closed ? "closed" : queue.add(key, value, shares);
+      if (outcome !== "added" && outcome !== "merged") drop(reasons[outcome]);
       if (outcome !== "added") return;
       flushBeforeExit(flushOnExit);
       if (queue.size() < batchSize) schedule(writeTime(readyAt(key)));
@@ -243,6 +247,7 @@ export function writeBehind<V>(plan: WriteBehindPlan<V>): WriteBehind<V> {
     },
 
     drop: (reason: string) => drop(reason),
+    state,
     flush,
     close: () => {
       if (closing === undefined) {

@@ -15,6 +15,7 @@ import {
   extractCredential,
   type IpAddress,
   type Observer,
+  pathnameOf,
   requiredScopes,
   resolveRequestId,
   settingsOf,
@@ -59,7 +60,12 @@ const OPTIONS: readonly (keyof FailedAuthLimiterOptions)[] = [
 const WHERE = "failedAuthLimiter";
 
 // Not wrong_environment: that secret is valid, and was sent to the wrong service.
-const COUNTED: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential"];
+const COUNTED: readonly AuthErrorCode[] = ["invalid_key", "malformed_credential", "invalid_dpop_proof"];
+
+/** A client that has to use a new DPoP nonce made no mistake (RFC 9449, section 9). */
+function isCounted({ code, headers }: AuthError): boolean {
+  return COUNTED.includes(code) && headers["DPoP-Nonce"] === undefined;
+}
 
 /**
  * Wraps a verifier: once an address has sent too many bad credentials, every credential from it, valid or not, is
@@ -100,7 +106,7 @@ export function failedAuthLimiter<S extends string>(
 
   function limit(verifier: Verifier<S>, place?: CredentialOptions): Verifier<S> {
     const { credentials = [] } = verifier;
-    const sources = (place === undefined ? credentials : []).map(({ type: _, ...known }) =>
+    const sources = (place === undefined ? credentials : []).map(({ type: _, challenge: __, ...known }) =>
       credentialSource(known),
     );
     if (sources.length === 0) sources.push(credentialSource(place));
@@ -129,7 +135,7 @@ export function failedAuthLimiter<S extends string>(
               at: new Date(now()),
               requestId: resolveRequestId(request),
               method: request.method,
-              path: request.path?.replace(/[?#].*$/s, ""),
+              path: request.path === undefined ? undefined : pathnameOf(request.path),
               clientIp: client.text,
               requiredScopes: Object.freeze([...requiredScopes(requirement)]),
               audit: false,
@@ -141,7 +147,7 @@ export function failedAuthLimiter<S extends string>(
           return { ok: false, error };
         }
         const result = await verifier.verify(request, requirement, verifyOptions);
-        if (!result.ok && COUNTED.includes(result.error.code)) counters.add(client.network, windowMs, 1);
+        if (!result.ok && isCounted(result.error)) counters.add(client.network, windowMs, 1);
         return result;
       },
     } satisfies Verifier<S>);

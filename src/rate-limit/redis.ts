@@ -1,12 +1,10 @@
 import {
   type IoRedisScripting,
-  ioRedisScripts,
   type NodeRedisScripting,
-  nodeRedisScripts,
-  redisLibrary,
+  readPrefix,
   redisScript,
   runScript,
-  type ScriptCommands,
+  scriptsOf,
 } from "../internal/redis-client.js";
 import { checkOptions } from "../internal/validate.js";
 import { warnWithoutErrorListener } from "../internal/warn.js";
@@ -83,26 +81,17 @@ export function redisLimits(
 ): LimitStore {
   const where = "redisLimits";
   const { prefix = "keybearer" } = checkOptions(where, given, ["prefix"]);
-  if (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
-    throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
-  }
+  const name = `${readPrefix(where, prefix)}:limit:`;
   const commands = scriptsOf(where, client);
   warnWithoutErrorListener(where, client);
 
   return Object.freeze({
     async take(counters, cost) {
-      const keys = counters.map(({ key }) => `${prefix}:limit:${key}`);
+      const keys = counters.map(({ key }) => `${name}${key}`);
       const limits = counters.flatMap(({ limit, windowMs }) => [String(limit), String(windowMs)]);
       return readReply(counters, await runScript(commands, TAKE, keys, [String(cost), ...limits]));
     },
   } satisfies LimitStore);
-}
-
-function scriptsOf(where: string, client: NodeRedisScripts | IoRedisScripts): ScriptCommands {
-  const library = redisLibrary(client);
-  if (library === "node-redis") return nodeRedisScripts(client as NodeRedisScripts);
-  if (library === "ioredis") return ioRedisScripts(client as IoRedisScripts);
-  throw new TypeError(`${where}: the client must be a node-redis (version 4 or later) or ioredis client`);
 }
 
 function readReply(counters: readonly Counter[], reply: unknown): TakeResult {

@@ -9,7 +9,7 @@ export interface RateWindow {
   /** The name in `RateLimit` and `RateLimit-Policy`: 1 to 64 of `A-Z a-z 0-9 _ . : -`. */
   readonly name: string;
   /**
-   * Which requests are counted together: those of one key; of all keys of an owner in one environment; or of all keys
+   * Which requests are counted together: those of one key and the keys that it replaced in rotations; of all keys of an owner in one environment; or of all keys
    * of an owner.
    */
   readonly per: "key" | "environment" | "owner";
@@ -111,14 +111,16 @@ function isPositiveInteger(value: unknown): value is number {
 }
 
 /**
- * Returns the counter of a window for one key. Its name includes the length of the window, so a new length starts a new
+ * Returns the counter of a window for one key. A successor continues the counter of the key that it replaced. Its name includes the length of the window, so a new length starts a new
  * counter. The owner is a Redis Cluster hash tag, so all counters of an owner are on one node.
  */
-export function counterOf(window: ActiveWindow, { id, ownerId, environment }: RateLimitSubject): Counter {
+export function counterOf(window: ActiveWindow, subject: RateLimitSubject): Counter {
+  const { id, ownerId, environment, rotationRoot } = subject;
   const { name, per, limit, windowSeconds } = window;
   const seconds = Math.min(windowSeconds, MAX_SECONDS);
   const key = `{${encodeSegment(ownerId)}}:${encodeSegment(name)}:${seconds}:${per}`;
-  const member = per === "key" ? id : per === "environment" ? (environment ?? "") : undefined;
+  const member =
+    per === "key" ? (rotationRoot ?? id) : per === "environment" ? (environment ?? "") : undefined;
   return {
     key: member === undefined ? key : `${key}:${encodeSegment(member)}`,
     limit,

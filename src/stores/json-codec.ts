@@ -1,8 +1,9 @@
 import { deepFreeze } from "../internal/freeze.js";
-import { memoize } from "../internal/memoize.js";
+import { createSharedCache } from "../internal/shared-cache.js";
 import { type KeyRecord, StoreError } from "../kit.js";
 import {
   createKeyDecoder,
+  createListParser,
   encodeTime,
   isJsonObject,
   parseJson,
@@ -33,6 +34,11 @@ const MEMBERS: Readonly<Record<keyof KeyRecord, "json" | "time">> = {
   rotatedAt: "time",
   replacedBy: "json",
   replaces: "json",
+  // Not in records of version 0.1. Scripts add them at the end.
+  disabledBy: "json",
+  rotationRoot: "json",
+  createdBy: "json",
+  createdByKey: "json",
 };
 
 /**
@@ -53,27 +59,31 @@ export function encodeMember(name: keyof KeyRecord, value: unknown): string {
   return MEMBERS[name] === "time" ? String(encodeTime(value as Date)) : JSON.stringify(value);
 }
 
-const MAX_CACHED_LISTS = 500;
-
-const MAX_CACHED_ROWS = 1_000;
+// Parsed rows take about four times the length of their text.
+const MAX_CACHED_CHARACTERS = 4 * 1_024 * 1_024;
 const MAX_CACHED_LENGTH = 4_096;
 
-/** Creates a parser for {@link createRecordDecoder} that memoizes: parsing takes most of the time of a lookup. */
+/** Creates a parser for {@link createRecordDecoder} that caches: parsing takes most of the time of a lookup. */
 export function createRowParser(): (text: unknown) => unknown {
-  const memoized = memoize((text) => deepFreeze(parseJson(text)), MAX_CACHED_ROWS);
-  return (text) =>
-    typeof text === "string" && text.length <= MAX_CACHED_LENGTH ? memoized(text) : parseJson(text);
+  const rows = createSharedCache<unknown>(MAX_CACHED_CHARACTERS);
+  return (text) => {
+    if (typeof text !== "string" || text.length > MAX_CACHED_LENGTH) return parseJson(text);
+    const cached = rows.get(text);
+    if (cached !== undefined) return cached;
+    const row = deepFreeze(parseJson(text));
+    if (isJsonObject(row)) rows.set(text, row, String(row.ownerId), text.length);
+    return row;
+  };
 }
 
 /** Creates the function that decodes records. It throws a StoreError for anything that is not one. */
 export function createRecordDecoder(
   parse: (text: unknown) => unknown = parseJson,
 ): (text: unknown) => KeyRecord {
-  // Equal lists share one frozen array, because a verifier compiles each allowlist array once.
-  const share = memoize((json) => toStringList(parseJson(json)), MAX_CACHED_LISTS);
+  const parseList = createListParser("ownerId");
   const decode = createKeyDecoder({
     ...jsonFormat(Object.keys(MEMBERS) as (keyof KeyRecord)[]),
-    list: (cell) => (Array.isArray(cell) ? share(JSON.stringify(cell)) : undefined),
+    list: (cell, row) => (Array.isArray(cell) ? parseList(JSON.stringify(cell), row) : undefined),
   });
   return (text) => {
     const row = parse(text);

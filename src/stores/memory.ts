@@ -7,6 +7,7 @@ import {
   CHANGEABLE_MEMBERS,
   decodeCursor,
   encodeCursor,
+  freezeRecord,
   type KeyChange,
   KeyConflictError,
   type KeyHash,
@@ -16,7 +17,7 @@ import {
   type Page,
 } from "../kit.js";
 import { createRecordDecoder, encodeKey, jsonFormat } from "./json-codec.js";
-import { createAuditDecoder, encodeTime, parseJson } from "./record-codec.js";
+import { createAuditDecoder, createMakerError, encodeTime, parseJson } from "./record-codec.js";
 
 const warnInProduction = warnOnce("KEYBEARER_MEMORY_STORE");
 
@@ -40,10 +41,18 @@ export function memoryStore(): ManagedKeyStore {
   const byId = shardedMap<KeyRecord>();
   const keys = sortedList<KeyRecord>("createdAt");
   const keysByOwner = sortedList<KeyRecord>("createdAt", "ownerId");
+  const keysByMaker = sortedList<KeyRecord>("createdAt", "createdByKey");
   const trail = sortedList<AuditEntry>("at");
   const trailByKey = sortedList<AuditEntry>("at", "keyId");
   const trailByOwner = sortedList<AuditEntry>("at", "ownerId");
-  const trails = [trail, trailByKey, trailByOwner];
+  const trailByActor = sortedList<AuditEntry>("at", "actor");
+
+  const listsOf = (record: KeyRecord) =>
+    record.createdByKey === null ? [keys, keysByOwner] : [keys, keysByOwner, keysByMaker];
+  const trailsOf = (entry: AuditEntry) =>
+    entry.actor === null
+      ? [trail, trailByKey, trailByOwner]
+      : [trail, trailByKey, trailByOwner, trailByActor];
 
   const findVersion = (id: string, version: number): KeyRecord | undefined => {
     const record = byId(id).get(id);
@@ -57,7 +66,7 @@ export function memoryStore(): ManagedKeyStore {
   const put = (record: KeyRecord): void => {
     byHash(record.hash).set(record.hash, record);
     byId(record.id).set(record.id, record);
-    for (const list of [keys, keysByOwner]) list.put(record);
+    for (const list of listsOf(record)) list.put(record);
   };
 
   /** Writes records and the audit entry of one change, or throws and writes nothing. */
@@ -69,7 +78,7 @@ export function memoryStore(): ManagedKeyStore {
     }
     if (changed !== undefined) put(changed);
     if (added !== undefined) put(added);
-    for (const list of trails) list.add(entry);
+    for (const list of trailsOf(entry)) list.add(entry);
     return true;
   };
 
@@ -79,8 +88,10 @@ export function memoryStore(): ManagedKeyStore {
     findById: (id) => structuredClone(byId(id).get(id)),
 
     list(query) {
-      const { ownerId, environment, status, endedBefore, now } = query;
-      return (ownerId === undefined ? keys : keysByOwner).page(ownerId ?? "", query, (record) => {
+      const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
+      const list = createdByKey !== undefined ? keysByMaker : ownerId !== undefined ? keysByOwner : keys;
+      return list.page(createdByKey ?? ownerId ?? "", query, (record) => {
+        if (ownerId !== undefined && record.ownerId !== ownerId) return false;
         if (environment !== undefined && record.environment !== environment) return false;
         if (status !== undefined && keyStatus(record, now.getTime()) !== status) return false;
         const ends = [record.revokedAt, record.expiresAt];
@@ -89,7 +100,10 @@ export function memoryStore(): ManagedKeyStore {
     },
 
     insert(record, audit) {
-      commit(audit, undefined, readRecord(record));
+      const added = readRecord(record);
+      const { createdByKey: maker } = added;
+      if (maker !== null && byId(maker).get(maker)?.revokedAt !== null) throw createMakerError();
+      commit(audit, undefined, added);
     },
 
     update(id, ifVersion, change, audit) {
@@ -127,26 +141,29 @@ export function memoryStore(): ManagedKeyStore {
       commit(audit);
       byHash(record.hash).delete(record.hash);
       byId(id).delete(id);
-      for (const list of [keys, keysByOwner]) list.remove(record);
+      for (const list of listsOf(record)) list.remove(record);
       return true;
     },
 
     auditTrail(query) {
-      const { keyId, ownerId } = query;
-      const matches = (entry: AuditEntry): boolean => ownerId === undefined || entry.ownerId === ownerId;
+      const { keyId, ownerId, actor } = query;
+      const matches = (entry: AuditEntry): boolean =>
+        (ownerId === undefined || entry.ownerId === ownerId) &&
+        (actor === undefined || entry.actor === actor);
       if (keyId !== undefined) return trailByKey.page(keyId, query, matches);
+      if (actor !== undefined) return trailByActor.page(actor, query, matches);
       return (ownerId === undefined ? trail : trailByOwner).page(ownerId ?? "", query, matches);
     },
 
     appendAudit(entries) {
-      for (const entry of entries.map(readEntry)) for (const list of trails) list.put(entry);
+      for (const entry of entries.map(readEntry)) for (const list of trailsOf(entry)) list.put(entry);
     },
   });
 }
 
 const decodeKey = createRecordDecoder();
 // Encoding copies a record, also the strings, which may be slices of longer ones, such as the start of a secret.
-const readRecord = (record: KeyRecord): KeyRecord => deepFreeze(decodeKey(encodeKey(record)));
+const readRecord = (record: KeyRecord): KeyRecord => freezeRecord(deepFreeze(decodeKey(encodeKey(record))));
 
 // Equal details of audit entries are one frozen object.
 const shareDetails = memoize((json) => deepFreeze(parseJson(json)), 1_000);

@@ -7,6 +7,7 @@ import { appliedVersion, createMigrations, readVersion } from "./sql/migrations.
 import { errnoOf, type MysqlPool, mysqlServer } from "./sql/mysql-client.js";
 import { createQueries } from "./sql/queries.js";
 import {
+  ADDED_MEMBERS,
   AUDIT_COLUMNS,
   columnsOf,
   KEY_COLUMNS,
@@ -15,7 +16,7 @@ import {
   type Tables,
 } from "./sql/schema.js";
 import { createServerStore, type RunStatement, type ServerStore, withRetries } from "./sql/server-store.js";
-import type { Statement } from "./sql/statements.js";
+import type { Dialect, Statement } from "./sql/statements.js";
 import { createTransactions, toPaddedChunks } from "./sql/transactions.js";
 
 export type {
@@ -77,7 +78,7 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
   return Object.freeze({
     ...createServerStore({
       server,
-      writes: createTransactions(builder, tables, (insert) =>
+      writes: createTransactions(builder, tables, DIALECT, (insert) =>
         insert.onDuplicateKeyUpdate({ id: sql.ref("id") }),
       ),
       queries: createQueries(builder, tables),
@@ -122,9 +123,22 @@ const COLUMN_TYPES = {
   word: sql`varbinary(1020)`,
   text: sql`mediumblob`,
   integer: "bigint",
+  flexibleIndexes: false,
   // Transactions, and indexes over three such columns, whatever the server's defaults.
   tableEnd: sql`engine=InnoDB row_format=dynamic`,
 } as const;
+
+const DIALECT: Dialect = {
+  castTypes: {
+    word: "binary",
+    text: "binary",
+    json: "binary",
+    list: "binary",
+    integer: "signed",
+    time: "signed",
+  },
+  lockRows: sql`lock in share mode`, // MariaDB has no "for share"
+};
 
 const MAX_CHUNK = 512;
 const EARLIEST = -8_640_000_000_000_000;
@@ -181,8 +195,10 @@ function touch({ keys }: TableNames, uses: ReadonlyMap<string, Date>): Statement
 
 /** @throws StoreError if a table with one of our names lacks our columns. */
 async function rejectForeignTables(run: RunStatement, tables: TableNames): Promise<void> {
+  const added: readonly string[] = ADDED_MEMBERS.map((member) => KEY_COLUMNS[member][0]);
+  const columns = columnsOf(KEY_COLUMNS).filter((column) => !added.includes(column));
   const ours = [
-    builder.selectFrom(tables.keys).select(columnsOf(KEY_COLUMNS)).limit(sql.lit(0)).compile(),
+    builder.selectFrom(tables.keys).select(columns).limit(sql.lit(0)).compile(),
     builder.selectFrom(tables.audit).select(columnsOf(AUDIT_COLUMNS)).limit(sql.lit(0)).compile(),
   ];
   for (const statement of ours) {

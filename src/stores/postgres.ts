@@ -159,6 +159,7 @@ const COLUMN_TYPES = {
   word: sql`text collate "C"`,
   text: "text",
   integer: "bigint",
+  flexibleIndexes: true,
 } as const;
 
 function serverOf(pool: PostgresPool | PGliteDatabase): PostgresServer {

@@ -1,8 +1,10 @@
+import { createSharedCache } from "../internal/shared-cache.js";
 import {
   type AuditAction,
   type AuditEntry,
   type KeyHash,
   type KeyRecord,
+  KeyStateError,
   type RateLimit,
   StoreError,
 } from "../kit.js";
@@ -19,7 +21,7 @@ export interface StoredFormat<Member extends string> {
   /** Converts an integer. Returns any other value if it cannot be read. */
   integer(cell: unknown): unknown;
   /** Converts an array of strings. Returns `undefined` if it cannot be read. Equal arrays may be the same frozen one. */
-  list(cell: unknown): readonly string[] | undefined;
+  list(cell: unknown, row: StoredRow): readonly string[] | undefined;
   /** Converts a JSON object. Returns any other value if it cannot be read. */
   object(cell: unknown): unknown;
 }
@@ -32,8 +34,9 @@ export interface StoredFormat<Member extends string> {
  */
 export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: StoredRow) => KeyRecord {
   const { names } = format;
-  const { string, stringOrNull, integer, date, dateOrNull, list, listOrNull, objectOrNull, rateLimitOrNull } =
-    createReaders(format);
+  const readers = createReaders(format);
+  const { string, stringOrNull, addedOrNull, integer, date, dateOrNull } = readers;
+  const { list, listOrNull, objectOrNull, rateLimitOrNull } = readers;
   // The members that a verifier reads come first, so that they share cache lines.
   // This runs for every lookup. Each cell is accessed here, where its name is always the same, which is fast.
   return (row) => ({
@@ -48,6 +51,7 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     disabledAt: dateOrNull(row[names.disabledAt], row, "disabledAt"),
     revokedAt: dateOrNull(row[names.revokedAt], row, "revokedAt"),
     rotatedAt: dateOrNull(row[names.rotatedAt], row, "rotatedAt"),
+    rotationRoot: addedOrNull(row[names.rotationRoot], row, "rotationRoot"),
     createdAt: date(row[names.createdAt], row, "createdAt"),
     version: integer(row[names.version], row, "version"),
     start: string(row[names.start], row, "start"),
@@ -58,6 +62,9 @@ export function createKeyDecoder(format: StoredFormat<keyof KeyRecord>): (row: S
     revokedReason: stringOrNull(row[names.revokedReason], row, "revokedReason"),
     replacedBy: stringOrNull(row[names.replacedBy], row, "replacedBy"),
     replaces: stringOrNull(row[names.replaces], row, "replaces"),
+    disabledBy: addedOrNull(row[names.disabledBy], row, "disabledBy") as KeyRecord["disabledBy"],
+    createdBy: addedOrNull(row[names.createdBy], row, "createdBy"),
+    createdByKey: addedOrNull(row[names.createdByKey], row, "createdByKey"),
   });
 }
 
@@ -78,6 +85,11 @@ export function createAuditDecoder(format: StoredFormat<keyof AuditEntry>): (row
     actor: stringOrNull(row[names.actor], row, "actor"),
     details: object(row[names.details], row, "details"),
   });
+}
+
+/** Creates the error for an insert whose `createdByKey` is revoked or missing. */
+export function createMakerError(): KeyStateError {
+  return new KeyStateError("The key that would create this key is revoked or does not exist");
 }
 
 /**
@@ -104,6 +116,29 @@ export function parseJson(text: unknown): unknown {
 export function toStringList(value: unknown): readonly string[] | undefined {
   const isList = Array.isArray(value) && value.every((item) => typeof item === "string");
   return isList ? Object.freeze(value as string[]) : undefined;
+}
+
+const MAX_CACHED_BYTES = 16 * 1_024 * 1_024;
+// Estimates, with the text, its strings, and the networks that a verifier compiles.
+const BYTES_PER_LIST = 1_024;
+const BYTES_PER_CHARACTER = 5;
+
+/**
+ * Creates a parser of JSON arrays of strings in rows with an owner. Equal texts return one frozen array, because a
+ * verifier compiles each allowlist array once.
+ */
+export function createListParser(
+  ownerName: string,
+): (json: string, row: StoredRow) => readonly string[] | undefined {
+  const lists = createSharedCache<readonly string[]>(MAX_CACHED_BYTES);
+  return (json, row) => {
+    const cached = lists.get(json);
+    if (cached !== undefined) return cached;
+    const list = toStringList(parseJson(json));
+    const bytes = BYTES_PER_LIST + BYTES_PER_CHARACTER * json.length;
+    if (list !== undefined) lists.set(json, list, String(row[ownerName]), bytes);
+    return list;
+  };
 }
 
 /** Whether a value is a JSON object. */
@@ -141,7 +176,7 @@ function createReaders<Member extends string>(format: StoredFormat<Member>) {
   };
 
   const list: CellReader<Member, readonly string[]> = (cell, row, member) =>
-    format.list(cell) ?? unreadable(cell, row, member);
+    format.list(cell, row) ?? unreadable(cell, row, member);
 
   const object: CellReader<Member, StoredRow> = (cell, row, member) => {
     const value = format.object(cell);
@@ -158,6 +193,12 @@ function createReaders<Member extends string>(format: StoredFormat<Member>) {
   return {
     string,
     stringOrNull: orNull(string),
+    /** A member that is absent in JSON of earlier versions. */
+    addedOrNull: ((cell, row, member) =>
+      cell === undefined || cell === null ? null : string(cell, row, member)) as CellReader<
+      Member,
+      string | null
+    >,
     integer,
     date,
     dateOrNull: orNull(date),

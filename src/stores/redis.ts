@@ -157,7 +157,10 @@ export function redisStore(
     },
 
     list: (query: KeyQuery): Promise<Page<KeyRecord>> => {
-      const positions = query.ownerId === undefined ? layout.keys : layout.owner(query.ownerId);
+      const { ownerId, createdByKey } = query;
+      let positions = layout.keys;
+      if (createdByKey !== undefined) positions = layout.madeBy(createdByKey);
+      else if (ownerId !== undefined) positions = layout.owner(ownerId);
       const reader = {
         readBatch: (start: string, count: number) =>
           readBatch(LIST, [positions], [start, `${count}`], (text) =>
@@ -203,15 +206,18 @@ export function redisStore(
       }
     },
 
-    auditTrail: ({ keyId, ownerId, limit, cursor }: AuditQuery): Promise<Page<AuditEntry>> => {
+    auditTrail: ({ keyId, ownerId, actor, limit, cursor }: AuditQuery): Promise<Page<AuditEntry>> => {
       let positions = layout.trail;
       if (keyId !== undefined) positions = layout.trailOfKey(keyId);
+      else if (actor !== undefined) positions = layout.trailOfActor(actor);
       else if (ownerId !== undefined) positions = layout.trailOfOwner(ownerId);
       const reader = {
         readBatch: (start: string, count: number) =>
           readBatch(TRAIL, [layout.trail, positions], [start, `${count}`], decodeAudit),
-        matches: (entry: AuditEntry) => ownerId === undefined || entry.ownerId === ownerId,
-        selective: false,
+        matches: (entry: AuditEntry) =>
+          (ownerId === undefined || entry.ownerId === ownerId) &&
+          (actor === undefined || entry.actor === actor),
+        selective: [keyId, ownerId, actor].filter((filter) => filter !== undefined).length > 1,
       };
       return readPage(reader, limit, cursor);
     },

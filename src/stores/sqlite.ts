@@ -7,8 +7,9 @@ import {
   SqliteQueryCompiler,
   sql,
 } from "kysely";
-import type { Awaitable } from "../internal/awaitable.js";
+import { type Awaitable, mapAwaitable } from "../internal/awaitable.js";
 import { hasMethod } from "../internal/validate.js";
+import { warnOnce } from "../internal/warn.js";
 import type {
   AuditEntry,
   AuditQuery,
@@ -20,14 +21,15 @@ import type {
   ManagedKeyStore,
   Page,
 } from "../kit.js";
-import { encodeTime, type StoredRow } from "./record-codec.js";
+import { createMakerError, encodeTime, type StoredRow } from "./record-codec.js";
 import { createCounterFeed } from "./sql/feed.js";
 import { createMigrations, readVersion } from "./sql/migrations.js";
 import { createQueries, toPage } from "./sql/queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./sql/rows.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type Tables } from "./sql/schema.js";
+import { protectFile } from "./sql/sqlite-file.js";
 import { retryWhenBusy } from "./sql/sqlite-retry.js";
-import type { AtomicWrite, Statement } from "./sql/statements.js";
+import type { AtomicWrite, Dialect, Statement } from "./sql/statements.js";
 import { createTransactions } from "./sql/transactions.js";
 
 /** What {@link sqliteStore} calls of a prepared statement. Parameters are strings, numbers and `null`. */
@@ -56,7 +58,8 @@ export interface SqliteStoreOptions {
 export interface SqliteKeyStore extends Required<Omit<ManagedKeyStore, "findManyByHash">> {
   /**
    * Creates the tables or applies missing migrations. Any number of processes may call it at once. In a database without
-   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other.
+   * any table it first sets `journal_mode` to WAL, so that readers and the writer do not block each other, and the mode of
+   * its file to 0600. For another file that other users can read, it emits the process warning `KEYBEARER_FILE_MODE` once.
    *
    * @throws the driver's error; nothing is changed then.
    */
@@ -86,12 +89,13 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     throw new TypeError("sqliteStore: the database must have the methods exec() and prepare()");
   }
   const tables = readTableNames("sqliteStore", options);
+  const warn = warnOnce("KEYBEARER_FILE_MODE");
   const queries = createQueries(
     builder,
     tables,
     (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
   );
-  const writes = createTransactions(builder, tables, (insert) =>
+  const writes = createTransactions(builder, tables, DIALECT, (insert) =>
     insert.onConflict((conflict) => conflict.column("id").doNothing()),
   );
   const feed = createCounterFeed(builder, tables, COLUMN_TYPES);
@@ -159,6 +163,11 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
       const isNew = await transaction(
         () => database.prepare("select 1 from sqlite_master limit 1").all().length === 0,
       );
+      // Before WAL, because the files of the log take over the mode.
+      const readable = protectFile(database.prepare("pragma database_list").all(), isNew);
+      if (readable !== undefined) {
+        warn(`Other users can read ${readable}. Run chmod 600 on it, and on its "-wal" and "-shm" files`);
+      }
       if (isNew) await retryWhenBusy(() => database.exec("pragma journal_mode = wal"));
       await transaction(() => {
         run(prepare);
@@ -178,7 +187,10 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
     list: (query: KeyQuery): Awaitable<Page<KeyRecord>> =>
       readPage(queries.keys(query), query.limit, decodeKey, "created_at"),
 
-    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> => runAll(writes.insert(record, audit)),
+    insert: (record: KeyRecord, audit: AuditEntry): Awaitable<void> =>
+      mapAwaitable(runWrite(writes.insert(record, audit)), (inserted) => {
+        if (!inserted) throw createMakerError();
+      }),
 
     update: (id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean> =>
       isStorable(id) && runWrite(writes.update(id, ifVersion, change, audit)),
@@ -237,8 +249,21 @@ const COLUMN_TYPES = {
   word: "text",
   text: "text",
   integer: "integer",
+  flexibleIndexes: true,
   tableEnd: sql`strict`,
 } as const;
+
+const DIALECT: Dialect = {
+  castTypes: {
+    word: "text",
+    text: "text",
+    json: "text",
+    list: "text",
+    integer: "integer",
+    time: "integer",
+  },
+  lockRows: sql``, // transactions run one after another
+};
 
 function rollBack(database: SqliteDatabase): void {
   try {

@@ -12,6 +12,7 @@ import {
   readKey,
   sampleAudit,
   sampleKey,
+  settle,
 } from "./fixtures.js";
 
 /** Rules for concurrent changes. */
@@ -143,9 +144,4 @@ export const CONCURRENCY_RULES: readonly Rule[] = [
 
 function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
-}
-
-/** Waits for this number of turns of the event loop. */
-async function settle(turns: number): Promise<void> {
-  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

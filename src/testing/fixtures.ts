@@ -54,16 +54,20 @@ export function sampleKey(members: Partial<KeyRecord> = {}): KeyRecord {
     expiresAt: null,
     lastUsedAt: null,
     disabledAt: null,
+    disabledBy: null,
     revokedAt: null,
     revokedReason: null,
     rotatedAt: null,
     replacedBy: null,
     replaces: null,
+    rotationRoot: null,
+    createdBy: null,
+    createdByKey: null,
     ...members,
   };
 }
 
-/** Returns a key with a value in every member and a different value in each date. */
+/** Returns a key with a value in every member but `createdByKey`, for which that key has to exist, and a different value in each date. */
 export function fullKey(members: Partial<KeyRecord> = {}): KeyRecord {
   return sampleKey({
     version: 7,
@@ -85,11 +89,14 @@ export function fullKey(members: Partial<KeyRecord> = {}): KeyRecord {
     expiresAt: at(3),
     lastUsedAt: at(4),
     disabledAt: at(5),
+    disabledBy: "owner",
     revokedAt: at(6),
     revokedReason: "left the company",
     rotatedAt: at(7),
     replacedBy: "key_successor",
     replaces: "key_predecessor",
+    rotationRoot: "key_root",
+    createdBy: "jwt:ada",
     ...members,
   });
 }
@@ -207,6 +214,11 @@ export function assertAllOnce(seen: readonly string[], items: readonly string[])
 
 export function ids(items: readonly { readonly id: string }[]): string[] {
   return items.map(({ id }) => id);
+}
+
+/** Waits for this number of turns of the event loop. */
+export async function settle(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function plain(value: unknown): unknown {

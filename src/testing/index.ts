@@ -6,6 +6,7 @@ import { CHANGE_RULES } from "./change-rules.js";
 import { CONCURRENCY_RULES } from "./concurrency-rules.js";
 import { FEED_RULES } from "./feed-rules.js";
 import type { Rule } from "./fixtures.js";
+import { LINEAGE_RULES } from "./lineage-rules.js";
 import { LIST_RULES } from "./list-rules.js";
 import { LOOKUP_RULES } from "./lookup-rules.js";
 import { MAINTENANCE_RULES } from "./maintenance-rules.js";
@@ -58,6 +59,7 @@ const RULES: readonly Rule[] = [
   ...CONCURRENCY_RULES,
   ...LIST_RULES,
   ...AUDIT_RULES,
+  ...LINEAGE_RULES,
   ...MAINTENANCE_RULES,
   ...FEED_RULES,
 ];

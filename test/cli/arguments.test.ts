@@ -25,14 +25,15 @@ describe("arguments", () => {
     }
     expect(() => readJson("--metadata", "{hunter2")).toThrow(/^--metadata must be JSON$/);
     expect(readExpiry("2030-01-31T12:00:00Z")).toBe("2030-01-31T12:00:00Z");
+    expect(readExpiry("2030-01-31")).toBe("2030-01-31T00:00:00Z");
     expect(Number(readExpiry("1h")) - Date.now()).toBeGreaterThan(3_000_000);
   });
 
   it("are documented for every command, with an example", () => {
     const { commands } = program();
     expect(commands.map((command) => command.name())).toEqual([
-      ...["init", "migrate", "create", "list", "inspect", "rotate", "revoke", "disable", "enable", "verify"],
-      ...["audit", "stale", "import", "purge"],
+      ...["init", "migrate", "create", "list", "inspect", "update", "rotate", "revoke", "disable", "enable"],
+      ...["verify", "audit", "stale", "import", "purge", "completion"],
     ]);
     for (const command of commands) {
       let text = "";

@@ -108,7 +108,7 @@ it("requires exactly one configuration file of valid JSON", async () => {
     stderr: expect.stringContaining("Choose one with --config"),
   });
   rmSync(join(place.folder, "keybearer.config.json"));
-  expect(await run(place, ["init"])).toMatchObject({
+  expect(await run(place, ["init", "--prefix", "ezt", "--scope", "vehicles:read"])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("keybearer.config.mjs already exists"),
   });

@@ -1,8 +1,11 @@
+import { spawn } from "node:child_process";
+import { chmodSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
 import { mysqlBackends } from "../contract/stores/backends/mysql.js";
 import { postgresBackends } from "../contract/stores/backends/postgres.js";
 import { redisBackends } from "../contract/stores/backends/redis.js";
-import { CONFIG, done, freshName, freshPlace, json, type Place, run } from "./command.js";
+import { BIN, CONFIG, done, ended, freshName, freshPlace, json, type Place, run } from "./command.js";
 
 interface Kind {
   readonly name: string;
@@ -141,3 +144,28 @@ describe.each(kinds)("the command line with $name", ({ url, missing = false, dro
     }
   });
 });
+
+it.skipIf(process.platform === "win32")(
+  "creates a SQLite file for its owner alone, whatever the umask",
+  async () => {
+    const { folder, url } = freshPlace();
+    const file = join(folder, "keys.db");
+    const migrate = () =>
+      ended(
+        spawn("sh", ["-c", 'umask 022; exec "$0" "$@"', process.execPath, BIN, "migrate"], {
+          cwd: folder,
+          env: { ...process.env, KEYBEARER_URL: url },
+        }),
+      );
+    expect(await migrate()).toMatchObject({
+      code: 0,
+      stderr: expect.not.stringContaining("KEYBEARER_FILE_MODE"),
+    });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    chmodSync(file, 0o644);
+    expect(await migrate()).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("KEYBEARER_FILE_MODE"),
+    });
+  },
+);

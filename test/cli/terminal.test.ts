@@ -35,7 +35,7 @@ function record(id: string, more: Partial<KeyRecord> = {}): KeyRecord {
     ...{
       ...none,
       ...end,
-      replaces: null,
+      ...{ disabledBy: null, replaces: null, rotationRoot: null, createdBy: null, createdByKey: null },
       version: 1,
       ownerId: "acme",
       environment: "live",
@@ -246,6 +246,13 @@ describe("the exit code", () => {
   it.each<[string[], RegExp]>([
     [["create"], /^keybearer: required option '--owner/],
     [["create", "--owner", "acme", "--scope", "reports:read"], /--scope is planned/],
+    [["create", "--owner", "acme", "--scope", "vehicle:read"], /Did you mean vehicles:read\?$/m],
+    [
+      ["create", "--owner", "acme", "--scope", "x"],
+      /The scopes are vehicles:read, vehicles:write, reports:read$/m,
+    ],
+    [["update", "used"], /Pass at least one of --name/],
+    [["lst"], /^keybearer: unknown command\n\(Did you mean list\?\)$/m],
     [["create", "--owner", "acme", "--ip", "10.0.0.5/8"], /--ip/],
     [["list", "--limit", "0"], /positive integer/],
     [
@@ -263,15 +270,4 @@ describe("the exit code", () => {
     const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
     expect(await done(place, ["--version"])).toBe(`${version}\n`);
   });
-});
-
-it("creates a configuration with init, and overwrites one only with --force", async () => {
-  const own = freshPlace();
-  expect(await run(own, ["init"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--force") });
-  expect(JSON.parse(readFileSync(join(own.folder, "keybearer.config.json"), "utf8"))).toEqual(CONFIG);
-  await done(own, ["init", "--force", "--prefix", "abc", "--environments", "prod"]);
-  await done(own, ["migrate"]);
-  expect(await done(own, ["create", "--owner", "acme", "--scope", "vehicles:read"])).toMatch(
-    /^abc_prod_\w{38}\n$/,
-  );
 });

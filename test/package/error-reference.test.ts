@@ -7,8 +7,10 @@ import {
   keyFormat,
   type VerifierOptions,
 } from "../../src/index.js";
+import { createTokenService } from "../../src/oauth/index.js";
 import { createRateLimiter } from "../../src/rate-limit/index.js";
 import { memoryStore } from "../../src/stores/memory.js";
+import { ecKey, tokenProof } from "../unit/oauth/fixtures.js";
 import { textOf } from "./markdown.js";
 
 const scopes = defineScopes({ "vehicles:read": {}, "drivers:read": {} });
@@ -54,6 +56,28 @@ const DENIALS: Readonly<Record<keyof typeof AUTH_ERROR_STATUS, () => Promise<Res
   wrong_environment: async () => send(`Bearer ${await createSecret(null, "test")}`),
   ip_not_allowed: async () => send(`Bearer ${await createSecret([])}`),
   insufficient_scope: async () => send(`Bearer ${await createSecret()}`, { scope: "drivers:read" }),
+  invalid_dpop_proof: async () => {
+    const { verifier } = keybearer({ store, scopes, format, environment: "live", lastUsed: false });
+    const tokens = createTokenService({
+      issuer: "https://api.example.com",
+      audience: "https://api.example.com",
+      signingKey: ecKey(),
+      ttl: "15m",
+      verifier,
+      store,
+      revocations: "per-process",
+      dpop: { replays: "per-process" },
+    });
+    const sent = {
+      authorization: `Bearer ${await createSecret()}`,
+      dpop: tokenProof({ claims: { iat: Date.now() / 1_000 } }),
+    };
+    const request = { headers: sent, method: "POST", path: "/token" };
+    const result = await tokens.exchange({ request });
+    if (!result.ok) throw result.error;
+    const headers = { "x-request-id": "r-1", authorization: `DPoP ${result.accessToken}` };
+    return fetchAuth(tokens.verifier)(() => new Response())(new Request("http://localhost/", { headers }));
+  },
   rate_limited: async () => {
     const windows = [{ name: "minute", per: "key", limit: 1, window: "1m" }] as const;
     const rateLimiter = createRateLimiter({ windows });

@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cidrProblem, compileCidrs, type IpAddress, parseIp } from "../../src/core/requests/cidr.js";
+import { cidrProblem, compileCidrs, parseIp } from "../../src/core/requests/cidr.js";
+import type { IpAddress } from "../../src/core/requests/ranges.js";
 import { addressOf, isMapped, networkHolds, spell4, spell6 } from "./ip-oracle.js";
 import { runs } from "./runs.js";
 

@@ -89,6 +89,7 @@ const changeable = {
   rotatedAt: maybe(date),
   replacedBy: maybe(fc.constantFrom(...IDS)),
   replaces: maybe(fc.constantFrom(...IDS)),
+  disabledBy: maybe(fc.constantFrom("owner", "operator")),
 };
 
 const record: fc.Arbitrary<KeyRecord> = fc.record({
@@ -106,17 +107,21 @@ const record: fc.Arbitrary<KeyRecord> = fc.record({
   scopes: fc.constantFrom(...SCOPES),
   createdAt: date,
   lastUsedAt: maybe(date),
+  rotationRoot: maybe(fc.constantFrom(...IDS)),
+  createdBy: maybe(text),
+  createdByKey: maybe(fc.constantFrom(...IDS)),
 });
 
 const change = fc.record(changeable, { requiredKeys: [] }) as fc.Arbitrary<KeyChange>;
 
 const ACTIONS: readonly AuditAction[] = ["created", "updated", "used"];
+const ACTORS = ["", "ada", "null"];
 let entryCount = 0;
 const entry: fc.Arbitrary<AuditEntry> = fc
   .record({
     action: fc.constantFrom(...ACTIONS),
     at: date,
-    actor: maybe(text),
+    actor: maybe(fc.oneof(text, fc.constantFrom(...ACTORS))),
     keyId: fc.constantFrom(...IDS),
     ownerId: fc.constantFrom(...OWNERS),
     details: fc.oneof(
@@ -188,11 +193,14 @@ function modelStore() {
         version: (at as KeyRecord).version + 1,
       });
       switch (given.type) {
-        case "insert":
+        case "insert": {
+          const { createdByKey } = given.record;
+          if (createdByKey !== null && keys.get(createdByKey)?.revokedAt !== null) return "state";
           if (isTaken(given.record)) return "conflict";
           put(given.record);
           trail.push(asJson(given.entry));
           return undefined;
+        }
         case "update":
           put(next(given.change));
           trail.push(asJson(given.entry));
@@ -259,7 +267,9 @@ function run(store: Store, given: Operation, version: number): unknown {
         return store.findByHash(given.hash);
     }
   } catch (error) {
-    if ((error as { code?: string }).code === "KEYBEARER_KEY_CONFLICT") return "conflict";
+    const { code } = error as { code?: string };
+    if (code === "KEYBEARER_KEY_CONFLICT") return "conflict";
+    if (code === "KEYBEARER_KEY_STATE") return "state";
     throw error;
   }
 }
@@ -316,6 +326,11 @@ test("any sequence of operations returns what a model of the store returns", () 
             listed({ ownerId }),
             keys.filter((key) => key.ownerId === ownerId),
           );
+        for (const createdByKey of IDS)
+          same(
+            listed({ createdByKey }),
+            keys.filter((key) => key.createdByKey === createdByKey),
+          );
         for (const environment of ENVIRONMENTS.filter((one) => one !== null))
           same(
             listed({ environment }),
@@ -344,6 +359,11 @@ test("any sequence of operations returns what a model of the store returns", () 
             entries({ ownerId }),
             trail.filter((one) => one.ownerId === ownerId),
           );
+        for (const actor of ACTORS)
+          same(
+            entries({ actor }),
+            trail.filter((one) => one.actor === actor),
+          );
         const both = { keyId: IDS[0] as string, ownerId: "acme" };
         same(
           entries(both),
@@ -357,7 +377,8 @@ test("any sequence of operations returns what a model of the store returns", () 
 
 test("a page continues after any cursor, even if no key is at that position", () => {
   const position = fc.tuple(date, fc.constantFrom(...IDS, "\uffff"));
-  const keys = fc.uniqueArray(record, { selector: (key) => key.id, maxLength: IDS.length });
+  const free = record.map((key): KeyRecord => ({ ...key, createdByKey: null }));
+  const keys = fc.uniqueArray(free, { selector: (key) => key.id, maxLength: IDS.length });
   fc.assert(
     fc.property(keys, position, (records, [at, after]) => {
       const store = memoryStore();

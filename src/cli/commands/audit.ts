@@ -6,6 +6,7 @@ import { AUDIT_COLUMNS, paginate } from "../tables.js";
 
 interface Options extends StoreOptions {
   readonly owner?: string;
+  readonly actor?: string;
   readonly limit: number;
   readonly all?: boolean;
 }
@@ -18,10 +19,11 @@ export function auditCommand(run: Run): Command {
     "keybearer audit --owner acme --all --json > audit.json",
   ])
     .argument("[id]", "only entries of this key, which may be purged")
-    .option("--owner <id>", "only entries of keys of this owner");
+    .option("--owner <id>", "only entries of keys of this owner")
+    .option("--actor <name>", "only entries of this actor, such as the id of a key that manages keys");
   return withLimit(withStore(audit)).action((keyId: string | undefined, options: Options) =>
     withSession(run, options, async ({ manager, output, json }) => {
-      const filter = omitUndefined({ keyId, ownerId: options.owner });
+      const filter = omitUndefined({ keyId, ownerId: options.owner, actor: options.actor });
       const fetchPage = (page: object) => manager.auditTrail({ ...filter, ...page });
       const more = "There are more entries. Show them with --all.";
       const pages = paginate(fetchPage, limitOf(options), output, more);

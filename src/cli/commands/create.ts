@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { CreateKey } from "../../kit.js";
 import {
-  collect,
   command,
   omitUndefined,
   type Run,
@@ -13,6 +12,7 @@ import {
 } from "../arguments.js";
 import { writeIssuedKey } from "../issued-key.js";
 import { type StoreOptions, withSession } from "../session.js";
+import { checkScopes } from "../suggest.js";
 
 interface Options extends StoreOptions {
   readonly owner: string;
@@ -29,24 +29,25 @@ interface Options extends StoreOptions {
 export function createCommand(run: Run): Command {
   const create = command("create", "issue a key; prints its secret, once, on stdout", [
     "keybearer create --owner acme --scope vehicles:read",
-    'keybearer create --owner acme --name "CI" --scope vehicles:read --scope drivers:read --expires 90d',
+    'keybearer create --owner acme --name "CI" --scope vehicles:read drivers:read --expires 90d',
     "keybearer create --owner acme --scope vehicles:write --ip 203.0.113.0/24 --rate-limit 600/1m",
     "SECRET=$(keybearer create --owner acme --scope vehicles:read)",
   ])
     .requiredOption("--owner <id>", "the owner of the key")
-    .option("--scope <scope>", "a scope of the key; repeat it for several", collect)
+    .option("--scope <scope...>", "the scopes of the key")
     .option("--name <text>", "a name for display")
     .option("--environment <name>", 'one of "environments" (default: "environment" of the configuration)')
-    .option("--ip <network>", "an allowed network as CIDR; repeat it for several (default: all)", collect)
+    .option("--ip <network...>", "the allowed networks as CIDR (default: all)")
     .option(
       "--expires <when>",
-      "a duration such as 90d, or a date such as 2030-01-31T12:00:00Z (default: never)",
+      "a duration such as 90d, or a date such as 2030-01-31, which begins in UTC (default: never)",
     )
     .option("--metadata <json>", "a JSON object to store with the key")
     .option("--rate-limit <limit>", "a limit such as 600/1m, for a verifier with a rate limiter");
   return withActor(withStore(create)).action((options: Options) =>
     withSession(run, options, async ({ manager, config, actor, output, json }) => {
       const { owner, scope = [], name, ip, expires, metadata, rateLimit } = options;
+      checkScopes(scope, config.scopes);
       const input = {
         ownerId: owner,
         scopes: scope,

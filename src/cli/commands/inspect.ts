@@ -20,7 +20,7 @@ export function inspectCommand(run: Run): Command {
       if (key === undefined) throw new KeyNotFoundError();
       const { items: audit } = await manager.auditTrail({ keyId: id, limit: ENTRIES });
       if (json) return output.json({ key, audit });
-      await output.write(`${formatDetails(keyDetails(key))}\n`);
+      await output.write(`${formatDetails(keyDetails(key, output.columns !== undefined))}\n`);
       await writeList(output, [audit] as unknown as AsyncIterable<typeof audit>, AUDIT_COLUMNS, false);
     }),
   );

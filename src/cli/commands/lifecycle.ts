@@ -7,9 +7,11 @@ import { formatDetails } from "../output.js";
 import { type Session, type StoreOptions, withSession } from "../session.js";
 import { keyDetails } from "../tables.js";
 
-const ID = "key_0123456789abcdef0123456789abcdef";
+/** An id for examples. */
+export const KEY_ID = "key_0123456789abcdef0123456789abcdef";
 
-function keyCommand(name: string, description: string, ...examples: readonly string[]): Command {
+/** Creates a command that changes one key. */
+export function keyCommand(name: string, description: string, ...examples: readonly string[]): Command {
   const target = command(
     name,
     description,
@@ -18,10 +20,11 @@ function keyCommand(name: string, description: string, ...examples: readonly str
   return withActor(withStore(target.argument("<id>", "the id of the key, as shown by list")));
 }
 
-async function showKey({ output, json }: Session, message: string, key: ApiKey): Promise<void> {
+/** Reports the result of a change. */
+export async function showKey({ output, json }: Session, message: string, key: ApiKey): Promise<void> {
   output.log(message);
   if (json) return output.json({ key });
-  output.log(formatDetails(keyDetails(key)).trimEnd());
+  output.log(formatDetails(keyDetails(key, output.terminal !== undefined)).trimEnd());
 }
 
 interface RotateOptions extends StoreOptions {
@@ -34,8 +37,8 @@ export function rotateCommand(run: Run): Command {
   return keyCommand(
     "rotate",
     "replace a key by a successor; prints its secret, once, on stdout",
-    `${ID} --overlap 24h`,
-    `${ID} --overlap 0s`,
+    `${KEY_ID} --overlap 24h`,
+    `${KEY_ID} --overlap 0s`,
   )
     .requiredOption("--overlap <duration>", "how long the old secret stays valid; 0s to stop it at once")
     .option("--environment <name>", "the environment of the successor of an imported key without one")
@@ -47,22 +50,9 @@ export function rotateCommand(run: Run): Command {
     );
 }
 
-/** `keybearer revoke`: revokes a key permanently. */
-export function revokeCommand(run: Run): Command {
-  return keyCommand("revoke", "revoke a key permanently", `${ID} --reason "laptop stolen"`)
-    .option("--reason <text>", "the reason in the audit trail")
-    .action((id: string, { reason, ...options }: StoreOptions & { readonly reason?: string }) =>
-      withSession(run, options, async (session) => {
-        const { manager, actor } = session;
-        const key = await manager.revoke(id, { actor, ...omitUndefined({ reason }) });
-        await showKey(session, "The key is revoked.", key);
-      }),
-    );
-}
-
 /** `keybearer disable`: disables a key until it is enabled. */
 export function disableCommand(run: Run): Command {
-  return keyCommand("disable", "disable a key until it is enabled again", ID).action(
+  return keyCommand("disable", "disable a key until it is enabled again", KEY_ID).action(
     (id: string, options: StoreOptions) =>
       withSession(run, options, async (session) => {
         const { manager, actor } = session;
@@ -73,7 +63,7 @@ export function disableCommand(run: Run): Command {
 
 /** `keybearer enable`: enables a disabled key. */
 export function enableCommand(run: Run): Command {
-  return keyCommand("enable", "enable a disabled key", ID).action((id: string, options: StoreOptions) =>
+  return keyCommand("enable", "enable a disabled key", KEY_ID).action((id: string, options: StoreOptions) =>
     withSession(run, options, async (session) => {
       const { manager, actor } = session;
       await showKey(session, "The key is enabled.", await manager.enable(id, { actor }));

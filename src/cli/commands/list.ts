@@ -9,6 +9,7 @@ interface Options extends StoreOptions {
   readonly owner?: string;
   readonly status?: KeyStatus;
   readonly environment?: string;
+  readonly createdByKey?: string;
   readonly limit: number;
   readonly all?: boolean;
 }
@@ -22,11 +23,12 @@ export function listCommand(run: Run): Command {
   ])
     .option("--owner <id>", "only keys of this owner")
     .addOption(new Option("--status <status>", "only keys with this status").choices(KEY_STATUSES))
-    .option("--environment <name>", "only keys of this environment");
+    .option("--environment <name>", "only keys of this environment")
+    .option("--created-by-key <id>", "only keys that this key created");
   return withLimit(withStore(list)).action((options: Options) =>
     withSession(run, options, async ({ manager, output, json }) => {
-      const { owner: ownerId, status, environment } = options;
-      const filter = omitUndefined({ ownerId, status, environment });
+      const { owner: ownerId, status, environment, createdByKey } = options;
+      const filter = omitUndefined({ ownerId, status, environment, createdByKey });
       const more = "There are more keys. List them with --all.";
       const pages = paginate((page) => manager.list({ ...filter, ...page }), limitOf(options), output, more);
       const count = await writeList(output, pages, KEY_COLUMNS, json);

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import type { ApiKey } from "../../kit.js";
+import type { ApiKey, KeyManager } from "../../kit.js";
 import { command, omitUndefined, type Run, withStore } from "../arguments.js";
+import { CommandError, EXIT } from "../errors.js";
 import { type Column, writeList } from "../output.js";
 import { readDurationArgument, type StoreOptions, withSession } from "../session.js";
 import { KEY_COLUMNS, paginate } from "../tables.js";
@@ -45,6 +46,7 @@ export function staleCommand(run: Run): Command {
     };
 
     return withSession(run, options, async ({ manager, output, json }) => {
+      if (unusedSince !== undefined) await requireUses(manager);
       const filter = omitUndefined({ ownerId, environment });
       const pages = paginate((page) => manager.list({ ...filter, ...page }), Infinity, output);
       async function* staleKeys(): AsyncGenerator<readonly StaleKey[]> {
@@ -58,4 +60,22 @@ export function staleCommand(run: Run): Command {
       output.log(count === 0 ? "No stale keys." : `${count} stale.`);
     });
   });
+}
+
+/**
+ * Without last-used tracking, every key looks unused.
+ *
+ * @throws CommandError if the store has keys, but no use of any was recorded.
+ */
+async function requireUses(manager: KeyManager): Promise<void> {
+  let hasKeys = false;
+  for await (const keys of paginate((page) => manager.list(page), Infinity, { log: () => {} })) {
+    if (keys.some(({ lastUsedAt }) => lastUsedAt !== null)) return;
+    hasKeys ||= keys.length > 0;
+  }
+  if (!hasKeys) return;
+  throw new CommandError(
+    EXIT.failed,
+    "No use of any key was recorded, so it is unknown which keys are unused. Record uses in your service with keybearer(), or with lastUsed() of keybearer/observers; or list keys by age with --older",
+  );
 }

@@ -2,10 +2,12 @@ import { createReadStream } from "node:fs";
 import { isIP } from "node:net";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
-import { collect, command, type Run, rejectSecretArguments, withStore } from "../arguments.js";
+import { command, type Run, rejectSecretArguments, withStore } from "../arguments.js";
 import { EXIT, usageError } from "../errors.js";
 import { formatDetails } from "../output.js";
+import { askSecret, isInteractive } from "../prompts.js";
 import { type StoreOptions, withSession } from "../session.js";
+import { checkScopes } from "../suggest.js";
 import { keyDetails } from "../tables.js";
 
 interface Options extends StoreOptions {
@@ -20,12 +22,12 @@ const MAX_BYTES = 4_096;
 
 /** `keybearer verify`: verifies a secret. */
 export function verifyCommand(run: Run): Command {
-  const verify = command("verify", "verify a secret from stdin or a file: allowed or denied", [
+  const verify = command("verify", "verify a secret from the terminal, stdin or a file: allowed or denied", [
     'printf %s "$SECRET" | keybearer verify --scope vehicles:read',
     "keybearer verify --file secret.txt --ip 203.0.113.7",
   ])
-    .option("--file <file>", "a file with the secret (default: stdin)")
-    .option("--scope <scope>", "a required scope; repeat it for several", collect)
+    .option("--file <file>", "a file with the secret (default: stdin, or a prompt)")
+    .option("--scope <scope...>", "the required scopes")
     .option("--ip <address>", "the client address, for keys with an allowlist")
     .option("--environment <name>", "the environment of the service (default: any)");
   return withStore(verify)
@@ -36,9 +38,7 @@ export function verifyCommand(run: Run): Command {
       await withSession(run, options, async ({ config, store, output, json }) => {
         const { scope, ip, environment } = options;
         if (ip !== undefined && isIP(ip) === 0) throw usageError("--ip must be an IP address");
-        const unknown = scope?.find((name) => config.scopes.get(name) === undefined);
-        if (unknown !== undefined)
-          throw usageError('--scope must be one of the "scopes" of the configuration');
+        checkScopes(scope ?? [], config.scopes);
         const verifier = config.verifier(store, environment, STORE_TIMEOUT);
         const request = {
           headers: { authorization: `Bearer ${secret}` },
@@ -48,7 +48,12 @@ export function verifyCommand(run: Run): Command {
         if (result.ok) {
           const { key } = result.principal;
           if (json) return output.json({ allowed: true, key });
-          return output.write(formatDetails([["decision", "allowed"], ...(key ? keyDetails(key) : [])]));
+          return output.write(
+            formatDetails([
+              ["decision", "allowed"],
+              ...(key ? keyDetails(key, output.columns !== undefined) : []),
+            ]),
+          );
         }
         run.setExitCode(EXIT.rejected);
         const { code, message, details } = result.error;
@@ -64,9 +69,7 @@ export function verifyCommand(run: Run): Command {
 }
 
 async function readSecret(file: string | undefined, signal: AbortSignal): Promise<string> {
-  if (file === undefined && process.stdin.isTTY) {
-    throw usageError("Pass the secret on stdin, or in a file with --file");
-  }
+  if (file === undefined && isInteractive()) return checkSecret(await askSecret("Secret: ", signal));
   const stream: Readable = file === undefined ? process.stdin : createReadStream(file);
   const chunks: Buffer[] = [];
   let length = 0;
@@ -80,9 +83,14 @@ async function readSecret(file: string | undefined, signal: AbortSignal): Promis
     signal.throwIfAborted();
     throw usageError(`The secret cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  const secret = Buffer.concat(chunks)
-    .toString("utf8")
-    .replace(/\r?\n$/, "");
-  if (secret !== "" && length <= MAX_BYTES && !/[\r\n]/.test(secret)) return secret;
-  throw usageError("The secret must be a single line and not empty");
+  return checkSecret(
+    Buffer.concat(chunks)
+      .toString("utf8")
+      .replace(/\r?\n$/, ""),
+  );
+}
+
+function checkSecret(secret: string): string {
+  if (secret !== "" && Buffer.byteLength(secret) <= MAX_BYTES && !/[\r\n]/.test(secret)) return secret;
+  throw usageError(`The secret must be a single line of at most ${MAX_BYTES} bytes and not empty`);
 }

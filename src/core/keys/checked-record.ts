@@ -1,6 +1,7 @@
 import { StoreError } from "../errors.js";
+import { isCheckedRecord } from "./frozen-record.js";
 import { type KeyHash, sameHash } from "./hash.js";
-import { isPresent, isReadableRecord, type VerifiableRecord } from "./record.js";
+import { isPresent, type VerifiableRecord } from "./record.js";
 
 /**
  * Checks what a store returned for a hash. A store that compares only part of the hash must not authenticate anyone. By
@@ -14,7 +15,7 @@ export function checkedRecord(
   isEqual: (a: string, b: string) => boolean = sameHash,
 ): VerifiableRecord | undefined {
   if (!isPresent(value)) return undefined;
-  if (!isReadableRecord(value)) {
+  if (!isCheckedRecord(value)) {
     throw new StoreError("The key store returned a value that is not a key record");
   }
   if (!isEqual(value.hash, hash)) throw new StoreError("The key store returned the record of another hash");

@@ -47,6 +47,8 @@ export interface KeyRecord {
   /** Written in batches, so it may lag by a minute. */
   readonly lastUsedAt: Date | null;
   readonly disabledAt: Date | null;
+  /** Who disabled the key. Only an operator can enable a key that an operator disabled; `null` counts as operator. */
+  readonly disabledBy: "owner" | "operator" | null;
   readonly revokedAt: Date | null;
   readonly revokedReason: string | null;
   /** When the key was replaced by a successor. */
@@ -55,6 +57,12 @@ export interface KeyRecord {
   readonly replacedBy: string | null;
   /** The id of the key that this one replaced in a rotation. */
   readonly replaces: string | null;
+  /** The id of the first key of the rotation chain, for which rate limits count. `null` if it is this key. */
+  readonly rotationRoot: string | null;
+  /** The actor of the creation. A successor has that of the key that it replaced. */
+  readonly createdBy: string | null;
+  /** The id of the key that created this one. A successor has that of the key that it replaced. */
+  readonly createdByKey: string | null;
 }
 
 /**
@@ -90,11 +98,15 @@ export const RECORD_MEMBERS: readonly (keyof KeyRecord)[] = [
   "expiresAt",
   "lastUsedAt",
   "disabledAt",
+  "disabledBy",
   "revokedAt",
   "revokedReason",
   "rotatedAt",
   "replacedBy",
   "replaces",
+  "rotationRoot",
+  "createdBy",
+  "createdByKey",
 ];
 
 /** The public view of a key: a {@link KeyRecord} without hash and version, and with its status. */
@@ -157,11 +169,15 @@ export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
     expiresAt: copyDate(record.expiresAt),
     lastUsedAt: copyDate(record.lastUsedAt),
     disabledAt: copyDate(record.disabledAt),
+    disabledBy: record.disabledBy ?? null,
     revokedAt: copyDate(record.revokedAt),
     revokedReason: record.revokedReason ?? null,
     rotatedAt: copyDate(record.rotatedAt),
     replacedBy: record.replacedBy ?? null,
     replaces: record.replaces ?? null,
+    rotationRoot: record.rotationRoot ?? null,
+    createdBy: record.createdBy ?? null,
+    createdByKey: record.createdByKey ?? null,
   });
 }
 

@@ -63,9 +63,11 @@ export interface ManagedKeyStore extends KeyStore {
   /** Lists keys, newest first: ordered by creation time, then id. Continues after `cursor`. */
   list(query: KeyQuery): Awaitable<Page<KeyRecord>>;
   /**
-   * Adds a key.
+   * Adds a key. A key with a `createdByKey` is added only if that key exists and is not revoked, in the same transaction:
+   * a concurrent revocation of that key is ordered before the insert, which then fails, or after it.
    *
    * @throws KeyConflictError if a key with this id or hash exists, and changes nothing.
+   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist, and changes nothing.
    */
   insert(record: KeyRecord, audit: AuditEntry): Awaitable<void>;
   /**
@@ -74,7 +76,8 @@ export interface ManagedKeyStore extends KeyStore {
    */
   update(id: string, ifVersion: number, change: KeyChange, audit: AuditEntry): Awaitable<boolean>;
   /**
-   * Does the same as `update` and inserts the successor, in one transaction.
+   * Does the same as `update` and inserts the successor, in one transaction. `createdByKey` of the successor is not
+   * checked.
    *
    * @throws KeyConflictError if a key with the id or hash of the successor exists, and changes nothing.
    */
@@ -110,6 +113,7 @@ export const CHANGEABLE_MEMBERS = [
   "updatedAt",
   "expiresAt",
   "disabledAt",
+  "disabledBy",
   "revokedAt",
   "revokedReason",
   "rotatedAt",
@@ -125,7 +129,12 @@ export interface KeyQuery {
   readonly ownerId?: string | undefined;
   readonly environment?: string | undefined;
   readonly status?: KeyStatus | undefined;
-  /** Only keys that were revoked or expired at this time or before. A store may ignore it. */
+  /** Only keys that this key created. */
+  readonly createdByKey?: string | undefined;
+  /**
+   * Only keys that were revoked or expired at this time or before. Only `purge` of a manager sets it, so a store without
+   * `remove` may ignore it.
+   */
   readonly endedBefore?: Date | undefined;
   /** The time at which `status` is evaluated. */
   readonly now: Date;
@@ -137,6 +146,7 @@ export interface KeyQuery {
 export interface AuditQuery {
   readonly keyId?: string | undefined;
   readonly ownerId?: string | undefined;
+  readonly actor?: string | undefined;
   readonly cursor?: string | undefined;
   readonly limit: number;
 }

@@ -1,4 +1,3 @@
-import type { Awaitable } from "../../internal/awaitable.js";
 import type { Duration } from "../../internal/duration.js";
 import type { Observer } from "../events.js";
 import type { KeyFormat } from "../keys/format.js";
@@ -6,6 +5,20 @@ import type { LegacyHash, Pepper } from "../keys/hash.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import type { AuditEntry, ManagedKeyStore, Page } from "../keys/store.js";
+import type {
+  ActorOption,
+  CheckOption,
+  CreateOptions,
+  DisableOptions,
+  IssuedKey,
+  PurgeOptions,
+  PurgeResult,
+  RevokeAllFilter,
+  RevokeAllOptions,
+  RevokeAllResult,
+  RevokeOptions,
+  RotateOptions,
+} from "./change-options.js";
 
 /** Options of {@link createKeyManager}. */
 export interface KeyManagerOptions<S extends string = string, E extends string = string> {
@@ -79,69 +92,18 @@ export type ImportedSecret =
   | { readonly secret: string; readonly hash?: undefined; readonly hashedBy?: undefined }
   | { readonly hash: string; readonly hashedBy?: string | undefined; readonly secret?: undefined };
 
-/** Options of {@link KeyManager.purge}. */
-export interface PurgeOptions extends ActorOption {
-  /** How long a revoked or expired key is kept before it can be deleted. */
-  readonly retention: Duration;
-  /** The maximum number of keys to delete. All by default. */
-  readonly limit?: number;
-}
-
-/** The result of {@link KeyManager.purge}. */
-export interface PurgeResult {
-  /** The number of deleted keys. */
-  readonly purged: number;
-}
-
 /** The input of {@link KeyManager.update}. Absent members stay as they are; `null` removes a value. */
 export type UpdateKey = Partial<
   Pick<CreateKey, "name" | "ipAllowlist" | "expiresAt" | "metadata" | "rateLimit">
 >;
-
-/** A key and its secret. The secret is not stored and cannot be read again. */
-export interface IssuedKey {
-  readonly secret: string;
-  readonly key: ApiKey;
-}
-
-/** The actor of a change. */
-export interface ActorOption {
-  /** Who makes the change, for the audit trail: 1 to 255 characters. */
-  readonly actor?: string | undefined;
-}
-
-/** Options of a change. */
-export interface CheckOption extends ActorOption {
-  /**
-   * Called with the key before the change, and again after every conflict with a concurrent change. If it throws or
-   * rejects, the method rejects with the same error and nothing is written.
-   *
-   * @example
-   * const check = (key: ApiKey) => { if (key.ownerId !== "acme") throw new Error("not yours"); };
-   * await manager.rotate(id, { check });
-   */
-  readonly check?: (key: ApiKey) => Awaitable<void>;
-}
-
-/** Options of {@link KeyManager.revoke}. */
-export type RevokeOptions = CheckOption & {
-  /** Kept with the key and in the audit trail: up to 255 characters. */
-  readonly reason?: string;
-};
-
-/** Options of {@link KeyManager.rotate}. */
-export type RotateOptions<E extends string = string> = CheckOption & {
-  /** How long the old key stays valid. `"0s"` by default. */
-  readonly overlap?: Duration;
-  /** The environment of the successor; required if the old key has none and the format has several. */
-  readonly environment?: E;
-};
 
 /** The filters of {@link KeyManager.list}. */
 export interface ListKeys {
   readonly ownerId?: string;
   readonly status?: KeyStatus;
   readonly environment?: string;
+  /** Only keys that this key created. */
+  readonly createdByKey?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -152,6 +114,8 @@ export interface ListKeys {
 export interface ListAudit {
   readonly keyId?: string;
   readonly ownerId?: string;
+  /** Only entries of changes that this actor made. */
+  readonly actor?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -172,11 +136,12 @@ export interface KeyManager<S extends string = string, E extends string = string
    * Creates a key.
    *
    * @throws KeyInputError if a member is invalid; its `path` names the member.
+   * @throws KeyStateError if the key `createdByKey` is revoked or does not exist.
    *
    * @example
    * const { secret, key } = await manager.create({ ownerId: "acme", scopes: ["vehicles:read"] });
    */
-  create(input: CreateKey<S, E>, actor?: string | ActorOption): Promise<IssuedKey>;
+  create(input: CreateKey<S, E>, actor?: string | CreateOptions): Promise<IssuedKey>;
   /** Returns the key, or `undefined` if no key has this id. */
   get(id: string): Promise<ApiKey | undefined>;
   /** Returns a page of keys, newest first. A key that cannot be read is named in `damaged` of the page. */
@@ -193,15 +158,36 @@ export interface KeyManager<S extends string = string, E extends string = string
    *
    * @throws KeyStateError if the key is revoked.
    */
-  disable(id: string, options?: CheckOption): Promise<ApiKey>;
+  disable(id: string, options?: DisableOptions): Promise<ApiKey>;
   /**
    * Enables a disabled key.
    *
-   * @throws KeyStateError if the key is revoked.
+   * @throws KeyStateError if the key is revoked, or if the operator disabled it and `by` is `"owner"`.
    */
-  enable(id: string, options?: CheckOption): Promise<ApiKey>;
-  /** Revokes a key permanently. A second revocation changes nothing. */
+  enable(id: string, options?: DisableOptions): Promise<ApiKey>;
+  /**
+   * Revokes a key permanently, and with `descendants` everything made from it. Each key is revoked in its own
+   * transaction. No key escapes that is created or rotated at the same time. After a failure, call it again: what is
+   * already revoked stays so, and is walked again.
+   *
+   * @throws StoreError with `descendants`, if a descendant cannot be read; all others are revoked.
+   *
+   * @example
+   * await manager.revoke(id, { descendants: true, reason: "leaked", actor: "ann" });
+   */
   revoke(id: string, options?: RevokeOptions): Promise<ApiKey>;
+  /**
+   * Revokes all keys of an owner, or all keys that a key or another one of its rotation chain created; and everything
+   * that these keys made. Can be called again after a failure. Keys that others than these keys create at the same time
+   * are not revoked.
+   *
+   * @throws KeyInputError if the filter is not exactly one of `ownerId` and `createdByKey`.
+   * @throws StoreError if a key cannot be read; all others are revoked.
+   *
+   * @example
+   * const { revoked } = await manager.revokeAll({ ownerId: "acme" }, { reason: "contract ended", actor: "ann" });
+   */
+  revokeAll(filter: RevokeAllFilter, options?: RevokeAllOptions): Promise<RevokeAllResult>;
   /**
    * Replaces a key by a successor with the same owner, scopes, allowlist, limits and expiry, in one atomic write. The
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of
@@ -229,7 +215,7 @@ export interface KeyManager<S extends string = string, E extends string = string
   import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
   /**
    * Deletes keys that were revoked, or expired, at least `retention` ago, each in its own transaction. Audit entries are
-   * kept. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
+   * kept. A key is kept as long as a key that it created is stored, so that `revoke` with `descendants` finds that one. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
    * because its revocation was deleted too.
    *
    * @throws TypeError if the store has no `remove` method.

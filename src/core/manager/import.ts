@@ -53,7 +53,7 @@ export async function importKey(
   checkMembers("import", input, MEMBERS);
   const at = manager.now();
   const hash = readHash(manager, input);
-  const record = readImportedRecord(manager, input, hash, at);
+  const record = readImportedRecord(manager, input, hash, actor, at);
   if (record.start !== "" && (await hashesOf(manager, record.start)).includes(hash)) {
     throw new KeyInputError("start", "must not be the whole secret");
   }
@@ -79,6 +79,7 @@ function readImportedRecord(
   { scopes, format, boundExpiry }: PreparedManager<string>,
   input: ImportKey,
   hash: KeyHash,
+  actor: string | null,
   at: Date,
 ): KeyRecord {
   const createdAt = readPastDate("createdAt", input.createdAt, at) ?? at;
@@ -101,7 +102,11 @@ function readImportedRecord(
     metadata: readMetadata("metadata", input.metadata),
     rateLimit: readRateLimit("rateLimit", input.rateLimit),
     disabledAt: input.disabled === true ? at : null,
+    disabledBy: input.disabled === true ? "operator" : null,
     replaces: null,
+    rotationRoot: null,
+    createdBy: actor,
+    createdByKey: null,
     createdAt,
     updatedAt: at,
   };

@@ -6,7 +6,7 @@ import type { KeyFormat } from "../keys/format.js";
 import type { RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import { cidrProblem } from "../requests/cidr.js";
-import type { ActorOption, CheckOption } from "./api.js";
+import type { ActorOption, BeforeCommitOption, CheckOption, CreateOptions } from "./change-options.js";
 import type { Caller } from "./repository.js";
 
 // Each reader returns a clean copy of one member, or throws a KeyInputError with its path. The limits keep records small,
@@ -116,18 +116,52 @@ export function readActorOrOptions(where: string, options: string | ActorOption 
   return readActor(options.actor);
 }
 
-/**
- * Reads the actor and the check of a change.
- *
- * @throws TypeError if `check` is present but not a function: without it, every change would be allowed.
- */
-export function readCaller(where: string, options: CheckOption, ...otherMembers: string[]): Caller {
-  checkMembers(where, options, ["actor", "check", ...otherMembers]);
-  const { actor, check } = options;
-  if (Object.hasOwn(options, "check") && typeof check !== "function") {
-    throw new TypeError(`${where}: "check" must be a function; received ${describe(check)}`);
+/** Reads the options of {@link KeyManager.create}. */
+export function readCreator(
+  options: string | CreateOptions | undefined,
+): Omit<Caller, "check"> & { readonly createdByKey: string | null } {
+  if (typeof options !== "object") {
+    return { actor: readActor(options), createdByKey: null, beforeCommit: undefined };
   }
-  return { actor: readActor(actor), check };
+  checkMembers("create", options, ["actor", "createdByKey", "beforeCommit"]);
+  const { actor, createdByKey } = options;
+  return {
+    actor: readActor(actor),
+    createdByKey: createdByKey === undefined ? null : readId("createdByKey", createdByKey),
+    beforeCommit: readCallback("create", options, "beforeCommit"),
+  };
+}
+
+/** Reads the actor and the callbacks of a change. */
+export function readCaller(
+  where: string,
+  options: CheckOption & BeforeCommitOption,
+  ...otherMembers: string[]
+): Caller {
+  checkMembers(where, options, ["actor", "check", ...otherMembers]);
+  return {
+    actor: readActor(options.actor),
+    check: readCallback(where, options, "check"),
+    beforeCommit: readCallback(where, options, "beforeCommit"),
+  };
+}
+
+/** @throws TypeError if it is present but not a function: without a check, every change would be allowed. */
+function readCallback<O extends object, N extends keyof O & string>(
+  where: string,
+  options: O,
+  name: N,
+): O[N] {
+  if (Object.hasOwn(options, name) && typeof options[name] !== "function") {
+    throw new TypeError(`${where}: "${name}" must be a function; received ${describe(options[name])}`);
+  }
+  return options[name];
+}
+
+/** Reads who disables or enables a key. */
+export function readParty(by: unknown = "operator"): "owner" | "operator" {
+  if (by === "owner" || by === "operator") return by;
+  throw new KeyInputError("by", 'must be "owner" or "operator"');
 }
 
 /** Checks the filters of a list. A filter that is present but `undefined` would list the keys of every owner. */

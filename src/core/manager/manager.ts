@@ -10,10 +10,12 @@ import {
   readActorOrOptions,
   readAllowlist,
   readCaller,
+  readCreator,
   readEnvironment,
   readId,
   readLabel,
   readLimit,
+  readParty,
   readRateLimit,
   readScopes,
 } from "./input.js";
@@ -22,6 +24,7 @@ import { readMetadata } from "./metadata.js";
 import { type PreparedManager, prepareManager } from "./options.js";
 import { purgeKeys } from "./purge.js";
 import { createRepository } from "./repository.js";
+import { revokeAllKeys, revokeKey } from "./revoke.js";
 import { rotateKey } from "./rotate.js";
 import { toManagedKey } from "./store-results.js";
 
@@ -49,7 +52,7 @@ export function createKeyManager<S extends string, E extends string = string>(
 
     async create(input, by) {
       checkMembers("create", input, CREATE);
-      const actor = readActorOrOptions("create", by);
+      const { actor, createdByKey, beforeCommit } = readCreator(by);
       const at = now();
       const members = {
         ownerId: readId("ownerId", input.ownerId),
@@ -61,11 +64,17 @@ export function createKeyManager<S extends string, E extends string = string>(
         metadata: readMetadata("metadata", input.metadata),
         rateLimit: readRateLimit("rateLimit", input.rateLimit),
         disabledAt: null,
+        disabledBy: null,
         replaces: null,
+        rotationRoot: null,
+        createdBy: actor,
+        createdByKey,
       };
       const { secret, record } = issueRecord(prepared, members, at);
+      const issued = { secret, key: toApiKey(record, at.getTime()) };
+      await beforeCommit?.(issued);
       await repository.insert(record, { action: "created", actor, details: { scopes: record.scopes } });
-      return { secret, key: toApiKey(record, at.getTime()) };
+      return issued;
     },
 
     async get(id) {
@@ -74,7 +83,7 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async list(query = {}) {
-      checkFilters("list", query, ["ownerId", "status", "environment", "cursor", "limit"]);
+      checkFilters("list", query, ["ownerId", "status", "environment", "createdByKey", "cursor", "limit"]);
       const limit = readLimit(query.limit);
       if (query.status !== undefined && !KEY_STATUSES.includes(query.status)) {
         throw new KeyInputError("status", `must be one of ${KEY_STATUSES.join(", ")}`);
@@ -85,7 +94,7 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async auditTrail(query = {}) {
-      checkFilters("auditTrail", query, ["keyId", "ownerId", "cursor", "limit"]);
+      checkFilters("auditTrail", query, ["keyId", "ownerId", "actor", "cursor", "limit"]);
       return repository.auditTrail({ ...query, limit: readLimit(query.limit) });
     },
 
@@ -104,30 +113,36 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async disable(id, options = {}) {
-      return repository.change(id, readCaller("disable", options), (record, at) => {
-        if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
-        if (isPresent(record.disabledAt)) return undefined;
-        return { action: "disabled", change: { disabledAt: at } };
+      const caller = readCaller("disable", options, "by");
+      const by = readParty(options.by);
+      return repository.change(id, caller, ({ revokedAt, disabledAt, disabledBy }, at) => {
+        if (isPresent(revokedAt)) throw new KeyStateError("A revoked key cannot be disabled");
+        if (!isPresent(disabledAt)) {
+          return { action: "disabled", change: { disabledAt: at, disabledBy: by }, details: { by } };
+        }
+        // Otherwise the owner could undo what the operator asked for.
+        if (by !== "operator" || disabledBy !== "owner") return undefined;
+        return { action: "disabled", change: { disabledBy: by }, details: { by } };
       });
     },
 
     async enable(id, options = {}) {
-      return repository.change(id, readCaller("enable", options), (record) => {
-        if (isPresent(record.revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
-        if (!isPresent(record.disabledAt)) return undefined;
-        return { action: "enabled", change: { disabledAt: null } };
+      const caller = readCaller("enable", options, "by");
+      const by = readParty(options.by);
+      return repository.change(id, caller, ({ revokedAt, disabledAt, disabledBy }) => {
+        if (isPresent(revokedAt)) throw new KeyStateError("A revoked key cannot be enabled");
+        if (!isPresent(disabledAt)) return undefined;
+        if (by === "owner" && disabledBy !== "owner") {
+          throw new KeyStateError(
+            "The operator of the service disabled the key, and only the operator can enable it",
+          );
+        }
+        return { action: "enabled", change: { disabledAt: null, disabledBy: null }, details: { by } };
       });
     },
 
-    async revoke(id, options = {}) {
-      const caller = readCaller("revoke", options, "reason");
-      const reason = readLabel("reason", options.reason);
-      return repository.change(id, caller, (record, at) => {
-        if (isPresent(record.revokedAt)) return undefined;
-        return { action: "revoked", change: { revokedAt: at, revokedReason: reason }, details: { reason } };
-      });
-    },
-
+    revoke: async (id, options = {}) => revokeKey(prepared, repository, id, options),
+    revokeAll: async (filter, options = {}) => revokeAllKeys(prepared, repository, filter, options),
     rotate: async (id, options = {}) => rotateKey(prepared, repository, id, options),
     import: async (input, by) => importKey(prepared, repository, input, readActorOrOptions("import", by)),
     purge: async (options) => purgeKeys(prepared, repository, options),

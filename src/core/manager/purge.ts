@@ -1,6 +1,6 @@
 import { checkMethods } from "../../internal/validate.js";
 import type { KeyRecord } from "../keys/record.js";
-import type { PurgeOptions, PurgeResult } from "./api.js";
+import type { PurgeOptions, PurgeResult } from "./change-options.js";
 import { checkMembers, readActor, readInputDuration, readPositiveInteger } from "./input.js";
 import type { PreparedManager } from "./options.js";
 import type { Repository } from "./repository.js";
@@ -20,8 +20,11 @@ export async function purgeKeys(
   const { limit = Infinity } = options;
   if (limit !== Infinity) readPositiveInteger("limit", limit);
   checkMethods("purge", "store", store, ["remove"]);
+  const at = now();
 
-  const removeKey = (record: KeyRecord): Promise<boolean> => {
+  const removeKey = async (record: KeyRecord): Promise<boolean> => {
+    const made = await repository.list({ now: at, createdByKey: record.id, limit: 1 });
+    if (made.items.length > 0 || made.damaged !== undefined) return false;
     const details = {
       revokedAt: toIsoString(record.revokedAt),
       expiresAt: toIsoString(record.expiresAt),
@@ -29,14 +32,13 @@ export async function purgeKeys(
     return repository.remove(record, { action: "purged", actor, details });
   };
 
-  const at = now();
   const endedBefore = new Date(at.getTime() - retention);
   let purged = 0;
   let cursor: string | undefined;
   do {
     const query = { now: at, endedBefore, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
     const page = await repository.list(query);
-    // Checked again because a store may ignore the `endedBefore` filter, and a deletion cannot be undone.
+    // Checked again because a deletion cannot be undone.
     const ended = page.items.filter((record) => hasEnded(record, endedBefore)).slice(0, limit - purged);
     for (let start = 0; start < ended.length; start += CONCURRENCY) {
       const removed = await Promise.all(ended.slice(start, start + CONCURRENCY).map(removeKey));

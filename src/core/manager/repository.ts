@@ -1,6 +1,6 @@
 import { isPromiseLike } from "../../internal/awaitable.js";
 import { withTimeout } from "../../internal/timeout.js";
-import { KeyConflictError, KeyInputError, KeyNotFoundError, StoreError } from "../errors.js";
+import { KeyConflictError, KeyInputError, KeyNotFoundError, KeyStateError, StoreError } from "../errors.js";
 import { emit, type LifecycleAction, lifecycleEvent } from "../events.js";
 import { createAuditEntry } from "../keys/audit-entry.js";
 import { checkedRecord } from "../keys/checked-record.js";
@@ -8,7 +8,7 @@ import type { KeyHash } from "../keys/hash.js";
 import type { ApiKey, KeyRecord, VerifiableRecord } from "../keys/record.js";
 import type { AuditEntry, AuditQuery, KeyChange, KeyQuery, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
-import type { CheckOption, IssuedKey } from "./api.js";
+import type { BeforeCommitOption, CheckOption, IssuedKey } from "./change-options.js";
 import type { IssuedRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
 import {
@@ -28,6 +28,7 @@ const UNKNOWN_OUTCOME = "; the outcome of the write is unknown";
 export interface Caller {
   readonly actor: string | null;
   readonly check: CheckOption["check"];
+  readonly beforeCommit: BeforeCommitOption["beforeCommit"];
 }
 
 /** What an audit entry says about a write. */
@@ -60,7 +61,7 @@ export interface Repository {
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
-  /** @throws KeyConflictError if the id or the hash exists. */
+  /** @throws KeyConflictError if the id or the hash exists, and KeyStateError if the maker is revoked or missing. */
   insert(record: KeyRecord, audit: AuditFacts): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
   remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
@@ -76,7 +77,7 @@ export interface Repository {
     caller: Caller,
     decide: (record: KeyRecord, at: Date) => RecordChange | undefined,
   ): Promise<ApiKey>;
-  /** Changes a record and inserts its successor, in the same way. */
+  /** Changes a record and inserts its successor, in the same way. Calls `beforeCommit` of the caller before it writes. */
   replace(
     id: string,
     caller: Caller,
@@ -150,18 +151,18 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
       ),
 
     list(query) {
-      const { cursor, ownerId, environment } = query;
+      const { cursor, ownerId, environment, createdByKey } = query;
       return call(
         () => store.list(query),
-        (result) => readPage(result, cursor, { ownerId, environment }, readManagedRecord),
+        (result) => readPage(result, cursor, { ownerId, environment, createdByKey }, readManagedRecord),
       );
     },
 
     auditTrail(query) {
-      const { cursor, keyId, ownerId } = query;
+      const { cursor, keyId, ownerId, actor } = query;
       return call(
         () => store.auditTrail(query),
-        (result) => readPage(result, cursor, { keyId, ownerId }, readAuditEntry),
+        (result) => readPage(result, cursor, { keyId, ownerId, actor }, readAuditEntry),
       );
     },
 
@@ -197,18 +198,20 @@ export function createRepository({ store, timeoutMs, observers, now }: PreparedM
         const { successor, ...decision } = decide(record, at);
         const change = { updatedAt: at, ...decision.change };
         const audit = auditEntry(record, at, { ...decision, actor: caller.actor });
+        const issued = { secret: successor.secret, key: toManagedKey(successor.record, at) };
+        await caller.beforeCommit?.(issued);
         const committed = await commit("replace", audit, () =>
           store.replace(id, record.version, change, successor.record, audit),
         );
-        return committed ? { secret: successor.secret, key: toManagedKey(successor.record, at) } : undefined;
+        return committed ? issued : undefined;
       }),
   };
 }
 
-/** Whether a store threw an error of its contract: a conflict on insert, or an invalid cursor. */
+/** Whether a store threw an error of its contract: a conflict or a revoked maker on insert, or an invalid cursor. */
 function isContractError(error: unknown): boolean {
   try {
-    return error instanceof KeyInputError || error instanceof KeyConflictError;
+    return [KeyInputError, KeyConflictError, KeyStateError].some((type) => error instanceof type);
   } catch {
     return false; // a Proxy may throw from instanceof
   }

@@ -1,7 +1,8 @@
 import { KeyInputError, KeyStateError } from "../errors.js";
 import type { KeyFormat } from "../keys/format.js";
 import { isExpired, isPresent, type KeyRecord } from "../keys/record.js";
-import type { IssuedKey, KeyManager } from "./api.js";
+import type { KeyManager } from "./api.js";
+import type { IssuedKey } from "./change-options.js";
 import { readCaller, readEnvironment, readInputDuration } from "./input.js";
 import { issueRecord } from "./issue.js";
 import type { PreparedManager } from "./options.js";
@@ -14,7 +15,7 @@ export async function rotateKey(
   id: string,
   options: NonNullable<Parameters<KeyManager["rotate"]>[1]>,
 ): Promise<IssuedKey> {
-  const caller = readCaller("rotate", options, "overlap", "environment");
+  const caller = readCaller("rotate", options, "overlap", "environment", "beforeCommit");
   const { overlap = "0s", environment } = options;
   const overlapMs = readInputDuration("overlap", overlap);
 
@@ -27,6 +28,7 @@ export async function rotateKey(
         environment: readSuccessorEnvironment(old, environment, manager.format),
         expiresAt: earliest(old.expiresAt, manager.latestExpiry(at)),
         replaces: old.id,
+        rotationRoot: old.rotationRoot ?? old.id,
       },
       at,
     );

@@ -1,4 +1,5 @@
-import { type CidrList, compileReadableCidrs, type IpAddress } from "./cidr.js";
+import { compileReadableCidrs } from "./cidr.js";
+import type { CidrList, IpAddress } from "./ranges.js";
 
 const compiled = new WeakMap<readonly string[], CidrList>();
 

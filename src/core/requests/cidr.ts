@@ -1,20 +1,5 @@
 import ipaddr from "ipaddr.js";
-
-/**
- * An IP address: IPv4 as a number of 32 bits, IPv6 as eight numbers of 16 bits. An IPv4-mapped IPv6 address (RFC 4291,
- * 2.5.5.2), as dual-stack sockets report it, is converted to IPv4.
- */
-export type IpAddress = number | readonly number[];
-
-/** A compiled list of networks. */
-export interface CidrList {
-  /** Whether an address is in one of the networks. */
-  includes(address: IpAddress): boolean;
-  /** Whether the list includes every address of another list. */
-  covers(other: CidrList): boolean;
-  /** Sorted and disjoint. */
-  readonly ranges: readonly Range[];
-}
+import { type CidrList, compileRanges, type IpAddress, type Range } from "./ranges.js";
 
 /**
  * Parses an address in strict form: four decimal octets without leading zeros, or RFC 4291, 2.2. Zones, ports and
@@ -55,12 +40,6 @@ export function compileReadableCidrs(entries: readonly unknown[]): CidrList {
 export function cidrProblem(entry: unknown): string | undefined {
   const range = parseCidr(entry);
   return typeof range === "string" ? range : undefined;
-}
-
-/** The addresses of one family from `first` to `last`, both included. */
-export interface Range {
-  readonly first: IpAddress;
-  readonly last: IpAddress;
 }
 
 const FORM = "is not an IP address or a network such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32";
@@ -152,96 +131,4 @@ function replaceDottedTail(text: string): string | undefined {
   const address = parseIpv4(text.slice(begin));
   if (address === undefined) return undefined;
   return `${text.slice(0, begin)}${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}`;
-}
-
-/** Sorts the ranges of each family and merges those that touch or overlap. */
-function compileRanges(ranges: readonly Range[]): CidrList {
-  const four = merge(ranges.filter(({ first }) => typeof first === "number"));
-  const six = merge(ranges.filter(({ first }) => typeof first !== "number"));
-  const [find4, find6] = [createSearch4(four), createSearch6(six)];
-  const rangeOf = (address: IpAddress) => (typeof address === "number" ? find4 : find6)(address);
-  return {
-    ranges: [...four, ...six],
-    includes: (address) => rangeOf(address) !== undefined,
-    // Touching ranges are merged, so each range of the other list lies within one range of this list.
-    covers: (other) =>
-      other.ranges.every(({ first, last }) => {
-        const range = rangeOf(first);
-        return range !== undefined && compare(last, range.last) <= 0;
-      }),
-  };
-}
-
-function merge(ranges: readonly Range[]): readonly Range[] {
-  const merged: Range[] = [];
-  for (const range of [...ranges].sort((a, b) => compare(a.first, b.first))) {
-    const previous = merged[merged.length - 1];
-    if (previous === undefined || !touches(previous.last, range.first)) merged.push(range);
-    else if (compare(range.last, previous.last) > 0)
-      merged[merged.length - 1] = { first: previous.first, last: range.last };
-  }
-  return merged;
-}
-
-/** Whether no address lies between the end of a range and the start of a later range. */
-function touches(last: IpAddress, first: IpAddress): boolean {
-  return compare(first, last) <= 0 || compare(first, next(last)) === 0;
-}
-
-function next(address: IpAddress): IpAddress {
-  if (typeof address === "number") return address + 1;
-  const parts = [...address];
-  for (let i = parts.length - 1; i >= 0; i--) {
-    parts[i] = ((parts[i] as number) + 1) & 0xffff;
-    if (parts[i] !== 0) break;
-  }
-  return parts; // the highest address wraps around to ::, where no later range starts
-}
-
-/**
- * Creates a binary search for the range that contains an address: the last range that starts at or before it. The
- * first addresses are kept in one typed array for speed.
- */
-function createSearch(
-  ranges: readonly Range[],
-  startsAtOrBefore: (index: number, address: IpAddress) => boolean,
-) {
-  return (address: IpAddress): Range | undefined => {
-    let low = 0;
-    let high = ranges.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (startsAtOrBefore(middle, address)) low = middle + 1;
-      else high = middle;
-    }
-    const range = ranges[low - 1];
-    return range !== undefined && compare(address, range.last) <= 0 ? range : undefined;
-  };
-}
-
-function createSearch4(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
-  const firsts = Uint32Array.from(ranges, ({ first }) => first as number);
-  return createSearch(ranges, (index, address) => (firsts[index] as number) <= (address as number));
-}
-
-function createSearch6(ranges: readonly Range[]): (address: IpAddress) => Range | undefined {
-  const firsts = Uint16Array.from(ranges.flatMap(({ first }) => first as readonly number[]));
-  return createSearch(ranges, (index, address) => {
-    for (let part = 0; part < 8; part++) {
-      const difference =
-        (firsts[index * 8 + part] as number) - ((address as readonly number[])[part] as number);
-      if (difference !== 0) return difference < 0;
-    }
-    return true;
-  });
-}
-
-/** Compares two addresses of one family. */
-function compare(a: IpAddress, b: IpAddress): number {
-  if (typeof a === "number") return a - (b as number);
-  for (let i = 0; i < 8; i++) {
-    const difference = (a[i] as number) - ((b as readonly number[])[i] as number);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

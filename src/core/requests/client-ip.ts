@@ -1,7 +1,8 @@
 import { memoize } from "../../internal/memoize.js";
 import { describe } from "../../internal/validate.js";
 import { warnOnce } from "../../internal/warn.js";
-import { type CidrList, cidrProblem, compileCidrs, formatIp, type IpAddress, parseIp } from "./cidr.js";
+import { cidrProblem, compileCidrs, formatIp, parseIp } from "./cidr.js";
+import type { CidrList, IpAddress } from "./ranges.js";
 import {
   type AuthRequest,
   headerValue,

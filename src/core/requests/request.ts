@@ -17,7 +17,10 @@ export interface AuthRequest {
   /** The address of the other end of the socket, never a forwarded address. */
   readonly remoteAddress?: string | undefined;
   readonly method?: string | undefined;
-  /** The path. The query is removed before it reaches an event. */
+  /**
+   * The path without the query. Guards remove it, and the scheme and host of an absolute-form target. It is not decoded, and
+   * dot segments and repeated slashes stay.
+   */
   readonly path?: string | undefined;
   /** The request id of the framework. */
   readonly requestId?: string | undefined;
@@ -108,9 +111,18 @@ export function withRequestId(request: AuthRequest, requestId: string): AuthRequ
   return { headers, rawHeaders, headersTruncated, remoteAddress, method, path, requestId };
 }
 
-/** Returns the path without query and fragment, where clients may have put a secret. */
-export function pathOf(request: AuthRequest): string | undefined {
-  return request.path?.replace(/[?#].*/s, "");
+/** Returns the path of a request for events. */
+export function pathOf({ path }: AuthRequest): string | undefined {
+  return path === undefined ? undefined : pathnameOf(path);
+}
+
+/**
+ * Returns the path of a request target (RFC 9112, 3.2): without query and fragment, where clients may have put a secret,
+ * and without the scheme and host of an absolute-form target. It is not decoded, and `*` stays.
+ */
+export function pathnameOf(target: string): string {
+  const path = target.startsWith("/") ? target : target.replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/, "");
+  return path.replace(/[?#].*/s, "") || "/";
 }
 
 function isHeaderLookup(headers: AuthRequest["headers"]): headers is HeaderLookup {

@@ -1,5 +1,6 @@
 import { mapAwaitable } from "../../internal/awaitable.js";
 import { checkMethods } from "../../internal/validate.js";
+import { AuthError } from "../errors.js";
 import { mayLookLikeJwt } from "../keys/format.js";
 import {
   type CredentialFault,
@@ -26,7 +27,8 @@ interface Place<S extends string> {
  * Creates one verifier from several, so that a route accepts several credentials: API keys and JWTs, or credentials in
  * different headers. The request selects the verifier: by the header that it sends and, within one header, by the form
  * of the credential. A credential is never tried with more than one verifier. A request with two credentials is denied
- * as `malformed_credential`. A request without a credential receives the challenge of the first verifier.
+ * as `malformed_credential`. A request without a credential receives the challenge of the first verifier, and those of
+ * DPoP.
  *
  * @throws TypeError if there is no verifier, an argument is not a verifier, two verifiers accept the same credential, or
  *   API keys whose format allows dots share a header with JWTs.
@@ -45,6 +47,7 @@ export function anyVerifier<S extends string>(
     throw new TypeError(`${WHERE}: expected one or more verifiers; received none`);
   }
   const decideFirst = decisionOf(first);
+  const addChallenges = challengesOf(verifiers.slice(1));
 
   const any = toVerifier<S>({
     credentials: Object.freeze(verifiers.flatMap(({ credentials = [] }) => credentials)),
@@ -63,7 +66,7 @@ export function anyVerifier<S extends string>(
         }
         selected = select(place, credential);
       }
-      return (selected ?? decideFirst)(context);
+      return selected?.(context) ?? mapAwaitable(decideFirst(context), addChallenges);
     },
   });
   members.set(any, verifiers);
@@ -87,7 +90,7 @@ function readPlaces<S extends string>(verifiers: readonly Verifier<S>[]): readon
   const places = new Map<string, Place<S>>();
   const dotted: Place<S>[] = [];
   for (const verifier of verifiers) {
-    for (const { type, ...options } of verifier.credentials ?? []) {
+    for (const { type, challenge: _, ...options } of verifier.credentials ?? []) {
       if (type !== "api_key" && type !== "jwt") {
         throw new TypeError(`${WHERE}: the type of a credential must be "api_key" or "jwt"`);
       }
@@ -125,6 +128,22 @@ function select<S extends string>(
 ): Decide<S> | undefined {
   const isJwt = typeof credential === "string" && JWT.test(credential);
   return decisions.get(isJwt ? "jwt" : "api_key") ?? decisions.values().next().value;
+}
+
+/** Adds the challenges that verifiers have for requests without a credential (RFC 9449, section 7.2). */
+function challengesOf<S extends string>(verifiers: readonly Verifier<S>[]) {
+  const challenges = verifiers.flatMap(({ credentials = [] }) =>
+    credentials.flatMap(({ challenge = [] }) => challenge),
+  );
+  return (result: AuthResult<S>): AuthResult<S> => {
+    if (challenges.length === 0 || result.ok || result.error.code !== "missing_credential") return result;
+    const { code, message, headers, details } = result.error;
+    const all = [headers["WWW-Authenticate"] ?? [], challenges].flat().join(", ");
+    return {
+      ok: false,
+      error: new AuthError(code, message, { ...headers, "WWW-Authenticate": all }, details),
+    };
+  };
 }
 
 /** Adds two lines of a header, which every verifier rejects as malformed. */

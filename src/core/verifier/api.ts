@@ -27,6 +27,11 @@ export interface VerifyOptions<S extends string = string> {
 export interface VerifierCredential extends CredentialOptions {
   /** `"jwt"` for tokens of three parts with dots between them, `"api_key"` for all others. */
   readonly type: "api_key" | "jwt";
+  /**
+   * A challenge for requests without a credential, if the credential has another scheme than the first one of the
+   * verifier: `DPoP algs="ES256"`. None by default.
+   */
+  readonly challenge?: string;
 }
 
 /** Turns a request into an {@link AuthResult}. Every guard accepts any verifier. */

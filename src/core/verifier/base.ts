@@ -48,6 +48,10 @@ export interface VerifierKind {
   readonly environments?: readonly string[] | undefined;
   /** The formats of its secrets, if they are known. */
   readonly formats?: readonly KeyFormat[];
+  /** Further credentials, which the caller reads. A request without a credential receives their challenges. */
+  readonly otherCredentials?: readonly VerifierCredential[];
+  /** The algorithms of DPoP proofs, separated by spaces, if the credential is sent with the scheme DPoP. */
+  readonly algs?: string;
   /** Whether messages say that a key is revoked, disabled or expired. `false` by default. */
   readonly exposeKeyState?: boolean | undefined;
 }
@@ -103,17 +107,20 @@ const INSUFFICIENT_SCOPE: readonly DenialReason[] = Object.freeze(["insufficient
  */
 export function createVerifierBase<S extends string>(
   options: CommonVerifierOptions<S>,
-  { where, noun, type = "api_key", environments = [], formats = [], exposeKeyState = false }: VerifierKind,
+  { where, noun, type = "api_key", environments = [], formats = [], ...kind }: VerifierKind,
 ): VerifierBase<S> {
   const { scopes, clock, rateLimiter, observers: givenObservers = [] } = options;
   const { realm = "api", storeTimeout = "250ms" } = options;
+  const { exposeKeyState = false, algs, otherCredentials = [] } = kind;
   checkMethods(where, "scopes", scopes, ["holds", "get", "assertRequirement"]);
   checkFunction(where, "clock", clock);
   checkObservers(where, givenObservers);
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
   const timeoutMs = readDuration(where, "storeTimeout", storeTimeout);
   const source = credentialSource(options.credential);
-  const createError = createDenials(scopes, { where, noun, source, realm, exposeKeyState });
+  const otherChallenges = otherCredentials.flatMap(({ challenge = [] }) => challenge);
+  const wording = { where, noun, source, realm, exposeKeyState, algs, otherChallenges };
+  const createError = createDenials(scopes, wording);
   const clientIp = clientIpResolver(options);
   const now = clock === undefined ? Date.now : () => clock().getTime();
   const observers = [...givenObservers];
@@ -138,7 +145,7 @@ export function createVerifierBase<S extends string>(
     scopes,
     timeoutMs,
     observers,
-    credentials: Object.freeze([Object.freeze({ type, ...options.credential })]),
+    credentials: Object.freeze([Object.freeze({ type, ...options.credential }), ...otherCredentials]),
     now,
     source,
     credential: (request) => extractCredential(request, source),

@@ -15,6 +15,10 @@ export interface DenialWording {
   readonly source: CredentialSource;
   readonly realm: string;
   readonly exposeKeyState: boolean;
+  /** The algorithms of DPoP proofs, for the scheme DPoP. Its challenges have no realm (RFC 9449, section 7.1). */
+  readonly algs?: string | undefined;
+  /** The challenges of other schemes, for a request without a credential. */
+  readonly otherChallenges?: readonly string[];
 }
 
 /** Returns the error that a client receives for a denial reason. */
@@ -48,22 +52,29 @@ const STATES = {
  */
 export function createDenials<S extends string>(
   scopes: Scopes<S>,
-  { where, noun, source, realm, exposeKeyState }: DenialWording,
+  { where, noun, source, realm, exposeKeyState, algs, otherChallenges = [] }: DenialWording,
 ): Denials<S> {
   // The part of a quoted-string that needs no escapes (RFC 9110, 5.6.4).
   if (typeof realm !== "string" || !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm)) {
     throw new TypeError(`${where}: "realm" must be printable ASCII without quotes and backslashes`);
   }
   // RFC 6750, section 3: the parameters of a challenge; 3.1: its error codes.
-  const challenge = (parameters = "") => ({
-    "WWW-Authenticate": `${source.challenge} realm="${realm}"${parameters}`,
+  const challenge = (...parameters: readonly string[]) => ({
+    "WWW-Authenticate": `${source.challenge} ${(
+      algs === undefined ? [`realm="${realm}"`, ...parameters] : [...parameters, `algs="${algs}"`]
+    ).join(", ")}`,
   });
-  const invalidToken = challenge(', error="invalid_token"');
+  const invalidToken = challenge('error="invalid_token"');
   const invalidKey = new AuthError("invalid_key", `The ${noun} is not valid.`, invalidToken);
   const inState = (reason: keyof typeof STATES) =>
     exposeKeyState
       ? new AuthError("invalid_key", `The ${noun} ${STATES[reason]}.`, invalidToken, { reason })
       : invalidKey;
+  const invalidProof = new AuthError(
+    "invalid_dpop_proof",
+    "The DPoP proof is missing or not valid.",
+    challenge('error="invalid_dpop_proof"'), // RFC 9449, section 7.1
+  );
   const ipNotAllowed = new AuthError(
     "ip_not_allowed",
     `The ${noun} may not be used from this network address.`,
@@ -73,12 +84,13 @@ export function createDenials<S extends string>(
     missing_credential: new AuthError(
       "missing_credential",
       `Authentication required. Provide a valid ${noun} via ${source.example}`,
-      challenge(), // RFC 6750, 3.1: no error code if the request has no authentication information
+      // RFC 6750, 3.1: no error code if the request has no authentication information
+      { "WWW-Authenticate": [...Object.values(challenge()), ...otherChallenges].join(", ") },
     ),
     malformed_credential: new AuthError(
       "malformed_credential",
       `The credential cannot be read. Send exactly one, as ${source.example}`,
-      challenge(', error="invalid_request"'),
+      challenge('error="invalid_request"'),
     ),
     unrecognized_format: invalidKey,
     wrong_environment: new AuthError(
@@ -91,6 +103,14 @@ export function createDenials<S extends string>(
     not_yet_valid: invalidKey,
     key_changed: invalidKey,
     token_revoked: invalidKey,
+    token_binding: invalidKey,
+    invalid_dpop_proof: invalidProof,
+    dpop_proof_replayed: invalidProof,
+    dpop_nonce_required: new AuthError(
+      "invalid_dpop_proof",
+      "The DPoP proof needs the nonce of this response.",
+      challenge('error="use_dpop_nonce"'), // RFC 9449, section 9
+    ),
     environment_mismatch: invalidKey,
     revoked: inState("revoked"),
     disabled: inState("disabled"),
@@ -109,7 +129,7 @@ export function createDenials<S extends string>(
     return new AuthError(
       reason,
       `The ${noun} lacks a scope that this request needs.`,
-      challenge(`, error="insufficient_scope", scope="${requiredScopes.join(" ")}"`),
+      challenge('error="insufficient_scope"', `scope="${requiredScopes.join(" ")}"`),
       {
         requiredScopes,
         grantedScopes: definedScopes(granted, scopes),

@@ -1,4 +1,5 @@
 import { DURATION_FORMAT, type Duration, parseDuration } from "../../internal/duration.js";
+import { isCreatedBy } from "../keys/frozen-record.js";
 import { isPresent, timeOf, type VerifiableRecord } from "../keys/record.js";
 
 const NOTICE_HEADER = "API-Key-Notice";
@@ -31,7 +32,7 @@ export function keyNotices(where: string, rotationAge: Duration | false | undefi
   return (record, now) => {
     const isRetiring = isPresent(record.rotatedAt);
     const isExpiring = isPresent(record.expiresAt) && timeOf(record.expiresAt) - now <= EXPIRY_NOTICE_MS;
-    const isDue = now >= timeOf(record.createdAt) + age; // false for NaN, no date
+    const isDue = isCreatedBy(record, now - age);
     if (!isRetiring && !isExpiring && !isDue) return NO_HEADERS;
     const items: string[] = [];
     if (isRetiring) items.push(item("retiring", "end", timeOf(record.expiresAt)));

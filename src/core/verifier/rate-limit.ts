@@ -31,7 +31,10 @@ export interface RateLimitDecision {
 }
 
 /** The key or subject that a rate limiter counts for. */
-export type RateLimitSubject = Pick<VerifiableRecord, "id" | "ownerId" | "environment" | "rateLimit">;
+export type RateLimitSubject = Pick<
+  VerifiableRecord,
+  "id" | "ownerId" | "environment" | "rateLimit" | "rotationRoot"
+>;
 
 /**
  * Counts requests. It is called last, so a request that another check denies is not counted; two guards on one route
@@ -54,9 +57,9 @@ export function boundedLimiter(limiter: RateLimiter, timeoutMs: number, name: st
     if (isRateLimitDecision(decision)) return decision;
     throw new StoreError(`${name} returned a value that is not a decision`);
   };
-  return ({ id, ownerId, environment, rateLimit }, request) => {
+  return ({ id, ownerId, environment, rateLimit, rotationRoot }, request) => {
     try {
-      const decision = limiter.consume({ id, ownerId, environment, rateLimit }, request); // no hash
+      const decision = limiter.consume({ id, ownerId, environment, rateLimit, rotationRoot }, request); // no hash
       if (!isPromiseLike(decision)) return checked(decision);
       return withStoreTimeout(Promise.resolve(decision).then(checked), timeoutMs, name);
     } catch (error) {

@@ -10,7 +10,8 @@ import {
   type ScriptCommands,
 } from "../../internal/redis-client.js";
 import { hasMethod } from "../../internal/validate.js";
-import { KeyConflictError, StoreError } from "../../kit.js";
+import { KeyConflictError, type KeyStateError, StoreError } from "../../kit.js";
+import { createMakerError } from "../record-codec.js";
 
 /**
  * What `redisStore` calls of a node-redis client: one of `createClient`, `createCluster`, `createSentinel` or
@@ -155,10 +156,11 @@ const SCRIPT_ERRORS: ReadonlyMap<string, (id: string) => string> = new Map([
 ]);
 
 /** Names the kind of an error and never its message, because clients put commands, and so hashes, into errors. */
-function toStoreError(error: unknown): StoreError | KeyConflictError {
+function toStoreError(error: unknown): StoreError | KeyConflictError | KeyStateError {
   const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
   const code = redisErrorCode(error) ?? "";
   if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
+  if (code === "KEYBEARER_MAKER") return createMakerError();
   if (/\bOOM command not allowed\b/.test(`${message}`)) {
     return new StoreError('Redis has reached its "maxmemory"; it can still revoke and disable keys', error);
   }

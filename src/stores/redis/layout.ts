@@ -29,10 +29,14 @@ export interface Layout {
   id(id: string): string;
   /** Sorted set: the positions of the keys of an owner. */
   owner(ownerId: string): string;
+  /** Sorted set: the positions of the keys that a key created. */
+  madeBy(id: string): string;
   /** Sorted set: the positions of the audit entries of a key. */
   trailOfKey(keyId: string): string;
   /** Sorted set: the positions of the audit entries of an owner. */
   trailOfOwner(ownerId: string): string;
+  /** Sorted set: the positions of the audit entries of an actor. */
+  trailOfActor(actor: string): string;
 }
 
 /** The options of a store, checked. */
@@ -73,8 +77,10 @@ function createLayout(base: string): Layout {
     record: (hash) => `${base}key:${escapeString(hash)}`,
     id: (id) => `${base}id:${escapeString(id)}`,
     owner: (ownerId) => `${base}owner:${escapeString(ownerId)}`,
+    madeBy: (id) => `${base}made:${escapeString(id)}`,
     trailOfKey: (keyId) => `${base}audit:key:${escapeString(keyId)}`,
     trailOfOwner: (ownerId) => `${base}audit:owner:${escapeString(ownerId)}`,
+    trailOfActor: (actor) => `${base}audit:actor:${escapeString(actor)}`,
   };
 }
 

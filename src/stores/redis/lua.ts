@@ -54,7 +54,19 @@ end
 
 local function set_member(record, name, json)
   local from, to = member_range(record, name)
+  if not from and name == 'disabledBy' and string.sub(record, -2) == '\\n}' then
+    return string.sub(record, 1, -2) .. ',"disabledBy":' .. json .. '\\n}' -- a record of version 0.1
+  end
   return from and string.sub(record, 1, from - 1) .. json .. string.sub(record, to + 1)
+end
+
+-- The id of the key that created this one, and the name of the list of all keys that it created.
+local function maker_of(record)
+  local maker = get_member(record, 'createdByKey')
+  if maker and maker ~= 'null' then
+    maker = string.sub(maker, 2, -2)
+    return maker, base .. 'made:' .. maker
+  end
 end
 
 local function position_of(record)
@@ -98,7 +110,19 @@ local function has_entry(position)
   return redis.call('ZLEXCOUNT', trail, '[' .. position .. '\\n', '(' .. position .. '\\11') > 0
 end
 
+-- The trail of the actor of an entry, if it has one. The actor is escaped in JSON as it is in names.
+local function trail_of_actor(body)
+  local _, stop = string.find(body, ',"actor":', 1, true)
+  if stop and string.sub(body, stop + 1, stop + 1) == '"' then
+    return base .. 'audit:actor:' .. string.sub(body, stop + 2, string.find(body, '","details":', stop + 2, true) - 1)
+  end
+end
+
 local function add_entry(position, body, trail_of_key, trail_of_owner)
+  local of_actor = trail_of_actor(body)
+  if of_actor then
+    redis.call('ZADD', of_actor, 0, position)
+  end
   redis.call('ZADD', trail, 0, position .. '\\n' .. body)
   redis.call('ZADD', trail_of_key, 0, position)
   redis.call('ZADD', trail_of_owner, 0, position)
@@ -114,6 +138,7 @@ local function check_entry()
   if has_entry(entry_position) then
     return redis.error_reply('KEYBEARER_ENTRY exists')
   end
+  return check_type('zset', { trail_of_actor(entry_body) })
 end
 
 local function check_change()

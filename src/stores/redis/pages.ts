@@ -83,11 +83,12 @@ function startOf(cursor: string | undefined): string {
 
 /** Whether a key matches a query. */
 export function matchesQuery(record: KeyRecord, query: KeyQuery): boolean {
-  const { ownerId, environment, status, endedBefore, now } = query;
+  const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
   const hasEnded = (end: Date | null) => endedBefore !== undefined && end !== null && end <= endedBefore;
   return (
     (ownerId === undefined || record.ownerId === ownerId) &&
     (environment === undefined || record.environment === environment) &&
+    (createdByKey === undefined || record.createdByKey === createdByKey) &&
     (status === undefined || keyStatus(record, now.getTime()) === status) &&
     (endedBefore === undefined || hasEnded(record.revokedAt) || hasEnded(record.expiresAt))
   );

@@ -14,13 +14,19 @@ if redis.call('EXISTS', KEYS[5], KEYS[6]) > 0 then
   if is_repeated() and redis.call('GET', KEYS[5]) == ARGV[3] then return 1 end
   return key_exists()
 end
-failure = check_entry()
+local maker, made = maker_of(ARGV[4])
+if maker then
+  local _, record = find(base .. 'id:' .. maker)
+  if not record or get_member(record, 'revokedAt') ~= 'null' then return redis.error_reply('KEYBEARER_MAKER ended') end
+end
+failure = check_entry() or check_type('zset', { made })
 if failure then return failure end
 redis.call('SET', KEYS[6], ARGV[4])
 redis.call('SET', KEYS[5], ARGV[3])
 set_expiry(ARGV[6], KEYS[6], KEYS[5])
 redis.call('ZADD', KEYS[1], 0, ARGV[5])
 redis.call('ZADD', KEYS[7], 0, ARGV[5])
+if made then redis.call('ZADD', made, 0, ARGV[5]) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);
@@ -58,7 +64,8 @@ if failure then return failure end
 local key, record = changed_record(10)
 if not key then return record end
 if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then return key_exists() end
-failure = check_change()
+local _, made = maker_of(ARGV[7])
+failure = check_change() or check_type('zset', { made })
 if failure then return failure end
 add_change()
 redis.call('SET', key, record, 'KEEPTTL')
@@ -68,6 +75,7 @@ redis.call('SET', KEYS[6], ARGV[6])
 set_expiry(ARGV[9], KEYS[7], KEYS[6])
 redis.call('ZADD', KEYS[1], 0, ARGV[8])
 redis.call('ZADD', KEYS[8], 0, ARGV[8])
+if made then redis.call('ZADD', made, 0, ARGV[8]) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);
@@ -84,13 +92,15 @@ local position, owner = record and position_of(record), record and get_member(re
 if not version or not position or not owner then return damaged(KEYS[5]) end
 if version ~= ARGV[3] then return 0 end
 local keys_of_owner = base .. 'owner:' .. string.sub(owner, 2, -2)
-local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner }) or check_change()
+local _, made = maker_of(record)
+local failure = check_type('zset', { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner, made }) or check_change()
 if failure then return failure end
 skip_memory_check()
 add_change()
 redis.call('DEL', key, KEYS[5])
 redis.call('ZREM', KEYS[1], position)
 redis.call('ZREM', keys_of_owner, position)
+if made then redis.call('ZREM', made, position) end
 add_entry(entry_position, entry_body, KEYS[3], KEYS[4])
 return 1
 `);
@@ -124,6 +134,9 @@ return 1
  */
 export const APPEND: RedisScript = storeScript(`
 local failure = check_type('zset', KEYS)
+for index = 2, #ARGV, 2 do
+  failure = failure or check_type('zset', { trail_of_actor(ARGV[index]) })
+end
 if failure then return failure end
 for index = 1, #ARGV, 2 do
   if not has_entry(ARGV[index]) then add_entry(ARGV[index], ARGV[index + 1], KEYS[index + 2], KEYS[index + 3]) end

@@ -1,5 +1,4 @@
 import {
-  type AliasedRawBuilder,
   type DeleteQueryBuilder,
   type InsertQueryBuilder,
   type Kysely,
@@ -13,15 +12,20 @@ import { encodeTime } from "../record-codec.js";
 import { encodeAudit, encodeKey } from "./rows.js";
 import {
   AUDIT_COLUMNS,
-  type ColumnKind,
-  type Columns,
   changesChannel,
   columnsOf,
   KEY_COLUMNS,
   type TableNames,
   type Tables,
 } from "./schema.js";
-import { type AtomicWrite, type AtomicWrites, createStatements, type Statement } from "./statements.js";
+import {
+  type AtomicWrite,
+  type AtomicWrites,
+  constants,
+  createStatements,
+  type Dialect,
+  type Statement,
+} from "./statements.js";
 import { sortById } from "./transactions.js";
 
 type Changed = { id: string };
@@ -35,7 +39,7 @@ type KeyStatement =
  * table expressions. A write takes one round trip, and a process that stops halfway holds no lock.
  */
 export function createCteStatements(builder: Kysely<Tables>, tables: TableNames): AtomicWrites {
-  const { insertKey, updateKey, rehashKey, removeKey } = createStatements(builder, tables);
+  const { insertKey, updateKey, rehashKey, removeKey } = createStatements(builder, tables, DIALECT);
   // Longer than a table name can be, or with another suffix, so neither hides a table.
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
@@ -53,7 +57,10 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
       .expression((eb) =>
         eb
           .selectFrom(changed)
-          .select([...constants(AUDIT_COLUMNS, encodeAudit(audit)), position.as("position")]),
+          .select([
+            ...constants(AUDIT_COLUMNS, encodeAudit(audit), DIALECT.castTypes),
+            position.as("position"),
+          ]),
       );
 
   /** The other rows are selected from the changed row, so they are written only if there is one. */
@@ -64,7 +71,9 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
         inner
           .insertInto(tables.keys)
           .columns(columnsOf(KEY_COLUMNS))
-          .expression((eb) => eb.selectFrom(changed).select(constants(KEY_COLUMNS, encodeKey(successor))))
+          .expression((eb) =>
+            eb.selectFrom(changed).select(constants(KEY_COLUMNS, encodeKey(successor), DIALECT.castTypes)),
+          )
           .returning("id"),
       ) as unknown as typeof creator;
     }
@@ -95,7 +104,7 @@ export function createCteStatements(builder: Kysely<Tables>, tables: TableNames)
     appendAudit: (entries) => {
       const rows = sortById(entries).map(encodeAudit);
       const arrays = Object.values(AUDIT_COLUMNS).map(
-        ([column, kind]) => sql`${rows.map((row) => row[column])}::${sql.raw(TYPES[kind])}[]`,
+        ([column, kind]) => sql`${rows.map((row) => row[column])}::${sql.raw(DIALECT.castTypes[kind])}[]`,
       );
       return [
         builder
@@ -142,21 +151,14 @@ export function createTouch(
   };
 }
 
-const TYPES: Record<ColumnKind, string> = {
-  word: "text",
-  text: "text",
-  json: "text",
-  list: "text",
-  integer: "bigint",
-  time: "bigint",
+const DIALECT: Dialect = {
+  castTypes: {
+    word: "text",
+    text: "text",
+    json: "text",
+    list: "text",
+    integer: "bigint",
+    time: "bigint",
+  },
+  lockRows: sql`for share`,
 };
-
-/** Selects the values of a row. PostgreSQL cannot infer the types of the parameters, so they are cast. */
-function constants<Names extends Columns>(
-  columns: Names,
-  row: Readonly<Record<Names[keyof Names][0], unknown>>,
-): AliasedRawBuilder<unknown, Names[keyof Names][0]>[] {
-  return Object.values(columns).map(([column, kind]) =>
-    sql`${row[column as Names[keyof Names][0]]}::${sql.raw(TYPES[kind])}`.as(column as Names[keyof Names][0]),
-  );
-}

@@ -1,7 +1,7 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely";
 import type { StoredRow } from "../record-codec.js";
 import type { Feed } from "./feed.js";
-import type { TableNames, Tables } from "./schema.js";
+import { ADDED_MEMBERS, KEY_COLUMNS, type TableNames, type Tables } from "./schema.js";
 import { type SqlServer, withRetries } from "./server-store.js";
 import type { Statement } from "./statements.js";
 
@@ -15,6 +15,8 @@ export interface ColumnTypes {
   readonly text: ColumnType;
   /** A 64-bit integer. */
   readonly integer: ColumnType;
+  /** Whether indexes can be partial, and can include a `text` column. */
+  readonly flexibleIndexes: boolean;
   /** What follows the columns in `create table`. */
   readonly tableEnd?: RawBuilder<unknown>;
 }
@@ -53,7 +55,7 @@ export function createMigrations(
       .selectFrom(tables.migrations)
       .select((eb) => eb.fn.max("version").as("version"))
       .compile(),
-    steps: [createTables(builder, tables, types), feed.migration],
+    steps: [createTables(builder, tables, types), feed.migration, addLineage(builder, tables, types)],
     record: (version, appliedAt) =>
       builder.insertInto(tables.migrations).values({ version, applied_at: appliedAt }).compile(),
   };
@@ -110,6 +112,33 @@ function createTables(
     schema.createIndex(`${audit}_key`).on(audit).columns(["key_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_owner`).on(audit).columns(["owner_id", "at", "id"]).compile(),
     schema.createIndex(`${audit}_at`).on(audit).columns(["at", "id"]).compile(),
+  ];
+}
+
+/** Adds who created and disabled a key, and indexes the trail of each actor. Most rows have no key or actor. */
+function addLineage(
+  { schema }: Kysely<Tables>,
+  { keys, audit }: TableNames,
+  types: ColumnTypes,
+): readonly Statement[] {
+  const columns = ADDED_MEMBERS.map((member) => KEY_COLUMNS[member]);
+  const byMaker = schema
+    .createIndex(`${keys}_maker`)
+    .on(keys)
+    .columns(["created_by_key", "created_at", "id"]);
+  const byActor = schema.createIndex(`${audit}_actor`).on(audit).columns(["actor", "at", "id"]);
+  return [
+    ...columns.map(([column, kind]) => schema.alterTable(keys).addColumn(column, types[kind]).compile()),
+    ...(types.flexibleIndexes
+      ? [
+          byMaker.where("created_by_key", "is not", null).compile(),
+          byActor.where("actor", "is not", null).compile(),
+        ]
+      : [
+          schema.alterTable(audit).modifyColumn("actor", types.word).compile(),
+          byMaker.compile(),
+          byActor.compile(),
+        ]),
   ];
 }
 

@@ -33,10 +33,11 @@ export function createQueries(
   unlikely: (condition: Expression<SqlBool>) => Expression<SqlBool> = (condition) => condition,
 ): Queries {
   return {
-    keys({ ownerId, environment, status, endedBefore, now, cursor, limit }) {
+    keys({ ownerId, environment, status, createdByKey, endedBefore, now, cursor, limit }) {
       let query = builder.selectFrom(tables.keys).select(columnsOf(KEY_COLUMNS));
       if (ownerId !== undefined) query = query.where("owner_id", "=", ownerId);
       if (environment !== undefined) query = query.where("environment", "=", environment);
+      if (createdByKey !== undefined) query = query.where("created_by_key", "=", createdByKey);
       if (status !== undefined) query = query.where((eb) => STATUS[status](eb, encodeTime(now)));
       if (endedBefore !== undefined) {
         query = query.where((eb) => unlikely(hasEnded(eb, encodeTime(endedBefore))));
@@ -48,7 +49,7 @@ export function createQueries(
           .where("created_at", "<=", time)
           .where((eb) => eb.or([eb("created_at", "<", time), eb("id", "<", id)]));
       }
-      if (!areStorable(ownerId, environment)) return undefined;
+      if (!areStorable(ownerId, environment, createdByKey)) return undefined;
       return query
         .orderBy("created_at", "desc")
         .orderBy("id", "desc")
@@ -56,15 +57,16 @@ export function createQueries(
         .compile();
     },
 
-    audit({ keyId, ownerId, cursor, limit }) {
+    audit({ keyId, ownerId, actor, cursor, limit }) {
       let query = builder.selectFrom(tables.audit).select(columnsOf(AUDIT_COLUMNS));
       if (keyId !== undefined) query = query.where("key_id", "=", keyId);
       if (ownerId !== undefined) query = query.where("owner_id", "=", ownerId);
+      if (actor !== undefined) query = query.where("actor", "=", actor);
       if (cursor !== undefined) {
         const { time, id } = readCursor(cursor);
         query = query.where("at", "<=", time).where((eb) => eb.or([eb("at", "<", time), eb("id", "<", id)]));
       }
-      if (!areStorable(keyId, ownerId)) return undefined;
+      if (!areStorable(keyId, ownerId, actor)) return undefined;
       return query
         .orderBy("at", "desc")
         .orderBy("id", "desc")

@@ -1,4 +1,3 @@
-import { memoize } from "../../internal/memoize.js";
 import {
   type AuditEntry,
   CHANGEABLE_MEMBERS,
@@ -10,11 +9,11 @@ import {
 import {
   createAuditDecoder,
   createKeyDecoder,
+  createListParser,
   encodeTime,
   parseJson,
   type StoredFormat,
   type StoredRow,
-  toStringList,
 } from "../record-codec.js";
 import {
   AUDIT_COLUMNS,
@@ -100,18 +99,16 @@ function encodeString(text: unknown, column: string, maxBytes: number): string {
   return text;
 }
 
-const MAX_CACHED_LISTS = 500;
-
 /** The format of a table with these columns. */
 function formatOf<Member extends string>(columns: Columns<Member>): StoredFormat<Member> {
-  // Equal lists share one frozen array, because a verifier compiles each allowlist array once.
-  const parseList = memoize((text) => toStringList(parseJson(text)), MAX_CACHED_LISTS);
   const columnOf = ([member, [column]]: [string, Columns[string]]) => [member, column];
+  const names = Object.fromEntries(Object.entries<Columns[string]>(columns).map(columnOf));
+  const parseList = createListParser(names.ownerId);
   return {
-    names: Object.fromEntries(Object.entries<Columns[string]>(columns).map(columnOf)),
+    names,
     label: "column",
     integer: toNumber,
-    list: (cell) => (typeof cell === "string" ? parseList(cell) : undefined),
+    list: (cell, row) => (typeof cell === "string" ? parseList(cell, row) : undefined),
     object: (cell) => (typeof cell === "string" ? parseJson(cell) : undefined),
   };
 }

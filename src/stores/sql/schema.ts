@@ -28,6 +28,10 @@ export const KEY_COLUMNS = {
   rotatedAt: ["rotated_at", "time"],
   replacedBy: ["replaced_by", "word"],
   replaces: ["replaces", "word"],
+  disabledBy: ["disabled_by", "word"],
+  rotationRoot: ["rotation_root", "word"],
+  createdBy: ["created_by", "text"],
+  createdByKey: ["created_by_key", "word"],
 } as const;
 
 /** The column and the kind of each member of an audit entry. */
@@ -37,9 +41,12 @@ export const AUDIT_COLUMNS = {
   action: ["action", "word"],
   keyId: ["key_id", "word"],
   ownerId: ["owner_id", "word"],
-  actor: ["actor", "text"],
+  actor: ["actor", "word"],
   details: ["details", "json"],
 } as const;
+
+/** The members of a record that the first migration has no columns for. */
+export const ADDED_MEMBERS = ["disabledBy", "rotationRoot", "createdBy", "createdByKey"] as const;
 
 /** How a column stores its member. */
 export type ColumnKind = "word" | "text" | "integer" | "time" | "json" | "list";

@@ -14,7 +14,7 @@ import {
   StoreError,
   toStoreError,
 } from "../../kit.js";
-import type { StoredRow } from "../record-codec.js";
+import { createMakerError, type StoredRow } from "../record-codec.js";
 import type { Feed } from "./feed.js";
 import { type Queries, toPage } from "./queries.js";
 import { createRowDecoder, decodeAudit, isStorable } from "./rows.js";
@@ -172,7 +172,7 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
 
     async insert(record, audit) {
       const inserted = await runWrite(writes.insert(record, audit));
-      if (!inserted) throw new StoreError("The key was not inserted");
+      if (!inserted) throw createMakerError();
     },
 
     update: async (id, ifVersion, change, audit) =>

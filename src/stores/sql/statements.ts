@@ -1,22 +1,33 @@
-import type {
-  CompiledQuery,
-  DeleteQueryBuilder,
-  DeleteResult,
-  InsertQueryBuilder,
-  InsertResult,
-  Kysely,
-  UpdateQueryBuilder,
-  UpdateResult,
+import {
+  type AliasedRawBuilder,
+  type CompiledQuery,
+  type DeleteQueryBuilder,
+  type DeleteResult,
+  type InsertQueryBuilder,
+  type InsertResult,
+  type Kysely,
+  type RawBuilder,
+  sql,
+  type UpdateQueryBuilder,
+  type UpdateResult,
 } from "kysely";
 import type { AuditEntry, KeyChange, KeyHash, KeyRecord } from "../../kit.js";
 import { encodeAudit, encodeChange, encodeHash, encodeKey } from "./rows.js";
-import type { TableNames, Tables } from "./schema.js";
+import {
+  type ColumnKind,
+  type Columns,
+  columnsOf,
+  KEY_COLUMNS,
+  type TableNames,
+  type Tables,
+} from "./schema.js";
 
 /** A statement and its parameters. */
 export type Statement = Pick<CompiledQuery, "sql" | "parameters">;
 
 /** Builds the statements that write one row each. */
 export interface Statements {
+  /** Inserts no row if the key has a `createdByKey` that is revoked or missing. */
   insertKey(record: KeyRecord): InsertQueryBuilder<Tables, "keys", InsertResult>;
   /** Matches no row if the version differs. */
   updateKey(id: string, ifVersion: number, change: KeyChange): KeyUpdate;
@@ -52,10 +63,34 @@ export interface AtomicWrites {
   appendAudit(entries: readonly AuditEntry[]): readonly Statement[];
 }
 
+/** What differs between databases in the statements of {@link createStatements}. */
+export interface Dialect {
+  /** The type that a value of a column is cast to. */
+  readonly castTypes: Readonly<Record<ColumnKind, string>>;
+  /** Makes a `select` wait for a concurrent change of its rows, and hold back later ones until the commit. */
+  readonly lockRows: RawBuilder<unknown>;
+}
+
 /** Creates the statements of a store. The query builder only compiles them and is never connected. */
-export function createStatements(builder: Kysely<Tables>, tables: TableNames): Statements {
+export function createStatements(
+  builder: Kysely<Tables>,
+  tables: TableNames,
+  { castTypes, lockRows }: Dialect,
+): Statements {
   return {
-    insertKey: (record) => builder.insertInto(tables.keys).values(encodeKey(record)),
+    insertKey: (record) => {
+      const row = encodeKey(record);
+      const insert = builder.insertInto(tables.keys);
+      if (row.created_by_key === null) return insert.values(row);
+      // The lock orders the insert and a revocation of the maker, whichever comes first.
+      const ifMakerIsAlive = builder
+        .selectFrom(tables.keys)
+        .select(constants(KEY_COLUMNS, row, castTypes))
+        .where("id", "=", row.created_by_key)
+        .where("revoked_at", "is", null)
+        .modifyEnd(lockRows);
+      return insert.columns(columnsOf(KEY_COLUMNS)).expression(ifMakerIsAlive);
+    },
 
     updateKey: (id, ifVersion, change) =>
       builder
@@ -76,4 +111,16 @@ export function createStatements(builder: Kysely<Tables>, tables: TableNames): S
 
     insertAudit: (audit) => builder.insertInto(tables.audit).values(encodeAudit(audit)),
   };
+}
+
+/** Selects the values of a row. Databases cannot infer the types of parameters in a select list, so they are cast. */
+export function constants<Names extends Columns>(
+  columns: Names,
+  row: Readonly<Record<Names[keyof Names][0], unknown>>,
+  castTypes: Dialect["castTypes"],
+): AliasedRawBuilder<unknown, Names[keyof Names][0]>[] {
+  return Object.values(columns).map(([column, kind]) => {
+    const name = column as Names[keyof Names][0];
+    return sql`cast(${row[name]} as ${sql.raw(castTypes[kind])})`.as(name);
+  });
 }

@@ -1,8 +1,8 @@
 import { type InsertQueryBuilder, type InsertResult, type Kysely, sql } from "kysely";
 import type { AuditEntry } from "../../kit.js";
-import { encodeAudit } from "./rows.js";
+import { encodeAudit, encodeKey } from "./rows.js";
 import type { TableNames, Tables } from "./schema.js";
-import { type AtomicWrites, createStatements, type Statement } from "./statements.js";
+import { type AtomicWrites, createStatements, type Dialect, type Statement } from "./statements.js";
 
 const MAX_ROWS = 64;
 
@@ -15,9 +15,11 @@ type AuditInsert = InsertQueryBuilder<Tables, "audit", InsertResult>;
 export function createTransactions(
   builder: Kysely<Tables>,
   tables: TableNames,
+  dialect: Dialect,
   skipDuplicates: (insert: AuditInsert) => AuditInsert,
 ): AtomicWrites {
-  const { insertKey, updateKey, rehashKey, removeKey, insertAudit } = createStatements(builder, tables);
+  const statements = createStatements(builder, tables, dialect);
+  const { insertKey, updateKey, rehashKey, removeKey, insertAudit } = statements;
   const position = sql.ref<number>("position");
   const count = builder
     .updateTable(tables.position)
@@ -41,7 +43,7 @@ export function createTransactions(
 
     replace: (id, ifVersion, change, successor, audit) => [
       updateKey(id, ifVersion, change).compile(),
-      insertKey(successor).compile(),
+      builder.insertInto(tables.keys).values(encodeKey(successor)).compile(),
       ...withPosition(audit),
     ],
 

@@ -59,7 +59,7 @@ const variants: readonly (readonly [string, Options])[] = [
       routes: ["create", "openapi", "revoke"],
       input: { create: ["name", "expiresAt"] },
       defaults: () => ({ scopes: ["vehicles:read"], environment: "live" }),
-      info: { title: "Keys of Acme", version: "2.3.4", description: "How to manage them" },
+      openapi: { info: { title: "Keys of Acme", version: "2.3.4", description: "How to manage them" } },
     },
   ],
 ];
@@ -107,8 +107,9 @@ describe("the document", () => {
 
   test("has the info of the service", async () => {
     const info = { title: "Keys of Acme", version: "2.3.4", description: "How to manage them" };
-    expect((await documentOf({ info })).info).toEqual(info);
-    expect((await documentOf()).info).toEqual({ title: "API keys", version: "1.0.0" });
+    const license = { name: "Proprietary", identifier: "LicenseRef-Proprietary" };
+    expect((await documentOf({ openapi: { info } })).info).toEqual({ ...info, license });
+    expect((await documentOf()).info).toEqual({ title: "API keys", version: "1.0.0", license });
   });
 
   test("has the schemas that validate requests", async () => {
@@ -118,7 +119,7 @@ describe("the document", () => {
     });
     const { CreateApiKey } = components.schemas;
     expect(CreateApiKey.additionalProperties).toBe(false);
-    expect(CreateApiKey.required).toEqual(["scopes"]);
+    expect(CreateApiKey.required).toEqual(["scopes"]); // the input has no environment
     expect(Object.keys(CreateApiKey.properties)).toEqual([
       "name",
       "scopes",
@@ -137,10 +138,49 @@ describe("the document", () => {
     expect(components.securitySchemes).toEqual({ bearer: { type: "http", scheme: "bearer" } });
   });
 
+  test("has the servers, tags and security schemes of the service", async () => {
+    const { servers, tags, paths } = await documentOf();
+    expect([servers, tags]).toEqual([
+      [{ url: "/" }],
+      [{ name: "API keys", description: expect.any(String) }],
+    ]);
+    expect(paths["/api-keys"].get.tags).toEqual(["API keys"]);
+    const session = { type: "apiKey", in: "cookie", name: "session" };
+    const openapi = {
+      servers: [{ url: "https://api.example.com", description: "production" }],
+      tags: [{ name: "Admin" }, { name: "Keys" }],
+      securitySchemes: { session },
+    };
+    const own = await documentOf({ openapi, requires: { read: "vehicles:read" } });
+    expect([own.servers, own.tags]).toEqual([openapi.servers, openapi.tags]);
+    expect(own.components.securitySchemes).toEqual({ session });
+    expect(own.paths["/api-keys"].get).toMatchObject({
+      tags: ["Admin", "Keys"],
+      security: [{ session: ["vehicles:read"] }],
+    });
+    expect(own.paths["/me"].get.security).toEqual([{ session: [] }]);
+  });
+
+  test("lets clients send metadata", async () => {
+    const { CreateApiKey, UpdateApiKey } = (await documentOf()).components.schemas;
+    for (const { properties } of [CreateApiKey, UpdateApiKey]) {
+      expect(properties.metadata).toMatchObject({ type: ["object", "null"], additionalProperties: true });
+    }
+  });
+
+  test.each<[string[], Options]>([
+    [["scopes", "environment"], {}],
+    [["scopes"], { requires: { write: "vehicles:write" } }], // a new key has the environment of the key that makes it
+    [["scopes"], { input: { create: ["scopes"] } }],
+  ])("requires %j of a new key", async (required, options) => {
+    expect((await documentOf(options)).components.schemas.CreateApiKey.required).toEqual(required);
+  });
+
   test("has the required scopes of routes; the document itself is public", async () => {
     const { paths } = await documentOf({ requires: { read: "vehicles:read" } });
     expect(paths["/api-keys"].get.description).toBe("Needs the scope vehicles:read.");
-    expect(paths["/api-keys"].get.security).toEqual([{ bearer: [] }]);
+    expect(paths["/api-keys"].get.security).toEqual([{ bearer: ["vehicles:read"] }]);
+    expect(paths["/api-keys"].post.security).toEqual([{ bearer: [] }]);
     expect(paths["/openapi.json"].get.security).toEqual([]);
   });
 
@@ -150,6 +190,7 @@ describe("the document", () => {
       "201",
       "401",
       "403",
+      "409",
       "413",
       "415",
       "422",

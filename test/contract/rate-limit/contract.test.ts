@@ -10,6 +10,7 @@ interface Subject {
   ownerId: string;
   environment?: string | null;
   rateLimit?: { limit: number; windowSeconds: number } | null;
+  rotationRoot?: string | null;
 }
 
 const REQUEST = { headers: {} };
@@ -53,6 +54,24 @@ describe.each(limitBackends(inject("servers")))("$name", (backend) => {
       expect(left(denied)).toEqual([0]);
       expect(denied.retryAfterSeconds).toBeGreaterThan(50);
       expect((await consume(holder(), REQUEST)).allowed).toBe(true);
+    });
+
+    it("continues the counters of a key after rotations, and of no other key", async () => {
+      const rateLimit = { limit: 2, windowSeconds: 60 };
+      const { consume } = createRateLimiter({ store: open.store, windows: [MINUTE] });
+      const [first, own] = [holder(), holder({ rateLimit })];
+      const rotated = (key: Subject): Subject => ({ ...key, id: randomUUID(), rotationRoot: key.id });
+      for (const [key, limit] of [
+        [first, 3],
+        [own, 2],
+      ] as const) {
+        for (let used = 0; used < limit; used++) {
+          expect((await consume(used === 0 ? key : rotated(key), REQUEST)).allowed).toBe(true);
+        }
+        for (const one of [key, rotated(key)]) expect((await consume(one, REQUEST)).allowed).toBe(false);
+        const other = { ...key, id: randomUUID() };
+        expect((await consume(other, REQUEST)).allowed).toBe(true);
+      }
     });
 
     it("anchors a window at its first request", async () => {

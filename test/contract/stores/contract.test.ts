@@ -88,6 +88,13 @@ describe("keyStoreContract", () => {
       }),
     ],
     [
+      "does not check the key that creates a key",
+      (store) => ({
+        insert: (record, audit) => store.insert({ ...record, createdByKey: null }, audit),
+      }),
+    ],
+    ["ignores the actor", (store) => ({ auditTrail: ({ actor: _, ...query }) => store.auditTrail(query) })],
+    [
       "returns audit entries of other owners",
       (store) => ({ auditTrail: ({ ownerId: _, ...query }) => store.auditTrail(query) }),
     ],

@@ -26,7 +26,7 @@ interface Database {
   begin(): Promise<{ sql(text: string): Promise<unknown>; end(text: "commit" | "rollback"): Promise<void> }>;
   /** The statements of a change of a key. */
   change(keyId: string, id: string): readonly string[];
-  /** The statements that undo the second migration. */
+  /** The statements that undo every migration but the first. */
   readonly undo: readonly string[];
   close(): Promise<void>;
 }
@@ -34,8 +34,12 @@ interface Database {
 const COLUMNS = "id, at, action, key_id, owner_id, details, position";
 const UNDO = [
   `alter table ${audit} drop column position`,
-  `delete from ${table}_migrations where version = 2`,
+  ...["disabled_by", "rotation_root", "created_by", "created_by_key"].map(
+    (column) => `alter table ${table} drop column ${column}`,
+  ),
+  `delete from ${table}_migrations where version > 1`,
 ];
+const DROP_INDEXES = [`drop index ${table}_maker`, `drop index ${audit}_actor`];
 
 const counted = (keyId: string, id: string) => [
   `update ${table}_position set position = position + 1`,
@@ -63,7 +67,7 @@ async function openPostgres(): Promise<Database> {
       `insert into ${audit} (${COLUMNS})
        values ('${id}', 1, 'updated', '${keyId}', 'acme', '{}', pg_current_xact_id())`,
     ],
-    undo: UNDO,
+    undo: [...DROP_INDEXES, ...UNDO],
     async close() {
       await pool.query(dropPostgres(table));
       await pool.end();
@@ -88,7 +92,13 @@ async function openMysql(): Promise<Database> {
       };
     },
     change: counted,
-    undo: [...UNDO, `drop table ${table}_position`],
+    undo: [
+      `drop index ${table}_maker on ${table}`,
+      `drop index ${audit}_actor on ${audit}`,
+      `alter table ${audit} modify column actor mediumblob`,
+      ...UNDO,
+      `drop table ${table}_position`,
+    ],
     async close() {
       await pool.query(dropMysql(table));
       await pool.end();
@@ -104,7 +114,7 @@ async function openSqlite(): Promise<Database> {
     sql: async (text) => connection.exec(text),
     begin: () => Promise.reject(new Error("SQLite has one writer")),
     change: counted,
-    undo: [`drop index ${audit}_position`, ...UNDO, `drop table ${table}_position`],
+    undo: [`drop index ${audit}_position`, ...DROP_INDEXES, ...UNDO, `drop table ${table}_position`],
     close: async () => void connection.close(),
   };
 }

@@ -280,7 +280,7 @@ describe.skipIf(skip)("postgresStore over pg: migrations", () => {
         ]),
       );
       const { rows } = await pool.query(`select version from ${name}_migrations`);
-      expect(rows).toEqual([{ version: "1" }, { version: "2" }]);
+      expect(rows).toEqual([{ version: "1" }, { version: "2" }, { version: "3" }]);
       await Promise.all(pools.map((each) => each.end()));
       await pool.query(dropTablesSql(name));
     }

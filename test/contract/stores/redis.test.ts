@@ -57,6 +57,29 @@ for (const { name, missing, create, open, drop } of redisBackends(redis, redisCl
     const over = (options: RedisStoreOptions) =>
       redisStore(opened.client, { prefix: opened.prefix, ...options });
 
+    it("reads, disables, rotates and removes a record of version 0.1, which lacks later members", async () => {
+      const key = await inserted(sampleKey());
+      const name = `${p}:key:${key.hash}`;
+      const record = (await server.get(name)) as string;
+      const old = record.replace(/\n,"(disabledBy|rotationRoot|createdBy|createdByKey)":null/g, "");
+      expect(old.length).toBeLessThan(record.length - 60);
+      await server.set(name, old);
+      expect(await store.findByHash(key.hash)).toEqual(key);
+      const change = { disabledAt: at(1), disabledBy: "operator" } as const;
+      expect(await store.update(key.id, 1, change, sampleAudit(key))).toBe(true);
+      expect(await store.findById(key.id)).toEqual({ ...key, ...change, version: 2 });
+      expect(await store.update(key.id, 2, { disabledBy: "owner" }, sampleAudit(key))).toBe(true);
+      const successor = sampleKey({ rotationRoot: key.id });
+      expect(await store.replace(key.id, 3, { rotatedAt: at(2) }, successor, sampleAudit(key))).toBe(true);
+      expect(await store.findById(key.id)).toMatchObject({
+        disabledBy: "owner",
+        rotatedAt: at(2),
+        version: 4,
+      });
+      await store.insert(sampleKey({ createdByKey: key.id }), sampleAudit(key));
+      expect(await store.remove(key.id, 4, sampleAudit(key))).toBe(true);
+    });
+
     const exists = async (...names: string[]) => server.exists(...names.map((one) => `${p}:${one}`));
 
     it("issues, verifies, restricts, rotates and revokes keys", async () => {

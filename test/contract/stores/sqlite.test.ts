@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from "vitest";
 import { hashSecret, KeyStateError, StoreError } from "../../../src/index.js";
 import { type SqliteKeyStore, sqliteStore } from "../../../src/stores/sqlite.js";
 import { fullKey, sampleAudit, sampleKey } from "../../../src/testing/fixtures.js";
@@ -70,6 +70,43 @@ for (const { name: driver, available, open } of drivers) {
       });
     });
 
+    describe.skipIf(process.platform === "win32")("has a file that", () => {
+      const modeOf = (file: string) => statSync(file).mode & 0o777;
+      let warnings: MockInstance;
+      beforeEach(() => {
+        warnings = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      });
+      afterEach(() => warnings.mockRestore());
+
+      it("is created for its owner alone, with the files of its log", async () => {
+        await inserted();
+        const file = join(directory, "keys.db");
+        expect([file, `${file}-wal`, `${file}-shm`].map(modeOf)).toEqual([0o600, 0o600, 0o600]);
+        const empty = join(directory, "empty.db");
+        writeFileSync(empty, "");
+        chmodSync(empty, 0o644);
+        const opened = open(empty);
+        connections.push(opened);
+        await sqliteStore(opened).migrate();
+        expect(modeOf(empty)).toBe(0o600);
+        expect(warnings).not.toHaveBeenCalled();
+      });
+
+      it.each([0o640, 0o604, 0o620])("is reported once if others can open it: %o", async (mode) => {
+        const file = join(directory, "keys.db");
+        chmodSync(file, mode);
+        await store.migrate();
+        await store.migrate();
+        expect(warnings.mock.calls).toEqual([
+          [expect.stringContaining(file), expect.objectContaining({ code: "KEYBEARER_FILE_MODE" })],
+        ]);
+        expect(modeOf(file)).toBe(mode);
+        chmodSync(file, 0o600);
+        await sqliteStore(connect()).migrate();
+        expect(warnings).toHaveBeenCalledOnce();
+      });
+    });
+
     it("reads everything after the file was closed and opened again", async () => {
       const key = await inserted();
       const { secret } = await serviceOver(store).manager.create(CREATE);
@@ -86,7 +123,7 @@ for (const { name: driver, available, open } of drivers) {
       const key = await inserted();
       await Promise.all([store.migrate(), store.migrate(), sqliteStore(connect()).migrate()]);
       expect(await store.findById(key.id)).toEqual(key);
-      expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(2);
+      expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(3);
     });
 
     it("rejects a foreign table of the same name", async () => {

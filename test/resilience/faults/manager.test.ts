@@ -40,6 +40,10 @@ const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environm
     calls: ["findById"],
   },
   revoke: { run: (manager, id) => manager.revoke(id), calls: ["findById", "update"] },
+  revokeAll: {
+    run: (manager) => manager.revokeAll({ ownerId: "acme" }),
+    calls: ["list", "findById", "update"],
+  },
   rotate: { run: (manager, id) => manager.rotate(id, { overlap: "1h" }), calls: ["findById", "replace"] },
   import: {
     run: (manager) => manager.import({ ...INPUT, secret: format.generate("live") }),

@@ -297,12 +297,12 @@ function tokens(
 
 const reading = hanging("findById");
 tokens("keys of tokens", "/token", { store: reading }, reading);
-const checking = hangingIn(memoryRevocationList(Date.now), "has");
-const { add, has } = memoryRevocationList(Date.now);
+const checking = hangingIn(memoryRevocationList(Date.now, 900_000), "has");
+const { add, has } = memoryRevocationList(Date.now, 900_000);
 tokens("introspection", "/introspect", { revocations: { add, has: checking.has } }, checking);
-const adding = hangingIn(memoryRevocationList(Date.now), "add");
+const adding = hangingIn(memoryRevocationList(Date.now, 900_000), "add");
 tokens("revocation of a token", "/revoke", { revocations: { add: adding.add, has } }, adding);
-const verifyingToken = hangingIn(memoryRevocationList(Date.now), "has");
+const verifyingToken = hangingIn(memoryRevocationList(Date.now, 900_000), "has");
 guard(
   "token",
   tokenService("none", { revocations: { add, has: verifyingToken.has } }).verifier,

@@ -86,7 +86,7 @@ async function setUp({ method, limitMs = TIMEOUT_MS }: Part, fault: FaultKind) {
       settingsOf<FleetScope>(base.verifier),
     ),
     revocations: faulty(
-      memoryRevocationList(() => START.getTime()),
+      memoryRevocationList(() => START.getTime(), 900_000),
       "has",
       "add",
     ),

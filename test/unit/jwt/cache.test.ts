@@ -133,16 +133,16 @@ describe("createTokenCache", () => {
   it("keeps no expired token, and none with a size of 0", () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     const cache = createTokenCache<object>(10);
-    cache.set("a", {}, performance.now());
-    cache.set("b", {}, Number.NaN);
+    cache.set("a", {}, "acme", performance.now());
+    cache.set("b", {}, "acme", Number.NaN);
     expect([cache.get("a"), cache.get("b")]).toEqual([undefined, undefined]);
-    cache.set("c", {}, performance.now() + 30);
+    cache.set("c", {}, "acme", performance.now() + 30);
     vi.advanceTimersByTime(29);
     expect(cache.get("c")).toEqual({});
     vi.advanceTimersByTime(1);
     expect(cache.get("c")).toBeUndefined();
     const none = createTokenCache<object>(0);
-    none.set("a", {}, performance.now() + 1_000);
+    none.set("a", {}, "acme", performance.now() + 1_000);
     expect(none.get("a")).toBeUndefined();
   });
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import { anyVerifier } from "../../../src/kit.js";
 import { createManagementApi, type ManagementOptions } from "../../../src/management/index.js";
@@ -37,6 +38,19 @@ it("names the actor of a token so that its subject cannot pass for a key", async
   expect(await actorOf(forTokens, await tokenOf(victim.secret))).toBe(victim.key.id);
   for (const sub of [victim.key.id, `jwt:${victim.key.id}`, "ann"]) {
     expect(await actorOf(forUsers, token(claimsWith({ sub })))).toBe(`jwt:${sub}`);
+  }
+});
+
+it("names the actor of a token with a long subject by its hash", async () => {
+  const { forUsers, actorOf } = await trail();
+  const actorFor = (sub: string) => actorOf(forUsers, token(claimsWith({ sub })));
+  const longest = "a".repeat(251);
+  expect(await actorFor(longest)).toBe(`jwt:${longest}`);
+  for (const length of [252, 253, 254, 255]) {
+    const sub = "é".repeat(length);
+    const hash = createHash("sha256").update(sub).digest("hex");
+    expect(await actorFor(sub)).toBe(`jwt-sha256:${hash}`);
+    expect(await actorFor(`sha256:${hash}`)).toBe(`jwt:sha256:${hash}`);
   }
 });
 

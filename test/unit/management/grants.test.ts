@@ -21,11 +21,15 @@ const OWN: ApiKey = {
   expiresAt: null,
   lastUsedAt: null,
   disabledAt: null,
+  disabledBy: null,
   revokedAt: null,
   revokedReason: null,
   rotatedAt: null,
   replacedBy: null,
   replaces: null,
+  rotationRoot: null,
+  createdBy: null,
+  createdByKey: null,
 };
 
 function keyPrincipal(own: Partial<ApiKey> = {}, more: Partial<Principal> = {}): Principal {

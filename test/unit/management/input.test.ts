@@ -96,7 +96,33 @@ describe("members", () => {
     expect(await errorPaths({ ...NEW, ...more })).toEqual(expected);
   });
 
-  test("rejects __proto__ as an unknown member", async () => {
+  test.each([
+    ['{"name":"a","name":"b"}', "name"],
+    ['{"name":"a","n\\u0061me":"a"}', "name"],
+    ['{"rateLimit":{"limit":1,"windowSeconds":1,"limit":9}}', "rateLimit.limit"],
+    ['{"metadata":{"a":[{},{"b":{"c":[1,2],"c":3}}]}}', "metadata.a[1].b.c"],
+    ['{"a":[1,{"b":[],"b":[]}]}', "a[1].b"],
+    ['[[],[{"a":1,"a":1}]]', "[1][0].a"],
+    [`{"${"x".repeat(500)}":1,"${"x".repeat(500)}":2}`, '"xxxxxxxxxxxx…"'],
+    [`${'{"a":'.repeat(5_000)}{"b":1,"b":1}${"}".repeat(5_000)}`, Array(20).fill("a").join(".")],
+  ])("duplicate, at any depth: %.60s", async (text, path) => {
+    const { call, manager, issue } = managementApi();
+    const { key } = await issue();
+    const errors = [{ path, message: "must not be repeated" }];
+    for (const line of ["POST /api-keys", `PATCH /api-keys/${key.id}`, `DELETE /api-keys/${key.id}`]) {
+      const { status, body } = await call(line, { text });
+      expect([status, body.code, body.errors]).toEqual([400, "invalid_body", errors]);
+    }
+    expect((await manager.list()).items).toEqual([key]);
+  });
+
+  test("accepts one name in several objects, and strings that look like JSON", async () => {
+    const text =
+      '{"environment":"live","scopes":[],"name":"{\\"a\\":1,\\"a\\":2}","metadata":{"a":[{"a":1},{"a":2}]}}';
+    expect((await managementApi().call("POST /api-keys", { text })).status).toBe(201);
+  });
+
+  test("rejects __proto__ at any depth", async () => {
     const { call } = managementApi();
     for (const text of [
       '{"environment":"live","__proto__":{"scopes":["fleet:admin"]},"scopes":["vehicles:read"]}',
@@ -112,7 +138,7 @@ describe("members", () => {
     const metadata = await call("POST /api-keys", {
       text: '{"environment":"live","scopes":[],"metadata":{"__proto__":{"admin":true}}}',
     });
-    expect([metadata.status, paths(metadata.body)]).toEqual([400, ["metadata"]]);
+    expect([metadata.status, paths(metadata.body)]).toEqual([400, ["metadata.__proto__"]]);
   });
 
   test("ignores members of a polluted Object.prototype", async () => {

@@ -33,6 +33,9 @@ describe("POST /api-keys", () => {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      createdBy: "jwt:ann",
+      createdByKey: null,
     });
     expect(response.headers.get("location")).toBe(`/api-keys/${key.id}`);
     expect(response.headers.get("cache-control")).toBe("no-store");
@@ -178,12 +181,19 @@ describe("one key", () => {
     expect(old).toMatchObject({ status: "retiring", expiresAt: later(DAY).toISOString() });
   });
 
-  test("the overlap option is the default of a rotation", async () => {
-    const { call, issue } = managementApi({ overlap: "1h" });
-    const { key } = await issue();
-    await call(`POST /api-keys/${key.id}/rotate`);
-    expect((await call(`GET /api-keys/${key.id}`)).body.expiresAt).toBe(later(3_600_000).toISOString());
-  });
+  test.each([
+    [{}, undefined, 600_000],
+    [{ overlap: "1h" }, undefined, 3_600_000],
+    [{}, { overlap: "0s" }, 0],
+  ] as const)(
+    "the overlap of a rotation is 10 minutes unless option or body say otherwise: %j, %j",
+    async (options, json, ms) => {
+      const { call, issue } = managementApi(options);
+      const { key } = await issue();
+      await call(`POST /api-keys/${key.id}/rotate`, { json });
+      expect((await call(`GET /api-keys/${key.id}`)).body.expiresAt).toBe(later(ms).toISOString());
+    },
+  );
 
   test("audit returns the changes and their actors", async () => {
     const { call, issue, clock } = managementApi({ actor: ({ id, type }) => `${type}:${id}` });

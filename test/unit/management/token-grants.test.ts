@@ -80,7 +80,7 @@ describe("a token made from a key", () => {
     const rotated = await call(`POST /api-keys/${created.key.id}/rotate`);
     expect([rotated.status, rotated.key.expiresAt]).toEqual([201, later(TTL_MS).toISOString()]);
     const short = await issue({ expiresAt: later(60_000) });
-    await manager.disable(short.key.id);
+    await manager.disable(short.key.id, { by: "owner" });
     expect((await call(`POST /api-keys/${short.key.id}/enable`)).status).toBe(200);
     const longer = { expiresAt: later(TTL_MS) };
     expect((await call(`PATCH /api-keys/${short.key.id}`, longer)).status).toBe(200);

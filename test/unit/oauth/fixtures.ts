@@ -3,12 +3,18 @@ import type { CreateKey, IssuedKey, Verifier, VerifierOptions } from "../../../s
 import { settingsOf, withSettings } from "../../../src/kit.js";
 import { createTokenService, type TokenService, type TokenServiceOptions } from "../../../src/oauth/index.js";
 import { type FleetScope, type Service, service } from "../core/fixtures.js";
+import { type ProofParts, proofOf } from "../jwt/dpop/fixtures.js";
 
 export const ISSUER = "https://api.example.com";
 export const AUDIENCE = "https://api.example.com/fleet";
 export const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 export const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 export const JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
+
+/** Creates the DPoP proof of a request for a token. */
+export function tokenProof(parts: ProofParts = {}): string {
+  return proofOf({ ...parts, claims: { htm: "POST", htu: `${ISSUER}/token`, ...parts.claims } });
+}
 
 /** Generates a P-256 key. */
 export function ecKey(): KeyObject {

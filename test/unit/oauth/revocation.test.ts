@@ -2,7 +2,12 @@ import { SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { StoreError } from "../../../src/index.js";
 import { createTokenService, type RevocationList } from "../../../src/oauth/index.js";
-import { MAX_REVOCATIONS, memoryRevocationList } from "../../../src/oauth/revocation-list.js";
+import {
+  MAX_REVOCATIONS,
+  MAX_REVOCATIONS_OF_KEY,
+  type MemoryRevocationOptions,
+  memoryRevocationList,
+} from "../../../src/oauth/revocation-list.js";
 import { allowed, bearer, errorOf, format, START, thrownBy } from "../core/fixtures.js";
 import { ACCESS_TOKEN, AUDIENCE, EXCHANGE, ecKey, exchanger, ISSUER, post, type Sent } from "./fixtures.js";
 
@@ -349,6 +354,22 @@ describe("revocation (RFC 7009)", () => {
       vi.useRealTimers();
     });
 
+    /** Creates a list; by default, each token belongs to a key of its own. */
+    const listOf = (options: MemoryRevocationOptions) => {
+      const list = memoryRevocationList(() => time, 900_000, options);
+      const tokenOf = (jti: string, keyId = jti, ownerId = "acme", issuedAt = Math.floor(time / 1_000)) => ({
+        keyId,
+        ownerId,
+        issuedAt,
+      });
+      return {
+        add: (jti: string, until: Date, ...token: [keyId?: string, ownerId?: string, issuedAt?: number]) =>
+          list.add(jti, until, tokenOf(jti, ...token)),
+        has: (jti: string, ...token: [keyId?: string, ownerId?: string, issuedAt?: number]) =>
+          list.has(jti, tokenOf(jti, ...token)),
+      };
+    };
+
     /** Advances the monotonic clock and the clock of the service. */
     const advance = (ms: number) => {
       vi.advanceTimersByTime(ms);
@@ -357,7 +378,7 @@ describe("revocation (RFC 7009)", () => {
 
     it("throws when it is full, and deletes expired entries", () => {
       expect(MAX_REVOCATIONS).toBe(100_000);
-      const list = memoryRevocationList(() => time, 3);
+      const list = listOf({ max: 3 });
       list.add("a", at(10_000));
       list.add("b", at(20_000));
       list.add("c", at(30_000));
@@ -375,7 +396,7 @@ describe("revocation (RFC 7009)", () => {
     });
 
     it("keeps an entry if the clock is set forward and back again", () => {
-      const list = memoryRevocationList(() => time, 2);
+      const list = listOf({ max: 2 });
       list.add("a", at(900_000));
       advance(61_000);
       time += 86_400_000;
@@ -390,7 +411,7 @@ describe("revocation (RFC 7009)", () => {
     });
 
     it("keeps an entry until both clocks have passed its expiry", () => {
-      const list = memoryRevocationList(() => time, 1);
+      const list = listOf({ max: 1 });
       list.add("a", at(900_000));
       vi.advanceTimersByTime(1_000_000); // the clock of the service stands still
       expect(() => list.add("b", at(900_000))).toThrow(StoreError);
@@ -400,15 +421,81 @@ describe("revocation (RFC 7009)", () => {
       list.add("b", at(1_800_000));
       expect(["a", "b"].map((jti) => list.has(jti))).toEqual([false, true]);
     });
+
+    it("revokes all tokens of a key so far when the key has too many entries, and no others", () => {
+      expect(MAX_REVOCATIONS_OF_KEY).toBe(1_000);
+      const list = listOf({ max: 10, maxOfKey: 3 });
+      for (let index = 0; index < 1_000; index++) list.add(`n${index}`, at(900_000), "noisy");
+      list.add("q", at(900_000), "quiet");
+      const revoked = Array.from({ length: 1_000 }, (_, index) => list.has(`n${index}`, "noisy"));
+      expect(revoked).not.toContain(false);
+      expect([list.has("unrevoked", "noisy"), list.has("q", "quiet")]).toEqual([true, true]);
+      expect(list.has("unrevoked", "quiet")).toBe(false);
+      expect(list.has("new", "noisy", "acme", 1)).toBe(false);
+      advance(900_999);
+      expect(list.has("n1", "noisy", "acme", 0)).toBe(true);
+      advance(60_000);
+      list.add("other", at(time + 1_000)); // deletes what has expired
+      expect(list.has("n1", "noisy", "acme", 0)).toBe(false);
+    });
+
+    it("revokes tokens of the owner with the most entries when it is full", () => {
+      const list = listOf({ max: 20, maxOfKey: 10 });
+      for (let index = 0; index < 4; index++) list.add(`b${index}`, at(900_000), "b", "other");
+      for (let index = 0; index < 16; index++) list.add(`a${index}`, at(900_000), `a${index % 8}`, "greedy");
+      for (let index = 0; index < 4; index++) list.add(`c${index}`, at(900_000), `c${index}`, "third");
+      expect([list.has("b0", "b"), list.has("c3", "c3"), list.has("a15", "a7")]).toEqual([true, true, true]);
+      expect([list.has("alive", "b"), list.has("alive", "c3")]).toEqual([false, false]);
+      const dead = Array.from({ length: 8 }, (_, index) => list.has("alive", `a${index}`));
+      expect(dead.filter(Boolean)).toHaveLength(4);
+      for (let index = 0; index < 16; index++) expect(list.has(`a${index}`, `a${index % 8}`)).toBe(true);
+    });
+
+    it("forgets no revocation if the clock is set back", () => {
+      const list = listOf({ max: 10, maxOfKey: 2 });
+      time = 86_400_000;
+      for (const jti of ["x", "y"]) list.add(jti, at(time + 900_000), "a");
+      time = 0;
+      list.add("z", at(900_000), "a");
+      expect([list.has("x", "a", "acme", 86_400), list.has("z", "a", "acme", 0)]).toEqual([true, true]);
+      advance(86_400_000 + 899_999);
+      list.add("other", at(time + 1_000));
+      expect(list.has("y", "a", "acme", 86_400)).toBe(true);
+    });
   });
 
   it("responds with 503 when the list is full, and keeps its entries", async () => {
-    const list = memoryRevocationList(() => START.getTime(), 1);
+    const list = memoryRevocationList(() => START.getTime(), 900_000, { max: 1 });
     const base = exchanger({ revocations: list, onError: () => {} });
-    const { secret } = await base.issue();
-    const [one, two] = [await base.tokenOf(secret), await base.tokenOf(secret)];
+    const [{ secret }, other] = [await base.issue(), await base.issue()];
+    const [one, two] = [await base.tokenOf(secret), await base.tokenOf(other.secret)];
     expect((await revoke(base, secret, one)).status).toBe(200);
-    expect((await revoke(base, secret, two)).status).toBe(503);
+    expect((await revoke(base, other.secret, two)).status).toBe(503);
     errorOf(await base.tokens.verifier.verify(bearer(one)));
+  });
+
+  it("does not let one key fill the list, and makes its tokens work again a second later", async () => {
+    let base: ReturnType<typeof exchanger> | undefined;
+    const list = memoryRevocationList(() => base?.clock.now().getTime() ?? 0, 900_000, {
+      max: 8,
+      maxOfKey: 4,
+    });
+    base = exchanger({ revocations: list });
+    const [greedy, other] = [await base.issue(), await base.issue({ ownerId: "other" })];
+    const alive = [await base.tokenOf(greedy.secret), await base.tokenOf(other.secret)] as const;
+    const revoked: string[] = [];
+    for (let count = 0; count < 20; count++) {
+      const token = await base.tokenOf(greedy.secret);
+      expect((await revoke(base, greedy.secret, token)).status).toBe(200);
+      revoked.push(token);
+    }
+    for (const token of [...revoked, alive[0]]) {
+      expect(errorOf(await base.tokens.verifier.verify(bearer(token))).code).toBe("invalid_key");
+    }
+    allowed(await base.tokens.verifier.verify(bearer(alive[1])));
+    expect((await revoke(base, other.secret, alive[1])).status).toBe(200);
+    errorOf(await base.tokens.verifier.verify(bearer(alive[1])));
+    base.clock.set(START.getTime() + 1_000);
+    allowed(await base.tokens.verifier.verify(bearer(await base.tokenOf(greedy.secret))));
   });
 });

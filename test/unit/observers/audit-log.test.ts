@@ -9,7 +9,13 @@ import {
   type KeyEvent,
   type ManagedKeyStore,
 } from "../../../src/index.js";
-import { type AuditLogOptions, auditLog, DroppedError, lastUsed } from "../../../src/observers/index.js";
+import {
+  type AuditLogOptions,
+  auditLog,
+  DroppedError,
+  lastUsed,
+  type WriteReport,
+} from "../../../src/observers/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { format, scopes } from "../core/fixtures.js";
 import {
@@ -17,9 +23,12 @@ import {
   cleanUpAfterEach,
   closeAfterEach,
   denied,
+  down,
+  failing,
   faultyStore,
   later,
   never,
+  rejection,
   START,
   sleep,
 } from "./fixtures.js";
@@ -95,16 +104,63 @@ describe("auditLog entries", () => {
       denied(undefined),
       allowed("c"),
     );
-    expect(entries.map(({ keyId, action }) => [keyId, action])).toEqual([
-      ["a", "used"],
+    const [used, refused] = entries;
+    expect([used, refused].map((entry) => [entry?.keyId, entry?.action])).toEqual([
       ["c", "used"],
+      ["a", "used"],
     ]);
-    expect(entries[0]?.details).toMatchObject({
+    expect(entries).toHaveLength(2);
+    expect(refused?.details).toMatchObject({
       code: "ip_not_allowed",
       reason: "ip_unknown",
       path: "/vehicles",
     });
-    expect(entries[1]?.details).not.toHaveProperty("code");
+    expect(used?.details).not.toHaveProperty("code");
+  });
+
+  it("drops no use because a revoked key sends many requests, and counts what it drops", async () => {
+    vi.useFakeTimers();
+    const reports: WriteReport[] = [];
+    const { observer, flush, store } = recording({
+      denied: true,
+      max: 640,
+      onError: (_, report) => reports.push(report),
+    });
+    const noise = (keyId: string, ownerId: string, count: number) => {
+      for (let index = 0; index < count; index++) observer(denied(keyId, { ownerId, reason: "revoked" }));
+    };
+    noise("noisy", "acme", 5_000);
+    for (let key = 0; key < 100; key++) noise(`noisy_${key}`, "acme", 100);
+    noise("quiet", "other", 3);
+    for (let index = 0; index < 640; index++) observer(allowed("key_1"));
+    await flush();
+    const counts: Record<string, number> = {};
+    for (const { keyId } of store.entries.values()) counts[keyId] = (counts[keyId] ?? 0) + 1;
+    // 1/64 of 640 for a key, 1/16 for all keys of an owner
+    expect(counts).toEqual({ key_1: 640, quiet: 3, noisy: 10, noisy_0: 10, noisy_1: 10, noisy_2: 10 });
+    expect(reports.at(-1)?.dropped).toBe(15_000 - 40);
+    noise("noisy", "acme", 5);
+    await flush();
+    expect([...store.entries.values()].filter(({ keyId }) => keyId === "noisy")).toHaveLength(15);
+  });
+
+  it("reports the pending entries of both kinds, and waits for both", async () => {
+    const reports: WriteReport[] = [];
+    const audit = recording({
+      denied: true,
+      closeTimeout: "50ms",
+      onError: (_, report) => reports.push(report),
+    });
+    audit.store.respond = (_, [key]) => (key === "refused" ? failing() : undefined);
+    audit.observer(denied("refused"));
+    audit.observer(allowed("used"));
+    audit.observer(allowed("used"));
+    expect(await rejection(audit.flush())).toBe(down);
+    expect([...audit.store.entries.values()].map(({ keyId }) => keyId)).toEqual(["used", "used"]);
+    expect(reports.at(-1)).toEqual({ pending: 1, dropped: 0 });
+    audit.store.respond = () => {};
+    await audit.close();
+    expect(audit.store.entries.size).toBe(3);
   });
 
   it("records wouldDeny if it is not empty", async () => {

@@ -543,6 +543,13 @@ export const managementAttacks = catalogue("management", [
     NO_BODY,
   ),
   send(
+    "a duplicate member, the second one wider",
+    "CWE-436",
+    `POST ${KEYS}`,
+    '{"environment":"live","scopes":[],"ipAllowlist":[],"ipAllowlist":null}',
+    NO_BODY,
+  ),
+  send(
     "metadata with an infinite number",
     "RFC 8259, 6",
     `POST ${KEYS}`,

@@ -126,6 +126,10 @@ describe("toApiKey", () => {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      rotationRoot: null,
+      createdBy: null,
+      createdByKey: null,
     });
     expect(toApiKey(record, now)).not.toHaveProperty("version");
   });
@@ -149,6 +153,10 @@ describe("toApiKey", () => {
       rotatedAt: at(7),
       replacedBy: "key_2",
       replaces: "key_0",
+      disabledBy: "owner" as const,
+      rotationRoot: "key_root",
+      createdBy: "ann",
+      createdByKey: "key_maker",
     };
     expect(toApiKey(recordOf(hash, { ...shown, version: 3 }), now)).toEqual({
       id: "key_1",

@@ -96,6 +96,10 @@ describe("import", () => {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: "operator",
+      rotationRoot: null,
+      createdBy: null,
+      createdByKey: null,
     });
     expect((await manager.get("legacy/17"))?.name).toBe("Importer");
     expect((await store.findByHash(HASH))?.hash).toBe(HASH);

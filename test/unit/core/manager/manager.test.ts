@@ -47,6 +47,10 @@ describe("create", () => {
       rotatedAt: null,
       replacedBy: null,
       replaces: null,
+      disabledBy: null,
+      rotationRoot: null,
+      createdBy: "ann",
+      createdByKey: null,
     });
     expect(await store.findByHash(hashSecret(secret))).toMatchObject({ id: key.id, version: 1 });
     expect(JSON.stringify(await store.findById(key.id))).not.toContain(secret.slice(13));

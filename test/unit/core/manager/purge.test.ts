@@ -90,7 +90,7 @@ describe("purge", () => {
     const store: ManagedKeyStore = {
       ...inner,
       list: (query) => {
-        hasCursor.push("cursor" in query);
+        if (query.endedBefore !== undefined) hasCursor.push("cursor" in query);
         return inner.list(query);
       },
       remove: async (id, version, audit) => {
@@ -108,6 +108,20 @@ describe("purge", () => {
     expect(await manager.purge({ retention: "0s" })).toEqual({ purged: 105 });
     expect(hasCursor).toEqual([false, false, true]);
     expect(removals).toEqual({ all: 130, now: 0, max: 10 });
+  });
+
+  it("keeps a key as long as a key that it created is stored", async () => {
+    const { manager, clock } = managing();
+    const { key: maker } = await manager.create({ ...INPUT, expiresAt: day(1) });
+    const { key: child } = await manager.create(INPUT, { createdByKey: maker.id });
+    clock.set(day(9));
+    expect(await manager.purge({ retention: "1d" })).toEqual({ purged: 0 });
+    await manager.revoke(maker.id, { descendants: true });
+    expect((await manager.get(child.id))?.status).toBe("revoked");
+    clock.set(day(20));
+    let purged = 0;
+    for (const _ of [1, 2]) purged += (await manager.purge({ retention: "1d" })).purged;
+    expect(purged).toBe(2);
   });
 
   it("skips a key that was changed after it was listed", async () => {

@@ -38,6 +38,7 @@ describe("rotate", () => {
       createdAt: later(100),
       updatedAt: later(100),
       replaces: old.key.id,
+      rotationRoot: old.key.id,
     });
     expect(await manager.get(old.key.id)).toEqual({
       ...old.key,

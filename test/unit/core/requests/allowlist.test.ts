@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { allowlistWithin, allows } from "../../../../src/core/requests/allowlist.js";
-import { type IpAddress, parseIp } from "../../../../src/core/requests/cidr.js";
+import { parseIp } from "../../../../src/core/requests/cidr.js";
+import type { IpAddress } from "../../../../src/core/requests/ranges.js";
 
 const ip = (text: string) => parseIp(text) as IpAddress;
 

@@ -4,9 +4,9 @@ import {
   compileCidrs,
   compileReadableCidrs,
   formatIp,
-  type IpAddress,
   parseIp,
 } from "../../../../src/core/requests/cidr.js";
+import type { IpAddress } from "../../../../src/core/requests/ranges.js";
 
 function ip(text: string): IpAddress {
   const address = parseIp(text);

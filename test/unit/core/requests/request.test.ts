@@ -143,7 +143,10 @@ test.each([
   ["/a#secret", "/a"],
   ["/a?x=\nsecret", "/a"],
   ["/a", "/a"],
-  ["?secret", ""],
+  ["?secret", "/"],
+  ["http://fleet.test/a?secret", "/a"],
+  ["http://fleet.test?secret", "/"],
+  ["*", "*"],
   [undefined, undefined],
 ])("pathOf(%j) returns %j", (path, expected) => {
   expect(pathOf({ headers: {}, path })).toBe(expected);

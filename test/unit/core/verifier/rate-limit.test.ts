@@ -165,7 +165,13 @@ describe("a verifier with a rate limiter", () => {
     });
     await verifier.verify(bearer(secret, { remoteAddress: "203.0.113.7" }));
     expect(seen).toEqual([
-      { id: key.id, ownerId: "acme", environment: "live", rateLimit: { limit: 60, windowSeconds: 60 } },
+      {
+        id: key.id,
+        ownerId: "acme",
+        environment: "live",
+        rateLimit: { limit: 60, windowSeconds: 60 },
+        rotationRoot: null,
+      },
       "203.0.113.7",
     ]);
   });

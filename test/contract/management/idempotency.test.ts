@@ -1,0 +1,138 @@
+import { randomBytes } from "node:crypto";
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { memoryIdempotency } from "../../../src/management/idempotency-store.js";
+import { type IdempotencyStore, redisIdempotency } from "../../../src/management/index.js";
+import { memoryStore } from "../../../src/stores/memory.js";
+import { managementApi } from "../../unit/management/fixtures.js";
+
+const { redis: url } = inject("servers");
+const prefix = `idempotency_${randomBytes(6).toString("hex")}`;
+const SECRET = randomBytes(32).toString("base64");
+const json = { scopes: ["vehicles:read"], environment: "live" };
+
+interface Backend {
+  readonly name: string;
+  readonly missing: boolean;
+  /** Opens a store with a connection of its own. */
+  open(): Promise<{ readonly store: IdempotencyStore; close(): unknown }>;
+}
+
+const shared = memoryIdempotency();
+const backends: readonly Backend[] = [
+  { name: "memory", missing: false, open: async () => ({ store: shared, close: () => {} }) },
+  {
+    name: "Redis over node-redis",
+    missing: url === undefined,
+    async open() {
+      const client = createClient({ url: url as string });
+      client.on("error", () => {});
+      await client.connect();
+      return { store: redisIdempotency(client, { prefix }), close: () => client.close() };
+    },
+  },
+  {
+    name: "Redis over ioredis",
+    missing: url === undefined,
+    async open() {
+      const client = new Redis(url as string);
+      client.on("error", () => {});
+      return { store: redisIdempotency(client, { prefix }), close: () => client.quit() };
+    },
+  },
+];
+
+describe.each(backends)("idempotency over $name", ({ missing, open }) => {
+  let opened: Awaited<ReturnType<typeof open>>[] = [];
+  beforeAll(async () => {
+    if (!missing) opened = await Promise.all([open(), open()]);
+  });
+  afterAll(async () => {
+    for (const { close } of opened) await close();
+  });
+  const stores = () => opened.map(({ store }) => store) as [IdempotencyStore, IdempotencyStore];
+  const entry = (milliseconds = 60_000) => ({
+    id: randomBytes(32).toString("base64url"),
+    ownerId: "acme",
+    until: new Date(Date.now() + milliseconds),
+  });
+
+  test.skipIf(missing)("sets a value only if the current one is as expected", async () => {
+    const [one, two] = stores();
+    const at = entry();
+    expect(await one.compareAndSet(at, "x", "a")).toBeUndefined();
+    expect(await one.compareAndSet(at, undefined, "a")).toBeUndefined();
+    expect(await two.compareAndSet(at, undefined, "b")).toBe("a");
+    expect(await two.compareAndSet(at, "b", null)).toBe("a");
+    expect(await two.compareAndSet(at, "a", "c")).toBe("a");
+    expect(await one.compareAndSet(at, "c", null)).toBe("c");
+    expect(await one.compareAndSet(at, undefined, "d")).toBeUndefined();
+  });
+
+  test.skipIf(missing)("lets one of many concurrent calls succeed", async () => {
+    const at = entry();
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => stores()[index % 2]?.compareAndSet(at, undefined, `${index}`)),
+    );
+    expect(results.filter((result) => result === undefined)).toHaveLength(1);
+    expect(new Set(results).size).toBe(2);
+  });
+
+  test.skipIf(missing)("deletes an entry when it ends", async () => {
+    const [one, two] = stores();
+    const at = entry(50);
+    await one.compareAndSet(at, undefined, "a");
+    await expect.poll(() => two.compareAndSet(at, "never", null)).toBeUndefined();
+  });
+
+  test.skipIf(missing)("executes requests to two processes once", async () => {
+    const keys = memoryStore();
+    const apis = stores().map((store) =>
+      managementApi({ idempotency: { store, secret: SECRET } }, { store: keys }),
+    );
+    for (let round = 0; round < 5; round++) {
+      const headers = { "idempotency-key": randomBytes(16).toString("hex") };
+      const post = (index: number) => apis[index % 2]?.call("POST /api-keys", { json, headers });
+      const responses = await Promise.all(Array.from({ length: 10 }, (_, index) => post(index)));
+      const first = responses.find((response) => response?.status === 201);
+      for (const response of responses) {
+        if (response?.status === 201) expect(response.text).toBe(first?.text);
+        else expect(response?.body.code).toBe("idempotency_in_progress");
+      }
+      for (const index of [0, 1]) {
+        const again = await post(index);
+        expect([again?.text, again?.headers.get("idempotent-replayed")]).toEqual([first?.text, "true"]);
+      }
+    }
+    expect((await apis[0]?.manager.list())?.items).toHaveLength(5);
+  });
+});
+
+test.skipIf(url === undefined)("redisIdempotency lets Redis delete every entry", async () => {
+  const client = createClient({ url: url as string });
+  await client.connect();
+  try {
+    const store = redisIdempotency(client, { prefix });
+    await store.compareAndSet(
+      { id: "ttl", ownerId: "a", until: new Date(Date.now() + 5_000) },
+      undefined,
+      "a",
+    );
+    const ttl = await client.pTTL(`${prefix}:idempotency:ttl`);
+    expect(ttl).toBeGreaterThan(0);
+    expect(ttl).toBeLessThanOrEqual(5_000);
+    for await (const names of client.scanIterator({ MATCH: `${prefix}:*` })) {
+      if (names.length > 0) await client.del(names);
+    }
+  } finally {
+    await client.close();
+  }
+});
+
+test("redisIdempotency rejects other clients and options", () => {
+  expect(() => redisIdempotency({} as never)).toThrow("redisIdempotency: the client must be");
+  const client = { on: () => {}, evalSha: () => {}, eval: () => {} } as never;
+  expect(() => redisIdempotency(client, { prefix: "a b" })).toThrow('"prefix"');
+  expect(() => redisIdempotency(client, { ttl: 1 } as never)).toThrow('"ttl"');
+});
