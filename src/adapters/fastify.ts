@@ -55,8 +55,7 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
     return (request, anyReply, done) => {
       const reply = anyReply as FastifyReply;
       const { originalUrl, id, raw } = request;
-      const incoming = new IncomingRequest(raw as FastifyRequest["raw"], originalUrl, String(id));
-      const checked = check(incoming);
+      const checked = check(new IncomingRequest(raw as FastifyRequest["raw"], originalUrl, String(id)));
       const result = mapAwaitable(checked, (outcome) => {
         if (outcome.pass) {
           request.auth = outcome.principal as unknown as Principal<RegisteredScope>;

@@ -74,7 +74,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^rate-limiter-flexible(\/|$)/, ["rate-limit"]],
   [/^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/, ["stores", "cli"]],
   [/^(express|koa|hono|fastify|@nestjs|@remix-run\/node-fetch-server)(\/|$)/, ["adapters"]],
-  [/^lru-cache$/, ["rate-limit"]],
+  [/^lru-cache$/, ["rate-limit", "jwt"]],
   [/^(commander|cli-table3|cli-progress)(\/|$)/, ["cli"]],
   [/^(vitest|node:test|mocha|jest)(\/|$)/, []],
 ];
