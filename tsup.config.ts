@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
+import { transform } from "esbuild";
 import { defineConfig } from "tsup";
 
 /** Small libraries that only some entries need. They are part of the build, so that services install fewer packages. */
@@ -13,6 +14,7 @@ export default defineConfig({
     "adapters/koa": "src/adapters/koa.ts",
     "adapters/hono": "src/adapters/hono.ts",
     "adapters/fastify": "src/adapters/fastify.ts",
+    "adapters/nestjs": "src/adapters/nestjs.ts",
     "adapters/fetch": "src/adapters/fetch.ts",
     "adapters/node": "src/adapters/node.ts",
     "stores/memory": "src/stores/memory.ts",
@@ -37,9 +39,17 @@ export default defineConfig({
   noExternal: BUNDLED,
   removeNodeProtocol: false, // Deno and workers know built-in modules by their full names only
   clean: true,
-  metafile: true, // for the notices
-  onSuccess: writeNotices,
+  metafile: true, // for finish-build.mjs
   esbuildPlugins: [
+    {
+      name: "comments-of-libraries",
+      setup(build) {
+        build.onLoad({ filter: /node_modules[/\\].*\.js$/ }, async ({ path }) => {
+          const { code } = await transform(readFileSync(path, "utf8"), { minifyWhitespace: true });
+          return { contents: code };
+        });
+      },
+    },
     {
       // In an ES module, CommonJS libraries cannot require the modules of Node.
       name: "builtins-of-commonjs",
@@ -54,20 +64,3 @@ export default defineConfig({
     },
   ],
 });
-
-/** Writes the licenses of all libraries in the build. */
-async function writeNotices(): Promise<void> {
-  const metafile = "dist/metafile-esm.json";
-  const inputs = Object.keys(JSON.parse(readFileSync(metafile, "utf8")).inputs);
-  const names = inputs
-    .map((path) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[0])
-    .filter(Boolean);
-  const notices = [...new Set(names as string[])].sort().map((folder) => {
-    const { name, version } = JSON.parse(readFileSync(`${folder}package.json`, "utf8"));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    if (file === undefined) throw new Error(`${name} has no license file`);
-    return `${name} ${version}\n\n${readFileSync(`${folder}${file}`, "utf8").trim()}\n`;
-  });
-  writeFileSync("dist/THIRD-PARTY-NOTICES.txt", notices.join(`\n${"-".repeat(80)}\n\n`));
-  rmSync(metafile);
-}

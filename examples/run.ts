@@ -6,10 +6,12 @@ const NAMES = ["eztotrack", "legacy-partner", "inspections", "trackyard", "eazip
 
 const HELP = `Starts an example on ${HOST} and serves it until you stop it.
 
-Usage: npm run example -- NAME
+Usage: npm run example -- NAME [--json]
 
 NAME is one of ${NAMES.join(", ")}.
-The first line of output is one JSON object: "url", and every credential that a client needs.
+
+  --json       print one JSON object instead of commands to try: "url", and every credential that a client needs
+  -h, --help   show this help
 
 Environment:
   PORT         the port to listen on (default: any free port)`;
@@ -18,10 +20,10 @@ Environment:
 class UsageError extends Error {}
 
 function readOptions() {
-  let parsed: { values: { help?: boolean }; positionals: string[] };
+  let parsed: { values: { help?: boolean; json?: boolean }; positionals: string[] };
   try {
     parsed = parseArgs({
-      options: { help: { type: "boolean", short: "h" } },
+      options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
       allowPositionals: true,
     });
   } catch (error) {
@@ -37,7 +39,7 @@ function readOptions() {
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
     throw new UsageError(`PORT must be an integer from 0 to 65535; received ${JSON.stringify(port)}`);
   }
-  return { name, port: Number(port) };
+  return { name, port: Number(port), json: values.json === true };
 }
 
 async function main(): Promise<void> {
@@ -45,8 +47,8 @@ async function main(): Promise<void> {
   if (options === undefined) return console.log(HELP);
   const { start }: Example = await import(`./${options.name}/main.js`);
   const running = await start({ port: options.port });
-  console.log(JSON.stringify(running.credentials));
-  console.log(`\n${running.guide.trim()}\n\nCtrl-C stops the server.`);
+  console.log(options.json ? JSON.stringify(running.credentials) : running.guide.trim());
+  if (!options.json) console.log("\nCtrl-C stops the server.");
   await new Promise<void>((stop) => {
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
     // npm forwards SIGTERM to its shell only, so the server also stops when its parent process is gone.

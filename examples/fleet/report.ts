@@ -125,16 +125,19 @@ export function createReport(write: (line: string) => void, colour: boolean) {
       const { method = "GET", path, secret, body } = request;
       const { status, challenge } = response;
       print(`    ${paint("cyan", `${method} ${path}`)}${secret ? paint("dim", `  Bearer ${secret}`) : ""}`);
-      if (body) print(`      ${pretty(body, 6)}`);
+      if (body) print(`      ${brief(body)}`);
       const phrase = `${status || "no response"} ${STATUS_CODES[status] ?? ""}`.trim();
       print(`    ${paint(status >= 200 && status < 300 ? "green" : "yellow", phrase)}`);
       if (challenge !== null) print(`      ${paint("dim", `WWW-Authenticate: ${challenge}`)}`);
-      print(`      ${pretty(response.body, 6)}`);
+      print(`      ${brief(response.body)}`);
       for (const { passed, text } of results) {
         checks++;
-        if (!passed) failures.push(`${title}: ${text}`);
-        print(`    ${passed ? paint("green", "✓") : paint("red", "✗")} ${text}`);
+        if (passed) continue;
+        failures.push(`${title}: ${text}`);
+        print(`    ${paint("red", "✗")} ${text}`);
       }
+      const passed = results.filter((result) => result.passed).map(({ text }) => text);
+      if (passed.length > 0) print(`    ${paint("green", "✓")} ${passed.join("; ")}`);
     },
 
     /** Prints the number of passed and failed checks. Returns whether all passed. */
@@ -152,17 +155,8 @@ export function createReport(write: (line: string) => void, colour: boolean) {
   };
 }
 
-/** Formats JSON, with one line for each part that fits on a line. */
-export function pretty(value: unknown, indent = 0): string {
-  const isArray = Array.isArray(value);
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const parts = Object.entries(value).map(
-    ([name, member]) => (isArray ? "" : `${JSON.stringify(name)}: `) + pretty(member, indent + 2),
-  );
-  const [open, close] = isArray ? ["[", "]"] : ["{ ", " }"];
-  const line = open + parts.join(", ") + close;
-  if (parts.length === 0) return isArray ? "[]" : "{}";
-  if (line.length + indent <= 100 && !line.includes("\n")) return line;
-  const margin = " ".repeat(indent);
-  return `${open.trim()}\n${parts.map((part) => `${margin}  ${part}`).join(",\n")}\n${margin}${close.trim()}`;
+/** Formats JSON on one line, and cuts what is longer than 110 characters. */
+export function brief(value: unknown): string {
+  const json = JSON.stringify(value);
+  return json.length <= 110 ? json : `${json.slice(0, 109)}…`;
 }

@@ -8,8 +8,6 @@ import { honoApp } from "./hono.js";
 import { koaApp } from "./koa.js";
 import { type FleetScope, type Setup, type SetupOptions, setup } from "./setup.js";
 
-export { HOST } from "../serve.js";
-
 /** Starts the server of each framework. */
 const SERVERS = {
   express: (shared: Setup, port: number) => listen(createServer(expressApp(shared)), port),

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  brief,
   checkResponse,
   createReport,
   type DemoResponse,
   type Expected,
-  pretty,
 } from "../../examples/fleet/report.js";
 import { adjustableClock, runScenario } from "../../examples/fleet/scenario.js";
 import { scopes } from "../../examples/fleet/scopes.js";
@@ -20,8 +20,7 @@ import { FRAMEWORKS, type Framework, type RunningFleet, start } from "../../exam
 import type { FleetScope } from "../../examples/fleet/setup.js";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
-const TSX = join(ROOT, "node_modules/.bin/tsx");
-const DEMO = "examples/fleet/demo.ts";
+const DEMO = ["--import", "./examples/source.mjs", "examples/fleet/demo.ts"];
 const FULL_SECRET = /ezt_(live|test)_[0-9A-Za-z]{30,}/;
 const NOW = new Date("2025-05-01T12:00:00Z");
 
@@ -513,10 +512,9 @@ describe("the report of the demo", () => {
     expect(lines[0]).toBe("ezt_live_Ab3A…");
   });
 
-  it("formats JSON", () => {
-    const value = { a: [], b: {}, c: [{ d: "x".repeat(90), e: null }, 1], f: "\n" };
-    expect(JSON.parse(pretty(value, 6))).toEqual(value);
-    expect(pretty({ a: [1, 2] })).toBe('{ "a": [1, 2] }');
+  it("prints bodies on one line, and cuts long ones", () => {
+    expect(brief({ a: [1, 2] })).toBe('{"a":[1,2]}');
+    expect(brief({ a: "x".repeat(200) })).toHaveLength(110);
   });
 });
 
@@ -534,7 +532,7 @@ function environment(variables: Record<string, string>): NodeJS.ProcessEnv {
 function run(args: string[], variables: Record<string, string> = {}): Promise<Ended> {
   return new Promise((resolve) => {
     const options = { cwd: ROOT, env: environment(variables) };
-    const child = execFile(TSX, [DEMO, ...args], options, (_error, stdout, stderr) =>
+    const child = execFile(process.execPath, [...DEMO, ...args], options, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
@@ -592,7 +590,7 @@ describe("npm run demo", () => {
   it.skipIf(!curlIsHere).each(FRAMEWORKS)(
     "in %s serves its curl commands until it receives a signal (requires curl)",
     async (framework) => {
-      const child = spawn(TSX, [DEMO], {
+      const child = spawn(process.execPath, DEMO, {
         cwd: ROOT,
         env: environment({ FRAMEWORK: framework, DATA: freshFile() }),
         stdio: ["ignore", "pipe", "inherit"],
@@ -607,7 +605,7 @@ describe("npm run demo", () => {
         statuses.push(/^HTTP\/1\.1 (\d+)/.exec(stdout)?.[1]);
         expect(stdout).toMatch(/\r\n\r\n\{.*\}$/s);
       }
-      expect(statuses).toEqual(["200", "200", "201", "200", "201", "200", "403", "401"]);
+      expect(statuses).toEqual(["200", "403", "201"]);
       const ended = once(child, "exit");
       child.kill(framework === "koa" ? "SIGTERM" : "SIGINT");
       expect(await ended).toEqual([0, null]);

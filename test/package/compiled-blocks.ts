@@ -23,6 +23,7 @@ const COMPILER = {
   exactOptionalPropertyTypes: true, // readers may use these options too
   noUncheckedIndexedAccess: true,
   verbatimModuleSyntax: true,
+  experimentalDecorators: true, // for NestJS
   skipLibCheck: true,
   allowJs: true, // js blocks are not type-checked, because their packages may not be installed
   outDir: "out",

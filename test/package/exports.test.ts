@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
@@ -9,7 +10,7 @@ import { markdownFiles, root } from "./markdown.js";
 
 const entries = Object.entries(manifest.exports).filter(([path]) => path !== "./package.json") as [
   string,
-  { types: string; default: string },
+  Readonly<Record<"module-sync" | "module" | "require" | "default", string>>,
 ][];
 
 /** Returns every module that a built file loads: our files including itself, and the names of packages. */
@@ -32,7 +33,7 @@ function packagesLoadedBy(file: string): string[] {
 const BUNDLED = {
   kysely: "DummyDriver = class",
   "lru-cache": '= "LRUCache"',
-  commander: "class extends Error {\n      /**\n       * Constructs the CommanderError",
+  commander: "CommanderError2 = class",
 };
 
 function bundledIn(file: string): string[] {
@@ -50,7 +51,13 @@ describe("exports", () => {
     const exported = entries.map(([, target]) => target.default.replace(/^\.\/dist\/|\.js$/g, ""));
     const commands = Object.values(manifest.bin).map((file) => file.replace(/^dist\/|\.js$/g, ""));
     expect([...exported, ...commands].sort()).toEqual(built);
-    for (const [, target] of entries) expect(target.types).toBe(target.default.replace(/\.js$/, ".d.ts"));
+    for (const [, { default: file, ...conditions }] of entries) {
+      expect(conditions).toEqual({
+        "module-sync": file,
+        module: file,
+        require: file.replace(/\.js$/, ".cjs"),
+      });
+    }
   });
 
   it("match the entry points of the API reference", () => {
@@ -84,6 +91,31 @@ describe("exports", () => {
       );
     }
   });
+
+  it("are one module for import and require", async () => {
+    const script = `import("keybearer").then((m) => console.log(m.StoreError === require("keybearer/kit").StoreError))`;
+    expect(execFileSync(process.execPath, ["-e", script], { cwd: root, encoding: "utf8" })).toBe("true\n");
+  });
+
+  it("are complete in CommonJS too, without ES modules, and share their errors", () => {
+    const requireBuilt = createRequire(import.meta.url);
+    const load = (file: string) => requireBuilt(join(root, file)) as Readonly<Record<string, unknown>>;
+    for (const [path, target] of entries) {
+      const script = `import("./${target.default}").then((m) => console.log(Object.keys(m).sort().join()))`;
+      const names = execFileSync(process.execPath, ["-e", script], { cwd: root, encoding: "utf8" }).trim();
+      expect(Object.keys(load(target.require)).sort().join(), path).toBe(names);
+    }
+    expect(load("dist/kit.cjs").StoreError).toBe(load("dist/index.cjs").StoreError);
+    const files = readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" });
+    const required = files
+      .filter((file) => file.endsWith(".cjs"))
+      .flatMap((file) => [
+        ...readFileSync(join(root, "dist", file), "utf8").matchAll(/\brequire\("([^"]+)"\)/g),
+      ])
+      .map(([, name = ""]) => name)
+      .filter((name) => !name.startsWith("node:") && !name.endsWith(".cjs"));
+    expect([...new Set(required)].sort()).toEqual(["@nestjs/common", "@nestjs/core", "ipaddr.js", "zod"]);
+  });
 });
 
 describe("loaded packages", () => {
@@ -104,6 +136,14 @@ describe("loaded packages", () => {
       ).toEqual([]);
     },
   );
+
+  it("the nestjs guard loads NestJS, and neither Express nor Fastify", () => {
+    expect(packagesLoadedBy("dist/adapters/nestjs.js")).toEqual([
+      "@nestjs/common",
+      "@nestjs/core",
+      "ipaddr.js",
+    ]);
+  });
 
   it("rate limits do not load rate-limiter-flexible", () => {
     expect(packagesLoadedBy("dist/rate-limit/index.js")).toEqual(["ipaddr.js"]);
@@ -139,7 +179,7 @@ describe("loaded packages", () => {
 
   it("the build has the license of every library in it", () => {
     const notices = readFileSync(join(root, "dist/THIRD-PARTY-NOTICES.txt"), "utf8");
-    for (const name of [...Object.keys(BUNDLED), "cli-table3", "cli-progress"]) {
+    for (const name of [...Object.keys(BUNDLED), "cli-table3", "cli-progress", "jose"]) {
       expect(notices).toMatch(new RegExp(`^${name} \\d`, "m"));
     }
     expect(notices.match(/Permission (?:is hereby granted|to use)/g)?.length).toBeGreaterThan(9);
@@ -159,15 +199,19 @@ it("the published package contains no tests, examples or sources", () => {
         ),
     ),
   ).toEqual([]);
-  // The entries, their shared chunks and the licenses.
+  // The entries, their shared chunks, ES modules that CommonJS cannot load, and the licenses.
   const expected = [
     "dist/THIRD-PARTY-NOTICES.txt",
-    ...entries.flatMap(([, target]) => [target.types, target.default]).map((name) => name.slice(2)),
+    "dist/bundled/jose.cjs",
+    "dist/bundled/node-fetch-server.cjs",
+    ...entries
+      .map(([, target]) => target.default.slice(2, -".js".length))
+      .flatMap((name) => [`${name}.js`, `${name}.cjs`, `${name}.d.ts`, `${name}.d.cts`]),
     ...Object.values(manifest.bin).flatMap((file) => [file, file.replace(/\.js$/, ".d.ts")]),
   ];
   const stray = names.filter((name) => name.startsWith("dist/"));
   expect(
-    stray.filter((name) => !expected.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.ts|js)$/.test(name)),
+    stray.filter((name) => !expected.includes(name) && !/^dist\/[\w-]+-[\w-]{8}\.(d\.c?ts|c?js)$/.test(name)),
   ).toEqual([]);
   expect(names).toEqual(expect.arrayContaining([...expected, "LICENSE", "README.md", "package.json"]));
 });

@@ -10,6 +10,7 @@ import { fastifyAuth, fastifyHandler } from "../../src/adapters/fastify.js";
 import { fetchAuth } from "../../src/adapters/fetch.js";
 import { honoAuth } from "../../src/adapters/hono.js";
 import { koaAuth } from "../../src/adapters/koa.js";
+import { nestAuth } from "../../src/adapters/nestjs.js";
 import { nodeAuth } from "../../src/adapters/node.js";
 import type { Principal } from "../../src/index.js";
 import { type Known, verifier } from "./fixtures.js";
@@ -48,6 +49,29 @@ describe("express", () => {
     auth("vehicles:read", { reportOnly: "vehicles:wirte" });
     // @ts-expect-error in an option of the guard
     expressAuth(verifier, { onerror: () => {} });
+  });
+});
+
+describe("hono below a path", () => {
+  test("c.var.auth is typed after use() in a chain", () => {
+    new Hono().use("/api/*", honoAuth(verifier)()).get("/api/me", (c) => {
+      expectTypeOf(c.var.auth.ownerId).toEqualTypeOf<string>();
+      return c.text("");
+    });
+  });
+});
+
+describe("nestjs", () => {
+  const { RequireScopes } = nestAuth(verifier);
+
+  test("rejects a typo in a decorator", () => {
+    RequireScopes(["vehicles:read", "vehicles:write"]);
+    // @ts-expect-error vehicles:raed
+    RequireScopes("vehicles:raed");
+    // @ts-expect-error in anyOf
+    RequireScopes({ anyOf: ["vehicles:raed"] });
+    // @ts-expect-error in an option
+    RequireScopes("vehicles:read", { optinal: true });
   });
 });
 

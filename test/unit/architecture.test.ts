@@ -73,8 +73,8 @@ const HOMES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^zod(\/|$)/, ["management", "cli"]],
   [/^rate-limiter-flexible(\/|$)/, ["rate-limit"]],
   [/^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/, ["stores", "cli"]],
-  [/^(express|koa|hono|fastify|@remix-run\/node-fetch-server)(\/|$)/, ["adapters"]],
-  [/^lru-cache$/, ["rate-limit"]],
+  [/^(express|koa|hono|fastify|@nestjs|@remix-run\/node-fetch-server)(\/|$)/, ["adapters"]],
+  [/^lru-cache$/, ["rate-limit", "jwt"]],
   [/^(commander|cli-table3|cli-progress)(\/|$)/, ["cli"]],
   [/^(vitest|node:test|mocha|jest)(\/|$)/, []],
 ];

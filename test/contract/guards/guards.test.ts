@@ -11,6 +11,8 @@ const isHandledByFramework = (name: string, { id, request, expected }: Case): bo
   // Its router throws for a method without routes: 500.
   const isRouted = ["GET", "HEAD", "OPTIONS"].includes(request.method ?? "GET");
   if (name === "Hono 4.0") return expected.kind === "unserved" && !isRouted;
+  // Fastify reads the Content-Type before NestJS calls its guards: 415.
+  if (name === "NestJS on Fastify") return id === "POST with an invalid Content-Type, without a key";
   return name === "Fastify 4.28" && id === "HTTP/0.9"; // 505
 };
 
@@ -37,7 +39,7 @@ test("case ids are unique", () => {
 });
 
 describe.each(all)("$name", ({ name, wire }) => {
-  const applicable = [...cases, ...(name.startsWith("Fastify") ? [] : requestIdCases)].filter(
+  const applicable = [...cases, ...(name.includes("Fastify") ? [] : requestIdCases)].filter(
     (entry) => (wire || !entry.wireOnly) && !isHandledByFramework(name, entry),
   );
 

@@ -69,7 +69,7 @@ async function startFastify(app: ReturnType<typeof Fastify>, verifier: Guarded):
   const auth = fastifyAuth(verifier);
   await app.register(auth.plugin);
   app.addHook("onRequest", auth());
-  app.setNotFoundHandler((_request: unknown, reply: { send(text: string): unknown }) => reply.send("ok"));
+  app.setNotFoundHandler((_request: unknown, reply: { send(body: string): unknown }) => reply.send("ok"));
   await app.ready();
   app.server.removeAllListeners("upgrade");
   return listen(app.server);

@@ -19,7 +19,7 @@ async function check(name: string, server: Server, secret: string): Promise<void
   assert.equal(((await denied.json()) as { code: string }).code, "missing_credential", name);
   const allowed = await fetch(url, { headers: { Authorization: `Bearer ${secret}` } });
   assert.equal(allowed.status, 200, name);
-  assert.deepEqual(await allowed.json(), { owner: "acme" }, name);
+  assert.equal(await allowed.text(), '{"owner":"acme"}', name);
   server.closeAllConnections();
   server.close();
 }
@@ -32,7 +32,8 @@ async function main(): Promise<void> {
   console.log(`${Object.keys(services).length} frameworks responded with 401 and 200`);
 }
 
-main().catch((error: unknown) => {
+export const done: Promise<void> = main();
+done.catch((error: unknown) => {
   console.error(error);
   process.exit(1);
 });

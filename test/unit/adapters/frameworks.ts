@@ -32,6 +32,7 @@ import {
 } from "../../../src/adapters/node.js";
 import type { GuardOptions, Principal, Verifier } from "../../../src/index.js";
 import type { FleetScope } from "./fixtures.js";
+import { nest, startNestOnExpress, startNestOnFastify } from "./nest.js";
 import { fromFetchResponse, type RawRequest, type RawResponse, send, toFetchRequest } from "./raw.js";
 import { type Route, routes } from "./routes.js";
 
@@ -88,10 +89,10 @@ export async function listen(
   };
 }
 
-type Auth = Principal<FleetScope> | undefined;
+export type Auth = Principal<FleetScope> | undefined;
 
 /** Calls `auth` with the arguments of a route, which its types accept only one by one. */
-function guardOf<G>(auth: () => G, args: Route["guard"]): G {
+export function guardOf<G>(auth: () => G, args: Route["guard"]): G {
   return (auth as (...args: readonly unknown[]) => G)(...args);
 }
 
@@ -292,6 +293,8 @@ export const setups: readonly Setup[] = [
   { name: "Fastify", wire: true, start: startFastify },
   { name: "fetch on Node", wire: true, start: startFetch },
   { name: "node:http", wire: true, start: startNode },
+  { name: "NestJS on Express", wire: true, start: startNestOnExpress(nest) },
+  { name: "NestJS on Fastify", wire: true, start: startNestOnFastify(nest) },
   { name: "Hono as a fetch app", wire: false, start: startHonoFetch },
 ];
 

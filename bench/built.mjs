@@ -13,12 +13,12 @@ const MAX_MS = 180_000;
 const timeOf = (file) => statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs ?? Number.NaN;
 
 function isBuilt() {
-  const sources = ["package.json", "tsup.config.ts", "tsconfig.json"].map(timeOf);
+  const sources = ["package.json", "tsup.config.ts", "finish-build.mjs", "tsconfig.json"].map(timeOf);
   for (const name of readdirSync(join(ROOT, "src"), { recursive: true }))
     sources.push(timeOf(join("src", name)));
   const newest = Math.max(...sources.filter((time) => !Number.isNaN(time)));
-  // A build writes the declarations last.
-  return timeOf("dist/index.d.ts") >= newest && timeOf("dist/index.js") >= newest;
+  // A build writes the licenses last.
+  return timeOf("dist/THIRD-PARTY-NOTICES.txt") >= newest && timeOf("dist/index.js") >= newest;
 }
 
 /** Creates the lock directory; returns whether it did. Removes a lock that is older than `MAX_MS`. */
