@@ -183,6 +183,7 @@ function* newKeys(): Generator<KeyRecord> {
       expiresAt: null,
       lastUsedAt: null,
       disabledAt: null,
+      suspendedAt: null,
       revokedAt: null,
       revokedReason: null,
       rotatedAt: null,

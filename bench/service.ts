@@ -51,6 +51,7 @@ export function newKey(change: Partial<KeyRecord> = {}): Issued {
       expiresAt: null,
       lastUsedAt: null,
       disabledAt: null,
+      suspendedAt: null,
       revokedAt: null,
       revokedReason: null,
       rotatedAt: null,

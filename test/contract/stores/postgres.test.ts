@@ -282,7 +282,13 @@ describe.skipIf(skip)("postgresStore over pg: migrations", () => {
         ]),
       );
       const { rows } = await pool.query(`select version from ${name}_migrations`);
-      expect(rows).toEqual([{ version: "1" }, { version: "2" }, { version: "3" }, { version: "4" }]);
+      expect(rows).toEqual([
+        { version: "1" },
+        { version: "2" },
+        { version: "3" },
+        { version: "4" },
+        { version: "5" },
+      ]);
       await Promise.all(pools.map((each) => each.end()));
       await pool.query(dropTablesSql(name));
     }

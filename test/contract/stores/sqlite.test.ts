@@ -123,7 +123,7 @@ for (const { name: driver, available, open } of drivers) {
       const key = await inserted();
       await Promise.all([store.migrate(), store.migrate(), sqliteStore(connect()).migrate()]);
       expect(await store.findById(key.id)).toEqual(key);
-      expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(4);
+      expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(5);
     });
 
     it("rejects a foreign table of the same name", async () => {

@@ -211,6 +211,7 @@ describe.skipIf(url === "")("mysqlStore over mysql2: faults", () => {
           { version: 2 },
           { version: 3 },
           { version: 4 },
+          { version: 5 },
         ]);
         await admin.query(dropTablesSql(name));
       }

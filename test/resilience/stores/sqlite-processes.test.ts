@@ -69,7 +69,7 @@ for (const { name: driver, available, open } of drivers) {
       expect(lines).toEqual(migrating.map(() => "migrated"));
       await connected(async (store, connection) => {
         expect(connection.prepare("pragma journal_mode").get()).toMatchObject({ journal_mode: "wal" });
-        expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(4);
+        expect(connection.prepare("select version from keybearer_keys_migrations").all()).toHaveLength(5);
         await serviceOver(store).manager.create({
           ownerId: "acme",
           scopes: ["vehicles:read"],
