@@ -216,7 +216,12 @@ export function memoryStore(): ManagedKeyStore {
 
 const decodeKey = createRecordDecoder();
 // Encoding copies a record, also the strings, which may be slices of longer ones, such as the start of a secret.
-const readRecord = (record: KeyRecord): KeyRecord => freezeRecord(deepFreeze(decodeKey(encodeKey(record))));
+const readRecord = (record: KeyRecord): KeyRecord => {
+  const { createdAt, updatedAt, ...members } = decodeKey(encodeKey(record));
+  // A date takes more than 100 bytes. Most keys are never changed, and have one.
+  const changedAt = createdAt.getTime() === updatedAt.getTime() ? createdAt : updatedAt;
+  return freezeRecord(deepFreeze({ ...members, createdAt, updatedAt: changedAt }));
+};
 
 // Equal details of audit entries are one frozen object.
 const shareDetails = memoize((json) => deepFreeze(parseJson(json)), 1_000);

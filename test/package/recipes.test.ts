@@ -36,6 +36,8 @@ const calls = {
   revocations: (list) => list.has("token"),
   signingKeyStore: (store) => store.read(),
   replays: (list) => list.use("proof", new Date(Date.now() + 1000), "acme"),
+  idempotency: ({ store }) =>
+    store.compareAndSet({ id: "0".repeat(43), ownerId: "acme", until: new Date(Date.now() + 1000) }, undefined, "x"),
   verifier: async (verifier) => {
     const { keys } = await import("./auth.js");
     const { secret } = await keys.create({ ownerId: "acme", scopes: ["vehicles:read"], environment: "live" });
@@ -100,7 +102,7 @@ async function startRecipe(block: Block, url: string) {
     .replaceAll("createClient()", `createClient({ url: ${JSON.stringify(url)} })`);
   writeFileSync(join(folder, entry), local);
   writeFileSync(join(folder, "caller.js"), CALLER.replace("RECIPE", entry));
-  const env = { ...process.env, DATABASE_URL: url };
+  const env = { ...process.env, DATABASE_URL: url, IDEMPOTENCY_SECRET: "x".repeat(32) };
   const child = spawn(process.execPath, ["caller.js"], { cwd: folder, env });
   let stderr = "";
   child.stderr.on("data", (text) => {

@@ -118,6 +118,7 @@ async function valueAt(client: Redis, name: string): Promise<unknown> {
   const kind = await client.type(name);
   if (kind === "string") return client.get(name);
   if (kind === "zset") return client.zrange(name, "0", "-1");
+  if (kind === "hash") return client.hgetall(name);
   if (kind === "stream") return client.xrange(name, "-", "+");
   throw new Error(`cannot read a ${kind}`);
 }

@@ -161,11 +161,11 @@ describe.skipIf(url === "")("redisStore", () => {
     ]);
     expect((await store.auditTrail({ keyId: key.id, limit: 10 })).items).toHaveLength(2);
     for (const name of await names()) expect(name.startsWith(`${keyPrefix}{${prefix}}:`)).toBe(true);
-    expect(await names()).toHaveLength(10);
+    expect(await names()).toHaveLength(11);
     const { position } = await store.changes(undefined);
     expect(await store.remove(next.id, next.version, sampleAudit(next))).toBe(true);
     expect(await store.findByHash(next.hash)).toBeUndefined();
-    expect(await names()).toHaveLength(9);
+    expect(await names()).toHaveLength(10);
     expect(await store.changes(position)).toMatchObject({ keyIds: [next.id] });
   });
 });

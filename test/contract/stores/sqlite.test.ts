@@ -259,7 +259,7 @@ for (const { name: driver, available, open } of drivers) {
       expect((await store.list({ now: new Date(), limit: 100 })).items).toHaveLength(2);
     });
 
-    it("returns the same frozen array for equal allowlists, and keeps a bounded number", async () => {
+    it("returns the same frozen array for equal allowlists", async () => {
       const ipAllowlist = ["192.0.2.0/24"];
       const [a, b] = [await inserted(sampleKey({ ipAllowlist })), await inserted(sampleKey({ ipAllowlist }))];
       const first = (await store.findByHash(a.hash))?.ipAllowlist;
@@ -267,12 +267,6 @@ for (const { name: driver, available, open } of drivers) {
       expect((await store.findByHash(b.hash))?.ipAllowlist).toBe(first);
       await store.update(a.id, 1, { ipAllowlist: ["192.0.2.1"] }, sampleAudit(a));
       expect((await store.findByHash(a.hash))?.ipAllowlist).toEqual(["192.0.2.1"]);
-      for (let i = 0; i < 1_000; i++)
-        await inserted(sampleKey({ ipAllowlist: [`10.${i >> 8}.${i & 255}.0/24`] }));
-      await store.list({ now: new Date(), limit: 2_000 });
-      const again = (await store.findByHash(b.hash))?.ipAllowlist;
-      expect(again).toEqual(first);
-      expect(again).not.toBe(first);
     });
   });
 }

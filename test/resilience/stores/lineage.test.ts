@@ -121,9 +121,9 @@ async function overMysql(): Promise<OpenTransaction> {
       await connection.query(`update ${TABLE} set revoked_at = 1, version = 2 where id = ?`, [id]);
     },
     async waiting() {
-      const waits = `select count(*) as waiting from information_schema.innodb_trx
-        where trx_state = 'LOCK WAIT' and trx_query like ?`;
-      const [rows] = await pool.query(waits, [`%insert into \`${TABLE}\`%`]);
+      // Not innodb_trx, which repeats its last result while it is read more often than every 100 ms.
+      const waits = `select count(*) as waiting from information_schema.processlist where time >= 1 and info like ?`;
+      const [rows] = await pool.query(waits, [`insert into \`${TABLE}\`%`]);
       return Number((rows as { waiting: number }[])[0]?.waiting);
     },
     commit: () => connection.query("commit"),

@@ -78,7 +78,9 @@ for (const { name, missing, create, drop } of redisBackends(redis, redisCluster)
         const key = await inserted();
         const name = `${p}:key:${key.hash}`;
         const intact = (await server.get(name)) ?? "";
-        for (const member of Object.keys(key)) {
+        // Records of version 0.1 do not have these.
+        const added = ["disabledBy", "rotationRoot", "createdBy", "createdByKey"];
+        for (const member of Object.keys(key).filter((name) => !added.includes(name))) {
           const { [member]: _, ...rest } = JSON.parse(intact);
           await server.set(name, JSON.stringify(rest));
           await expect(store.findByHash(key.hash), member).rejects.toThrow(`"${member}"`);

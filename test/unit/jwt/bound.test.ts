@@ -158,7 +158,13 @@ describe("createJwtVerifier with keyStore", () => {
     );
     await send(sent);
     expect(consume).toHaveBeenCalledWith(
-      { id: key.id, ownerId: "acme", environment: "live", rateLimit: { limit: 5, windowSeconds: 60 } },
+      {
+        id: key.id,
+        rotationRoot: null,
+        ownerId: "acme",
+        environment: "live",
+        rateLimit: { limit: 5, windowSeconds: 60 },
+      },
       expect.anything(),
     );
   });
