@@ -47,7 +47,8 @@ function install(): string {
   const size = `${(pack.size / 1_000).toFixed(0)} kB, ${(pack.unpackedSize / 1_000).toFixed(0)} kB unpacked`;
   console.log(`${pack.filename}: ${pack.entryCount} files, ${size}`);
   const packages = ["express", "koa", "hono", "fastify", "@types/express", "@types/koa", "@types/node"];
-  const versions = packages.map((name) => `${name}@${installed(name)}`);
+  const nest = ["@nestjs/common", "@nestjs/core", "reflect-metadata", "rxjs"];
+  const versions = [...packages, ...nest].map((name) => `${name}@${installed(name)}`);
   writeFileSync(join(project, "package.json"), '{ "private": true }');
   npm(["install", ...OPTIONS, `./${pack.filename}`, ...versions, ...TOOLS], project);
   return join(project, pack.filename);
