@@ -109,18 +109,22 @@ export function memoryStore(): ManagedKeyStore {
   return Object.freeze<ManagedKeyStore>({
     findByHash: (hash) => byHash(hash).get(hash),
 
-    findById: (id) => structuredClone(byId(id).get(id)),
+    findById: (id) => {
+      const record = byId(id).get(id);
+      return record && withOwnDates(structuredClone(record));
+    },
 
     list(query) {
       const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
       const list = createdByKey !== undefined ? keysByMaker : ownerId !== undefined ? keysByOwner : keys;
-      return list.page(createdByKey ?? ownerId ?? "", query, (record) => {
+      const page = list.page(createdByKey ?? ownerId ?? "", query, (record) => {
         if (ownerId !== undefined && record.ownerId !== ownerId) return false;
         if (environment !== undefined && record.environment !== environment) return false;
         if (status !== undefined && keyStatus(record, now.getTime()) !== status) return false;
         const ends = [record.revokedAt, record.expiresAt];
         return endedBefore === undefined || ends.some((end) => end !== null && end <= endedBefore);
       });
+      return { ...page, items: page.items.map(withOwnDates) };
     },
 
     insert(record, audit, quota, others) {
@@ -222,6 +226,9 @@ const readRecord = (record: KeyRecord): KeyRecord => {
   const changedAt = createdAt.getTime() === updatedAt.getTime() ? createdAt : updatedAt;
   return freezeRecord(deepFreeze({ ...members, createdAt, updatedAt: changedAt }));
 };
+
+/** Ends the sharing of a date in a copy, whose dates the caller may change. */
+const withOwnDates = (copy: KeyRecord): KeyRecord => ({ ...copy, updatedAt: new Date(copy.updatedAt) });
 
 // Equal details of audit entries are one frozen object.
 const shareDetails = memoize((json) => deepFreeze(parseJson(json)), 1_000);
