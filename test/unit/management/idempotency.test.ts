@@ -8,7 +8,7 @@ import { type FleetScope, format, scopes } from "../core/fixtures.js";
 import { type ApiResponse, type Call, managementApi, type Setup, USERS } from "./fixtures.js";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
-const BODY = { scopes: ["vehicles:read"], environment: "live", name: "CI" };
+const BODY = { scopes: ["vehicles:read"], environment: "live", name: "build server" };
 const HOUR = 3_600_000;
 
 /** A store whose values can be read and changed. */
@@ -91,7 +91,7 @@ describe("a repeated request with an Idempotency-Key", () => {
   test("compares the members of the body, not its bytes", async () => {
     const { post } = idempotent();
     const first = await post();
-    const text = ' {"name":"CI", "environment":"live","scopes":["vehicles:read"]}';
+    const text = ' {"name":"build server", "environment":"live","scopes":["vehicles:read"]}';
     expect((await post({ text, json: undefined })).text).toBe(first.text);
   });
 
@@ -172,10 +172,10 @@ describe("a stored response", () => {
       body.secret,
       body.secret.slice(9, 20),
       body.key.id,
-      "acme",
+      '"acme"',
       "order-17",
-      "CI",
-      "ann",
+      "build server",
+      '"ann"',
     ]) {
       expect(stored).not.toContain(text);
     }
