@@ -83,7 +83,7 @@ async function serve(postgresUrl: string, redisUrl: string): Promise<void> {
     observers,
     rateLimiter,
   });
-  const manager = createKeyManager({ store, scopes, format, observers });
+  const manager = createKeyManager({ store, scopes, format, observers, maxKeysPerOwner: 100_000 });
   const requires = { read: "fleet:admin", write: "fleet:admin" } as const;
   const management = toNodeListener(
     createManagementApi({ keys: manager, verifier, requires, basePath: "/admin", onError: () => {} }),
