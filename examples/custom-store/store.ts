@@ -101,7 +101,7 @@ export async function fileStore(path: string): Promise<FileStore> {
     async insert(record, audit) {
       const [added, entry] = [copyKey(record), copyEntry(audit)];
       await change((draft) => {
-        assertMaker(draft, added);
+        assertCreator(draft, added);
         add(draft, added);
         draft.trail.push(entry);
         return true;
@@ -205,7 +205,7 @@ function add(draft: Draft, record: KeyRecord): void {
 }
 
 /** A revoked key creates nothing. Changes run one after another, so it cannot be revoked before the write. */
-function assertMaker({ keys }: Draft, { createdByKey }: KeyRecord): void {
+function assertCreator({ keys }: Draft, { createdByKey }: KeyRecord): void {
   if (createdByKey !== null && keys.get(createdByKey)?.revokedAt !== null) {
     throw new KeyStateError("The key that would create this key is revoked or does not exist");
   }

@@ -1,7 +1,4 @@
-import { freezeRecord, type KeyHash, type KeyRecord, type VerifiableRecord } from "../kit.js";
-
-/** Every member of a record, so that the compiler reports a new member that is not copied. */
-type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] };
+import { copyRecord, freezeRecord, type KeyHash, type VerifiableRecord } from "../kit.js";
 
 /**
  * Returns a frozen copy of a record. Its lists are frozen too, because verifiers compile an allowlist once per frozen
@@ -10,43 +7,26 @@ type Members = { readonly [Member in keyof KeyRecord]: VerifiableRecord[Member] 
  */
 export function snapshot(result: VerifiableRecord, hash: KeyHash): VerifiableRecord | undefined {
   try {
-    const copy = copyMembers(result);
-    return copy.hash === hash ? freezeRecord(copy) : undefined;
+    const record = copyRecord(result) as VerifiableRecord;
+    if (record.hash !== hash) return undefined;
+    return freezeRecord({
+      ...record,
+      scopes: freezeList(record.scopes),
+      ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),
+      rateLimit: structuredClone(record.rateLimit),
+      metadata: structuredClone(record.metadata),
+      createdAt: copyDate(record.createdAt),
+      updatedAt: copyDate(record.updatedAt),
+      expiresAt: copyDate(record.expiresAt),
+      lastUsedAt: copyDate(record.lastUsedAt),
+      disabledAt: copyDate(record.disabledAt),
+      suspendedAt: copyDate(record.suspendedAt),
+      revokedAt: copyDate(record.revokedAt),
+      rotatedAt: copyDate(record.rotatedAt),
+    });
   } catch {
     return undefined;
   }
-}
-
-/** Reads each member by name, because a row object may inherit them. */
-function copyMembers(record: VerifiableRecord): Members {
-  return {
-    hash: record.hash,
-    id: record.id,
-    ownerId: record.ownerId,
-    scopes: freezeList(record.scopes),
-    environment: record.environment,
-    revokedAt: copyDate(record.revokedAt),
-    disabledAt: copyDate(record.disabledAt),
-    suspendedAt: copyDate(record.suspendedAt),
-    expiresAt: copyDate(record.expiresAt),
-    rotatedAt: copyDate(record.rotatedAt),
-    ipAllowlist: isAbsent(record.ipAllowlist) ? record.ipAllowlist : freezeList(record.ipAllowlist),
-    rateLimit: structuredClone(record.rateLimit),
-    rotationRoot: record.rotationRoot,
-    version: record.version,
-    name: record.name,
-    start: record.start,
-    metadata: structuredClone(record.metadata),
-    createdAt: copyDate(record.createdAt),
-    updatedAt: copyDate(record.updatedAt),
-    lastUsedAt: copyDate(record.lastUsedAt),
-    revokedReason: record.revokedReason,
-    replacedBy: record.replacedBy,
-    replaces: record.replaces,
-    disabledBy: record.disabledBy,
-    createdBy: record.createdBy,
-    createdByKey: record.createdByKey,
-  };
 }
 
 /** Leaves a value that is not a date as it is, because the verifier counts it against the key. */

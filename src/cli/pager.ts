@@ -12,7 +12,7 @@ export interface Pager {
 // Quit if the text fits on one screen, pass colors through, and leave the text on the screen.
 const LESS_OPTIONS = "FRX";
 
-/** Starts the pager of the user: `PAGER`, or `less`. Returns `undefined` if there is none. */
+/** Starts the pager of the user: `PAGER`, or `less`. Returns `undefined` if neither can be started. */
 export async function startPager(env: NodeJS.ProcessEnv): Promise<Pager | undefined> {
   const [name, ...args] = (env.PAGER ?? "less").trim().split(/\s+/);
   if (!name || name === "cat") return undefined;

@@ -4,7 +4,7 @@
  * - a duplicate, because parsers differ in the one that they use (RFC 8259, section 4);
  * - named `__proto__`, which would change the prototype of an object that it is copied to.
  *
- * Returns `undefined` if there is none.
+ * Returns `undefined` if no member is.
  */
 export function findForbiddenMember(json: string): readonly (string | number)[] | undefined {
   const open: { readonly names: Set<string>; step: string | number }[] = [];

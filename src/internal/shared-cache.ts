@@ -9,10 +9,10 @@ export interface SharedCache<V> {
   clear(): void;
 }
 
-/** A place in a ring, in order of the last use. The ring itself has no entry; the next of it is the oldest. */
-interface Link<V> {
-  previous: Link<V>;
-  next: Link<V>;
+/** A node of a circular doubly linked list, least recently used first. The head has no entry. */
+interface ListNode<V> {
+  previous: ListNode<V>;
+  next: ListNode<V>;
   readonly entry: Entry<V> | undefined;
 }
 
@@ -21,15 +21,15 @@ interface Entry<V> {
   readonly value: V;
   readonly weight: number;
   readonly owner: Owner<V>;
-  /** The place among all entries. */
-  all: Link<V>;
-  /** The place among the entries of the owner. */
-  own: Link<V>;
+  /** The node in the list of all entries. */
+  all: ListNode<V>;
+  /** The node in the list of the entries of the owner. */
+  own: ListNode<V>;
 }
 
 interface Owner<V> {
   readonly name: string;
-  readonly ring: Link<V>;
+  readonly list: ListNode<V>;
   weight: number;
 }
 
@@ -49,7 +49,7 @@ export function createSharedCache<V>(
 ): SharedCache<V> {
   const entries = new Map<string, Entry<V>>();
   const owners = new Map<string, Owner<V>>();
-  const ring = createRing<V>();
+  const list = createList<V>();
   let total = 0;
 
   const remove = ({ key, value, weight, owner, all, own }: Entry<V>): void => {
@@ -66,7 +66,7 @@ export function createSharedCache<V>(
     while (total + weight > max) {
       const owner = owners.get(name);
       const isAboveShare = owner !== undefined && owner.weight + weight > max * SHARE;
-      remove((isAboveShare ? owner.ring : ring).next.entry as Entry<V>);
+      remove((isAboveShare ? owner.list : list).next.entry as Entry<V>);
     }
   };
 
@@ -74,8 +74,8 @@ export function createSharedCache<V>(
     get(key) {
       const entry = entries.get(key);
       if (entry === undefined) return undefined;
-      moveToEnd(entry.all, ring);
-      moveToEnd(entry.own, entry.owner.ring);
+      moveToEnd(entry.all, list);
+      moveToEnd(entry.own, entry.owner.list);
       return entry.value;
     },
 
@@ -86,11 +86,11 @@ export function createSharedCache<V>(
       if (replaced !== undefined) remove(replaced);
       if (weight > max) return;
       makeRoom(name, weight);
-      const owner = owners.get(name) ?? { name, ring: createRing<V>(), weight: 0 };
+      const owner = owners.get(name) ?? { name, list: createList<V>(), weight: 0 };
       owners.set(name, owner);
-      const entry: Entry<V> = { key, value, weight, owner, all: ring, own: owner.ring };
-      entry.all = append(ring, entry);
-      entry.own = append(owner.ring, entry);
+      const entry: Entry<V> = { key, value, weight, owner, all: list, own: owner.list };
+      entry.all = append(list, entry);
+      entry.own = append(owner.list, entry);
       entries.set(key, entry);
       total += weight;
       owner.weight += weight;
@@ -116,30 +116,30 @@ export function weightOf(...values: readonly unknown[]): number {
   }
 }
 
-function createRing<V>(): Link<V> {
-  const ring = { entry: undefined } as Link<V>;
-  ring.previous = ring;
-  ring.next = ring;
-  return ring;
+function createList<V>(): ListNode<V> {
+  const list = { entry: undefined } as ListNode<V>;
+  list.previous = list;
+  list.next = list;
+  return list;
 }
 
-function append<V>(ring: Link<V>, entry: Entry<V>): Link<V> {
-  const link = { previous: ring.previous, next: ring, entry };
-  ring.previous.next = link;
-  ring.previous = link;
-  return link;
+function append<V>(list: ListNode<V>, entry: Entry<V>): ListNode<V> {
+  const node = { previous: list.previous, next: list, entry };
+  list.previous.next = node;
+  list.previous = node;
+  return node;
 }
 
-function unlink<V>({ previous, next }: Link<V>): void {
+function unlink<V>({ previous, next }: ListNode<V>): void {
   previous.next = next;
   next.previous = previous;
 }
 
-function moveToEnd<V>(link: Link<V>, ring: Link<V>): void {
-  if (link.next === ring) return;
-  unlink(link);
-  link.previous = ring.previous;
-  link.next = ring;
-  ring.previous.next = link;
-  ring.previous = link;
+function moveToEnd<V>(node: ListNode<V>, list: ListNode<V>): void {
+  if (node.next === list) return;
+  unlink(node);
+  node.previous = list.previous;
+  node.next = list;
+  list.previous.next = node;
+  list.previous = node;
 }

@@ -27,7 +27,7 @@ import { toWirePath } from "./wire-names.js";
 const REPLAYABLE: readonly KeyStatus[] = ["active", "retiring", "disabled"];
 
 /** The key of the request was revoked, or its owner suspended, after it was verified. A user has no key. */
-function rejectEndedMaker({ key }: Pick<Principal, "key">): (error: unknown) => never {
+function rejectEndedCreator({ key }: Pick<Principal, "key">): (error: unknown) => never {
   return (error) => {
     const isEnded = key !== undefined && error instanceof KeyStateError;
     throw isEnded ? createProblem("invalid_key", {}, INVALID_TOKEN) : error;
@@ -163,7 +163,7 @@ export function createOperations<S extends string>(
       const creator = { actor: actorOf(operation), createdByKey: current?.key?.id };
       return withInputErrors("body", names, wireName, () =>
         issue(operation, presenter.created, (option) => keys.create(key, { ...option, ...creator })).catch(
-          rejectEndedMaker(principal as Principal),
+          rejectEndedCreator(principal as Principal),
         ),
       );
     },

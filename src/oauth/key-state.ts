@@ -19,7 +19,10 @@ import { StoreError } from "../kit.js";
  * };
  */
 export interface SigningKeyStore {
-  /** Returns the string that was written last; `null` or `undefined` if there is none. Not from a replica that lags behind. */
+  /**
+   * Returns the string that was written last; `null` or `undefined` before the first write. Must not read from a replica
+   * that lags behind.
+   */
   read(): Awaitable<string | null | undefined>;
   /** Writes `next` if the string is still `expected`, atomically. Returns whether it was written. */
   replace(expected: string | undefined, next: string): Awaitable<boolean>;

@@ -18,7 +18,7 @@ import {
 import { createRecordDecoder, encodeKey, jsonFormat } from "./json-codec.js";
 import { shardedMap, sortedList } from "./memory/lists.js";
 import { createOwners } from "./memory/owners.js";
-import { createAuditDecoder, createMakerError, encodeTime, parseJson } from "./record-codec.js";
+import { createAuditDecoder, createCreatorError, encodeTime, parseJson } from "./record-codec.js";
 
 const warnInProduction = warnOnce("KEYBEARER_MEMORY_STORE");
 
@@ -44,14 +44,14 @@ export function memoryStore(): ManagedKeyStore {
   const claims = new Map<string, readonly KeyHash[]>();
   const keys = sortedList<KeyRecord>("createdAt");
   const keysByOwner = sortedList<KeyRecord>("createdAt", "ownerId");
-  const keysByMaker = sortedList<KeyRecord>("createdAt", "createdByKey");
+  const keysByCreator = sortedList<KeyRecord>("createdAt", "createdByKey");
   const trail = sortedList<AuditEntry>("at");
   const trailByKey = sortedList<AuditEntry>("at", "keyId");
   const trailByOwner = sortedList<AuditEntry>("at", "ownerId");
   const trailByActor = sortedList<AuditEntry>("at", "actor");
 
   const listsOf = (record: KeyRecord) =>
-    record.createdByKey === null ? [keys, keysByOwner] : [keys, keysByOwner, keysByMaker];
+    record.createdByKey === null ? [keys, keysByOwner] : [keys, keysByOwner, keysByCreator];
   const trailsOf = (entry: AuditEntry) =>
     entry.actor === null
       ? [trail, trailByKey, trailByOwner]
@@ -116,7 +116,7 @@ export function memoryStore(): ManagedKeyStore {
 
     list(query) {
       const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
-      const list = createdByKey !== undefined ? keysByMaker : ownerId !== undefined ? keysByOwner : keys;
+      const list = createdByKey !== undefined ? keysByCreator : ownerId !== undefined ? keysByOwner : keys;
       const page = list.page(createdByKey ?? ownerId ?? "", query, (record) => {
         if (ownerId !== undefined && record.ownerId !== ownerId) return false;
         if (environment !== undefined && record.environment !== environment) return false;
@@ -129,8 +129,8 @@ export function memoryStore(): ManagedKeyStore {
 
     insert(record, audit, quota, others) {
       const added = readRecord(record);
-      const { createdByKey: maker } = added;
-      if (maker !== null && byId(maker).get(maker)?.revokedAt !== null) throw createMakerError();
+      const { createdByKey: creator } = added;
+      if (creator !== null && byId(creator).get(creator)?.revokedAt !== null) throw createCreatorError();
       const setClaims = others && claim(added.id, [added.hash, ...others]);
       commit(audit, { added, quota });
       setClaims?.();

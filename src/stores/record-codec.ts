@@ -93,7 +93,7 @@ export function createAuditDecoder(format: StoredFormat<keyof AuditEntry>): (row
 }
 
 /** Creates the error for an insert whose `createdByKey` is revoked or missing. */
-export function createMakerError(): KeyStateError {
+export function createCreatorError(): KeyStateError {
   return new KeyStateError("The key that would create this key is revoked or does not exist");
 }
 

@@ -20,10 +20,10 @@ async function createTree(): Promise<readonly IssuedKey[]> {
   const scopes = defineScopes({ "vehicles:read": {} });
   const format = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
   const manager = createKeyManager({ store: sqliteStore(database), scopes, format });
-  const issue = (maker: IssuedKey | undefined, ownerId = "acme") =>
+  const issue = (creator: IssuedKey | undefined, ownerId = "acme") =>
     manager.create(
       { ownerId, scopes: ["vehicles:read"], environment: "live" },
-      maker ? { actor: maker.key.id, createdByKey: maker.key.id } : {},
+      creator ? { actor: creator.key.id, createdByKey: creator.key.id } : {},
     );
   const root = await issue(undefined);
   const child = await issue(root);

@@ -209,8 +209,9 @@ export interface KeyManager<S extends string = string, E extends string = string
   import(input: ImportKey<S>, actor?: string | ActorOption): Promise<ApiKey>;
   /**
    * Deletes keys that were revoked, or expired, at least `retention` ago, each in its own transaction. Audit entries are
-   * kept. A key is kept as long as a key that it created is stored, so that `revoke` with `descendants` finds that one. Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid,
-   * because its revocation was deleted too.
+   * kept. A key is kept as long as a key that it created is stored, so that `revoke` with `descendants` finds that one.
+   * Can run in several processes at once. Do not import the secret of a purged key again: the key would be valid, because
+   * its revocation was deleted too.
    *
    * @throws TypeError if the store has no `remove` method.
    *

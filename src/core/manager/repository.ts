@@ -78,7 +78,7 @@ export interface Repository {
   auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
   /**
    * @throws KeyConflictError if the id, the hash or a claimed hash exists.
-   * @throws KeyStateError if the maker is revoked or missing, or the owner is suspended.
+   * @throws KeyStateError if the creator is revoked or missing, or the owner is suspended.
    * @throws KeyLimitError if the owner would exceed its ceilings. So do `change` and `replace`.
    */
   insert(record: KeyRecord, audit: AuditFacts, claims?: readonly KeyHash[]): Promise<void>;

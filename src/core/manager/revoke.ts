@@ -116,14 +116,14 @@ async function successorOf(
 
 /**
  * Creates a walk over keys and everything that they made. A key is revoked first, then its successors, then the list of
- * the keys that it made is read: the store inserts no key after the revocation of its maker, and a revoked key cannot be
+ * the keys that it made is read: the store inserts no key after the revocation of its creator, and a revoked key cannot be
  * rotated, so no key escapes. A walk that failed can be repeated: it also walks the keys that are already revoked.
  */
 function createWalk({ now }: PreparedManager<string>, repository: Repository, { actor, reason }: Facts) {
   const caller: Caller = { actor, check: undefined, beforeCommit: undefined };
   const seen = new Set<string>();
   /** The keys whose children are still to be read; the number grows with the depth of the tree only. */
-  const makers: { readonly id: string; readonly cursor?: string | undefined }[] = [];
+  const creators: { readonly id: string; readonly cursor?: string | undefined }[] = [];
   const damaged: string[] = [];
   let revoked = 0;
 
@@ -143,7 +143,7 @@ function createWalk({ now }: PreparedManager<string>, repository: Repository, { 
     for (let id: string | null = first; id !== null && !seen.has(id); ) {
       if (seen.size >= MAX_SEEN) seen.clear();
       seen.add(id);
-      makers.push({ id });
+      creators.push({ id });
       const key = await revokeIfStored(id);
       id = await successorOf(repository, id, key);
     }
@@ -155,15 +155,15 @@ function createWalk({ now }: PreparedManager<string>, repository: Repository, { 
     }
     for (const id of unreadable) {
       if (damaged.length < 10) damaged.push(id);
-      makers.push({ id });
+      creators.push({ id });
     }
   };
 
   const revokeDescendants = async (): Promise<void> => {
-    for (let maker = makers.pop(); maker !== undefined; maker = makers.pop()) {
-      const { id, cursor } = maker;
+    for (let creator = creators.pop(); creator !== undefined; creator = creators.pop()) {
+      const { id, cursor } = creator;
       const page = await repository.list({ now: now(), createdByKey: id, limit: PAGE_SIZE, cursor });
-      if (page.nextCursor !== undefined) makers.push({ id, cursor: page.nextCursor });
+      if (page.nextCursor !== undefined) creators.push({ id, cursor: page.nextCursor });
       await visitPage(page);
     }
   };

@@ -21,8 +21,8 @@ export async function rotateKey(
   const { overlap = "0s", environment } = options;
   const overlapMs = readOverlap(overlap, manager.maxOverlap);
 
-  const maker =
-    options.createdByKey === undefined ? undefined : await readMaker(repository, options.createdByKey);
+  const creator =
+    options.createdByKey === undefined ? undefined : await readCreator(repository, options.createdByKey);
 
   const issued = await repository.replace(id, caller, (old, at) => {
     checkRotatable(old, at);
@@ -34,9 +34,9 @@ export async function rotateKey(
         expiresAt: earliest(old.expiresAt, manager.latestExpiry(at)),
         replaces: old.id,
         rotationRoot: old.rotationRoot ?? old.id,
-        // The secret is shown to the holder of the maker, so the successor counts as made by it.
-        ...(maker !== undefined &&
-          firstOf(maker) !== firstOf(old) && { createdBy: caller.actor, createdByKey: maker.id }),
+        // The secret is shown to the holder of the creator, so the successor counts as made by it.
+        ...(creator !== undefined &&
+          firstOf(creator) !== firstOf(old) && { createdBy: caller.actor, createdByKey: creator.id }),
       },
       at,
     );
@@ -49,10 +49,10 @@ export async function rotateKey(
       details: { replacedBy, expiresAt: expiresAt.toISOString() },
     };
   });
-  // A revocation of the maker that listed what it made before the successor was written is visible now. The secret has
+  // A revocation of the creator that listed what it made before the successor was written is visible now. The secret has
   // not been returned yet.
-  if (maker !== undefined && issued.key.createdByKey === maker.id) {
-    await readMaker(repository, maker.id).catch(async (error: unknown) => {
+  if (creator !== undefined && issued.key.createdByKey === creator.id) {
+    await readCreator(repository, creator.id).catch(async (error: unknown) => {
       await revokeOne(repository, issued.key.id, { ...caller, check: undefined }, "its creator was revoked");
       throw error;
     });
@@ -61,9 +61,9 @@ export async function rotateKey(
 }
 
 /** @throws KeyStateError if the key is revoked or does not exist. */
-async function readMaker(repository: Repository, createdByKey: string): Promise<KeyRecord> {
-  const maker = await repository.read(readId("createdByKey", createdByKey));
-  if (maker !== undefined && !isPresent(maker.revokedAt)) return maker;
+async function readCreator(repository: Repository, createdByKey: string): Promise<KeyRecord> {
+  const creator = await repository.read(readId("createdByKey", createdByKey));
+  if (creator !== undefined && !isPresent(creator.revokedAt)) return creator;
   throw new KeyStateError("The key that would rotate this key is revoked or does not exist");
 }
 

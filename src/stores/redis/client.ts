@@ -11,7 +11,7 @@ import {
 } from "../../internal/redis-client.js";
 import { hasMethod } from "../../internal/validate.js";
 import { KeyConflictError, KeyStateError, OWNER_SUSPENDED, StoreError } from "../../kit.js";
-import { createMakerError } from "../record-codec.js";
+import { createCreatorError } from "../record-codec.js";
 
 /**
  * What `redisStore` calls of a node-redis client: one of `createClient`, `createCluster`, `createSentinel` or
@@ -161,7 +161,7 @@ function toStoreError(error: unknown): StoreError | KeyConflictError | KeyStateE
   const code = redisErrorCode(error) ?? "";
   if (code === "KEYBEARER_EXISTS") return new KeyConflictError("A key of this id or hash exists");
   if (code === "KEYBEARER_SUSPENDED") return new KeyStateError(OWNER_SUSPENDED);
-  if (code === "KEYBEARER_MAKER") return createMakerError();
+  if (code === "KEYBEARER_CREATOR") return createCreatorError();
   if (/\bOOM command not allowed\b/.test(`${message}`)) {
     return new StoreError('Redis has reached its "maxmemory"; it can still revoke and disable keys', error);
   }

@@ -1,4 +1,5 @@
 import { type Duration, readDuration } from "../../internal/duration.js";
+import { readPrefix } from "../../internal/redis-client.js";
 import { checkOptions } from "../../internal/validate.js";
 import { type ListPosition, StoreError } from "../../kit.js";
 import { encodeTime } from "../record-codec.js";
@@ -46,7 +47,6 @@ export interface Settings {
 }
 
 const DEFAULT_PREFIX = "keybearer";
-const PREFIX = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 /** @throws TypeError if an option is unknown or invalid. */
 export function readSettings(where: string, given: RedisStoreOptions = {}): Settings {
@@ -54,11 +54,8 @@ export function readSettings(where: string, given: RedisStoreOptions = {}): Sett
     "prefix",
     "deleteRevokedAfter",
   ]);
-  if (typeof prefix !== "string" || !PREFIX.test(prefix)) {
-    throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
-  }
   return {
-    layout: createLayout(baseOf(prefix)),
+    layout: createLayout(baseOf(readPrefix(where, prefix))),
     deleteRevokedAfterMs:
       deleteRevokedAfter === undefined
         ? undefined

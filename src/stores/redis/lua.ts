@@ -62,11 +62,11 @@ local function set_member(record, name, json)
 end
 
 -- The id of the key that created this one, and the name of the list of all keys that it created.
-local function maker_of(record)
-  local maker = get_member(record, 'createdByKey')
-  if maker and maker ~= 'null' then
-    maker = string.sub(maker, 2, -2)
-    return maker, base .. 'made:' .. maker
+local function creator_of(record)
+  local creator = get_member(record, 'createdByKey')
+  if creator and creator ~= 'null' then
+    creator = string.sub(creator, 2, -2)
+    return creator, base .. 'made:' .. creator
   end
 end
 

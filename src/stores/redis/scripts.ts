@@ -16,10 +16,10 @@ if redis.call('EXISTS', KEYS[5], KEYS[6]) > 0 then
   if is_repeated() and redis.call('GET', KEYS[5]) == ARGV[3] then return 1 end
   return key_exists()
 end
-local maker, made = maker_of(ARGV[4])
-if maker then
-  local _, record = find(base .. 'id:' .. maker)
-  if not record or get_member(record, 'revokedAt') ~= 'null' then return redis.error_reply('KEYBEARER_MAKER ended') end
+local creator, made = creator_of(ARGV[4])
+if creator then
+  local _, record = find(base .. 'id:' .. creator)
+  if not record or get_member(record, 'revokedAt') ~= 'null' then return redis.error_reply('KEYBEARER_CREATOR ended') end
 end
 for index = ${7 + QUOTA_LENGTH}, #ARGV do
   if redis.call('EXISTS', base .. 'claim:' .. ARGV[index], base .. 'key:' .. ARGV[index]) > 0 then return key_exists() end
@@ -80,7 +80,7 @@ local key, record = changed_record(${10 + QUOTA_LENGTH})
 if not key then return record end
 if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then return key_exists() end
 local owner = string.sub(KEYS[8], #base + 7)
-local _, made = maker_of(ARGV[7])
+local _, made = creator_of(ARGV[7])
 failure = check_change() or check_type('zset', { made }) or check_quota(owner, 10)
 if failure then return failure end
 local keys = keys_of(key, KEYS[5])
@@ -112,7 +112,7 @@ local position, owner = record and position_of(record), record and get_member(re
 if not version or not position or not owner then return damaged(KEYS[5]) end
 if version ~= ARGV[3] then return 0 end
 local keys_of_owner = base .. 'owner:' .. string.sub(owner, 2, -2)
-local _, made = maker_of(record)
+local _, made = creator_of(record)
 local live = live_of(string.sub(owner, 2, -2))
 local zsets = { KEYS[1], KEYS[2], KEYS[3], KEYS[4], keys_of_owner, live, made }
 local failure = check_type('zset', zsets) or check_change()

@@ -33,7 +33,7 @@ import { sortById } from "./transactions.js";
 
 type Changed = { id: string };
 type Claim = { hash: string };
-type Sources = { changed: Changed; reserved: { owner_id: string }; makers: Changed };
+type Sources = { changed: Changed; reserved: { owner_id: string }; creators: Changed };
 type KeyStatement =
   | InsertQueryBuilder<Tables, "keys", Changed>
   | UpdateQueryBuilder<Tables, "keys", "keys", Changed>
@@ -53,7 +53,7 @@ export function createCteStatements(
   const changed = `${tables.keys}_changed` as "changed";
   const successors = `${tables.keys}_successors` as "successors";
   const reserved = `${tables.keys}_reserved` as "reserved";
-  const makers = `${tables.keys}_makers` as "makers";
+  const creators = `${tables.keys}_creators` as "creators";
 
   const claimed = `${tables.keys}_claimed`;
 
@@ -107,8 +107,8 @@ export function createCteStatements(
       )
       .returning("id");
 
-  /** Selects the maker of a key if it is not revoked. The lock orders the insert and a revocation of the maker. */
-  const lockMaker = (id: string) =>
+  /** Selects the creator of a key if it is not revoked. The lock orders the insert and a revocation of the creator. */
+  const lockCreator = (id: string) =>
     builder
       .selectFrom(tables.keys)
       .select("id")
@@ -172,8 +172,8 @@ export function createCteStatements(
         createdByKey === null
           ? start.with(changed, (inner) => insertKeyFrom(inner as never, reserved, record))
           : start
-              .with(makers, () => lockMaker(createdByKey) as never)
-              .with(changed, (inner) => insertKeyFrom(inner as never, makers, record));
+              .with(creators, () => lockCreator(createdByKey) as never)
+              .with(changed, (inner) => insertKeyFrom(inner as never, creators, record));
       const claiming =
         claims === undefined
           ? creator

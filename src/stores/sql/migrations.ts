@@ -150,8 +150,8 @@ function addLineage(
   types: ColumnTypes,
 ): readonly Statement[] {
   const columns = ADDED_MEMBERS.map((member) => KEY_COLUMNS[member]);
-  const byMaker = schema
-    .createIndex(`${keys}_maker`)
+  const byCreator = schema
+    .createIndex(`${keys}_creator`)
     .on(keys)
     .columns(["created_by_key", "created_at", "id"]);
   const byActor = schema.createIndex(`${audit}_actor`).on(audit).columns(["actor", "at", "id"]);
@@ -159,12 +159,12 @@ function addLineage(
     ...columns.map(([column, kind]) => schema.alterTable(keys).addColumn(column, types[kind]).compile()),
     ...(types.flexibleIndexes
       ? [
-          byMaker.where("created_by_key", "is not", null).compile(),
+          byCreator.where("created_by_key", "is not", null).compile(),
           byActor.where("actor", "is not", null).compile(),
         ]
       : [
           schema.alterTable(audit).modifyColumn("actor", types.word).compile(),
-          byMaker.compile(),
+          byCreator.compile(),
           byActor.compile(),
         ]),
   ];

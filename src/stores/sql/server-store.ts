@@ -1,22 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Promised } from "../../internal/awaitable.js";
 import {
-  type AuditEntry,
-  type AuditQuery,
-  type KeyChange,
-  type KeyChanges,
   KeyConflictError,
   type KeyHash,
   KeyInputError,
-  type KeyQuery,
   type KeyRecord,
   type ManagedKeyStore,
-  type OwnerQuota,
-  type Page,
   StoreError,
   toStoreError,
   unlimitedQuota,
 } from "../../kit.js";
-import { createMakerError, type StoredRow } from "../record-codec.js";
+import { createCreatorError, type StoredRow } from "../record-codec.js";
 import type { Feed } from "./feed.js";
 import { createServerOwnerWrites } from "./owner-writes.js";
 import type { OwnerStatements } from "./owners.js";
@@ -68,41 +62,11 @@ export interface ServerStoreParts {
 }
 
 /** A store over a database server. It has every method of a store, and each returns a promise. */
-export interface ServerStore extends ManagedKeyStore {
+export interface ServerStore
+  extends Promised<Required<Omit<ManagedKeyStore, "findByHash" | "findManyByHash">>> {
   findByHash(hash: KeyHash): Promise<KeyRecord | undefined>;
   /** A key that cannot be read is an object without members. */
   findManyByHash(hashes: readonly KeyHash[]): Promise<readonly (KeyRecord | undefined)[]>;
-  findById(id: string): Promise<KeyRecord | undefined>;
-  list(query: KeyQuery): Promise<Page<KeyRecord>>;
-  insert(
-    record: KeyRecord,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-    claims?: readonly KeyHash[],
-  ): Promise<void>;
-  update(
-    id: string,
-    ifVersion: number,
-    change: KeyChange,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-  ): Promise<boolean>;
-  replace(
-    id: string,
-    ifVersion: number,
-    change: KeyChange,
-    successor: KeyRecord,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-  ): Promise<boolean>;
-  rehash(id: string, from: KeyHash, to: KeyHash, audit: AuditEntry): Promise<boolean>;
-  remove(id: string, ifVersion: number, audit: AuditEntry): Promise<boolean>;
-  touch(uses: ReadonlyMap<string, Date>): Promise<void>;
-  suspendOwner(ownerId: string, audit: AuditEntry): Promise<boolean>;
-  resumeOwner(ownerId: string, audit: AuditEntry): Promise<boolean>;
-  auditTrail(query: AuditQuery): Promise<Page<AuditEntry>>;
-  changes(since: string | undefined): Promise<KeyChanges>;
-  appendAudit(entries: readonly AuditEntry[]): Promise<void>;
 }
 
 // Not a readable record, so a verifier rejects the request as it does for a store error.
@@ -192,7 +156,7 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
     runWrite,
   });
 
-  const isMakerAlive = async ({ createdByKey: id }: KeyRecord): Promise<boolean> =>
+  const isCreatorAlive = async ({ createdByKey: id }: KeyRecord): Promise<boolean> =>
     id === null || (await findOne("id", id))?.revokedAt === null;
 
   const hasVersion = (id: string, version: number) => async (): Promise<boolean> =>
@@ -212,8 +176,8 @@ export function createServerStore(parts: ServerStoreParts): ServerStore {
 
     async insert(record, audit, quota = unlimitedQuota(record), claims) {
       const write = writes.insert(record, audit, quota, claims);
-      const inserted = await runReserving(write, record.ownerId, quota, () => isMakerAlive(record));
-      if (!inserted) throw createMakerError();
+      const inserted = await runReserving(write, record.ownerId, quota, () => isCreatorAlive(record));
+      if (!inserted) throw createCreatorError();
     },
 
     async update(id, ifVersion, change, audit, quota) {

@@ -1,14 +1,12 @@
 import { type Awaitable, mapAwaitable } from "../../internal/awaitable.js";
 import {
   type AuditEntry,
-  type KeyChange,
-  type KeyHash,
-  type KeyRecord,
+  type ManagedKeyStore,
   type OwnerQuota,
   rejectExcess,
   unlimitedQuota,
 } from "../../kit.js";
-import { createMakerError, type StoredRow } from "../record-codec.js";
+import { createCreatorError, type StoredRow } from "../record-codec.js";
 import { type OwnerStatements, readCounts, rejectSuspended } from "./owners.js";
 import { isStorable } from "./rows.js";
 import type { TableNames } from "./schema.js";
@@ -17,31 +15,9 @@ import type { AtomicWrite, AtomicWrites, Statement } from "./statements.js";
 type Run = (statement: Statement) => number;
 
 /** The methods of `sqliteStore` that may add to an owner. */
-export interface SqliteOwnerWrites {
-  insert(
-    record: KeyRecord,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-    claims?: readonly KeyHash[],
-  ): Awaitable<void>;
-  update(
-    id: string,
-    ifVersion: number,
-    change: KeyChange,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-  ): Awaitable<boolean>;
-  replace(
-    id: string,
-    ifVersion: number,
-    change: KeyChange,
-    successor: KeyRecord,
-    audit: AuditEntry,
-    quota?: OwnerQuota,
-  ): Awaitable<boolean>;
-  suspendOwner(ownerId: string, audit: AuditEntry): Awaitable<boolean>;
-  resumeOwner(ownerId: string, audit: AuditEntry): Awaitable<boolean>;
-}
+export type SqliteOwnerWrites = Required<
+  Pick<ManagedKeyStore, "insert" | "update" | "replace" | "suspendOwner" | "resumeOwner">
+>;
 
 /** Returns whether every statement that is not optional changed a row; if not, the transaction must be rolled back. */
 export function isWritten(run: Run, write: AtomicWrite): boolean {
@@ -66,7 +42,7 @@ export function createSqliteOwnerWrites(parts: {
 
   /**
    * Runs a write that adds to an owner. If it changes nothing, counts the keys of the owner again and repeats it. Returns
-   * `false` if the key that it changes has another version, or its maker is gone.
+   * `false` if the key that it changes has another version, or its creator is gone.
    *
    * @throws KeyStateError if the owner is suspended, and KeyLimitError if there is no room for the quota.
    */
@@ -103,11 +79,11 @@ export function createSqliteOwnerWrites(parts: {
 
   return {
     insert(record, audit, quota = unlimitedQuota(record), claims) {
-      const { ownerId, createdByKey: maker } = record;
+      const { ownerId, createdByKey: creator } = record;
       const write = writes.insert(record, audit, quota, claims);
-      const isMakerAlive = () => maker === null || hasKey(maker, '"revoked_at" is null');
-      return mapAwaitable(runReserving(write, ownerId, quota, isMakerAlive), (inserted) => {
-        if (!inserted) throw createMakerError();
+      const isCreatorAlive = () => creator === null || hasKey(creator, '"revoked_at" is null');
+      return mapAwaitable(runReserving(write, ownerId, quota, isCreatorAlive), (inserted) => {
+        if (!inserted) throw createCreatorError();
       });
     },
 

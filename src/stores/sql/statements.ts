@@ -93,14 +93,14 @@ export function createStatements(
       const row = encodeKey(record);
       const insert = builder.insertInto(tables.keys);
       if (row.created_by_key === null) return insert.values(row);
-      // The lock orders the insert and a revocation of the maker, whichever comes first.
-      const ifMakerIsAlive = builder
+      // The lock orders the insert and a revocation of the creator, whichever comes first.
+      const ifCreatorIsAlive = builder
         .selectFrom(tables.keys)
         .select(constants(KEY_COLUMNS, row, castTypes))
         .where("id", "=", row.created_by_key)
         .where("revoked_at", "is", null)
         .modifyEnd(lockRows);
-      return insert.columns(columnsOf(KEY_COLUMNS)).expression(ifMakerIsAlive);
+      return insert.columns(columnsOf(KEY_COLUMNS)).expression(ifCreatorIsAlive);
     },
 
     updateKey: (id, ifVersion, change) =>

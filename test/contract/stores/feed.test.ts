@@ -42,7 +42,7 @@ const UNDO = [
   `drop table ${table}_owners`,
   `delete from ${table}_migrations where version > 1`,
 ];
-const DROP_INDEXES = [`drop index ${table}_live`, `drop index ${table}_maker`, `drop index ${audit}_actor`];
+const DROP_INDEXES = [`drop index ${table}_live`, `drop index ${table}_creator`, `drop index ${audit}_actor`];
 
 const counted = (keyId: string, id: string) => [
   `update ${table}_position set position = position + 1`,
@@ -96,7 +96,7 @@ async function openMysql(): Promise<Database> {
     },
     change: counted,
     undo: [
-      `drop index ${table}_maker on ${table}`,
+      `drop index ${table}_creator on ${table}`,
       `drop index ${audit}_actor on ${audit}`,
       `alter table ${audit} modify column actor mediumblob`,
       ...UNDO,

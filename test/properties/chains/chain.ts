@@ -41,7 +41,7 @@ interface TokenFacts {
 /** Counts what happened, so that a run shows whether it tested everything. */
 export type Counters = Map<string, number>;
 
-/** A credential was allowed what its root, its maker or its key was not. */
+/** A credential was allowed what its root, its creator or its key was not. */
 export class Violation extends Error {
   override readonly name = "Violation";
 }
@@ -167,9 +167,9 @@ class Chain {
   }
 
   /** A key or token creates a key. */
-  async #create(maker: Node = this.#maker()): Promise<void> {
+  async #create(creator: Node = this.#creator()): Promise<void> {
     const random = this.#random;
-    const bounds = await this.#ceilingOf(maker);
+    const bounds = await this.#ceilingOf(creator);
     const isWild = random.chance(0.3);
     const scopes = isWild
       ? random.some(SCOPES)
@@ -183,16 +183,16 @@ class Chain {
       }),
       ...(random.chance(isWild ? 0.5 : 0.1) && { environment: random.pick(ENVIRONMENTS) }),
     };
-    const { status, body: reply } = await this.#call(maker, bounds, "POST /api-keys", body);
+    const { status, body: reply } = await this.#call(creator, bounds, "POST /api-keys", body);
     if (status !== 201) return;
-    this.#addKey(reply, maker.depth + 1, bounds);
+    this.#addKey(reply, creator.depth + 1, bounds);
   }
 
   /** A credential changes a key of the chain, or its own, through the management API. */
   async #change(action: "update" | "rotate" | "enable" | "disable" | "revoke"): Promise<void> {
     const random = this.#random;
-    const [maker, target] = [this.#maker(), random.pick(this.#nodes)];
-    const bounds = await this.#ceilingOf(maker);
+    const [creator, target] = [this.#creator(), random.pick(this.#nodes)];
+    const bounds = await this.#ceilingOf(creator);
     const path = `/api-keys/${target.keyId}`;
     const change = random.pick([
       { ipAllowlist: random.chance(0.3) ? null : this.#networks() },
@@ -206,7 +206,7 @@ class Chain {
       disable: [`POST ${path}/disable`],
       revoke: [`DELETE ${path}`],
     };
-    const { status, body } = await this.#call(maker, bounds, ...lines[action]);
+    const { status, body } = await this.#call(creator, bounds, ...lines[action]);
     if (status >= 300) return;
     if (action === "rotate") {
       if (this.#rootIds.has(target.keyId)) this.#rootIds.add(body.key.id);
@@ -219,28 +219,28 @@ class Chain {
   }
 
   /** A key is exchanged for a token. Tokens try it too, and are refused. */
-  async #exchange(maker: Node = this.#maker()): Promise<void> {
+  async #exchange(creator: Node = this.#creator()): Promise<void> {
     const random = this.#random;
-    const bounds = await this.#ceilingOf(maker);
+    const bounds = await this.#ceilingOf(creator);
     const isWild = random.chance(0.2);
     const some = isWild
       ? random.some(SCOPES)
       : bounds.scopes.filter((scope) => scope === "keys:manage" || random.chance(0.5));
     const names = random.chance(0.5) || some.length === 0 ? undefined : some;
     const audience = random.pick([[OWN], [OWN], [OWN], [PARTNER], [OWN, PARTNER]]);
-    const result = await this.#world.services[maker.environment].tokens.exchange({
-      request: requestOf(maker.credential, this.#address(bounds)),
+    const result = await this.#world.services[creator.environment].tokens.exchange({
+      request: requestOf(creator.credential, this.#address(bounds)),
       ...(names === undefined ? {} : { scope: names as Scope[] }),
       audience,
     });
-    this.#log(`${maker.name} exchanges ${names} for ${audience}: ${result.ok ? "ok" : result.error.code}`);
-    this.#count(`exchange of a ${kindOf(maker)}: ${result.ok ? "allowed" : result.error.code}`);
+    this.#log(`${creator.name} exchanges ${names} for ${audience}: ${result.ok ? "ok" : result.error.code}`);
+    this.#count(`exchange of a ${kindOf(creator)}: ${result.ok ? "allowed" : result.error.code}`);
     if (!result.ok) return;
-    if (maker.token !== undefined) throw new Violation(`${maker.name} was exchanged for another token`);
+    if (creator.token !== undefined) throw new Violation(`${creator.name} was exchanged for another token`);
     if (names !== undefined) this.#count("token with narrowed scopes");
     this.#add({
-      ...{ credential: result.accessToken, keyId: maker.keyId, environment: maker.environment },
-      ...{ depth: maker.depth + 1, ceiling: undefined },
+      ...{ credential: result.accessToken, keyId: creator.keyId, environment: creator.environment },
+      ...{ depth: creator.depth + 1, ceiling: undefined },
       token: {
         scopes: names ?? result.scopes,
         audience,
@@ -329,7 +329,7 @@ class Chain {
       admits(ceiling, sent, time) &&
       (node.token !== undefined || isLimitedWithin(rateLimit, ceiling.rateLimit));
     if (!this.#rootStates.some(within)) fail("no state of the root allows it");
-    if (node.ceiling !== undefined && !within(node.ceiling)) fail("its maker could not grant it");
+    if (node.ceiling !== undefined && !within(node.ceiling)) fail("its creator could not grant it");
     if (node.token === undefined) {
       if (sent.audience !== "own") fail("keys are for the issuer only");
       return;
@@ -364,19 +364,19 @@ class Chain {
     }
   }
 
-  async #call(maker: Node, bounds: Ceiling, line: string, json?: unknown) {
-    const service = this.#world.services[maker.environment];
-    const reply = await call(service, line, maker.credential, this.#address(bounds), json);
-    this.#log(`${maker.name}: ${line} ${JSON.stringify(json)}: ${reply.status} ${reply.body.code ?? ""}`);
+  async #call(creator: Node, bounds: Ceiling, line: string, json?: unknown) {
+    const service = this.#world.services[creator.environment];
+    const reply = await call(service, line, creator.credential, this.#address(bounds), json);
+    this.#log(`${creator.name}: ${line} ${JSON.stringify(json)}: ${reply.status} ${reply.body.code ?? ""}`);
     const action = line.replace(/key_[^/]+/, "id");
     const paths = reply.body.errors?.map(({ path }: { path: string }) => path).join() ?? "";
     const outcome = reply.status < 300 ? "done" : `${reply.body.code} ${paths}`.trim();
-    this.#count(`${action} by a ${kindOf(maker)}: ${outcome}`);
+    this.#count(`${action} by a ${kindOf(creator)}: ${outcome}`);
     return reply;
   }
 
   /** Prefers deep credentials. */
-  #maker(): Node {
+  #creator(): Node {
     return this.#random.pick(this.#random.chance(0.6) ? this.#nodes.slice(-3) : this.#nodes);
   }
 

@@ -17,7 +17,7 @@ const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" 
 const CREATIONS = 50;
 const ROUNDS = 3;
 
-/** The result of a creation, or `undefined` if it was refused because its maker is revoked. */
+/** The result of a creation, or `undefined` if it was refused because its creator is revoked. */
 const unlessRefused = (creation: Promise<IssuedKey>): Promise<IssuedKey | undefined> =>
   creation.catch((error: unknown) => {
     if (error instanceof KeyStateError) return undefined;
@@ -139,14 +139,14 @@ describe.each([
   ["postgresStore", postgres === undefined, overPostgres],
   ["mysqlStore", mysql === undefined, overMysql],
 ] as const)("%s", (_, isMissing, open) => {
-  it.skipIf(isMissing)("inserts no key while a revocation of its maker is not committed yet", async () => {
+  it.skipIf(isMissing)("inserts no key while a revocation of its creator is not committed yet", async () => {
     const { store, revoke, waiting, commit, close } = await open();
     try {
       await store.migrate();
-      const maker = await addKey(store);
-      await revoke(maker.id);
+      const creator = await addKey(store);
+      await revoke(creator.id);
       let isSettled = false;
-      const insert = addKey(store, sampleKey({ createdByKey: maker.id }))
+      const insert = addKey(store, sampleKey({ createdByKey: creator.id }))
         .then(() => "inserted")
         .catch((error: unknown) => error)
         .finally(() => {

@@ -174,10 +174,10 @@ test.each([
 
 test("inspecting auth does not throw", async () => {
   const { inspect } = await import("node:util");
-  const makers = [expressAuth, koaAuth, honoAuth, fastifyAuth, fetchAuth, nodeAuth].map((make) =>
+  const creators = [expressAuth, koaAuth, honoAuth, fastifyAuth, fetchAuth, nodeAuth].map((make) =>
     make(verifier),
   );
   const print = vi.fn((value: unknown) => inspect(value, { showHidden: true, depth: 4 }));
-  for (const auth of makers) print(auth);
-  expect(print).toHaveReturnedTimes(makers.length);
+  for (const auth of creators) print(auth);
+  expect(print).toHaveReturnedTimes(creators.length);
 });

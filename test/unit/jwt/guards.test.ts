@@ -20,7 +20,7 @@ const verifiers = {
 const seen: unknown[] = [];
 const onError = (error: unknown) => void seen.push(error);
 
-const makers: Readonly<Record<string, (name: keyof typeof verifiers) => Server>> = {
+const creators: Readonly<Record<string, (name: keyof typeof verifiers) => Server>> = {
   express(name) {
     const app = express();
     const auth = expressAuth(verifiers[name], { onError });
@@ -65,11 +65,11 @@ const makers: Readonly<Record<string, (name: keyof typeof verifiers) => Server>>
   },
 };
 
-describe.each(Object.keys(makers))("createJwtVerifier with the %s guard", (framework) => {
+describe.each(Object.keys(creators))("createJwtVerifier with the %s guard", (framework) => {
   const servers = {} as Record<keyof typeof verifiers, Server>;
   beforeAll(async () => {
     for (const name of ["jwt", "any", "down"] as const) {
-      const server = (makers[framework] as (typeof makers)[string])(name);
+      const server = (creators[framework] as (typeof creators)[string])(name);
       servers[name] = server;
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     }

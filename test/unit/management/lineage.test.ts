@@ -63,10 +63,15 @@ describe("a key that is created with a key", () => {
       ...inner,
       insert: async (record, audit) => {
         if (revoked.id === record.createdByKey) {
-          const maker = (await inner.findById(revoked.id as string)) as NonNullable<
+          const creator = (await inner.findById(revoked.id as string)) as NonNullable<
             Awaited<ReturnType<typeof inner.findById>>
           >;
-          await inner.update(maker.id, maker.version, { revokedAt: new Date(0) }, { ...audit, id: "late" });
+          await inner.update(
+            creator.id,
+            creator.version,
+            { revokedAt: new Date(0) },
+            { ...audit, id: "late" },
+          );
         }
         return inner.insert(record, audit);
       },

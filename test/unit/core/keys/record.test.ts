@@ -162,7 +162,7 @@ describe("toApiKey", () => {
       disabledBy: "owner" as const,
       rotationRoot: "key_root",
       createdBy: "ann",
-      createdByKey: "key_maker",
+      createdByKey: "key_creator",
     };
     expect(toApiKey(recordOf(hash, { ...shown, version: 3 }), now)).toEqual({
       id: "key_1",

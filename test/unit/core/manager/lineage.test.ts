@@ -25,30 +25,30 @@ async function aliveOf(manager: KeyManager, query = {}): Promise<string[]> {
 describe("the creator of a key", () => {
   it("is the actor and the key of the creation, and stays after a rotation", async () => {
     const { manager, store } = createManager();
-    const maker = await manager.create(INPUT, "ann");
-    expect(maker.key).toMatchObject({ createdBy: "ann", createdByKey: null, rotationRoot: null });
-    const made = await child(manager, maker);
-    expect(made.key).toMatchObject({ createdBy: maker.key.id, createdByKey: maker.key.id });
+    const creator = await manager.create(INPUT, "ann");
+    expect(creator.key).toMatchObject({ createdBy: "ann", createdByKey: null, rotationRoot: null });
+    const made = await child(manager, creator);
+    expect(made.key).toMatchObject({ createdBy: creator.key.id, createdByKey: creator.key.id });
     const second = await manager.rotate(made.key.id, { actor: "bob" });
     const third = await manager.rotate(second.key.id, { actor: "bob" });
     for (const { key } of [second, third]) {
       expect(key).toMatchObject({
-        createdBy: maker.key.id,
-        createdByKey: maker.key.id,
+        createdBy: creator.key.id,
+        createdByKey: creator.key.id,
         rotationRoot: made.key.id,
       });
-      expect(await store.findById(key.id)).toMatchObject({ createdByKey: maker.key.id });
+      expect(await store.findById(key.id)).toMatchObject({ createdByKey: creator.key.id });
     }
-    expect(await aliveOf(manager, { createdByKey: maker.key.id })).toHaveLength(3);
-    const { items } = await manager.auditTrail({ actor: maker.key.id });
+    expect(await aliveOf(manager, { createdByKey: creator.key.id })).toHaveLength(3);
+    const { items } = await manager.auditTrail({ actor: creator.key.id });
     expect(items).toMatchObject([{ action: "created", keyId: made.key.id }]);
   });
 
   it("must exist and not be revoked", async () => {
     const { manager } = createManager();
-    const maker = await manager.create(INPUT);
-    await manager.revoke(maker.key.id);
-    await expect(child(manager, maker)).rejects.toBeInstanceOf(KeyStateError);
+    const creator = await manager.create(INPUT);
+    await manager.revoke(creator.key.id);
+    await expect(child(manager, creator)).rejects.toBeInstanceOf(KeyStateError);
     await expect(manager.create(INPUT, { createdByKey: "unknown" })).rejects.toBeInstanceOf(KeyStateError);
     await expect(manager.create(INPUT, { createdByKey: "" })).rejects.toThrow(
       "createdByKey must not be empty",

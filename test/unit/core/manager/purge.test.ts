@@ -112,11 +112,11 @@ describe("purge", () => {
 
   it("keeps a key as long as a key that it created is stored", async () => {
     const { manager, clock } = managing();
-    const { key: maker } = await manager.create({ ...INPUT, expiresAt: day(1) });
-    const { key: child } = await manager.create(INPUT, { createdByKey: maker.id });
+    const { key: creator } = await manager.create({ ...INPUT, expiresAt: day(1) });
+    const { key: child } = await manager.create(INPUT, { createdByKey: creator.id });
     clock.set(day(9));
     expect(await manager.purge({ retention: "1d" })).toEqual({ purged: 0 });
-    await manager.revoke(maker.id, { descendants: true });
+    await manager.revoke(creator.id, { descendants: true });
     expect((await manager.get(child.id))?.status).toBe("revoked");
     clock.set(day(20));
     let purged = 0;

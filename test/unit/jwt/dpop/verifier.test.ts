@@ -63,7 +63,7 @@ describe("a bound token", () => {
     expect(reasons(service)).toEqual(["token_binding", "auth.allowed", "token_binding", "auth.allowed"]);
   });
 
-  it("is denied as Bearer by a verifier without dpop, whoever issued it", async () => {
+  it("is denied as Bearer by a verifier without dpop, from any issuer", async () => {
     const service = jwtService();
     expect(errorOf(await service.send(BOUND)).code).toBe("invalid_key");
     expect(reasons(service)).toEqual(["token_binding"]);
