@@ -35,7 +35,7 @@ export interface Outage {
 }
 
 /** How long after a restart 503 is still correct, because clients have to reconnect. */
-export const RECOVERY_MS = 15_000;
+export const RECOVERY_MS = 5_000;
 
 /**
  * Returns why a response is wrong, or `undefined`. No request may be allowed that must be denied; a denial must have the

@@ -1,21 +1,20 @@
-// Sends mixed traffic to two processes over PostgreSQL and Redis, which are restarted during the test. Compares every response
-// with a model, and watches the processes for unhandled errors and growth of the heap.
+// Sends mixed traffic to two processes over a store and a bus, whose servers are killed at random and restarted. Compares
+// every response with a model, and watches the processes for unhandled errors and growth of the heap.
 //
-//   npm run soak -- 30
+//   npm run soak -- 30 mysql
 //
-// The argument is the duration in minutes, 1 by default. The exit status is 1 if a response was wrong, an error was
-// unhandled or a heap grew.
+// The arguments are the duration in minutes, 1 by default, and the store: postgres (the default), mysql or redis. The exit
+// status is 1 if a response was wrong, an error was unhandled or a heap grew.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import pg from "pg";
 import { createKeyManager } from "../../../src/index.js";
-import { postgresStore } from "../../../src/stores/postgres.js";
 import type { Outage } from "./model.js";
-import { type Stores, startStores } from "./servers.js";
+import { type Servers, startServers } from "./servers.js";
 import { type Command, format, type Report, scopes } from "./service.js";
+import { KINDS, type Kind, openStore } from "./stores.js";
 import { createTraffic } from "./traffic.js";
 
 const SERVICE = fileURLToPath(new URL("service.ts", import.meta.url));
@@ -25,25 +24,28 @@ const SAMPLE_MS = 2_000;
 // The part of the time in which code is compiled, and caches and pools fill.
 const WARM_UP = 1 / 3;
 const MAX_GROWTH = 0.2;
+const MEAN_PAUSE_MS = 30_000;
 
 const minutes = Number(process.argv[2] ?? 1);
 if (!(minutes > 0 && minutes <= 24 * 60)) {
   console.error(`soak: the duration must be a positive number of minutes; received ${process.argv[2]}`);
   process.exit(2);
 }
-const stores = await startStores();
+const kind = (process.argv[3] ?? "postgres") as Kind;
+if (!KINDS.includes(kind)) {
+  console.error(`soak: the store must be ${KINDS.join(", ")}; received ${kind}`);
+  process.exit(2);
+}
+const servers = await startServers(kind);
 try {
-  await soak(stores, minutes * 60_000);
+  await soak(servers, minutes * 60_000);
 } finally {
-  await stores.stop();
+  await servers.stop();
 }
 
-async function soak(
-  { postgresUrl, redisUrl, restartPostgres, restartRedis }: Stores,
-  lengthMs: number,
-): Promise<void> {
-  const admin = await issueAdmin(postgresUrl);
-  const env = { ...process.env, POSTGRES_URL: postgresUrl, REDIS_URL: redisUrl };
+async function soak({ storeUrl, busUrl, restartOne }: Servers, lengthMs: number): Promise<void> {
+  const admin = await issueAdmin(storeUrl);
+  const env = { ...process.env, STORE: kind, STORE_URL: storeUrl, BUS_URL: busUrl };
   const children = Array.from({ length: PROCESSES }, () =>
     fork(SERVICE, {
       env,
@@ -76,22 +78,20 @@ async function soak(
       await Promise.all(children.map((child, index) => request(child, index, "sample")));
     }
   };
-  const restartStores = async (): Promise<void> => {
-    const pause = Math.min(60_000, lengthMs / 4);
-    for (let turn = 0; ; turn++) {
-      await sleep(pause);
+  const restartServers = async (): Promise<void> => {
+    const pause = Math.min(MEAN_PAUSE_MS, lengthMs / 4);
+    for (;;) {
+      await sleep(pause * (0.5 + Math.random()));
       if (Date.now() > end - pause / 2) return;
       const outage: Outage = { startedAt: Date.now(), endedAt: Number.POSITIVE_INFINITY };
       outages.push(outage);
-      await (turn % 2 === 0 ? restartPostgres() : restartRedis());
+      const name = await restartOne();
       outage.endedAt = Date.now();
-      console.error(
-        `restarted ${turn % 2 === 0 ? "PostgreSQL" : "Redis"}; ${JSON.stringify(traffic.counts().byStatus)}`,
-      );
+      console.error(`restarted ${name}; ${JSON.stringify(traffic.counts().byStatus)}`);
     }
   };
   try {
-    await Promise.all([traffic.run(CLIENTS, end), watch(), restartStores()]);
+    await Promise.all([traffic.run(CLIENTS, end), watch(), restartServers()]);
     const ended = children.map((child) => once(child, "exit"));
     await Promise.all(children.map((child, index) => request(child, index, "stop")));
     await Promise.all(ended);
@@ -101,7 +101,9 @@ async function soak(
 
   const { requests, byStatus, changes, lostResponses, violations } = traffic.counts();
   const growths = samples.map((list) => growth(list.filter(({ at }) => at > startedAt + lengthMs * WARM_UP)));
-  console.log(`${minutes} min, ${PROCESSES} processes, ${requests} requests, ${outages.length} restarts`);
+  console.log(
+    `${kind}, ${minutes} min, ${PROCESSES} processes, ${requests} requests, ${outages.length} restarts`,
+  );
   console.log(
     `responses ${JSON.stringify(byStatus)}; changes ${JSON.stringify(changes)}, ${lostResponses} responses lost`,
   );
@@ -143,11 +145,9 @@ function growth(samples: readonly { at: number; heapBytes: number }[]) {
   return { slopeKiB: slope, errorKiB: error, meanMiB: heap / 1_024, isGrowth };
 }
 
-async function issueAdmin(postgresUrl: string): Promise<string> {
-  const pool = new pg.Pool({ connectionString: postgresUrl });
+async function issueAdmin(storeUrl: string): Promise<string> {
+  const { store, close } = await openStore(kind, storeUrl);
   try {
-    const store = postgresStore(pool);
-    await store.migrate();
     const manager = createKeyManager({ store, scopes, format });
     const { secret } = await manager.create({
       ownerId: "acme",
@@ -156,7 +156,7 @@ async function issueAdmin(postgresUrl: string): Promise<string> {
     });
     return secret;
   } finally {
-    await pool.end();
+    await close();
   }
 }
 

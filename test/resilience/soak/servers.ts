@@ -1,37 +1,56 @@
-// Starts a PostgreSQL and a Redis on loopback for the soak test, which restarts them.
+// Starts the servers of the soak test on loopback, and kills and restarts them.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { startRedis } from "../../contract/stores/redis-server.js";
-import { startPostgres } from "../../contract/stores/sql-servers.js";
+import { startMariadb, startPostgres } from "../../contract/stores/sql-servers.js";
+import type { Kind } from "./stores.js";
 
-export interface Stores {
-  readonly postgresUrl: string;
-  readonly redisUrl: string;
-  /** Stops PostgreSQL like a crash, and starts it again. Committed data is kept. */
-  restartPostgres(): Promise<void>;
-  /** Kills Redis, which is not persistent, and starts it again. */
-  restartRedis(): Promise<void>;
+const MAX_DOWN_MS = 3_000;
+
+interface Server {
+  readonly url: string;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface Servers {
+  readonly storeUrl: string;
+  /** The server of the bus. It is the server of the store if that is Redis. */
+  readonly busUrl: string;
+  /** Kills one of the servers at random and starts it again after up to three seconds. Returns which. */
+  restartOne(): Promise<string>;
   stop(): Promise<void>;
 }
 
-export async function startStores(): Promise<Stores> {
-  const redis = await startRedis();
-  const postgres = await startPostgres().catch(async (error) => {
-    await redis.dispose();
-    throw error;
-  });
+const START: Readonly<Record<Kind, () => Promise<Server>>> = {
+  postgres: startPostgres,
+  mysql: startMariadb,
+  redis: () => startRedis("--appendonly", "yes", "--appendfsync", "always"),
+};
+
+export async function startServers(kind: Kind): Promise<Servers> {
+  const store = await START[kind]();
+  const bus =
+    kind === "redis"
+      ? store
+      : await startRedis().catch(async (error) => {
+          await store.dispose();
+          throw error;
+        });
+  const servers = [...new Set([store, bus])];
   return {
-    postgresUrl: postgres.url,
-    redisUrl: redis.url,
-    async restartPostgres() {
-      await postgres.kill();
-      await postgres.start();
-    },
-    async restartRedis() {
-      await redis.kill();
-      await redis.start();
+    storeUrl: store.url,
+    busUrl: bus.url,
+    async restartOne() {
+      const server = servers[Math.floor(Math.random() * servers.length)] as Server;
+      await server.kill();
+      await sleep(Math.random() * MAX_DOWN_MS);
+      await server.start();
+      return server === store ? "the store" : "the bus";
     },
     async stop() {
-      await Promise.all([postgres.dispose(), redis.dispose()]);
+      await Promise.all(servers.map((server) => server.dispose()));
     },
   };
 }

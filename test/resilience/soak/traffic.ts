@@ -2,14 +2,12 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Exchange, type ModelKey, type Outage, RECOVERY_MS, violationOf } from "./model.js";
-import { format, TTL_SECONDS } from "./service.js";
+import { BOUND_MS, format } from "./service.js";
 
 const NETWORKS = ["192.0.2.1", "198.51.100.1"] as const;
 const MAX_KEYS = 300;
 const MAX_STOPPED = 200;
 const OVERLAP_SECONDS = 2;
-// Added to the TTL of a cache, because a busy process may be slow.
-const SLACK_MS = 2_000;
 
 export interface Counts {
   readonly requests: number;
@@ -59,7 +57,7 @@ export function createTraffic(urls: readonly string[], admin: string, outages: r
     const sentAt = Date.now();
     const [status] = await send(process, "/vehicles", { method: writes ? "POST" : "GET", headers });
     const exchange: Exchange = { key, writes, from, process, sentAt, endedAt: Date.now(), status };
-    const violation = violationOf(exchange, outages, TTL_SECONDS * 1_000 + SLACK_MS);
+    const violation = violationOf(exchange, outages, BOUND_MS);
     if (violation !== undefined)
       addViolation(`${violation}: ${JSON.stringify({ ...exchange, key: { ...key, secret: "…" } })}`);
   };
