@@ -14,7 +14,7 @@ export function withStoreTimeout<T, R = T>(
   read?: (value: T) => R,
 ): Promise<R> {
   return withTimeout(promise, timeoutMs, {
-    ...(read && { onFulfilled: read }),
+    onFulfilled: read,
     onTimeout: () => new StoreError(`${subject} did not respond within ${timeoutMs} ms`),
     onRejected: (error) => toStoreError(error, subject),
   });

@@ -10,7 +10,7 @@ export interface TimeoutCallbacks<T, R> {
    * Converts the result, and may throw. Use it for values that are not trusted: resolving with one reads its `then` again,
    * which may be a function now.
    */
-  readonly onFulfilled?: (value: T) => R;
+  readonly onFulfilled?: ((value: T) => R) | undefined;
 }
 
 /**
@@ -30,45 +30,66 @@ export function withTimeout<T, R = T>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     let isSettled = false;
-    const settle = (finish: () => void): void => {
-      if (isSettled) return;
+    const settle = (): boolean => {
+      if (isSettled) return false;
       isSettled = true;
       clearTimeout(timer);
-      finish();
+      return true;
     };
-    const timer = setTimeout(() => settle(() => reject(onTimeout())), timeoutMs);
-    const fail = (reason: unknown): void => settle(() => reject(onRejected(reason)));
+    const timer = setTimeout(() => {
+      if (settle()) reject(onTimeout());
+    }, timeoutMs);
+    const fail = (reason: unknown): void => {
+      if (settle()) reject(onRejected(reason));
+    };
 
     const follow = (thenable: PromiseLike<T>): void => {
-      let isCalled = false;
-      const once =
-        <V>(callback: (value: V) => void) =>
-        (value: V): void => {
-          if (isCalled) return;
-          isCalled = true;
-          callback(value);
-        };
-      const failOnce = once(fail);
       try {
-        thenable.then(once(fulfil), failOnce);
+        if (isNativePromise(thenable)) thenable.then(fulfil, fail);
+        else followOnce(thenable, fulfil, fail);
       } catch (error) {
-        failOnce(error); // a query builder may run, and throw, in then()
+        fail(error);
       }
     };
     const fulfil = (value: T | PromiseLike<T>): void => {
       if (isSettled) return;
       try {
-        if (isPromiseLike(value)) follow(value);
-        else {
-          const result = onFulfilled(value);
-          settle(() => resolve(result));
-        }
+        if (isPromiseLike(value)) return follow(value);
+        const result = onFulfilled(value);
+        if (settle()) resolve(result);
       } catch (error) {
         fail(error); // reading `then` may throw
       }
     };
     follow(promise);
   });
+}
+
+/** Whether a value has the `then` of promises, which calls one callback once. */
+function isNativePromise(value: object): boolean {
+  return Object.getPrototypeOf(value) === Promise.prototype && !Object.hasOwn(value, "then");
+}
+
+/** Calls `then()`, and only the first of its callbacks, once. A query builder may run, and throw, in `then()`. */
+function followOnce<T>(
+  thenable: PromiseLike<T>,
+  onFulfilled: (value: T) => void,
+  onRejected: (reason: unknown) => void,
+): void {
+  let isCalled = false;
+  const once =
+    <V>(callback: (value: V) => void) =>
+    (value: V): void => {
+      if (isCalled) return;
+      isCalled = true;
+      callback(value);
+    };
+  const rejectOnce = once(onRejected);
+  try {
+    thenable.then(once(onFulfilled), rejectOnce);
+  } catch (error) {
+    rejectOnce(error);
+  }
 }
 
 /** Resolves when `promise` settles, or after `milliseconds`. Never rejects. */
