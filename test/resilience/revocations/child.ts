@@ -1,10 +1,12 @@
-// A process of revocations.test.ts. Arguments: "reader" or "writer", the name of a backend, its place, and the URL of Redis
+// A process of revocations.test.ts. Arguments: "reader", "writer" or "crashing", the name of a backend, its place, and the URL of Redis
 // for the bus of a writer.
 //
 // A reader receives lines with lists of secrets, verifies them through a cache until each is denied, and prints when it
 // last began to verify each one that was accepted, in nanoseconds of the monotonic clock of the machine. A writer receives
-// lines with lists of key ids, prints "writing", revokes them, and prints when the last revocation returned.
+// lines with lists of key ids, prints "writing", revokes them, and prints when the last revocation returned. A crashing writer
+// prints when the last revocation is written, and kills itself before one of them returns.
 
+import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "redis";
@@ -28,7 +30,17 @@ for (const client of [publisher, subscriber]) {
   client.connect().catch(() => {});
 }
 const bus = redisBus({ publisher, subscriber, channel: CHANNEL });
-const store = cachedStore(opened.store, { ttl: "1h", heartbeat: HEARTBEAT, bus });
+let unwritten = Number.POSITIVE_INFINITY;
+const update: typeof opened.store.update = async (...args) => {
+  const isWritten = await opened.store.update(...args);
+  if (role !== "crashing") return isWritten;
+  if (--unwritten === 0) {
+    writeSync(1, `"${process.hrtime.bigint()}"\n`);
+    process.kill(process.pid, "SIGKILL");
+  }
+  return new Promise(() => {});
+};
+const store = cachedStore({ ...opened.store, update }, { ttl: "1h", heartbeat: HEARTBEAT, bus });
 const { manager, verify } = serviceOver(store);
 await store.ready();
 
@@ -47,6 +59,11 @@ const roles = {
       await sleep(2);
     }
     print(last);
+  },
+
+  async crashing(ids: readonly string[]) {
+    unwritten = ids.length;
+    await roles.writer(ids);
   },
 
   async writer(ids: readonly string[]) {

@@ -2,6 +2,7 @@
 // through a cache. `npm run test:revocations` runs 500 revocations for each case instead of a few.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -27,7 +28,7 @@ class Process {
   readonly child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(role: "reader" | "writer", { name }: Backend, place: string, busUrl: string) {
+  constructor(role: "reader" | "writer" | "crashing", { name }: Backend, place: string, busUrl: string) {
     const args = ["--no-warnings", "--import", "tsx", CHILD, role, name, place, busUrl];
     const env = { ...process.env, SERVERS: JSON.stringify(servers), CHANNEL };
     this.child = spawn(process.execPath, args, { env, stdio: ["pipe", "pipe", "inherit"] });
@@ -73,8 +74,8 @@ describe.each(backends)("$name", (backend) => {
     await backend.drop(opened.place);
   });
 
-  const startWriter = async (url = busUrl): Promise<Process> => {
-    const writer = new Process("writer", backend, opened.place, url);
+  const startWriter = async (url = busUrl, role: "writer" | "crashing" = "writer"): Promise<Process> => {
+    const writer = new Process(role, backend, opened.place, url);
     expect(await writer.next()).toBe("ready");
     return writer;
   };
@@ -164,6 +165,14 @@ describe.each(backends)("$name", (backend) => {
         await writer.kill();
         return revokeHere(ids);
       });
+    },
+
+    async "a writer that is killed between its writes and their return"() {
+      const writer = await startWriter(busUrl, "crashing");
+      const ended = once(writer.child, "close");
+      const latest = await episode((ids) => revokeWith(writer, ids));
+      expect(await ended).toEqual([null, "SIGKILL"]);
+      return latest;
     },
 
     async "a reader that was paused"() {
