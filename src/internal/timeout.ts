@@ -54,9 +54,11 @@ export function withTimeout<T, R = T>(
     const fulfil = (value: T | PromiseLike<T>): void => {
       if (isSettled) return;
       try {
-        if (isPromiseLike(value)) return follow(value);
-        const result = onFulfilled(value);
-        if (settle()) resolve(result);
+        if (isPromiseLike(value)) follow(value);
+        else {
+          const result = onFulfilled(value);
+          if (settle()) resolve(result);
+        }
       } catch (error) {
         fail(error); // reading `then` may throw
       }

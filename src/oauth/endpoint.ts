@@ -65,6 +65,9 @@ export function oauthEndpoint(
   };
 }
 
+/** The header of a response that anyone may see, such as the published keys. */
+export const CACHEABLE = { "Cache-Control": "public, max-age=300" };
+
 /** RFC 6749, section 5.1: for every response that contains or describes a token. */
 const NO_STORE: Readonly<Record<string, string>> = { "Cache-Control": "no-store", Pragma: "no-cache" };
 
@@ -90,6 +93,11 @@ export function problemResponse(request: Request, requestId: string, problem: Ht
 /** RFC 6749, section 5.2: a description is ASCII without quotes and backslashes. */
 function toDescription(message: string): string {
   return message.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'");
+}
+
+/** The response to any path that is not served. */
+export function notFound(): HttpProblem {
+  return new HttpProblem(404, "not_found", "There is nothing here.");
 }
 
 function methodNotAllowed(allow: string): HttpProblem {

@@ -7,6 +7,7 @@ export type { TokenDpopOptions } from "./dpop.js";
 export type { ExchangeRequest, ExchangeResult, IssuedToken } from "./exchange.js";
 export type { SigningKeyStore } from "./key-state.js";
 export type { TokenServiceOptions } from "./options.js";
+export { createResourceMetadata, type ResourceMetadataOptions } from "./resource-metadata.js";
 export type { RevocableToken, RevocationList } from "./revocation-list.js";
 export type { SigningKey } from "./signing-key.js";
 export { createTokenService, type TokenService } from "./token-service.js";

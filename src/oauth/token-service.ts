@@ -1,12 +1,11 @@
 import type { JSONWebKeySet } from "jose";
 import { type ConnectionInfo, fetchRequestId, type RequestHandler } from "../http/handler.js";
 import { jsonResponse } from "../http/json-response.js";
-import { HttpProblem } from "../http/problem.js";
 import { type Duration, readDuration } from "../internal/duration.js";
 import { checkOptions } from "../internal/validate.js";
 import { AuthError, type Verifier } from "../kit.js";
 import { createClientAuth } from "./client-auth.js";
-import { oauthEndpoint, problemResponse } from "./endpoint.js";
+import { CACHEABLE, notFound, oauthEndpoint, problemResponse } from "./endpoint.js";
 import { createExchange, type ExchangeRequest, type ExchangeResult } from "./exchange.js";
 import { serveIntrospection } from "./introspection-endpoint.js";
 import { createMetadata, metadataPathOf, PATHS } from "./metadata.js";
@@ -78,8 +77,6 @@ export interface TokenService<S extends string = string> {
    */
   readonly metadata: RequestHandler;
 }
-
-const CACHEABLE = { "Cache-Control": "public, max-age=300" };
 
 /**
  * Creates a token service, which exchanges API keys for JWTs.
@@ -153,8 +150,4 @@ export function createTokenService<S extends string>(options: TokenServiceOption
       return problemResponse(request, fetchRequestId(request, connection), notFound());
     },
   });
-}
-
-function notFound(): HttpProblem {
-  return new HttpProblem(404, "not_found", "There is nothing here.");
 }

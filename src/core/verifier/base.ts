@@ -21,6 +21,7 @@ import {
   extractCredential,
 } from "../requests/credential.js";
 import { type AuthRequest, pathOf, withRequestId } from "../requests/request.js";
+import { resourceMetadataUrl } from "../requests/resource.js";
 import type { AuthResult, VerifierCredential } from "./api.js";
 import { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./common-options.js";
 import type { VerificationContext } from "./context.js";
@@ -118,8 +119,14 @@ export function createVerifierBase<S extends string>(
   if (rateLimiter !== undefined) checkMethods(where, "rateLimiter", rateLimiter, ["consume"]);
   const timeoutMs = readDuration(where, "storeTimeout", storeTimeout);
   const source = credentialSource(options.credential);
-  const otherChallenges = otherCredentials.flatMap(({ challenge = [] }) => challenge);
-  const wording = { where, noun, source, realm, exposeKeyState, algs, otherChallenges };
+  const resourceMetadata = readResource(where, options.resource);
+  const others = otherCredentials.map((credential) =>
+    credential.challenge === undefined || resourceMetadata === undefined
+      ? credential
+      : { ...credential, challenge: `${credential.challenge}, ${resourceMetadata}` },
+  );
+  const otherChallenges = others.flatMap(({ challenge = [] }) => challenge);
+  const wording = { where, noun, source, realm, exposeKeyState, algs, resourceMetadata, otherChallenges };
   const createError = createDenials(scopes, wording);
   const clientIp = clientIpResolver(options);
   const now = clock === undefined ? Date.now : () => clock().getTime();
@@ -145,7 +152,7 @@ export function createVerifierBase<S extends string>(
     scopes,
     timeoutMs,
     observers,
-    credentials: Object.freeze([Object.freeze({ type, ...options.credential }), ...otherCredentials]),
+    credentials: Object.freeze([Object.freeze({ type, ...options.credential }), ...others]),
     now,
     source,
     credential: (request) => extractCredential(request, source),
@@ -204,6 +211,13 @@ export function createVerifierBase<S extends string>(
     (name) => name !== "credential" && Object.hasOwn(options, name),
   ).map((name) => [name, name === "observers" ? observers : options[name]]);
   return withSettings(base, { options: Object.fromEntries(inherited), formats, wrap: (one) => one });
+}
+
+/** Returns the parameter of challenges that names the metadata of the API. */
+function readResource(where: string, resource: string | undefined): string | undefined {
+  return resource === undefined
+    ? undefined
+    : `resource_metadata="${resourceMetadataUrl(where, resource).href}"`;
 }
 
 function identityOf({ subject }: VerificationContext<string>): Partial<KeyIdentity> {

@@ -14,6 +14,11 @@ export interface CommonVerifierOptions<S extends string = string, E extends stri
   readonly environment?: NoInfer<E> | readonly NoInfer<E>[];
   /** The realm in challenges. `"api"` by default. */
   readonly realm?: string;
+  /**
+   * The URL of the API, for OAuth clients: challenges then name the URL of its metadata (RFC 9728), which
+   * `createResourceMetadata` serves. None by default.
+   */
+  readonly resource?: string;
   /** Returns the current time; for tests. The system clock by default. */
   readonly clock?: () => Date;
   /** The time limit of each call of the store and of the rate limiter. `"250ms"` by default. */
@@ -34,6 +39,7 @@ export const COMMON_VERIFIER_OPTIONS: readonly (keyof CommonVerifierOptions)[] =
   "clientIpHeader",
   "missingForwardedHeader",
   "realm",
+  "resource",
   "clock",
   "storeTimeout",
   "rateLimiter",

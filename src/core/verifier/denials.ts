@@ -17,6 +17,8 @@ export interface DenialWording {
   readonly exposeKeyState: boolean;
   /** The algorithms of DPoP proofs, for the scheme DPoP. Its challenges have no realm (RFC 9449, section 7.1). */
   readonly algs?: string | undefined;
+  /** A parameter of every challenge (RFC 9728, section 5.1). */
+  readonly resourceMetadata?: string | undefined;
   /** The challenges of other schemes, for a request without a credential. */
   readonly otherChallenges?: readonly string[];
 }
@@ -53,18 +55,18 @@ const STATES = {
  */
 export function createDenials<S extends string>(
   scopes: Scopes<S>,
-  { where, noun, source, realm, exposeKeyState, algs, otherChallenges = [] }: DenialWording,
+  { where, noun, source, realm, exposeKeyState, algs, resourceMetadata, otherChallenges = [] }: DenialWording,
 ): Denials<S> {
   // The part of a quoted-string that needs no escapes (RFC 9110, 5.6.4).
   if (typeof realm !== "string" || !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm)) {
     throw new TypeError(`${where}: "realm" must be printable ASCII without quotes and backslashes`);
   }
   // RFC 6750, section 3: the parameters of a challenge; 3.1: its error codes.
-  const challenge = (...parameters: readonly string[]) => ({
-    "WWW-Authenticate": `${source.challenge} ${(
-      algs === undefined ? [`realm="${realm}"`, ...parameters] : [...parameters, `algs="${algs}"`]
-    ).join(", ")}`,
-  });
+  const challenge = (...parameters: readonly string[]) => {
+    const all = algs === undefined ? [`realm="${realm}"`, ...parameters] : [...parameters, `algs="${algs}"`];
+    if (resourceMetadata !== undefined) all.push(resourceMetadata);
+    return { "WWW-Authenticate": `${source.challenge} ${all.join(", ")}` };
+  };
   const invalidToken = challenge('error="invalid_token"');
   const invalidKey = new AuthError("invalid_key", `The ${noun} is not valid.`, invalidToken);
   const inState = (reason: keyof typeof STATES) =>

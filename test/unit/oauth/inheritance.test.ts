@@ -116,6 +116,14 @@ const CASES: Record<(typeof COMMON_VERIFIER_OPTIONS)[number], () => Promise<void
     const { headers } = errorOf(await auth.verify(bearer("a.b.c")));
     expect(headers["WWW-Authenticate"]).toContain('realm="fleet"');
   },
+
+  async resource() {
+    const { auth } = await wired({ resource: "https://api.example.com" });
+    const { headers } = errorOf(await auth.verify(bearer("a.b.c")));
+    expect(headers["WWW-Authenticate"]).toContain(
+      'resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"',
+    );
+  },
   async environment() {
     const signingKey = ecKey();
     const both = exchanger({ signingKey });

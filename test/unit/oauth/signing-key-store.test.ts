@@ -150,7 +150,10 @@ describe("signingKeyStore", () => {
     expect(await thrownBy(() => issueToken())).toMatchObject({ message: expect.stringMatching(/^503 /) });
     expect(await kids()).toBeUndefined();
     expect(() => tokens.jwks()).toThrow("was not read within the heartbeat");
-    expect(await thrownBy(() => tokens.retireSigningKey("3"))).toMatchObject({ name: "StoreError" });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const retiring = thrownBy(() => tokens.retireSigningKey("3"));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await retiring).toMatchObject({ name: "StoreError" });
   });
 
   it("issues nothing if the key that signs is not configured here, and still verifies", async () => {

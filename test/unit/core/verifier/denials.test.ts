@@ -186,3 +186,19 @@ it.each([[""], ['a"b'], ["a\\b"], ["a\nb"], ["ä"], ["\x7f"], [7], [["fleet"]], 
     );
   },
 );
+
+it("names the metadata of the API in every challenge, after its other parameters (RFC 9728, 5.1)", () => {
+  const resourceMetadata = 'resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"';
+  const create = createDenials(scopes, { ...wording, resourceMetadata });
+  const route = compileRoute<FleetScope>("vehicles:read");
+  const challengeOf = (reason: Parameters<typeof create>[1]) =>
+    create({ ...context, route }, reason).headers["WWW-Authenticate"];
+  expect(challengeOf("missing_credential")).toBe(`Bearer realm="fleet", ${resourceMetadata}`);
+  expect(challengeOf("malformed_credential")).toBe(
+    `Bearer realm="fleet", error="invalid_request", ${resourceMetadata}`,
+  );
+  expect(challengeOf("expired")).toBe(`Bearer realm="fleet", error="invalid_token", ${resourceMetadata}`);
+  expect(challengeOf("insufficient_scope")).toBe(
+    `Bearer realm="fleet", error="insufficient_scope", scope="vehicles:read", ${resourceMetadata}`,
+  );
+});

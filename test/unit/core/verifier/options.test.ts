@@ -448,7 +448,7 @@ describe("error messages", () => {
   it("of an unknown option list the known ones", () => {
     const known =
       "store, format, pepper, legacyHashes, rehash, exposeKeyState, rotationAge, scopes, environment, " +
-      "trustedProxies, clientIpHeader, realm, clock, storeTimeout, rateLimiter, observers, credential";
+      "trustedProxies, clientIpHeader, realm, resource, clock, storeTimeout, rateLimiter, observers, credential";
     const make = () => createVerifier({ ...good, peper: "x" } as never);
     expect(make).toThrow(TypeError);
     for (const name of known.split(", ")) expect(make).toThrow(name);

@@ -360,6 +360,19 @@ describe("nonceSecret", () => {
   });
 });
 
+describe("a verifier with a resource", () => {
+  it("names the metadata of the API in the challenges of both schemes", async () => {
+    const metadata = 'resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"';
+    const { verifier: tokens, prove } = dpopService({}, { resource: "https://api.example.com" });
+    const missing = errorOf(await tokens.verify({ headers: {} }));
+    expect(missing.headers["WWW-Authenticate"]).toBe(
+      `Bearer realm="api", ${metadata}, DPoP algs="${ALGS}", ${metadata}`,
+    );
+    const invalid = errorOf(await prove(BOUND, proofOf({ token: BOUND, claims: { htm: "POST" } })));
+    expect(invalid.headers["WWW-Authenticate"]).toBe(`${INVALID_PROOF}, ${metadata}`);
+  });
+});
+
 describe("a request without a credential", () => {
   const verifier = createVerifier({ store: memoryStore(), scopes, format, realm: "fleet" });
   const challengeOf = async (subject: Pick<typeof verifier, "verify">, headers = {}) => {
