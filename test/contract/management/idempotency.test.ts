@@ -1,13 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
+import pg from "pg";
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { postgresIdempotency } from "../../../examples/platforms/postgres-idempotency.js";
 import { memoryIdempotency } from "../../../src/management/idempotency-store.js";
 import { type IdempotencyStore, redisIdempotency } from "../../../src/management/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
 import { managementApi } from "../../unit/management/fixtures.js";
 
-const { redis: url } = inject("servers");
+const { redis: url, postgres } = inject("servers");
 const prefix = `idempotency_${randomBytes(6).toString("hex")}`;
 const SECRET = randomBytes(32).toString("base64");
 const json = { scopes: ["vehicles:read"], environment: "live" };
@@ -20,8 +22,37 @@ interface Backend {
 }
 
 const shared = memoryIdempotency();
+const schema = `idempotency_${randomBytes(6).toString("hex")}`;
+const openPostgres = () => {
+  const options = `-c search_path=${schema}`;
+  const pool = new pg.Pool({ connectionString: postgres as string, max: 5, options });
+  pool.on("error", () => {});
+  return pool;
+};
+beforeAll(async () => {
+  if (postgres === undefined) return;
+  const pool = openPostgres();
+  await pool.query(`create schema ${schema}
+    create table idempotency (id text primary key, value text not null, until timestamptz not null)`);
+  await pool.end();
+});
+afterAll(async () => {
+  if (postgres === undefined) return;
+  const pool = openPostgres();
+  await pool.query(`drop schema ${schema} cascade`);
+  await pool.end();
+});
+
 const backends: readonly Backend[] = [
   { name: "memory", missing: false, open: async () => ({ store: shared, close: () => {} }) },
+  {
+    name: "PostgreSQL",
+    missing: postgres === undefined,
+    async open() {
+      const pool = openPostgres();
+      return { store: postgresIdempotency(pool), close: () => pool.end() };
+    },
+  },
   {
     name: "Redis over node-redis",
     missing: url === undefined,

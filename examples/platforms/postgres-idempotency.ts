@@ -1,0 +1,37 @@
+// Keeps responses to requests with an `Idempotency-Key` in PostgreSQL: a store for createManagementApi.
+//
+//   create table idempotency (id text primary key, value text not null, until timestamptz not null);
+//
+// Delete expired rows regularly: delete from idempotency where until < now();
+
+import type { IdempotencyStore } from "keybearer/management";
+import type { Pool } from "pg";
+
+export function postgresIdempotency(pool: Pool): IdempotencyStore {
+  return {
+    async compareAndSet({ id, until }, expected, value) {
+      const client = await pool.connect();
+      let isDone = false;
+      try {
+        await client.query("begin isolation level read committed");
+        // Orders the calls for one entry, which may not exist yet.
+        await client.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [id]);
+        const found = await client.query("select value from idempotency where id = $1 and until > now()", [
+          id,
+        ]);
+        const current: string | undefined = found.rows[0]?.value;
+        if (current === expected) {
+          await client.query("delete from idempotency where id = $1", [id]);
+          if (value !== null) {
+            await client.query("insert into idempotency values ($1, $2, $3)", [id, value, until]);
+          }
+        }
+        await client.query("commit");
+        isDone = true;
+        return current;
+      } finally {
+        client.release(!isDone); // closes the connection after an error, which rolls back
+      }
+    },
+  };
+}
