@@ -1,18 +1,21 @@
-import type { FastifyPluginAsync, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
-import type { FetchHandler } from "../http/handler.js";
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import { isPromiseLike, mapAwaitable } from "../internal/awaitable.js";
 import {
   createGuard,
   type GuardArguments,
   type GuardFactory,
   type GuardOptions,
+  type HttpDenial,
   type Principal,
   type RegisteredScope,
   type Verifier,
 } from "../kit.js";
+import { DeniedError } from "./fastify-denial.js";
 import { IncomingRequest } from "./node-request.js";
-import { serveFetch } from "./serve-fetch.js";
 import { rejectUncalled } from "./uncalled-guard.js";
+
+export { fastifyHandler } from "./fastify-handler.js";
+export { DeniedError };
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -35,6 +38,14 @@ export type FastifyAuthHook = (
 export interface FastifyAuth<S extends string> extends GuardFactory<S, FastifyAuthHook> {
   /** Declares `request.auth`. Register it once. */
   readonly plugin: FastifyPluginCallback;
+  /**
+   * Creates hooks that pass a denial on, as a {@link DeniedError}, instead of sending it: for `@fastify/auth`, which tries
+   * another strategy then. Takes the arguments of every guard.
+   *
+   * @example
+   * { onRequest: app.auth([auth.check("vehicles:read"), session]) }
+   */
+  readonly check: GuardFactory<S, FastifyAuthHook>;
 }
 
 /**
@@ -50,7 +61,7 @@ export interface FastifyAuth<S extends string> extends GuardFactory<S, FastifyAu
  */
 export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): FastifyAuth<S> {
   const guard = createGuard(verifier, options);
-  const createHook = (...args: GuardArguments<S>): FastifyAuthHook => {
+  const createHook = (deny: Deny, args: GuardArguments<S>): FastifyAuthHook => {
     const check = guard(...args);
     return (request, anyReply, done) => {
       const reply = anyReply as FastifyReply;
@@ -62,16 +73,27 @@ export function fastifyAuth<S extends string>(verifier: Verifier<S>, options?: G
           reply.headers(outcome.headers);
           return done();
         }
-        const { status, headers, body } = outcome.denial;
-        reply.code(status).headers(headers).send(Buffer.from(body)); // for a string Fastify adds a charset
+        deny(outcome.denial, reply, done);
       });
       if (isPromiseLike(result)) result.then(undefined, done); // Fastify does not wait for it
     };
   };
   const message = "fastifyAuth: pass auth() as the hook, not auth; register auth.plugin, not auth";
   // addHook() and register() read `constructor` to recognize async functions.
-  return Object.assign(rejectUncalled(createHook, message, ["constructor"]), { plugin }) as FastifyAuth<S>;
+  const createSender = (...args: GuardArguments<S>) => createHook(send, args);
+  return Object.assign(rejectUncalled(createSender, message, ["constructor"]), {
+    plugin,
+    check: (...args: GuardArguments<S>) => createHook(passOn, args),
+  }) as FastifyAuth<S>;
 }
+
+type Deny = (denial: HttpDenial, reply: FastifyReply, done: (error: Error) => void) => void;
+
+const send: Deny = ({ status, headers, body }, reply) => {
+  reply.code(status).headers(headers).send(Buffer.from(body)); // for a string Fastify adds a charset
+};
+
+const passOn: Deny = (denial, _reply, done) => done(new DeniedError(denial));
 
 const plugin: FastifyPluginCallback = Object.assign(
   ((app, _options, done) => {
@@ -84,26 +106,3 @@ const plugin: FastifyPluginCallback = Object.assign(
     [Symbol.for("fastify.display-name")]: "keybearer",
   },
 );
-
-/**
- * Creates a plugin from a fetch handler. It serves every request at and below its prefix; the handler receives the full
- * URL that the client requested, prefix included. Set error handlers before an awaited `register`, because Fastify
- * applies later ones only to later plugins. If the app already has a route there, `register` or `ready` rejects.
- *
- * @example
- * await app.register(fastifyHandler(handler), { prefix: "/admin" });
- */
-export function fastifyHandler(handler: FetchHandler): FastifyPluginAsync {
-  // Async, because Fastify does not catch what a plugin with a callback throws.
-  return async (app) => {
-    // The handler reads the body itself.
-    app.removeAllContentTypeParsers();
-    app.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
-    // "/*" does not match the prefix itself. Without a prefix, "/" belongs to the host.
-    for (const path of app.prefix === "" ? ["/*"] : ["/", "/*"]) {
-      app.all(path, ({ originalUrl: url, id, raw }, reply) =>
-        serveFetch(handler, raw, reply.raw, { url, requestId: String(id) }),
-      );
-    }
-  };
-}

@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { sendResponse } from "@remix-run/node-fetch-server";
-import type { FetchHandler } from "../http/handler.js";
 import { isPromiseLike } from "../internal/awaitable.js";
 import {
   type CheckedArgument,
@@ -8,14 +6,17 @@ import {
   type GuardArguments,
   type GuardOptions,
   type Principal,
+  type RouteGuard,
   type RouteOptions,
   type RoutePrincipal,
   type Verifier,
 } from "../kit.js";
 import { addHeaders, fromIncoming, IncomingRequest, isResponseSent, sendDenial } from "./node-request.js";
-import { serveFetch } from "./serve-fetch.js";
+import { type AuthenticatedUpgradeListener, guardUpgrade, type UpgradeAuth } from "./node-upgrade.js";
 
 export type { ConnectionInfo, FetchHandler } from "../http/handler.js";
+export { toNodeListener } from "./node-handler.js";
+export type { AuthenticatedUpgradeListener, GuardedUpgradeListener, UpgradeAuth } from "./node-upgrade.js";
 export { fromIncoming };
 
 /** A `node:http` listener that is called for allowed requests only. */
@@ -39,6 +40,14 @@ export interface NodeAuth<S extends string> {
     options: O,
     listener: AuthenticatedListener<RoutePrincipal<S, A, O>>,
   ): GuardedListener;
+  /**
+   * Guards `upgrade` listeners, such as those of WebSocket libraries.
+   *
+   * @example
+   * server.on("upgrade", auth.upgrade("vehicles:read", (req, socket, head) =>
+   *   webSockets.handleUpgrade(req, socket, head, (ws) => webSockets.emit("connection", ws, req))));
+   */
+  readonly upgrade: UpgradeAuth<S>;
 }
 
 /**
@@ -52,14 +61,17 @@ export interface NodeAuth<S extends string> {
  */
 export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: GuardOptions): NodeAuth<S> {
   const guard = createGuard(verifier, options);
-  return ((...args: unknown[]): GuardedListener => {
-    const listener = args.pop() as AuthenticatedListener<Principal<S> | undefined>;
+  const split = <L>(args: unknown[]): [RouteGuard<S>, L] => {
+    const listener = args.pop();
     if (typeof listener !== "function") {
       throw new TypeError(
         "nodeAuth: the last argument must be a listener; pass auth(listener) to createServer(), not auth",
       );
     }
-    const check = guard(...(args as unknown as GuardArguments<S>));
+    return [guard(...(args as unknown as GuardArguments<S>)), listener as L];
+  };
+  const createListener = (...args: unknown[]): GuardedListener => {
+    const [check, listener] = split<AuthenticatedListener<Principal<S> | undefined>>(args);
     return async (req: IncomingMessage & { auth?: Principal<S> | undefined }, res) => {
       const checked = check(new IncomingRequest(req));
       const outcome = isPromiseLike(checked) ? await checked : checked;
@@ -69,25 +81,9 @@ export function nodeAuth<S extends string>(verifier: Verifier<S>, options?: Guar
       req.auth = outcome.principal;
       return listener(req as typeof req & { auth: Principal<S> | undefined }, res);
     };
-  }) as NodeAuth<S>;
-}
-
-/**
- * Serves a fetch handler with `node:http`. An exception of the handler is printed, and the response is an empty 500.
- *
- * @example
- * createServer(toNodeListener(handler)).listen(3000);
- */
-export function toNodeListener(
-  handler: FetchHandler,
-): (req: IncomingMessage, res: ServerResponse) => Promise<void> {
-  return async (req, res) => {
-    try {
-      await sendResponse(res, await serveFetch(handler, req, res, { url: req.url }));
-    } catch (error) {
-      console.error(error);
-      if (res.headersSent) res.destroy();
-      else res.writeHead(500).end();
-    }
   };
+  return Object.assign(createListener, {
+    upgrade: (...args: unknown[]) =>
+      guardUpgrade(...split<AuthenticatedUpgradeListener<Principal<S> | undefined>>(args)),
+  }) as NodeAuth<S>;
 }
