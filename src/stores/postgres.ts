@@ -20,6 +20,7 @@ import {
   pgliteServer,
   pgServer,
 } from "./sql/postgres-client.js";
+import { type PostgresJs, postgresJsServer } from "./sql/postgres-js-client.js";
 import { createQueries } from "./sql/queries.js";
 import { columnsOf, KEY_COLUMNS, readTableNames, type TableNames, type Tables } from "./sql/schema.js";
 import { createServerStore, type ServerStore, withRetries } from "./sql/server-store.js";
@@ -33,6 +34,8 @@ export type {
   PostgresQuery,
   PostgresResult,
 } from "./sql/postgres-client.js";
+
+export type { PostgresJs, PostgresJsQueries } from "./sql/postgres-js-client.js";
 
 /** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions {
@@ -59,8 +62,8 @@ export interface PostgresKeyStore extends ServerStore {
 }
 
 /**
- * Creates a store that keeps keys in PostgreSQL, through a pool of `pg` or a PGlite instance. Call `migrate()` before
- * the first use.
+ * Creates a store that keeps keys in PostgreSQL, through a pool of `pg`, the `sql` of Postgres.js or a PGlite instance.
+ * Call `migrate()` before the first use.
  *
  * A change and its audit entry are one statement. Lookups that wait at the same time are one query. If the
  * connection breaks before the result of a change arrives, the change throws but may have been committed; read the key.
@@ -71,7 +74,7 @@ export interface PostgresKeyStore extends ServerStore {
  * PGlite has one connection: awaiting the store inside its `transaction()` deadlocks, and a transaction begun with
  * `exec("begin")` is committed by the next change.
  *
- * @throws TypeError if `pool` is neither a pool nor a PGlite instance (a single client would stay broken after a
+ * @throws TypeError if `client` is none of these (a single client would stay broken after a
  *   connection error), or an option is invalid.
  *
  * @example
@@ -82,14 +85,14 @@ export interface PostgresKeyStore extends ServerStore {
  * const verifier = createVerifier({ store, scopes, format });
  */
 export function postgresStore(
-  pool: PostgresPool | PGliteDatabase,
+  client: PostgresPool | PostgresJs | PGliteDatabase,
   options?: PostgresStoreOptions,
 ): PostgresKeyStore {
   const tables = readTableNames("postgresStore", options, ["prepare"]);
   const prepare = options?.prepare ?? true;
   checkBoolean("postgresStore", "prepare", prepare);
-  const server = serverOf(pool);
-  warnWithoutErrorListener("postgresStore", pool);
+  const server = serverOf(client);
+  warnWithoutErrorListener("postgresStore", client);
   const owners = createOwnerStatements(builder, tables, {
     skipDuplicate: sql`on conflict do nothing`,
     forUpdate: sql`for no key update`,
@@ -168,12 +171,18 @@ const COLUMN_TYPES = {
   flexibleIndexes: true,
 } as const;
 
-function serverOf(pool: PostgresPool | PGliteDatabase): PostgresServer {
-  if (hasMethod(pool, "query") && hasMethod(pool, "transaction")) return pgliteServer(pool as PGliteDatabase);
+function serverOf(client: PostgresPool | PostgresJs | PGliteDatabase): PostgresServer {
+  if (hasMethod(client, "unsafe") && hasMethod(client, "begin"))
+    return postgresJsServer(client as PostgresJs);
+  if (hasMethod(client, "query") && hasMethod(client, "transaction")) {
+    return pgliteServer(client as PGliteDatabase);
+  }
   // A client has connect() too, but only a client has release() or getTypeParser().
-  const isClient = hasMethod(pool, "release") || hasMethod(pool, "getTypeParser");
-  if (hasMethod(pool, "connect") && !isClient) return pgServer(pool as PostgresPool);
-  throw new TypeError("postgresStore: expected a Pool of pg, not a single client, or a PGlite instance");
+  const isClient = hasMethod(client, "release") || hasMethod(client, "getTypeParser");
+  if (hasMethod(client, "connect") && !isClient) return pgServer(client as PostgresPool);
+  throw new TypeError(
+    "postgresStore: expected a Pool of pg, not a single client, the sql of Postgres.js, or a PGlite instance",
+  );
 }
 
 /** Locks the migrations of these tables until the end of the transaction. */

@@ -19,7 +19,7 @@ interface Restartable {
 }
 
 const SERVERS: readonly [name: keyof typeof starters, client: RegExp][] = [
-  ["postgres", /new pg\.\w+\(/],
+  ["postgres", /new pg\.\w+\(|\bpostgres\(process/],
   ["mysql", /createPool\(/],
   ["redis", /create(?:Client|ClientPool|Cluster|Sentinel)\(|new (?:Redis|Cluster)\(/],
 ];

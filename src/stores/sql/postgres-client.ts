@@ -55,7 +55,7 @@ const BEGIN = { text: "begin isolation level read committed", values: [] };
 const COMMIT = { text: "commit", values: [] };
 // The connection lacks the statement (26000) or has another one of this name (42P05), as behind a pooler that changes
 // connections between transactions; or a schema change invalidated the plan (0A000).
-const UNPREPARED = ["26000", "42P05", "0A000"];
+export const UNPREPARED: readonly string[] = ["26000", "42P05", "0A000"];
 
 /** Runs statements through a pool of `pg`. Closes a connection after any error, which also rolls back. */
 export function pgServer(pool: PostgresPool): PostgresServer {
@@ -204,7 +204,7 @@ function rejectOpenTransaction(connection: Pick<PostgresConnection, "getTransact
   if (status !== "I") throw new StoreError("The pool returned a connection with an open transaction");
 }
 
-const SERIALIZATION_FAILURE = "40001";
+export const SERIALIZATION_FAILURE = "40001";
 
 // PostgreSQL documentation, appendix A.
 const ERROR_KINDS = new Map<string, ErrorKind>([
@@ -215,11 +215,11 @@ const ERROR_KINDS = new Map<string, ErrorKind>([
   [SERIALIZATION_FAILURE, "transient"],
 ]);
 
-function classifyError(error: unknown): ErrorKind | undefined {
+export function classifyError(error: unknown): ErrorKind | undefined {
   return ERROR_KINDS.get(codeOf(error));
 }
 
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === "string" ? code : "";
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { PGlite } from "@electric-sql/pglite";
 import pg from "pg";
+import postgres from "postgres";
 import { postgresStore } from "../../../../src/stores/postgres.js";
 import type { Backend, OpenStore } from "./backend.js";
 
@@ -11,7 +12,7 @@ interface Place {
 
 /** The backends for PostgreSQL and PGlite. */
 export function postgresBackends(url: string | undefined): readonly Backend[] {
-  return [overPg(url), overPGlite()];
+  return [overPg(url), overPostgresJs(url), overPGlite()];
 }
 
 /** Returns a table name that no other test uses. */
@@ -55,6 +56,26 @@ function overPg(url: string | undefined): Backend {
       await pool.query(dropTablesSql(table));
       await pool.end();
     },
+  };
+}
+
+function overPostgresJs(url: string | undefined): Backend {
+  const open = (place: Place) => {
+    const sql = postgres(place.url, { max: 10, onnotice: () => {} });
+    const store = postgresStore(sql, { table: place.table });
+    return { store, place: JSON.stringify(place), close: () => sql.end() } satisfies OpenStore;
+  };
+  return {
+    ...overPg(url),
+    name: "postgresStore over Postgres.js",
+
+    async create() {
+      const opened = open({ url: url as string, table: freshTable() });
+      await opened.store.migrate();
+      return opened;
+    },
+
+    open: async (place) => open(JSON.parse(place)),
   };
 }
 
