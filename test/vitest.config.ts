@@ -4,7 +4,10 @@ import { readSeed } from "./properties/seed.js";
 const FUZZ_SEED = readSeed();
 console.log(`properties: FUZZ_SEED=${FUZZ_SEED}`);
 
+const auth = new URL("../examples/platforms/auth.ts", import.meta.url).pathname;
+
 export default defineConfig({
+  resolve: { alias: { "@/auth": auth } }, // as in a project with Next.js
   test: {
     root: new URL("..", import.meta.url).pathname,
     globalSetup: ["test/servers.ts"],

@@ -1,9 +1,10 @@
-// Next.js: app/api/vehicles/[id]/route.ts. The guarded handler receives the route parameters like any route handler.
+// Next.js: app/api/vehicles/[id]/route.ts, with auth.ts in the root of the project. The guarded handler receives the route
+// parameters like any route handler.
 // Next.js does not expose the client address. If the platform sets it in a header that clients cannot set, such as
 // x-real-ip on Vercel, read it from there. Otherwise keys with an allowlist are denied.
 
 import { fetchAuth } from "keybearer/fetch";
-import { verifier } from "./auth.js";
+import { verifier } from "@/auth";
 
 interface Route {
   readonly params: Promise<{ readonly id: string }>;

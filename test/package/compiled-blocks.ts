@@ -25,6 +25,7 @@ const COMPILER = {
   verbatimModuleSyntax: true,
   experimentalDecorators: true, // for NestJS
   skipLibCheck: true,
+  paths: { "@/auth": ["./blocks/docs+nextjs.md/auth.ts"] }, // as in a project with Next.js
   allowJs: true, // js blocks are not type-checked, because their packages may not be installed
   outDir: "out",
   rootDir: "blocks",

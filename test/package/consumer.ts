@@ -7,7 +7,7 @@
 // Frameworks have the versions that are installed here, so that npm has them in its cache. As ES modules, skipLibCheck is
 // off; errors in the declarations of other packages are ignored.
 
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,6 +22,7 @@ const EXAMPLES = ["custom-store", "custom-guard", "example.ts", "serve.ts"]; // 
 const TOOLS = ["jest@30.5.2", "typescript54@npm:typescript@5.4.5"];
 /** An error in a declaration of another package. */
 const FOREIGN_ERROR = /^\S*node_modules\/(?!keybearer\/)\S+: error TS/;
+const NEXT_PACKAGES = ["next@16.4.6", "react@19", "react-dom@19", "@types/react@19"];
 const NEST_VERSIONS = ["10.4.0", "11.2.8", "12.5.0"];
 const OPTIONS = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 const run = promisify(execFile);
@@ -38,6 +39,7 @@ try {
   for (const kind of kinds) await check(kind);
   await checkJest("cjs");
   for (const version of NEST_VERSIONS) await checkNest(version, pack);
+  await checkNext(pack);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }
@@ -134,6 +136,50 @@ async function checkNest(version: string, pack: string): Promise<void> {
     });
     await run(process.execPath, ["out/nestjs/main.js"], { cwd: folder });
     console.log(`NestJS ${version}: compiles; responds on Express and on Fastify`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Builds the example for Next.js with Turbopack, and calls it. */
+async function checkNext(pack: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "keybearer-nextjs-"));
+  try {
+    writeFileSync(join(folder, "package.json"), '{ "private": true }');
+    const others = [`typescript@${installed("typescript")}`, `@types/node@${installed("@types/node")}`];
+    npm(["install", ...OPTIONS, pack, ...NEXT_PACKAGES, ...others], folder);
+    const compilerOptions = { paths: { "@/*": ["./*"] } };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+    const route = join(folder, "app/api/vehicles/[id]/route.ts");
+    cpSync(join(ROOT, "examples/platforms/nextjs.ts"), route, { recursive: true });
+    cpSync(join(ROOT, "examples/platforms/auth.ts"), join(folder, "auth.ts"));
+    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1" };
+    const next = join(folder, "node_modules/next/dist/bin/next");
+    await run(process.execPath, [next, "build", "--turbopack"], { cwd: folder, env }).catch(
+      ({ stdout, stderr }) => {
+        throw new Error(`Next.js does not build the example:\n${stdout}${stderr}`);
+      },
+    );
+    const server = spawn(process.execPath, [next, "start", "--port", "0"], { cwd: folder, env });
+    try {
+      let output = "";
+      const url = await new Promise<string>((resolve, reject) => {
+        server.once("exit", () => reject(new Error(`next start has ended:\n${output}`)));
+        server.stdout.on("data", (data) => {
+          output += data;
+          const [found] = /http:\/\/localhost:\d+/.exec(output) ?? [];
+          if (found !== undefined && output.includes("Ready")) resolve(found);
+        });
+      });
+      const response = await fetch(`${url}/api/vehicles/1`);
+      const { code } = (await response.json()) as { code: string };
+      if (response.status !== 401 || code !== "missing_credential") {
+        throw new Error(`Next.js responded with ${response.status} ${code}`);
+      }
+      console.log("Next.js: builds with Turbopack; responds");
+    } finally {
+      server.removeAllListeners("exit").kill();
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
