@@ -166,12 +166,33 @@ function pathParameters({ item }: Route): Json[] {
   return [{ name: "id", in: "path", required: true, description: "The id of the key", schema }];
 }
 
-function headerParameters({ idempotencyKey }: Route): Json[] {
-  if (!idempotencyKey) return [];
+function headerParameters({ idempotencyKey, ifMatch }: Route): Json[] {
   const schema = { type: "string", minLength: 1, maxLength: 255, pattern: IDEMPOTENCY_KEY.source };
-  const description =
-    "A random string of the client. A repeated request with it returns the first response again, for 24 hours";
-  return [{ name: "Idempotency-Key", in: "header", required: false, description, schema }];
+  const parameter = (name: string, description: string, type: Json) => ({
+    name,
+    in: "header",
+    required: false,
+    description,
+    schema: type,
+  });
+  return [
+    ...(idempotencyKey
+      ? [
+          parameter(
+            "Idempotency-Key",
+            "A random string of the client. A repeated request with it returns the first response again, for 24 hours",
+            schema,
+          ),
+        ]
+      : []),
+    ...(ifMatch
+      ? [
+          parameter("If-Match", "The ETag of the key as you read it: its date of change in quotes", {
+            type: "string",
+          }),
+        ]
+      : []),
+  ];
 }
 
 function queryParameters(query: z.ZodObject): Json[] {
