@@ -1,0 +1,57 @@
+// Chromium, driven by playwright-core. CHROMIUM names the executable.
+
+import { existsSync } from "node:fs";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** Whether the browser is installed. In CI a missing browser is an error. */
+export const hasBrowser: boolean = existsSync(EXECUTABLE);
+if (!hasBrowser && process.env.CI) throw new Error(`Chromium was not found at ${EXECUTABLE} (CHROMIUM)`);
+
+export const launch = (): Promise<Browser> =>
+  chromium.launch({
+    executablePath: EXECUTABLE,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+  });
+
+/** A page, and what went wrong on it. */
+export interface Tab {
+  readonly page: Page;
+  /** Errors of scripts, violations of the Content-Security-Policy, and requests to other origins. */
+  readonly problems: readonly string[];
+}
+
+export async function openTab(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Tab> {
+  const context = await browser.newContext({ locale: "en-US", ...options });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await context.newPage();
+  return { page, problems: await watch(page, url) };
+}
+
+/** Opens a URL in a page and collects its problems. */
+export async function watch(page: Page, url: string): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const { origin } = new URL(url);
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => {
+    // Responses with an error status are part of some flows.
+    const isResponse = message.text().startsWith("Failed to load resource");
+    if (["error", "warning"].includes(message.type()) && !isResponse) problems.push(message.text());
+  });
+  page.on("request", (request) => {
+    const target = request.url();
+    if (!target.startsWith("data:") && new URL(target).origin !== origin) problems.push(target);
+  });
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  await page.goto(url);
+  return problems;
+}
