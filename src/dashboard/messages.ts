@@ -19,7 +19,6 @@ export const ENGLISH = {
   networks: "Networks",
   anyNetwork: "Any network",
   noNetwork: "No network",
-  createdBy: "Created by",
   created: "Created",
   lastUsed: "Last used",
   neverUsed: "Never used",
@@ -95,8 +94,6 @@ export const ENGLISH = {
   hours: "{n} hour|{n} hours",
   oldKey: "Old key",
   newKey: "New key",
-  now: "Now",
-  worksUntil: "works until {date}",
   timeline: "Both keys work until {date}.",
   showNew: "Show the new key",
   showOld: "Show the old key",
@@ -129,7 +126,11 @@ export const ENGLISH = {
   toastEnabled: "The key was enabled.",
   toastSaved: "The changes were saved.",
   operatorDisabled: "The operator of the service disabled this key.",
-  metadata: "data of the service",
+  memberName: "the name",
+  memberNetworks: "the networks",
+  memberExpiry: "the expiry",
+  memberLimit: "the rate limit",
+  memberMetadata: "the data of the service",
 } as const;
 
 /** The key of a text. */

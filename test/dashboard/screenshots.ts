@@ -37,7 +37,7 @@ const SCREENS: Readonly<Record<string, (page: Page) => Promise<void>>> = {
   },
   history: async (page) => {
     await page.getByRole("link", { name: "Production API" }).last().click();
-    await page.getByText("Changed Name").waitFor();
+    await page.getByText("Changed the name").waitFor();
   },
   empty: async (page) => {
     await page.context().addCookies([{ name: "person", value: "tom", url: page.url() }]);

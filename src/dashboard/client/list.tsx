@@ -12,12 +12,10 @@ interface ListProps {
   readonly person: PersonBody;
   /** Grows when keys were created or changed. */
   readonly revision: number;
-  readonly mayCreate: boolean;
-  readonly onCreate: () => void;
 }
 
 /** The keys of the owner, newest first. */
-export function KeyList({ person, revision, mayCreate, onCreate }: ListProps) {
+export function KeyList({ person, revision }: ListProps) {
   const [filters, setFilters] = useState(NO_FILTERS);
   const [keys, setKeys] = useState<readonly Key[]>();
   const [next, setNext] = useState<string>();
@@ -56,11 +54,6 @@ export function KeyList({ person, revision, mayCreate, onCreate }: ListProps) {
         </svg>
         <h2>{t("emptyTitle")}</h2>
         <p>{t("emptyText")}</p>
-        {mayCreate && (
-          <button type="button" class="primary" onClick={onCreate}>
-            {t("create")}
-          </button>
-        )}
       </section>
     );
   }

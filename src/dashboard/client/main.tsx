@@ -161,7 +161,7 @@ function Keys({ person, title, failure }: KeysProps) {
           </button>
         )}
       </div>
-      <KeyList person={person} revision={revision} mayCreate={mayCreate} onCreate={() => setCreating(true)} />
+      <KeyList person={person} revision={revision} />
       {creating && (
         <CreateDialog
           person={person}

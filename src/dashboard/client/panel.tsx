@@ -172,11 +172,11 @@ function Facts({ shown }: { readonly shown: Key }) {
 }
 
 const MEMBERS: Readonly<Record<string, MessageKey>> = {
-  name: "name",
-  ipAllowlist: "networks",
-  expiresAt: "expires",
-  rateLimit: "limit",
-  metadata: "metadata",
+  name: "memberName",
+  ipAllowlist: "memberNetworks",
+  expiresAt: "memberExpiry",
+  rateLimit: "memberLimit",
+  metadata: "memberMetadata",
 };
 
 /** Words an entry of the audit trail. */

@@ -53,7 +53,9 @@ export function relativeDate(date: string): string {
   const seconds = (new Date(date).getTime() - Date.now()) / 1_000;
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   for (const [unit, length] of UNITS) {
-    if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
+    // Months begin at two, because "next month" may be 59 days away.
+    if (Math.abs(seconds) >= (unit === "month" ? 2 * length : length))
+      return format.format(Math.trunc(seconds / length), unit);
   }
   return format.format(0, "second");
 }
