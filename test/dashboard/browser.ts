@@ -1,7 +1,13 @@
 // Chromium, driven by playwright-core. CHROMIUM names the executable.
 
 import { existsSync } from "node:fs";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
 
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
@@ -15,25 +21,20 @@ export const launch = (): Promise<Browser> =>
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
   });
 
-/** A page, and what went wrong on it. */
-export interface Tab {
-  readonly page: Page;
-  /** Errors of scripts, violations of the Content-Security-Policy, and requests to other origins. */
-  readonly problems: readonly string[];
-}
-
-export async function openTab(
+/** Creates a context that may use the clipboard. */
+export async function openContext(
   browser: Browser,
-  url: string,
   options: BrowserContextOptions = {},
-): Promise<Tab> {
-  const context = await browser.newContext({ locale: "en-US", ...options });
+): Promise<BrowserContext> {
+  const context = await browser.newContext({ locale: "en-US", reducedMotion: "reduce", ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const page = await context.newPage();
-  return { page, problems: await watch(page, url) };
+  return context;
 }
 
-/** Opens a URL in a page and collects its problems. */
+/**
+ * Opens a URL in a page. Returns what goes wrong on it from then on: errors of scripts, violations of the
+ * Content-Security-Policy, and requests to other origins.
+ */
 export async function watch(page: Page, url: string): Promise<readonly string[]> {
   const problems: string[] = [];
   const { origin } = new URL(url);

@@ -1,11 +1,11 @@
 import { createRequire } from "node:module";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { toNodeListener } from "../../src/adapters/node.js";
 import type { DashboardOptions } from "../../src/dashboard/index.js";
 import { createVerifier } from "../../src/kit.js";
 import { memoryStore } from "../../src/stores/memory.js";
-import { hasBrowser, launch, openTab, watch } from "./browser.js";
+import { hasBrowser, launch, openContext, watch } from "./browser.js";
 import { addSampleKeys } from "./sample-keys.js";
 import { closeServer, createPage, format, listen, type SiteScope, scopes } from "./site.js";
 
@@ -21,6 +21,16 @@ afterAll(async () => browser?.close());
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
+
+const contexts = new Map<string, Promise<BrowserContext>>();
+
+/** Returns the context with these options. A new one for each test takes a second. */
+function contextOf(options: object = {}): Promise<BrowserContext> {
+  const name = JSON.stringify(options);
+  const context = contexts.get(name) ?? openContext(browser, options);
+  contexts.set(name, context);
+  return context;
+}
 
 interface Setting {
   readonly person?: string;
@@ -44,14 +54,15 @@ async function open({ person = "mia", samples = true, context, options, path = "
   const { keys, page: handler } = createPage(failing, { onError: () => {}, ...options });
   const { url, server } = await listen(toNodeListener(handler));
   const base = `${url}/settings/api-keys/`;
-  const tab = await openTab(browser, `${url}/blank`, { reducedMotion: "reduce", ...context });
-  const { page } = tab;
-  await page.context().addCookies([{ name: "person", value: person, url }]);
-  await page.goto(base + path);
+  const profile = await contextOf(context);
+  await profile.addCookies([{ name: "person", value: person, url }]);
+  const page = await profile.newPage();
+  const problems = await watch(page, base + path);
   cleanups.push(async () => {
-    await page.context().close();
+    for (const one of profile.pages()) await one.close();
+    await profile.clearCookies();
     await closeServer(server);
-    expect(tab.problems).toEqual([]);
+    expect(problems).toEqual([]);
   });
   return {
     page,

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { toNodeListener } from "../../src/adapters/node.js";
 import { memoryStore } from "../../src/stores/memory.js";
-import { launch, openTab } from "./browser.js";
+import { launch, openContext, watch } from "./browser.js";
 import { addSampleKeys } from "./sample-keys.js";
 import { closeServer, createPage, listen } from "./site.js";
 
@@ -47,12 +47,10 @@ const SCREENS: Readonly<Record<string, (page: Page) => Promise<void>>> = {
 };
 
 async function capture(browser: Browser, url: string, name: string, options: object): Promise<void> {
-  const { page, problems } = await openTab(browser, `${url}/sign-in`, {
-    reducedMotion: "reduce",
-    ...options,
-  });
-  await page.context().addCookies([{ name: "person", value: "mia", url }]);
-  await page.goto(`${url}/settings/api-keys`);
+  const context = await openContext(browser, options);
+  await context.addCookies([{ name: "person", value: "mia", url }]);
+  const page = await context.newPage();
+  const problems = await watch(page, `${url}/settings/api-keys`);
   await page.getByRole("heading", { name: "API keys", exact: true }).waitFor();
   await page.getByText(/\d keys/).waitFor();
   const [screen = "list"] = name.split("-");
@@ -60,7 +58,7 @@ async function capture(browser: Browser, url: string, name: string, options: obj
   await page.waitForTimeout(150); // fonts and focus rings
   await page.screenshot({ path: `${FOLDER}${name}.png` });
   if (problems.length > 0) throw new Error(`${name}: ${problems.join("\n")}`);
-  await page.context().close();
+  await context.close();
 }
 
 mkdirSync(FOLDER, { recursive: true });
