@@ -1,5 +1,9 @@
+import { randomBytes } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import pg from "pg";
 import { createClient } from "redis";
 import { afterEach, describe, expect, inject, it } from "vitest";
+import { postgresPortal } from "../../examples/platforms/postgres-portal.js";
 import {
   createDashboard,
   type DashboardOptions,
@@ -240,12 +244,15 @@ describe("requests of the key page", () => {
     expect(html).not.toMatch(/<style|style=|<script>|onload=|https?:\/\/(?!www\.w3\.org)/);
     const files = html.match(/-\/assets\/[^"]+/g) ?? [];
     expect(files).toHaveLength(3);
+    let size = gzipSync(html).length;
     for (const file of files) {
       expect(file).toMatch(/-[0-9a-f]{16}\.(?:css|js)$/);
       const asset = await send(page, file);
       expect(asset.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
       expect(asset.headers.get("x-content-type-options")).toBe("nosniff");
+      size += gzipSync(await asset.text()).length;
     }
+    expect(size).toBeLessThan(30_000);
     expect((await send(page, "-/assets/page-0000000000000000.js")).status).toBe(404);
     const bare = await page(new Request(`${ORIGIN}/settings/api-keys?create`));
     expect([bare.status, bare.headers.get("location")]).toEqual([302, "./api-keys/?create"]);
@@ -285,10 +292,24 @@ describe("portal links", () => {
   const redeem = (page: Handler, code: unknown, sent: Sent = {}) =>
     send(page, "-/portal", { method: "POST", body: { code }, cookie: "", ...sent });
 
+  const { redis, postgres } = inject("servers");
   const stores = {
     memory: async () => memoryPortalStore(),
+    PostgreSQL: async () => {
+      const schema = `portal_${randomBytes(6).toString("hex")}`;
+      const options = `-c search_path=${schema}`;
+      const pool = new pg.Pool({ connectionString: postgres as string, options });
+      pool.on("error", () => {});
+      await pool.query(`create schema ${schema}
+        create table portal (id text primary key, value text not null, until timestamptz not null)`);
+      cleanups.push(async () => {
+        await pool.query(`drop schema ${schema} cascade`);
+        await pool.end();
+      });
+      return postgresPortal(pool);
+    },
     Redis: async () => {
-      const client = await createClient({ url: inject("servers").redis as string })
+      const client = await createClient({ url: redis as string })
         .on("error", () => {})
         .connect();
       cleanups.push(async () => client.destroy());
@@ -296,7 +317,8 @@ describe("portal links", () => {
     },
   };
   for (const [name, createStore] of Object.entries(stores)) {
-    it.skipIf(name === "Redis" && inject("servers").redis === undefined)(
+    const missing = { memory: false, Redis: redis === undefined, PostgreSQL: postgres === undefined };
+    it.skipIf(missing[name as keyof typeof missing])(
       `sign a person in once, with a session in the store in ${name}`,
       async () => {
         const store = await createStore();
