@@ -48,11 +48,9 @@ export async function watch(page: Page, url: string): Promise<readonly string[]>
     const target = request.url();
     if (!target.startsWith("data:") && new URL(target).origin !== origin) problems.push(target);
   });
-  await page.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => {
-      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`);
-    });
-  });
+  await page.addInitScript(`document.addEventListener("securitypolicyviolation", (event) => {
+    console.error("CSP: " + event.violatedDirective + " " + event.blockedURI);
+  })`);
   await page.goto(url);
   return problems;
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -9,7 +10,7 @@ import { hasBrowser, launch, openContext, watch } from "./browser.js";
 import { addSampleKeys } from "./sample-keys.js";
 import { closeServer, createPage, format, listen, type SiteScope, scopes } from "./site.js";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let browser: Browser;
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -83,21 +84,16 @@ const openKey = (page: Page, name: string) => page.getByRole("link", { name, exa
 
 /** Everything a browser keeps: the DOM, the URL, the history, storage and cookies. */
 async function traces(page: Page): Promise<string> {
-  const kept = await page.evaluate(async () => {
-    const databases = (await indexedDB.databases()).map(({ name }) => name);
-    const caches = await window.caches.keys();
-    const fields = [...document.querySelectorAll("input,textarea")].map(
-      (field) => (field as HTMLInputElement).value,
-    );
-    const state = [location.href, JSON.stringify(history.state), document.documentElement.outerHTML];
-    return [
-      ...state,
-      JSON.stringify({ ...localStorage, ...sessionStorage }),
-      ...databases,
-      ...caches,
-      ...fields,
-    ].join("\n");
-  });
+  // A string, because the types of browsers are not those of the tests.
+  const kept = await page.evaluate<string>(`(async () => [
+    location.href,
+    JSON.stringify(history.state),
+    document.documentElement.outerHTML,
+    JSON.stringify({ ...localStorage, ...sessionStorage }),
+    ...(await indexedDB.databases()).map(({ name }) => name),
+    ...(await caches.keys()),
+    ...[...document.querySelectorAll("input,textarea")].map(({ value }) => value),
+  ].join("\\n"))()`);
   return kept + JSON.stringify(await page.context().storageState());
 }
 
@@ -126,7 +122,7 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     expect(await page.locator(".secret .value").nth(1).innerText()).toBe(`export API_KEY=${secret}`);
     await page.getByRole("button", { name: "Copy: Key" }).click();
     await page.getByText("Copied").waitFor();
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(secret);
+    expect(await page.evaluate("navigator.clipboard.readText()")).toBe(secret);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.mouse.click(5, 5);
@@ -331,13 +327,13 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     await page.getByText("8 Schlüssel", { exact: true }).waitFor();
     await openKey(page, "Contractor laptop");
     await page.getByText("Schlüssel widerrufen „The contract ended“").waitFor();
-    expect(await page.evaluate(() => document.documentElement.lang)).toBe("de");
+    expect(await page.evaluate("document.documentElement.lang")).toBe("de");
   });
 
   it("can be used with the keyboard alone", async () => {
     const { page, only } = await open();
     await page.getByText("8 keys").waitFor();
-    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+    const focused = () => page.evaluate<string>("document.activeElement?.textContent ?? ''");
     for (let step = 0; step < 40 && (await focused()) !== "Grafana"; step++) await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await heading(page, "History").waitFor();
@@ -354,10 +350,8 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     const { page } = await open({ context: { viewport: { width: 360, height: 740 } } });
     await page.getByText("8 keys").waitFor();
     const overflow = () =>
-      page.evaluate(() => {
-        const roots = [document.documentElement, ...document.querySelectorAll("dialog")];
-        return roots.map((root) => root.scrollWidth - root.clientWidth);
-      });
+      page.evaluate<number[]>(`[document.documentElement, ...document.querySelectorAll("dialog")]
+        .map((root) => root.scrollWidth - root.clientWidth)`);
     expect(await overflow()).toEqual([0]);
     await button(page, "Create key").click();
     expect(await overflow()).toEqual([0, 0]);
@@ -371,16 +365,9 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     it(`has no accessibility violations in ${colorScheme} mode`, async () => {
       const { page } = await open({ context: { colorScheme }, options: { rateLimits: true } });
       const check = async (screen: string) => {
-        if (!(await page.evaluate(() => "axe" in window))) {
-          await page.evaluate(await (await import("node:fs/promises")).readFile(AXE, "utf8"));
-        }
-        const violations = await page.evaluate(async () => {
-          // biome-ignore lint/suspicious/noExplicitAny: axe is loaded into the page
-          const result = await (window as any).axe.run();
-          return result.violations.map(
-            ({ id, nodes }: { id: string; nodes: { html: string }[] }) => `${id}: ${nodes[0]?.html}`,
-          );
-        });
+        if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe);
+        const violations = await page.evaluate(`axe.run().then(({ violations }) =>
+          violations.map(({ id, nodes }) => id + ": " + nodes[0]?.html))`);
         expect(violations, screen).toEqual([]);
       };
       await page.getByText("8 keys").waitFor();

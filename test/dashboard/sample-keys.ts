@@ -12,7 +12,7 @@ export async function addSampleKeys(store: ManagedKeyStore, ownerId = "acme"): P
     hoursAgo: number,
     granted: readonly SiteScope[],
     {
-      environment = "live",
+      environment = "live" as "live" | "test",
       expires = 0,
       used = 0,
       networks = undefined as readonly string[] | undefined,

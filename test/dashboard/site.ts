@@ -2,11 +2,10 @@
 
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createDashboard, type Dashboard, type DashboardOptions } from "../../src/dashboard/index.js";
+import { createDashboard, type DashboardOptions } from "../../src/dashboard/index.js";
 import {
   createKeyManager,
   defineScopes,
-  type KeyManager,
   type KeyManagerOptions,
   keyFormat,
   type ManagedKeyStore,
@@ -35,14 +34,6 @@ export const PEOPLE = {
 export function signedIn({ headers }: Request) {
   const name = /(?:^|; )person=(\w+)/.exec(headers.get("cookie") ?? "")?.[1];
   return PEOPLE[name as keyof typeof PEOPLE];
-}
-
-export interface Site {
-  readonly url: string;
-  readonly keys: KeyManager<SiteScope>;
-  readonly store: ManagedKeyStore;
-  readonly page: Dashboard<SiteScope>;
-  readonly close: () => Promise<void>;
 }
 
 /** Creates a page. */
