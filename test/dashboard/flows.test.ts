@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { toNodeListener } from "../../src/adapters/node.js";
@@ -9,8 +8,6 @@ import { memoryStore } from "../../src/stores/memory.js";
 import { hasBrowser, launch, openContext, watch } from "./browser.js";
 import { addSampleKeys } from "./sample-keys.js";
 import { closeServer, createPage, format, listen, type SiteScope, scopes } from "./site.js";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let browser: Browser;
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -365,7 +362,7 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     it(`has no accessibility violations in ${colorScheme} mode`, async () => {
       const { page } = await open({ context: { colorScheme }, options: { rateLimits: true } });
       const check = async (screen: string) => {
-        if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe);
+        if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe.source);
         const violations = await page.evaluate(`axe.run().then(({ violations }) =>
           violations.map(({ id, nodes }) => id + ": " + nodes[0]?.html))`);
         expect(violations, screen).toEqual([]);
