@@ -2,7 +2,7 @@ import axe from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { toNodeListener } from "../../src/adapters/node.js";
-import type { DashboardOptions } from "../../src/dashboard/index.js";
+import { type DashboardOptions, memoryPortalStore } from "../../src/dashboard/index.js";
 import { createVerifier } from "../../src/kit.js";
 import { memoryStore } from "../../src/stores/memory.js";
 import { hasBrowser, launch, openContext, watch } from "./browser.js";
@@ -317,6 +317,41 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     await dialog.getByRole("button", { name: "Create key" }).click();
     await heading(page, "Save your key now").waitFor();
     expect((await keys.list()).items.map(({ name }) => name)).toEqual(["Kept"]);
+  });
+
+  it("signs a person in with a portal link, once, and keeps its code nowhere", async () => {
+    const store = memoryStore();
+    let handler: ReturnType<typeof createPage>["page"];
+    const { url, server } = await listen(
+      toNodeListener((request, connection) => handler(request, connection)),
+    );
+    const publicUrl = `${url}/keys/`;
+    handler = createPage(store, { publicUrl, portalStore: memoryPortalStore() }).page;
+    const link = await handler.portalUrl({
+      ownerId: "globex",
+      actor: "user:7",
+      returnUrl: `${url}/settings`,
+    });
+    const profile = await contextOf();
+    const page = await profile.newPage();
+    try {
+      const problems = await watch(page, link);
+      await page.getByText("Signed in as user:7").waitFor();
+      expect(page.url()).toBe(publicUrl);
+      expect(await page.getByRole("link", { name: "Back" }).getAttribute("href")).toBe(`${url}/settings`);
+      expect(await traces(page)).not.toContain(link.split("#portal=")[1]);
+      await page.reload();
+      await page.getByText("Signed in as user:7").waitFor();
+      await profile.clearCookies();
+      await page.goto("about:blank");
+      await page.goto(link);
+      await heading(page, "This link no longer works").waitFor();
+      expect(problems).toEqual([]);
+    } finally {
+      await page.close();
+      await profile.clearCookies();
+      await closeServer(server);
+    }
   });
 
   it("speaks German to a browser that does", async () => {
