@@ -1,0 +1,52 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type DefaultTheme, defineConfig } from "vitepress";
+import manifest from "../../package.json" with { type: "json" };
+import { ROOT, slugify } from "../markdown.js";
+import { routeOf, sections } from "../pages.js";
+
+const base = process.env.DOCS_BASE ?? "/";
+const repository = manifest.repository.url.replace(/^git\+|\.git$/g, "");
+
+/** The pages of TypeDoc, one for each subpath export, in the order of package.json. */
+function reference(): DefaultTheme.SidebarItem[] {
+  const written = new Set(readdirSync(join(ROOT, "site/.pages/reference"), { recursive: true }) as string[]);
+  return Object.keys(manifest.exports)
+    .map((subpath) => subpath.replace(/^\./, manifest.name))
+    .filter((name) => written.has(`${name}.md`))
+    .map((name) => ({ text: name, link: `/reference/${name}` }));
+}
+
+export default defineConfig({
+  title: "keybearer",
+  description: manifest.description,
+  lang: "en",
+  base,
+  srcDir: ".pages",
+  cacheDir: ".vitepress/cache",
+  head: [["link", { rel: "icon", type: "image/svg+xml", href: `${base}logo.svg` }]],
+  metaChunk: true,
+  markdown: {
+    anchor: { slugify },
+    theme: { light: "github-light", dark: "github-dark" },
+  },
+  themeConfig: {
+    logo: "/logo.svg",
+    nav: [
+      { text: "Guide", link: "/get-started", activeMatch: "^/(?!reference|changelog)." },
+      { text: "API", link: "/reference/keybearer", activeMatch: "^/reference/" },
+      { text: `v${manifest.version}`, link: "/changelog", activeMatch: "^/changelog" },
+    ],
+    sidebar: [
+      ...sections.map(({ title, pages }) => ({
+        text: title,
+        items: pages.map(({ source, label }) => ({ text: label, link: routeOf(source) as string })),
+      })),
+      { text: "API", collapsed: true, items: reference() },
+    ],
+    outline: { level: [2, 3] },
+    search: { provider: "local", options: { detailedView: true } },
+    socialLinks: [{ icon: "github", link: repository }],
+    footer: { message: "MIT licensed", copyright: `keybearer ${manifest.version}` },
+  },
+});
