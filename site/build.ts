@@ -7,7 +7,8 @@ import { staleDiagrams } from "./diagrams.js";
 import { ROOT } from "./markdown.js";
 
 const stale = staleDiagrams();
-if (stale.length > 0) throw new Error(`Run npm run docs:diagrams and commit its changes: ${stale.join(", ")}`);
+if (stale.length > 0)
+  throw new Error(`Run npm run docs:diagrams and commit its changes: ${stale.join(", ")}`);
 
 install(join(ROOT, "site/"), "VitePress and TypeDoc");
 assemble();

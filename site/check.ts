@@ -51,7 +51,10 @@ function* brokenLinks(): Generator<string> {
   const files = (readdirSync(DIST, { recursive: true }) as string[]).filter((name) => name.endsWith(".html"));
   const pages = new Map(files.map((name) => [name, readFileSync(join(DIST, name), "utf8")]));
   const anchors = new Map(
-    [...pages].map(([name, html]) => [name, new Set([...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id))]),
+    [...pages].map(([name, html]) => [
+      name,
+      new Set([...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)),
+    ]),
   );
   let count = 0;
   for (const [name, html] of pages) {
@@ -112,7 +115,10 @@ async function searchFor(browser: Browser, word: string, title: string): Promise
   const isFound = await results
     .first()
     .waitFor({ timeout: 10_000 })
-    .then(() => true, () => false);
+    .then(
+      () => true,
+      () => false,
+    );
   await page.screenshot({ path: join(SCREENSHOTS, "search.png") });
   await page.close();
   return isFound ? [] : [`The search for "${word}" did not find ${title}`];

@@ -60,7 +60,15 @@ function configOf({ page, ink, line, fill, border, group, accent, denial }: Pale
       diagramPadding: 4,
     },
     sequence: { useMaxWidth: false, mirrorActors: false, boxMargin: 8 },
-    gantt: { useMaxWidth: false, barHeight: 28, fontSize: 13, sectionFontSize: 13, leftPadding: 90, useWidth: 700 },
+    gantt: {
+      useMaxWidth: false,
+      barHeight: 28,
+      topPadding: 24,
+      fontSize: 13,
+      sectionFontSize: 13,
+      leftPadding: 90,
+      useWidth: 700,
+    },
     themeVariables: {
       fontSize: "14px",
       background: "transparent",

@@ -4,7 +4,8 @@ import manifest from "../package.json" with { type: "json" };
 
 /** Returns the subpath that is built from a module of src. */
 function subpathOf(name) {
-  const [subpath] = Object.entries(manifest.exports).find(([, to]) => to.default === `./dist/${name}.js`) ?? [];
+  const [subpath] =
+    Object.entries(manifest.exports).find(([, to]) => to.default === `./dist/${name}.js`) ?? [];
   return subpath === undefined ? name : subpath.replace(/^\./, manifest.name);
 }
 

@@ -28,7 +28,7 @@ export default defineConfig({
   metaChunk: true,
   markdown: {
     anchor: { slugify },
-    theme: { light: "github-light", dark: "github-dark" },
+    theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
   },
   themeConfig: {
     logo: "/logo.svg",
@@ -37,13 +37,13 @@ export default defineConfig({
       { text: "API", link: "/reference/keybearer", activeMatch: "^/reference/" },
       { text: `v${manifest.version}`, link: "/changelog", activeMatch: "^/changelog" },
     ],
-    sidebar: [
-      ...sections.map(({ title, pages }) => ({
+    sidebar: {
+      "/reference/": [{ text: "API", items: reference() }],
+      "/": sections.map(({ title, pages }) => ({
         text: title,
         items: pages.map(({ source, label }) => ({ text: label, link: routeOf(source) as string })),
       })),
-      { text: "API", collapsed: true, items: reference() },
-    ],
+    },
     outline: { level: [2, 3] },
     search: { provider: "local", options: { detailedView: true } },
     socialLinks: [{ icon: "github", link: repository }],
