@@ -52,11 +52,11 @@ export function drawTerminal(title: string, output: string): string {
     (color, index) => `<circle cx="${MARGIN + 4 + index * 18}" cy="20" r="5.5" fill="${color}"/>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<title>${escape(title)}</title>
+<title>${escapeXml(title)}</title>
 <rect width="${width}" height="${height}" rx="10" fill="#0f172a"/>
 ${lights.join("")}
 <g font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="#e2e8f0">
-<text x="${width / 2}" y="25" text-anchor="middle" fill="#94a3b8">${escape(title)}</text>
+<text x="${width / 2}" y="25" text-anchor="middle" fill="#94a3b8">${escapeXml(title)}</text>
 ${rows.filter((row) => row !== "").join("\n")}
 </g>
 </svg>
@@ -75,9 +75,9 @@ function drawSpan(text: string, column: number, y: number, { color, bold, dim }:
     ...(bold === true ? ['font-weight="bold"'] : []),
     ...(dim === true ? ['fill-opacity="0.65"'] : []),
   ];
-  return `<text ${attributes.join(" ")}>${escape(trimmed)}</text>`;
+  return `<text ${attributes.join(" ")}>${escapeXml(trimmed)}</text>`;
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
