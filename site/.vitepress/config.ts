@@ -26,6 +26,8 @@ export default defineConfig({
   cacheDir: ".vitepress/cache",
   head: [["link", { rel: "icon", type: "image/svg+xml", href: `${base}logo.svg` }]],
   metaChunk: true,
+  // The index of the search is larger, and loaded with the first search.
+  vite: { build: { chunkSizeWarningLimit: 2_000 } },
   markdown: {
     anchor: { slugify },
     theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
