@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import type { Browser } from "playwright-core";
+import manifest from "../package.json" with { type: "json" };
 import { launchChromium } from "./chromium.js";
 import { ROOT } from "./markdown.js";
 
@@ -22,6 +23,10 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 const problems = [...brokenLinks()];
+for (const subpath of Object.keys(manifest.exports).filter((name) => name !== "./package.json")) {
+  const page = `reference/${subpath.replace(/^\./, manifest.name)}.html`;
+  if (!existsSync(join(DIST, page))) problems.push(`${page} is missing: list the module in typedoc.json`);
+}
 const server = createServer((request, response) => {
   const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
   const file = join(DIST, path.slice(BASE.length - 1).replace(/\/$/, "/index.html"));

@@ -63,7 +63,6 @@ function configOf({ page, ink, line, fill, border, group, accent, denial }: Pale
     gantt: {
       useMaxWidth: false,
       barHeight: 28,
-      topPadding: 24,
       fontSize: 13,
       sectionFontSize: 13,
       leftPadding: 90,

@@ -4,8 +4,8 @@ import manifest from "../package.json" with { type: "json" };
 
 /** Returns the subpath that is built from a module of src. */
 function subpathOf(name) {
-  const [subpath] =
-    Object.entries(manifest.exports).find(([, to]) => to.default === `./dist/${name}.js`) ?? [];
+  const files = [`./dist/${name}.js`, `./dist/${name}/index.js`];
+  const [subpath] = Object.entries(manifest.exports).find(([, to]) => files.includes(to.default)) ?? [];
   return subpath === undefined ? name : subpath.replace(/^\./, manifest.name);
 }
 

@@ -47,7 +47,16 @@ export default defineConfig({
       })),
     },
     outline: { level: [2, 3] },
-    search: { provider: "local", options: { detailedView: true } },
+    search: {
+      provider: "local",
+      options: {
+        detailedView: true,
+        // Guides come before the reference, which repeats every name many times.
+        miniSearch: {
+          searchOptions: { boostDocument: (id: string) => (id.includes("/reference/") ? 0.2 : 1) },
+        },
+      },
+    },
     socialLinks: [{ icon: "github", link: repository }],
     footer: { message: "MIT licensed", copyright: `keybearer ${manifest.version}` },
   },
