@@ -85,5 +85,11 @@ function writeNotices(inputs) {
 
 const { inputs: commonJs } = await writeCommonJs();
 writeDeclarations();
-writeNotices([...Object.keys(JSON.parse(readFileSync(METAFILE, "utf8")).inputs), ...Object.keys(commonJs)]);
+// The client of the key page is a string in the build, so no metafile has its libraries.
+const CLIENT = ["node_modules/preact/"];
+writeNotices([
+  ...CLIENT,
+  ...Object.keys(JSON.parse(readFileSync(METAFILE, "utf8")).inputs),
+  ...Object.keys(commonJs),
+]);
 rmSync(METAFILE);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { transform } from "esbuild";
 import { defineConfig } from "tsup";
+import { compileClient } from "./src/dashboard/compile-client.js";
 
 /** Small libraries that only some entries need. They are part of the build, so that services install fewer packages. */
 const BUNDLED = ["cli-progress", "cli-table3", "commander", "kysely", "lru-cache"];
@@ -26,6 +27,7 @@ export default defineConfig({
     "jwt/index": "src/jwt/index.ts",
     "oauth/index": "src/oauth/index.ts",
     "management/index": "src/management/index.ts",
+    "dashboard/index": "src/dashboard/index.ts",
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",
@@ -41,6 +43,15 @@ export default defineConfig({
   clean: true,
   metafile: true, // for finish-build.mjs
   esbuildPlugins: [
+    {
+      // The source compiles the client when it is loaded; the build contains the result.
+      name: "dashboard-client",
+      setup(build) {
+        build.onLoad({ filter: /src[/\\]dashboard[/\\]assets\.ts$/ }, () => ({
+          contents: `export const CLIENT = ${JSON.stringify(compileClient())};`,
+        }));
+      },
+    },
     {
       name: "comments-of-libraries",
       setup(build) {

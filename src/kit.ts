@@ -79,6 +79,7 @@ export {
   type ScopeName,
   type Scopes,
 } from "./core/keys/scopes.js";
+export { matchesSearch } from "./core/keys/search.js";
 export {
   AUDIT_ACTIONS,
   type AuditAction,

@@ -1,15 +1,16 @@
 import type { AuditEntry, AuditQuery, KeyQuery, KeyRecord, Page } from "keybearer";
-import { decodeCursor, encodeCursor, keyStatus, type ListPosition } from "keybearer/kit";
+import { decodeCursor, encodeCursor, keyStatus, type ListPosition, matchesSearch } from "keybearer/kit";
 
 /** Returns a page of the keys that match the query. */
 export function listKeys(keys: Iterable<KeyRecord>, query: KeyQuery): Page<KeyRecord> {
-  const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
+  const { ownerId, environment, status, createdByKey, endedBefore, search, now } = query;
   const found = [...keys].filter(
     (key) =>
       (ownerId === undefined || key.ownerId === ownerId) &&
       (environment === undefined || key.environment === environment) &&
       (createdByKey === undefined || key.createdByKey === createdByKey) &&
       (status === undefined || keyStatus(key, now.getTime()) === status) &&
+      matchesSearch(key, search) &&
       (endedBefore === undefined ||
         [key.revokedAt, key.expiresAt].some((end) => end !== null && end <= endedBefore)),
   );

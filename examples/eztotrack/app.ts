@@ -7,7 +7,7 @@ import { createFleets } from "./fleets.js";
 import { pageOf } from "./pages.js";
 
 /** Creates the API in Express. */
-export function createApp({ verifier, management }: Auth) {
+export function createApp({ verifier, management, keyPage }: Auth) {
   const app = express();
   app.disable("x-powered-by").disable("etag");
 
@@ -17,6 +17,7 @@ export function createApp({ verifier, management }: Auth) {
   const json = express.json({ limit: "16kb", type: "application/json" });
 
   app.use("/api/v2", expressHandler(management));
+  app.use("/settings/api-keys", expressHandler(keyPage));
 
   const vehicles = Router();
   vehicles.use(auth("vehicles:read"));

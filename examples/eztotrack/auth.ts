@@ -1,9 +1,11 @@
 import { type ApiKey, keybearer, keyFormat, type Verifier } from "keybearer";
+import { createDashboard } from "keybearer/dashboard";
 import { createJwtVerifier } from "keybearer/jwt";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { memoryStore } from "keybearer/stores/memory";
 import type { IdentityProvider } from "../identity.js";
 import type { InputIssue } from "../issues.js";
+import { userOfCookie } from "../session.js";
 import { errorBody, sentence } from "./errors.js";
 import { type EztScope, scopes } from "./scopes.js";
 
@@ -12,6 +14,8 @@ export interface Auth {
   readonly verifier: Verifier<EztScope>;
   /** Serves `/api/v2/api-keys`. */
   readonly management: RequestHandler;
+  /** Serves `/settings/api-keys`, the page for admins. */
+  readonly keyPage: RequestHandler;
   close(): Promise<void>;
 }
 
@@ -25,22 +29,24 @@ export function createAuth(identity: IdentityProvider): Auth {
     lastUsed: { interval: "1s", onError: console.error },
   });
 
+  const admins = createJwtVerifier({
+    issuer: identity.issuer,
+    audience: identity.audience,
+    algorithms: identity.algorithms,
+    key: identity.publicKey,
+    scopes,
+    realm: "eztotrack",
+    // The owner is the company in the token. Admins may grant every scope; other users are denied.
+    principal: ({ company, role }) =>
+      typeof company === "string" && role === "admin"
+        ? { ownerId: company, scopes: scopes.names }
+        : undefined,
+  });
+
   const management = createManagementApi({
     keys,
     // Only JWTs of the identity provider are accepted: API keys cannot manage keys.
-    verifier: createJwtVerifier({
-      issuer: identity.issuer,
-      audience: identity.audience,
-      algorithms: identity.algorithms,
-      key: identity.publicKey,
-      scopes,
-      realm: "eztotrack",
-      // The owner is the company in the token. Admins may grant every scope; other users are denied.
-      principal: ({ company, role }) =>
-        typeof company === "string" && role === "admin"
-          ? { ownerId: company, scopes: scopes.names }
-          : undefined,
-    }),
+    verifier: admins,
     basePath: "/api/v2",
     routes: ["create", "list", "get", "update", "revoke", "rotate"],
     input: {
@@ -69,7 +75,17 @@ export function createAuth(identity: IdentityProvider): Auth {
     },
   });
 
-  return { verifier, management, close };
+  const keyPage = createDashboard({
+    keys,
+    title: "EZToTrack API keys",
+    signInUrl: identity.issuer,
+    signedIn: (request) => userOfCookie(admins, request),
+    defaults: () => ({ environment: "live" }),
+    trustedProxies: process.env.TRUSTED_PROXIES?.split(",") ?? [],
+    onError: console.error,
+  });
+
+  return { verifier, management, keyPage, close };
 }
 
 /** Returns the public view of a key. Only the response to its creation also has `key`, the secret. */

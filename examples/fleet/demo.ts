@@ -83,6 +83,10 @@ async function keepServing(fleet: RunningFleet): Promise<void> {
   const newKey = JSON.stringify({ name: "My key", scopes: ["hos:read"], environment: "live" });
 
   console.log(`
+Manage the keys of acme-haulage in a browser. The link can be opened once, within 15 minutes:
+
+${await fleet.keyPageLink("acme-haulage")}
+
 Try these commands in another terminal. The key is valid for a week, the JWT until the server stops.
 
 # list vehicles

@@ -6,7 +6,7 @@ import { BODY_LIMIT, notFound, toErrorResponse } from "./errors.js";
 import type { Setup } from "./setup.js";
 
 /** Creates the fleet API in Express. */
-export function expressApp({ verifier, management }: Setup) {
+export function expressApp({ verifier, management, keyPage }: Setup) {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   app.enable("strict routing").enable("case sensitive routing");
@@ -45,6 +45,7 @@ export function expressApp({ verifier, management }: Setup) {
   });
 
   app.use("/admin", expressHandler(management));
+  app.use("/keys", expressHandler(keyPage.handler));
 
   app.use(() => {
     throw notFound();

@@ -7,7 +7,7 @@ import { BODY_LIMIT, notFound, toErrorResponse } from "./errors.js";
 import type { Setup } from "./setup.js";
 
 /** Creates the fleet API in Fastify. */
-export async function fastifyApp({ verifier, management }: Setup) {
+export async function fastifyApp({ verifier, management, keyPage }: Setup) {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     genReqId: resolveRequestId, // keeps a well-formed X-Request-Id of the client
@@ -60,6 +60,7 @@ export async function fastifyApp({ verifier, management }: Setup) {
   app.get("/me", { onRequest: auth() }, async ({ auth }) => me(auth));
 
   await app.register(fastifyHandler(management), { prefix: "/admin" });
+  await app.register(fastifyHandler(keyPage.handler), { prefix: "/keys" });
   return app;
 }
 

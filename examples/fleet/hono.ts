@@ -8,7 +8,7 @@ import { BODY_LIMIT, notFound, toErrorResponse, tooLarge } from "./errors.js";
 import type { Setup } from "./setup.js";
 
 /** Creates the fleet API in Hono. */
-export function honoApp({ verifier, management }: Setup) {
+export function honoApp({ verifier, management, keyPage }: Setup) {
   const app = new Hono();
 
   const fleet = createFleet();
@@ -43,6 +43,7 @@ export function honoApp({ verifier, management }: Setup) {
   app.get("/me", auth(), (c) => c.json(me(c.var.auth)));
 
   app.all("/admin/*", honoHandler(management));
+  app.all("/keys/*", honoHandler(keyPage.handler));
 
   const fail = (error: unknown, c: Context) => {
     const { status, body } = toErrorResponse(error, c.req.raw);

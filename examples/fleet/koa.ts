@@ -7,7 +7,7 @@ import { BODY_LIMIT, notFound, toErrorResponse, tooLarge, unreadable } from "./e
 import type { Setup } from "./setup.js";
 
 /** Creates the fleet API in Koa. */
-export function koaApp({ verifier, management }: Setup) {
+export function koaApp({ verifier, management, keyPage }: Setup) {
   const app = new Koa();
   const router = new Router({ strict: true, sensitive: true });
 
@@ -55,6 +55,7 @@ export function koaApp({ verifier, management }: Setup) {
   });
 
   router.all("/admin/{*path}", koaHandler(management));
+  router.all("/keys/{*path}", koaHandler(keyPage.handler));
 
   app.use(router.routes());
   return app;

@@ -31,6 +31,8 @@ export interface RunningFleet {
   readonly keys: KeyManager<FleetScope>;
   /** Returns a JWT of an admin of a company. */
   adminJwt(company: string): Promise<string>;
+  /** Returns a link to the key page for an admin of a company. */
+  keyPageLink(company: string): Promise<string>;
   /** Stops the server and closes the database. */
   close(): Promise<void>;
 }
@@ -44,11 +46,13 @@ export async function start(
   const shared = await setup(options);
   try {
     const { url, stop } = await SERVERS[framework](shared, port);
+    shared.keyPage.open(url);
     return {
       url,
       data: shared.data,
       keys: shared.keys,
       adminJwt: shared.adminJwt,
+      keyPageLink: shared.keyPage.linkFor,
       async close() {
         await stop();
         await shared.close();

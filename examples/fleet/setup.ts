@@ -7,6 +7,7 @@ import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { sqliteStore } from "keybearer/stores/sqlite";
 import Database from "libsql";
 import { identityProvider } from "../identity.js";
+import { createKeyPage, type KeyPage } from "./key-page.js";
 import { scopes } from "./scopes.js";
 
 export type FleetScope = ScopeName<typeof scopes>;
@@ -28,6 +29,8 @@ export interface Setup {
   readonly keys: KeyManager<FleetScope>;
   /** Serves `/admin/api-keys`, where the admins of a company manage its keys. */
   readonly management: RequestHandler;
+  /** Serves `/keys`, the same for people with a browser. */
+  readonly keyPage: KeyPage;
   /** Returns a JWT of an admin of a company, valid for eight hours or until the process ends. */
   adminJwt(company: string): Promise<string>;
   close(): Promise<void>;
@@ -85,6 +88,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
     verifier,
     keys,
     management,
+    keyPage: createKeyPage(keys),
     adminJwt: (company) => identity.signIn(`admin@${company}.example`, { company, role: "admin" }),
     async close() {
       await close();

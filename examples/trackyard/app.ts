@@ -13,13 +13,14 @@ import type { RequestLog } from "./usage.js";
 export interface AppOptions {
   readonly verifier: Auth["verifier"];
   readonly management: Auth["management"];
+  readonly keyPage: Auth["keyPage"];
   readonly accounts: Accounts;
   readonly requests: RequestLog;
   readonly limits: Readonly<Record<Environment, Limits>>;
 }
 
 /** Creates the API in Fastify. */
-export async function createApp({ verifier, management, accounts, requests, limits }: AppOptions) {
+export async function createApp({ verifier, management, keyPage, accounts, requests, limits }: AppOptions) {
   const app = Fastify({
     bodyLimit: 64 * 1024,
     genReqId: resolveRequestId, // keeps a well-formed X-Request-Id of the client
@@ -29,6 +30,7 @@ export async function createApp({ verifier, management, accounts, requests, limi
   const auth = fastifyAuth(verifier, { errorBody });
   await app.register(auth.plugin);
   await app.register(fastifyHandler(management), { prefix: "/account" });
+  await app.register(fastifyHandler(keyPage), { prefix: "/account/keys" });
 
   app.get("/me", { onRequest: auth() }, async ({ auth }) => {
     const { tier, creditsRemaining, monthlyAllowance } = accounts.get(auth.ownerId);

@@ -8,12 +8,14 @@ import {
   type RateLimiter,
   type Verifier,
 } from "keybearer";
+import { createDashboard } from "keybearer/dashboard";
 import { createJwtVerifier } from "keybearer/jwt";
 import { createManagementApi, type RequestHandler } from "keybearer/management";
 import { lastUsed } from "keybearer/observers";
 import { createRateLimiter } from "keybearer/rate-limit";
 import { memoryStore } from "keybearer/stores/memory";
 import type { IdentityProvider } from "../identity.js";
+import { userOfCookie } from "../session.js";
 import { requireConfirmation } from "./confirmation.js";
 import { errorBody } from "./errors.js";
 import { DEFAULT_SCOPES, scopes, type TrackyardScope } from "./scopes.js";
@@ -32,6 +34,8 @@ export interface Auth {
   readonly verifier: Verifier<TrackyardScope>;
   /** Serves `/account/api-keys` for users of an account and for keys with `keys:manage`. */
   readonly management: RequestHandler;
+  /** Serves `/account/keys`, the page for users of an account. */
+  readonly keyPage: RequestHandler;
   /** Returns a manager with its own clock, to create keys with an earlier date. */
   keysAt(clock: () => Date): KeyManager<TrackyardScope>;
   close(): Promise<void>;
@@ -90,6 +94,18 @@ export function createAuth(
     },
     onError: console.error,
   });
+  const keyPage = createDashboard({
+    keys,
+    title: "Trackyard API keys",
+    theme: { accent: "#0f766e", accentDark: "#2dd4bf" },
+    signInUrl: identity.issuer,
+    signedIn: async (request) => {
+      await usage.flush();
+      return userOfCookie(users, request);
+    },
+    defaults: () => ({ scopes: DEFAULT_SCOPES, environment: "live" }),
+    onError: console.error,
+  });
   const confirmed = requireConfirmation(management);
 
   return {
@@ -98,6 +114,7 @@ export function createAuth(
       await usage.flush();
       return confirmed(request, connection);
     },
+    keyPage,
     keysAt: (clock) => createKeyManager({ store, scopes, format, clock }),
     close: () => usage.close(),
   };

@@ -21,7 +21,7 @@ export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}
   const adminJwt = await identity.signIn("mia@studio.example", { account: "studio", role: "admin" });
   const otherJwt = await identity.signIn("tom@hobby.example", { account: "hobby" });
   const requests = createRequestLog();
-  const { verifier, management, keysAt, close } = createAuth(identity, requests, limits);
+  const { verifier, management, keyPage, keysAt, close } = createAuth(identity, requests, limits);
 
   const issue = async (
     ownerId: string,
@@ -40,7 +40,14 @@ export async function start({ port = 0, limits = LIMITS }: TrackyardOptions = {}
   const downloadOnlyKey = await issue("studio", "Player", ["download"]);
   const oldKey = await issue("studio", "From last year", ["read"], "live", 100);
 
-  const app = await createApp({ verifier, management, accounts: createAccounts(), requests, limits });
+  const app = await createApp({
+    verifier,
+    management,
+    keyPage,
+    accounts: createAccounts(),
+    requests,
+    limits,
+  });
   const url = await app.listen({ port, host: HOST });
   return {
     credentials: {

@@ -77,7 +77,8 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
         route.body === undefined
           ? {}
           : await readBody(request, bodies[route.body], MEMBERS_OF[route.body], wireName);
-      const result = await run(route, request.headers, { principal, id, query, body });
+      const ifMatch = (route.ifMatch && request.headers.get("if-match")) ?? undefined;
+      const result = await run(route, request.headers, { principal, id, query, body, ifMatch });
       const headers = { ...guardHeaders, ...result.headers };
       return jsonResponse(request, requestId, route.status, result.body, headers);
     } catch (error) {
@@ -110,7 +111,16 @@ export function createManagementApi<S extends string>(given: ManagementOptions<S
   };
 }
 
-const QUERY_MEMBERS = ["status", "environment", "cursor", "limit", "reason", "descendants"];
+const QUERY_MEMBERS = [
+  "status",
+  "environment",
+  "createdByKey",
+  "search",
+  "cursor",
+  "limit",
+  "reason",
+  "descendants",
+];
 const MEMBERS_OF: Readonly<Record<NonNullable<Route["body"]>, readonly string[]>> = {
   ...BODY_MEMBERS,
   revoke: ["reason", "descendants"],

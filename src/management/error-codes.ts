@@ -37,6 +37,7 @@ export type ProblemCode =
   | "idempotency_in_progress"
   | "idempotency_key_reused"
   | "key_conflict"
+  | "key_changed"
   | "body_too_large"
   | "unsupported_media_type"
   | "internal_error";
@@ -59,6 +60,7 @@ const OWN_PROBLEMS: Readonly<Record<Exclude<ProblemCode, AuthErrorCode>, readonl
   key_state: [409, "The key is in a state that does not allow this."],
   key_limit: [409, "The owner has as many keys, or as many bytes of allowlists and metadata, as allowed."],
   key_conflict: [409, "The key was changed by another request at the same time. Read it and try again."],
+  key_changed: [412, "The key was changed since you read it. Read it and try again."],
   invalid_idempotency_key: [
     400,
     "The header Idempotency-Key must have 1 to 255 visible ASCII characters, and be sent once.",

@@ -1,8 +1,8 @@
 import type * as z from "zod";
 import { type Requirement, requiredScopes, type Verifier } from "../kit.js";
 import { createProblem, PROBLEMS, type ProblemCode } from "./error-codes.js";
-import { IDEMPOTENCY_KEY } from "./idempotency.js";
 import { jsonSchema } from "./json-schema.js";
+import { headerParameters, REQUEST_ID, responseHeaders } from "./openapi-headers.js";
 import { securityOf, securitySchemes } from "./openapi-security.js";
 import type { PreparedOptions } from "./options.js";
 import type { PreparedPresenter, PresenterFunction } from "./presenter.js";
@@ -166,14 +166,6 @@ function pathParameters({ item }: Route): Json[] {
   return [{ name: "id", in: "path", required: true, description: "The id of the key", schema }];
 }
 
-function headerParameters({ idempotencyKey }: Route): Json[] {
-  if (!idempotencyKey) return [];
-  const schema = { type: "string", minLength: 1, maxLength: 255, pattern: IDEMPOTENCY_KEY.source };
-  const description =
-    "A random string of the client. A repeated request with it returns the first response again, for 24 hours";
-  return [{ name: "Idempotency-Key", in: "header", required: false, description, schema }];
-}
-
 function queryParameters(query: z.ZodObject): Json[] {
   return Object.entries(query.shape).map(([name, member]) => {
     const { description, ...schema } = jsonSchema(member as z.ZodType);
@@ -200,23 +192,12 @@ function success(
   const name = route.name === "openapi" ? undefined : PRESENTER_FUNCTIONS[route.name];
   const schema =
     name === undefined ? { type: "object" } : reference(SCHEMA_NAMES[name], presenter.schemaOf(name));
-  const issued = {
-    Location: { description: "The path of the key", schema: { type: "string" } },
-    "Idempotent-Replayed": {
-      description: "true if this is the stored response to an earlier request with the Idempotency-Key",
-      schema: { type: "string", enum: ["true"] },
-    },
-  };
   return {
     description: route.status === 201 ? "Created" : "OK",
-    headers: { ...REQUEST_ID, ...(route.status === 201 && issued) },
+    headers: responseHeaders(route),
     content: { "application/json": { schema } },
   };
 }
-
-const REQUEST_ID = {
-  "X-Request-Id": { description: "The id of this request in logs", schema: { type: "string" } },
-};
 
 /** The error responses of a route. The presenter formats an example of each code, which gives its status and body. */
 function errors(

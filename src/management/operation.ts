@@ -9,6 +9,8 @@ export interface OperationInput<S extends string> {
   readonly id: string | undefined;
   readonly query: Members;
   readonly body: Members;
+  /** The header `If-Match`: the version of the key that the client changes. */
+  readonly ifMatch?: string | undefined;
   /** Stores the body of the response before the key is stored, for a request with an `Idempotency-Key`. */
   readonly save?: (keyId: string, body: object) => Promise<void>;
 }

@@ -74,6 +74,9 @@ export function createOperations<S extends string>(
     const principals = await currentPrincipals(operation);
     const check = (key: ApiKey): void => {
       if (!canSee(principal, key)) throw new KeyNotFoundError();
+      if (operation.ifMatch !== undefined && operation.ifMatch !== entityTag(key)) {
+        throw createProblem("key_changed");
+      }
       requireGrant(principals, { ...key, ...change });
     };
     const key = await findKey(operation);
@@ -108,6 +111,11 @@ export function createOperations<S extends string>(
     );
   };
 
+  const withTag = (key: ApiKey, body: object): OperationResult => ({
+    body,
+    headers: { ETag: entityTag(key) },
+  });
+
   const locationOf = (key: ApiKey) => ({
     Location: `${options.basePath}${options.paths.keys}/${encodeURIComponent(key.id)}`,
   });
@@ -135,7 +143,7 @@ export function createOperations<S extends string>(
       if (environment !== undefined && query.environment !== undefined && query.environment !== environment) {
         return { body: presenter.list({ items: [] }) };
       }
-      const names = ["status", "environment", "cursor", "limit"];
+      const names = ["status", "environment", "createdByKey", "search", "cursor", "limit"];
       const page = await withInputErrors("query", names, wireName, () =>
         keys.list({
           limit: pageSize,
@@ -169,7 +177,8 @@ export function createOperations<S extends string>(
     },
 
     async get(operation) {
-      return { body: presenter.updated(await findKey(operation)) };
+      const key = await findKey(operation);
+      return withTag(key, presenter.updated(key));
     },
 
     async update(operation) {
@@ -178,7 +187,7 @@ export function createOperations<S extends string>(
       const key = await withInputErrors("body", input.update, wireName, () =>
         keys.update(id, body, { check, actor }),
       );
-      return { body: presenter.updated(key) };
+      return withTag(key, presenter.updated(key));
     },
 
     async revoke(operation) {
@@ -227,12 +236,14 @@ export function createOperations<S extends string>(
     async disable(operation) {
       await currentPrincipals(operation);
       const { id } = await findKey(operation);
-      return { body: presenter.updated(await keys.disable(id, { actor: actorOf(operation), by: "owner" })) };
+      const key = await keys.disable(id, { actor: actorOf(operation), by: "owner" });
+      return withTag(key, presenter.updated(key));
     },
 
     async enable(operation) {
       const { id, check, actor } = await findGrantable(operation);
-      return { body: presenter.updated(await keys.enable(id, { check, actor, by: "owner" })) };
+      const key = await keys.enable(id, { check, actor, by: "owner" });
+      return withTag(key, presenter.updated(key));
     },
 
     async audit(operation) {
@@ -252,6 +263,11 @@ export function createOperations<S extends string>(
 
 function toGrant({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }: CreateKey): Grant {
   return { scopes, environment, ipAllowlist, expiresAt, rateLimit };
+}
+
+/** The version of a key (RFC 9110, 8.8.3): when it was changed. The use of a key changes nothing. */
+function entityTag({ updatedAt }: ApiKey): string {
+  return `"${updatedAt?.toISOString() ?? ""}"`;
 }
 
 /** An actor of another type would be missing from the audit trail. */

@@ -88,6 +88,18 @@ export function createQuerySchemas({ environments, wireName, pageSize }: SchemaO
       [wireName("environment")]: environment
         .optional()
         .meta({ description: "Only keys of this environment" }),
+      [wireName("search")]: z
+        .string()
+        .min(1)
+        .max(MAX_STRING_LENGTH)
+        .optional()
+        .meta({ description: "Only keys whose name contains this, or whose start begins with it" }),
+      [wireName("createdByKey")]: z
+        .string()
+        .min(1)
+        .max(MAX_STRING_LENGTH)
+        .optional()
+        .meta({ description: "Only keys that this key created" }),
       ...page,
     }),
     audit: z.strictObject(page),

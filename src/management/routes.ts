@@ -37,6 +37,8 @@ export interface Route {
   readonly body?: "create" | "update" | "rotate" | "revoke" | "none";
   /** Whether a request may have an `Idempotency-Key`. */
   readonly idempotencyKey?: true;
+  /** Whether a request may have an `If-Match`. */
+  readonly ifMatch?: true;
   readonly status: 200 | 201;
   readonly summary: string;
   /** Error codes, in addition to those that every route has. */
@@ -87,9 +89,10 @@ export const ROUTES: readonly Route[] = [
     item: "{id}",
     needs: "write",
     body: "update",
+    ifMatch: true,
     status: 200,
     summary: "Changes a key. Absent members stay, null removes a member",
-    problems: [...CHANGE, "key_limit", ...GRANT],
+    problems: [...CHANGE, "key_changed", "key_limit", ...GRANT],
   },
   {
     name: "revoke",
@@ -111,9 +114,10 @@ export const ROUTES: readonly Route[] = [
     needs: "write",
     body: "rotate",
     idempotencyKey: true,
+    ifMatch: true,
     status: 201,
     summary: "Issues a successor. The secret is in this response only",
-    problems: [...CHANGE, "key_limit", ...GRANT, ...IDEMPOTENT],
+    problems: [...CHANGE, "key_changed", "key_limit", ...GRANT, ...IDEMPOTENT],
   },
   {
     name: "disable",
@@ -133,9 +137,10 @@ export const ROUTES: readonly Route[] = [
     item: "{id}/enable",
     needs: "write",
     body: "none",
+    ifMatch: true,
     status: 200,
     summary: "Enables a disabled key",
-    problems: [...CHANGE, ...GRANT],
+    problems: [...CHANGE, "key_changed", ...GRANT],
   },
   {
     name: "audit",

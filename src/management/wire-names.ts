@@ -12,7 +12,7 @@ const MEMBERS = [
   "id ownerId name start environment status scopes ipAllowlist rateLimit limit windowSeconds metadata",
   "createdAt updatedAt expiresAt lastUsedAt disabledAt revokedAt revokedReason rotatedAt replacedBy replaces",
   "disabledBy suspendedAt createdBy createdByKey",
-  "secret key items nextCursor damaged cursor reason descendants overlap at action keyId actor details",
+  "secret key items nextCursor damaged cursor search reason descendants overlap at action keyId actor details",
   "message code requestId errors path requiredScopes grantedScopes missingScopes",
 ].flatMap((line) => line.split(" "));
 

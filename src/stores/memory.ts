@@ -12,6 +12,7 @@ import {
   type KeyRecord,
   keyStatus,
   type ManagedKeyStore,
+  matchesSearch,
   type OwnerQuota,
   unlimitedQuota,
 } from "../kit.js";
@@ -115,12 +116,13 @@ export function memoryStore(): ManagedKeyStore {
     },
 
     list(query) {
-      const { ownerId, environment, status, createdByKey, endedBefore, now } = query;
+      const { ownerId, environment, status, createdByKey, endedBefore, search, now } = query;
       const list = createdByKey !== undefined ? keysByCreator : ownerId !== undefined ? keysByOwner : keys;
       const page = list.page(createdByKey ?? ownerId ?? "", query, (record) => {
         if (ownerId !== undefined && record.ownerId !== ownerId) return false;
         if (environment !== undefined && record.environment !== environment) return false;
         if (status !== undefined && keyStatus(record, now.getTime()) !== status) return false;
+        if (!matchesSearch(record, search)) return false;
         const ends = [record.revokedAt, record.expiresAt];
         return endedBefore === undefined || ends.some((end) => end !== null && end <= endedBefore);
       });

@@ -87,7 +87,9 @@ export function mysqlStore(pool: MysqlPool | MysqlCallbackPool, options?: MysqlS
         insert.onDuplicateKeyUpdate({ id: sql.ref("id") }),
       ),
       owners,
-      queries: createQueries(builder, tables),
+      queries: createQueries(builder, tables, {
+        toText: (bytes) => sql`convert(${bytes} using utf8mb4)`,
+      }),
       feed,
       readCommitted: server.readCommitted,
       find: (column, values) => find(server.read, tables, column, values),

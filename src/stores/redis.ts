@@ -186,7 +186,7 @@ export function redisStore(
             decodeKey(text.slice(text.indexOf("\n"))),
           ),
         matches: (record: KeyRecord) => matchesQuery(record, query),
-        selective: [query.environment, query.status, query.endedBefore].some(
+        selective: [query.environment, query.status, query.endedBefore, query.search].some(
           (filter) => filter !== undefined,
         ),
       };

@@ -91,11 +91,9 @@ export function sqliteStore(database: SqliteDatabase, options?: SqliteStoreOptio
   }
   const tables = readTableNames("sqliteStore", options);
   const warn = warnOnce("KEYBEARER_FILE_MODE");
-  const queries = createQueries(
-    builder,
-    tables,
-    (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
-  );
+  const queries = createQueries(builder, tables, {
+    unlikely: (condition) => sql<SqlBool>`likelihood(${condition}, 0.001)`,
+  });
   const owners = createOwnerStatements(builder, tables, {
     skipDuplicate: sql`on conflict do nothing`,
     octets: (column) => sql`length(cast(${column} as blob))`,

@@ -94,6 +94,30 @@ export const LIST_RULES: readonly Rule[] = [
     },
   },
   {
+    name: "list searches in names and at the beginning of starts, without wildcards",
+    async check(store) {
+      for (const [id, name, start] of [
+        ["ci", "CI deploy 100%", "ezt_live_AbCd"],
+        ["umlaut", "Fähre_1", "ezt_live_EfGh"],
+        ["star", "Backup (night!)", "ezt_test_AbCd"],
+        ["unnamed", null, "ezt_live_XyZz"],
+      ] as const) {
+        await addKey(store, sampleKey({ id, name, start, ownerId: "acme" }));
+      }
+      const found = async (search: string) =>
+        ids(await everyKey(store, { ownerId: "acme", search, limit: 1 })).sort();
+      assert.deepEqual(await found("DEPLOY"), ["ci"]);
+      assert.deepEqual(await found("Fähre"), ["umlaut"]);
+      assert.deepEqual(await found("ezt_live_"), ["ci", "umlaut", "unnamed"]);
+      assert.deepEqual(await found("EZT_TEST_abcd"), ["star"]);
+      assert.deepEqual(await found("%"), ["ci"]);
+      assert.deepEqual(await found("_"), ["umlaut"]);
+      assert.deepEqual(await found("night!"), ["star"]);
+      for (const absent of ["AbCd", "e%y", "\\", "'", "xyz"]) assert.deepEqual(await found(absent), []);
+      assert.deepEqual(ids(await everyKey(store, { ownerId: "globex", search: "ci" })), []);
+    },
+  },
+  {
     name: "list combines filters",
     async check(store) {
       const wanted = sampleKey({ ownerId: "globex", environment: "test", disabledAt: NOON });

@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   jwt: ["http", "kit", "internal"],
   oauth: ["jwt", "http", "kit", "internal"],
   management: ["oauth", "jwt", "http", "kit", "internal"],
+  dashboard: ["management", "http", "kit", "internal"],
   cli: [
     "management",
     "oauth",
@@ -74,6 +75,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^rate-limiter-flexible(\/|$)/, ["rate-limit"]],
   [/^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/, ["stores", "cli"]],
   [/^(express|koa|hono|fastify|@nestjs|@remix-run\/node-fetch-server)(\/|$)/, ["adapters"]],
+  [/^(preact|esbuild)(\/|$)/, ["dashboard"]],
   [/^lru-cache$/, ["rate-limit", "jwt"]],
   [/^(commander|cli-table3|cli-progress)(\/|$)/, ["cli"]],
   [/^(vitest|node:test|mocha|jest)(\/|$)/, []],

@@ -169,6 +169,11 @@ export interface KeyQuery {
   /** Only keys that this key created. */
   readonly createdByKey?: string | undefined;
   /**
+   * Only keys whose name contains this string, or whose start begins with it. Letters from A to Z match in upper and lower
+   * case; other letters may.
+   */
+  readonly search?: string | undefined;
+  /**
    * Only keys that were revoked or expired at this time or before. Only `purge` of a manager sets it, so a store without
    * `remove` may ignore it.
    */

@@ -1,3 +1,4 @@
+import type { Duration } from "../../internal/duration.js";
 import type { ApiKey, KeyMetadata, KeyStatus, RateLimit } from "../keys/record.js";
 import type { Scopes } from "../keys/scopes.js";
 import type { AuditEntry, Page } from "../keys/store.js";
@@ -75,6 +76,8 @@ export interface ListKeys {
   readonly environment?: string;
   /** Only keys that this key created. */
   readonly createdByKey?: string;
+  /** Only keys whose name contains this string, or whose start begins with it, in upper or lower case. */
+  readonly search?: string;
   /** The `nextCursor` of the previous page. */
   readonly cursor?: string;
   /** The page size, 1 to 1000. 50 by default. */
@@ -103,6 +106,8 @@ export interface KeyManager<S extends string = string, E extends string = string
   readonly scopes: Scopes<S>;
   /** The environments of the format; `undefined` if it has none. */
   readonly environments: readonly E[] | undefined;
+  /** The longest lifetime of a key; absent or `undefined` if keys may live forever. */
+  readonly maxLifetime?: Duration | undefined;
   /**
    * Creates a key.
    *

@@ -31,6 +31,7 @@ import { rotateKey } from "./rotate.js";
 import { toManagedKey } from "./store-results.js";
 
 const UPDATE: readonly (keyof UpdateKey)[] = ["name", "ipAllowlist", "expiresAt", "metadata", "rateLimit"];
+const LIST = ["ownerId", "status", "environment", "createdByKey", "search", "cursor", "limit"];
 const CREATE = ["ownerId", "scopes", "environment", ...UPDATE];
 
 /**
@@ -51,6 +52,7 @@ export function createKeyManager<S extends string, E extends string = string>(
   const manager: KeyManager<S, E> = {
     scopes,
     environments: format.environments as readonly E[] | undefined,
+    maxLifetime: options.maxLifetime,
 
     async create(input, by) {
       checkMembers("create", input, CREATE);
@@ -85,7 +87,8 @@ export function createKeyManager<S extends string, E extends string = string>(
     },
 
     async list(query = {}) {
-      checkFilters("list", query, ["ownerId", "status", "environment", "createdByKey", "cursor", "limit"]);
+      checkFilters("list", query, LIST);
+      if (query.search !== undefined) readId("search", query.search);
       const limit = readLimit(query.limit);
       if (query.status !== undefined && !KEY_STATUSES.includes(query.status)) {
         throw new KeyInputError("status", `must be one of ${KEY_STATUSES.join(", ")}`);

@@ -5,6 +5,7 @@ import {
   type KeyRecord,
   keyStatus,
   type ListPosition,
+  matchesSearch,
   type Page,
   StoreError,
 } from "../../kit.js";
@@ -90,6 +91,7 @@ export function matchesQuery(record: KeyRecord, query: KeyQuery): boolean {
     (environment === undefined || record.environment === environment) &&
     (createdByKey === undefined || record.createdByKey === createdByKey) &&
     (status === undefined || keyStatus(record, now.getTime()) === status) &&
+    matchesSearch(record, query.search) &&
     (endedBefore === undefined || hasEnded(record.revokedAt) || hasEnded(record.expiresAt))
   );
 }

@@ -1,4 +1,11 @@
-import type { Expression, ExpressionBuilder, Kysely, SqlBool } from "kysely";
+import {
+  type Expression,
+  type ExpressionBuilder,
+  type Kysely,
+  type RawBuilder,
+  type SqlBool,
+  sql,
+} from "kysely";
 import {
   type AuditQuery,
   decodeCursor,
@@ -23,22 +30,28 @@ export interface Queries {
   audit(query: AuditQuery): Statement | undefined;
 }
 
-/**
- * Creates the queries of lists. `unlikely` marks a condition that few rows meet, for a query planner without
- * statistics.
- */
+/** What differs between databases in the queries of lists. */
+export interface QueryDialect {
+  /** Marks a condition that few rows meet, for a query planner without statistics. */
+  readonly unlikely?: (condition: Expression<SqlBool>) => Expression<SqlBool>;
+  /** Converts a column or a string to a type that `lower` changes. */
+  readonly toText?: (value: RawBuilder<string>) => RawBuilder<string>;
+}
+
+/** Creates the queries of lists. */
 export function createQueries(
   builder: Kysely<Tables>,
   tables: TableNames,
-  unlikely: (condition: Expression<SqlBool>) => Expression<SqlBool> = (condition) => condition,
+  { unlikely = (condition) => condition, toText = (value) => value }: QueryDialect = {},
 ): Queries {
   return {
-    keys({ ownerId, environment, status, createdByKey, endedBefore, now, cursor, limit }) {
+    keys({ ownerId, environment, status, createdByKey, endedBefore, search, now, cursor, limit }) {
       let query = builder.selectFrom(tables.keys).select(columnsOf(KEY_COLUMNS));
       if (ownerId !== undefined) query = query.where("owner_id", "=", ownerId);
       if (environment !== undefined) query = query.where("environment", "=", environment);
       if (createdByKey !== undefined) query = query.where("created_by_key", "=", createdByKey);
       if (status !== undefined) query = query.where((eb) => STATUS[status](eb, encodeTime(now)));
+      if (search !== undefined) query = query.where((eb) => matchesSearch(eb, search, toText));
       if (endedBefore !== undefined) {
         query = query.where((eb) => unlikely(hasEnded(eb, encodeTime(endedBefore))));
       }
@@ -49,7 +62,7 @@ export function createQueries(
           .where("created_at", "<=", time)
           .where((eb) => eb.or([eb("created_at", "<", time), eb("id", "<", id)]));
       }
-      if (!areStorable(ownerId, environment, createdByKey)) return undefined;
+      if (!areStorable(ownerId, environment, createdByKey, search)) return undefined;
       return query
         .orderBy("created_at", "desc")
         .orderBy("id", "desc")
@@ -132,6 +145,18 @@ const STATUS: Record<KeyStatus, (eb: Conditions, now: number) => Expression<SqlB
   retiring: (eb, now) => eb.and([isEnabled(eb), isUnexpired(eb, now), eb("rotated_at", "is not", null)]),
   active: (eb, now) => eb.and([isEnabled(eb), isUnexpired(eb, now), eb("rotated_at", "is", null)]),
 };
+
+/** The search of a query in SQL. Only the rows that other conditions leave are read, such as those of one owner. */
+function matchesSearch(
+  eb: Conditions,
+  search: string,
+  toText: NonNullable<QueryDialect["toText"]>,
+): Expression<SqlBool> {
+  const literal = search.replace(/[!%_]/g, "!$&");
+  const matches = (column: "name" | "start", pattern: string): Expression<SqlBool> =>
+    sql<SqlBool>`lower(${toText(sql.ref(column))}) like lower(${toText(sql`${pattern}`)}) escape '!'`;
+  return eb.or([matches("name", `%${literal}%`), matches("start", `${literal}%`)]);
+}
 
 /** Neither revoked nor suspended nor disabled. */
 function isEnabled(eb: Conditions): Expression<SqlBool> {

@@ -24,7 +24,9 @@ interface Operation {
   readonly calls: readonly StoreMethod[];
 }
 
-const OPERATIONS: Readonly<Record<Exclude<keyof KeyManager, "scopes" | "environments">, Operation>> = {
+const OPERATIONS: Readonly<
+  Record<Exclude<keyof KeyManager, "scopes" | "environments" | "maxLifetime">, Operation>
+> = {
   create: { run: (manager) => manager.create(INPUT), calls: ["insert"] },
   get: { run: (manager, id) => manager.get(id), calls: ["findById"] },
   list: { run: (manager) => manager.list({ ownerId: "acme" }), calls: ["list"] },
