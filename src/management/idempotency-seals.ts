@@ -21,9 +21,13 @@ export interface SavedResponse {
   readonly body: object;
 }
 
-/** Returns who makes a request, and its `Idempotency-Key`, as one string. */
-export function callerOf({ ownerId, environment, type, id }: Principal, idempotencyKey: string): string {
-  return JSON.stringify([ownerId, environment ?? null, type, id, idempotencyKey]);
+/** Returns who makes a request, and its `Idempotency-Key`, as one string. Ids are unique for one issuer, and keys have others. */
+export function callerOf(
+  { ownerId, environment, type, id, key, claims }: Principal,
+  idempotencyKey: string,
+): string {
+  const issuer = claims?.iss ?? null;
+  return JSON.stringify([ownerId, environment ?? null, type, issuer, key?.id ?? null, id, idempotencyKey]);
 }
 
 /** Returns the id of the entry of a caller. */

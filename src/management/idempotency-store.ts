@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { Awaitable } from "../internal/awaitable.js";
 import {
   type IoRedisScripting,
@@ -39,7 +40,7 @@ export interface IdempotencyStore {
   ): Awaitable<string | undefined>;
 }
 
-/** What the store in memory may hold, in characters: of one owner and altogether. */
+/** What a store may hold, in characters: of one owner and, in memory, altogether. */
 const MAX_PER_OWNER = 4 * 1024 * 1024;
 const MAX_TOTAL = 64 * 1024 * 1024;
 
@@ -119,22 +120,32 @@ export interface RedisIdempotencyOptions {
   readonly prefix?: string;
 }
 
-// KEYS: the entry. ARGV: the expected value, the new value (both may be empty for none), its lifetime in milliseconds.
+// KEYS: the entry, the size of the entries of its owner. ARGV: the expected value, the new value (both may be empty for
+// none), its lifetime in milliseconds, the maximum size. Returns the value before the call, or an array if it is too large.
 const COMPARE_AND_SET = redisScript(`
 local current = redis.call('GET', KEYS[1])
-if (current or '') == ARGV[1] then
-  if ARGV[2] == '' then
-    redis.call('DEL', KEYS[1])
-  else
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  end
+if (current or '') ~= ARGV[1] then return current end
+local growth = #ARGV[2] - #ARGV[1]
+local size = tonumber(redis.call('GET', KEYS[2]) or '0') + growth
+if growth > 0 and size > tonumber(ARGV[4]) then return {} end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+if size > 0 then
+  redis.call('INCRBY', KEYS[2], growth)
+  if redis.call('PTTL', KEYS[2]) < 0 then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
+else
+  redis.call('DEL', KEYS[2])
 end
 return current
 `);
 
 /**
  * Creates a store in Redis 6 or later, or in Valkey, for all processes. Entries expire after 24 hours. If Redis evicts
- * them earlier, or loses them in a failover, a repeated request is executed again.
+ * them earlier, or loses them in a failover, a repeated request is executed again. New entries of an owner are rejected
+ * with a 429 when it has added 4 MiB within 24 hours.
  *
  * @throws TypeError if the client is neither node-redis nor ioredis, or an option is unknown or invalid.
  *
@@ -152,12 +163,14 @@ export function redisIdempotency(
   const commands = scriptsOf(where, client);
   warnWithoutErrorListener(where, client);
   return Object.freeze({
-    async compareAndSet({ id, until }: IdempotencyEntry, expected = "", value: string | null) {
+    async compareAndSet({ id, ownerId, until }: IdempotencyEntry, expected = "", value: string | null) {
       const lifetime = String(Math.max(until.getTime() - Date.now(), 1));
-      const args = [expected, value ?? "", lifetime];
-      return ((await runScript(commands, COMPARE_AND_SET, [name + id], args)) ?? undefined) as
-        | string
-        | undefined;
+      // A hash tag, so that both keys are on one node of a cluster.
+      const owner = `${name}{${hash("sha256", ownerId, "base64url")}}`;
+      const args = [expected, value ?? "", lifetime, String(MAX_PER_OWNER)];
+      const result = await runScript(commands, COMPARE_AND_SET, [`${owner}:${id}`, owner], args);
+      if (Array.isArray(result)) throw tooManyEntries();
+      return (result ?? undefined) as string | undefined;
     },
   });
 }

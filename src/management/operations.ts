@@ -228,7 +228,8 @@ export function createOperations<S extends string>(
     async replay(operation) {
       // The rotation of the caller's own key has shortened its expiry, but not that of the successor.
       const ownExpiry = isKeyToken(operation.principal as Principal) ? {} : { expiresAt: new Date(0) };
-      const { key } = await findGrantable(operation, ownExpiry);
+      // `If-Match` names the key that was rotated, not its successor.
+      const { key } = await findGrantable({ ...operation, ifMatch: undefined }, ownExpiry);
       if (!REPLAYABLE.includes(key.status)) throw new KeyStateError(`The key is ${key.status}`);
       return { body: {}, headers: locationOf(key) };
     },

@@ -17,7 +17,10 @@ import {
 export interface TokenDpopOptions extends Omit<DpopOptions, "origin"> {
   /** The public origin of this service; by default that of `issuer`, if it is a URL. */
   readonly origin?: DpopOptions["origin"];
-  /** Whether requests for tokens without a proof are denied: for all keys, or for some. `false` by default. */
+  /**
+   * Whether requests for tokens without a proof are denied: for all keys, or for some. Decide by the scopes or the owner of a key, which
+   * no key can change: a key that manages keys can change `metadata`, and make keys without it. `false` by default.
+   */
   readonly required?: boolean | ((key: ApiKey) => boolean);
 }
 

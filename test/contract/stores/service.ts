@@ -6,10 +6,12 @@ import {
   type KeyManager,
   keyFormat,
   type ManagedKeyStore,
+  type Verifier,
 } from "../../../src/index.js";
 
 export interface Service {
   readonly manager: KeyManager;
+  readonly verifier: Verifier;
   verify(secret: string, remoteAddress?: string): Promise<AuthResult>;
 }
 
@@ -21,6 +23,7 @@ export function serviceOver(store: ManagedKeyStore, clock: () => Date = () => ne
   const verifier = createVerifier({ store, scopes, format, clock, storeTimeout: "30s" });
   return {
     manager,
+    verifier,
     verify: (secret, remoteAddress = "192.0.2.7") =>
       verifier.verify({ headers: { authorization: `Bearer ${secret}` }, remoteAddress }, "vehicles:read"),
   };

@@ -1,7 +1,9 @@
-// A revoked key is denied in every process within the bound, whoever revokes it and whatever fails. Three processes read
-// through a cache. `npm run test:revocations` runs 500 revocations for each case instead of a few.
+// A revoked key, a key of a suspended owner and their tokens are denied in every process within the bound, whoever makes the change
+// and whatever fails. Three processes read through a cache. `npm run test:revocations` runs 500 revocations for each case instead of
+// a few.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +15,7 @@ import type { Backend, OpenStore } from "../../contract/stores/backends/backend.
 import { serviceOver } from "../../contract/stores/service.js";
 import { through } from "../bus/bus-kinds.js";
 import { proxyTo, type TcpProxy } from "../bus/bus-proxy.js";
-import { BOUND_MS, CHANNEL } from "./bound.js";
+import { BOUND_MS, CHANNEL, type Change, SIGNING_KEY, tokensOver, type Wait } from "./bound.js";
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
 const EPISODES = Number(process.env.EPISODES ?? 1);
@@ -30,7 +32,7 @@ class Process {
 
   constructor(role: "reader" | "writer" | "crashing", { name }: Backend, place: string, busUrl: string) {
     const args = ["--no-warnings", "--import", "tsx", CHILD, role, name, place, busUrl];
-    const env = { ...process.env, SERVERS: JSON.stringify(servers), CHANNEL };
+    const env = { ...process.env, SERVERS: JSON.stringify(servers), CHANNEL, SIGNING_KEY };
     this.child = spawn(process.execPath, args, { env, stdio: ["pipe", "pipe", "inherit"] });
     this.child.stdin?.on("error", () => {}); // it may have been killed
     this.#lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })[
@@ -38,7 +40,7 @@ class Process {
     ]();
   }
 
-  send(value: unknown): void {
+  send(value: Wait | Change): void {
     this.child.stdin?.write(`${JSON.stringify(value)}\n`);
   }
 
@@ -80,23 +82,39 @@ describe.each(backends)("$name", (backend) => {
     return writer;
   };
 
-  /**
-   * Creates keys that every reader has cached, lets `revoke` revoke them, and returns by how many milliseconds the last
-   * acceptance of a key began after `revoke` returned. Only readers that ran all the time are bounded.
-   */
-  const episode = async (
-    revoke: (ids: string[]) => Promise<bigint>,
-    count: number = KEYS_AT_ONCE,
-  ): Promise<number> => {
-    const { manager } = serviceOver(opened.store);
+  /** Creates keys of an owner and a token of each. */
+  const issue = async (ownerId: string, count: number) => {
+    const { manager, verifier } = serviceOver(opened.store);
+    const tokens = tokensOver(opened.store, verifier);
     const created = await Promise.all(
       Array.from({ length: count }, () =>
-        manager.create({ ownerId: "acme", environment: "live", scopes: ["vehicles:read"] }),
+        manager.create({ ownerId, environment: "live", scopes: ["vehicles:read"] }),
       ),
     );
-    for (const reader of readers) reader.send(created.map(({ secret }) => secret));
+    const secrets = created.map(({ secret }) => secret);
+    const issueTokens = () =>
+      Promise.all(
+        secrets.map(async (secret) => {
+          const headers = { authorization: `Bearer ${secret}` };
+          const result = await tokens.exchange({ request: { headers, remoteAddress: "192.0.2.7" } });
+          return result.ok ? result.accessToken : expect.fail(result.error.message);
+        }),
+      );
+    return { ids: created.map(({ key }) => key.id), secrets, issueTokens };
+  };
+
+  /**
+   * Lets every reader cache credentials, and `change` change them. Returns by how many milliseconds the last opposite result began
+   * after `change` returned. Only readers that ran all the time are bounded.
+   */
+  const delayOf = async (
+    credentials: readonly string[],
+    until: Wait["until"],
+    change: () => Promise<bigint>,
+  ): Promise<number> => {
+    for (const reader of readers) reader.send({ credentials, until });
     for (const reader of readers) expect(await reader.next()).toBe("warm");
-    const returned = await revoke(created.map(({ key }) => key.id));
+    const returned = await change();
     let latest = Number.NEGATIVE_INFINITY;
     for (const reader of readers) {
       for (const began of Object.values((await reader.next<Record<string, string>>()) ?? {})) {
@@ -106,19 +124,45 @@ describe.each(backends)("$name", (backend) => {
     return latest;
   };
 
-  const now = () => process.hrtime.bigint();
-
-  /** Revokes with a bare store. */
-  const revokeHere = async (ids: readonly string[]): Promise<bigint> => {
-    const { manager } = serviceOver(opened.store);
-    await Promise.all(ids.map((id) => manager.revoke(id)));
-    return now();
+  /** Creates keys and tokens, and lets `revoke` revoke the keys. */
+  const episode = async (
+    revoke: (ids: string[]) => Promise<bigint>,
+    count: number = KEYS_AT_ONCE,
+  ): Promise<number> => {
+    const { ids, secrets, issueTokens } = await issue("acme", count);
+    return delayOf([...secrets, ...(await issueTokens())], "denied", () => revoke(ids));
   };
 
-  const revokeWith = async (writer: Process, ids: readonly string[]): Promise<bigint> => {
-    writer.send(ids);
+  const now = () => process.hrtime.bigint();
+
+  /** Makes a change with a bare store. */
+  const changeHere = async ({ method, targets }: Change): Promise<bigint> => {
+    const { manager } = serviceOver(opened.store);
+    await Promise.all(targets.map((target) => manager[method](target as never)));
+    return now();
+  };
+  const revokeHere = (ids: readonly string[]) => changeHere({ method: "revoke", targets: ids });
+
+  const changeWith = async (writer: Process, change: Change): Promise<bigint> => {
+    writer.send(change);
     expect(await writer.next()).toBe("writing");
     return BigInt((await writer.next<string>()) as string);
+  };
+  const revokeWith = (writer: Process, ids: readonly string[]) =>
+    changeWith(writer, { method: "revoke", targets: ids });
+
+  /** Suspends an owner, resumes it and revokes its keys. Tokens of keys that changed stay invalid. */
+  const ownerEpisode = async (make: (change: Change) => Promise<bigint>): Promise<number> => {
+    const ownerId = randomUUID();
+    const { secrets, issueTokens } = await issue(ownerId, KEYS_AT_ONCE);
+    const suspend = () => make({ method: "suspendOwner", targets: [ownerId] });
+    const resume = () => make({ method: "resumeOwner", targets: [ownerId] });
+    const revokeAll = () => make({ method: "revokeAll", targets: [{ ownerId }] });
+    return Math.max(
+      await delayOf([...secrets, ...(await issueTokens())], "denied", suspend),
+      await delayOf(secrets, "allowed", resume),
+      await delayOf([...secrets, ...(await issueTokens())], "denied", revokeAll),
+    );
   };
 
   const CASES: Readonly<Record<string, () => Promise<number>>> = {
@@ -159,7 +203,7 @@ describe.each(backends)("$name", (backend) => {
     async "a writer that is killed during its writes"() {
       const writer = await startWriter();
       return episode(async (ids) => {
-        writer.send(ids);
+        writer.send({ method: "revoke", targets: ids });
         expect(await writer.next()).toBe("writing");
         await sleep(Math.random() * 30);
         await writer.kill();
@@ -187,7 +231,32 @@ describe.each(backends)("$name", (backend) => {
     },
   };
 
-  it.each(Object.entries(CASES))("denies revoked keys in time: %s", async (title, runOnce) => {
+  const killed = async (change: Change): Promise<bigint> => {
+    const writer = await startWriter();
+    writer.send(change);
+    expect(await writer.next()).toBe("writing");
+    await sleep(Math.random() * 30);
+    await writer.kill();
+    return changeHere(change);
+  };
+
+  const OWNER_CASES: Readonly<Record<string, () => Promise<number>>> = {
+    "a writer with a bare store": () => ownerEpisode(changeHere),
+
+    async "a bus that fails for every process"() {
+      const writer = await startWriter(through(busUrl, proxy.port));
+      proxy.cut();
+      const latest = await ownerEpisode((change) => changeWith(writer, change));
+      proxy.heal();
+      await writer.kill();
+      return latest;
+    },
+
+    // Starts three processes an episode, which takes long.
+    ...(EPISODES > 1 && { "writers that are killed during their writes": () => ownerEpisode(killed) }),
+  };
+
+  const measure = async (title: string, runOnce: () => Promise<number>): Promise<void> => {
     const delays: number[] = [];
     for (let i = 0; i < EPISODES; i++) delays.push(await runOnce());
     if (EPISODES > 1) {
@@ -197,5 +266,11 @@ describe.each(backends)("$name", (backend) => {
       );
     }
     expect(Math.max(...delays)).toBeLessThanOrEqual(BOUND_MS);
-  });
+  };
+
+  it.each(Object.entries(CASES))("denies revoked keys and their tokens in time: %s", measure);
+  it.each(Object.entries(OWNER_CASES))(
+    "suspends, resumes and revokes the keys of an owner in time: %s",
+    measure,
+  );
 });

@@ -4,8 +4,8 @@ import { memoryIdempotency } from "../../../src/management/idempotency-store.js"
 import type { IdempotencyStore, ManagementOptions } from "../../../src/management/index.js";
 import { HttpProblem } from "../../../src/management/index.js";
 import { memoryStore } from "../../../src/stores/memory.js";
-import { type FleetScope, format, scopes } from "../core/fixtures.js";
-import { type ApiResponse, type Call, managementApi, type Setup, USERS } from "./fixtures.js";
+import { type FleetScope, format, START, scopes } from "../core/fixtures.js";
+import { type ApiResponse, type Call, managementApi, type Setup, USERS, type User } from "./fixtures.js";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 const BODY = { scopes: ["vehicles:read"], environment: "live", name: "build server" };
@@ -143,6 +143,40 @@ describe("a repeated request with an Idempotency-Key", () => {
 });
 
 describe("a stored response", () => {
+  test("returns the first response of a rotation with If-Match, which changed the key", async () => {
+    const { call, post, issue, clock } = idempotent();
+    const { key } = await issue();
+    const tag = (await call(`GET /api-keys/${key.id}`, { as: "jwt-ann" })).headers.get("etag") as string;
+    const rotate = () => {
+      clock.set(clock.now().getTime() + 1_000);
+      return post({ at: `/api-keys/${key.id}/rotate`, json: {}, headers: { "if-match": tag } });
+    };
+    const first = await rotate();
+    const again = await rotate();
+    expect([first.status, again.status, again.text]).toEqual([201, 201, first.text]);
+  });
+
+  test("belongs to one caller, also if a user of another issuer or of a key's id repeats the request", async () => {
+    const ann = USERS["jwt-ann"] as User;
+    const users: Record<string, User> = {};
+    const { post, issue, values } = idempotent({ tokensMayGrant: true }, { users });
+    const { key } = await issue({ scopes: ["fleet:admin"] });
+    const claims = { iss: "https://one.example", exp: START.getTime() / 1_000 + 60 };
+    Object.assign(users, {
+      one: { ...ann, claims },
+      other: { ...ann, claims: { ...claims, iss: "https://other.example" } },
+      user: { ...ann, claims, id: key.id },
+      token: { ...ann, claims, id: key.id, key },
+    });
+    const secrets = new Set<string>();
+    for (const as of Object.keys(users)) {
+      const { status, body } = await post({ as });
+      expect(status).toBe(201);
+      secrets.add(body.secret);
+    }
+    expect([secrets.size, values.size]).toEqual([4, 4]);
+  });
+
   test("belongs to one caller: owner, user or key, and environment", async () => {
     const tess = { ...USERS["jwt-ann"], environment: "test" } as never;
     const users = { ...USERS, "jwt-tess": tess, "jwt-ann2": { ...USERS["jwt-ann"], id: "ann2" } as never };

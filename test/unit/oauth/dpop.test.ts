@@ -1,7 +1,8 @@
 import { decodeJwt } from "jose";
 import { describe, expect, it, vi } from "vitest";
-import type { ManagedKeyStore } from "../../../src/index.js";
+import type { ApiKey, ManagedKeyStore } from "../../../src/index.js";
 import { createJwtVerifier } from "../../../src/jwt/index.js";
+import { createManagementApi } from "../../../src/management/index.js";
 import type { TokenServiceOptions } from "../../../src/oauth/index.js";
 import { failedAuthLimiter } from "../../../src/rate-limit/index.js";
 import { allowed, bearer, errorOf, type FleetScope, scopes, service, thrownBy } from "../core/fixtures.js";
@@ -15,6 +16,7 @@ import {
   ISSUER,
   post,
   type Reply,
+  read,
   tokenProof,
 } from "./fixtures.js";
 
@@ -172,6 +174,39 @@ describe("a request for a token without a proof", () => {
     expect(errorOf((await tokens.exchange({ request: bearer(secret) })) as never).code).toBe(
       "invalid_dpop_proof",
     );
+  });
+
+  it.each<[string, (key: ApiKey) => boolean]>([
+    ["a scope", (key) => scopes.holds(key.scopes, "vehicles:write")],
+    ["the owner", (key) => key.ownerId === "acme"],
+  ])("is denied for a key and what it makes, if proofs are required by %s", async (_, required) => {
+    const { manager, verifier, tokens, secret, key } = await binding({ ...LOCAL, required });
+    const api = createManagementApi({
+      keys: manager,
+      verifier,
+      requires: { write: "vehicles:write" },
+      idempotency: "per-process",
+    });
+    const call = async (method: string, path: string, body: object) => {
+      const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
+      const request = new Request(`http://localhost/api-keys${path}`, {
+        method,
+        headers,
+        body: JSON.stringify(body),
+      });
+      return read(await api(request));
+    };
+    const child = await call("POST", "", { scopes: ["vehicles:write"], metadata: { bound: false } });
+    const changed = await call("PATCH", `/${key.id}`, { metadata: { bound: false } });
+    const successor = await call("POST", `/${key.id}/rotate`, {});
+    expect([child.status, changed.status, successor.status]).toEqual([201, 200, 201]);
+    for (const bearer of [secret, child.body.secret as string, successor.body.secret as string]) {
+      const { status, body } = await post(tokens, "/token", {
+        bearer,
+        form: { grant_type: "client_credentials", scope: "vehicles:read" },
+      });
+      expect([status, body.error]).toEqual([400, "invalid_dpop_proof"]);
+    }
   });
 
   it.each<[string, () => unknown]>([
