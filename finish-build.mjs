@@ -62,9 +62,9 @@ function resolveImport({ kind, path, importer }) {
 }
 
 function writeDeclarations() {
-  for (const file of files.filter((file) => file.endsWith(".d.ts") && !file.startsWith(join(DIST, "cli")))) {
+  for (const file of files.filter((file) => file.endsWith(".d.ts") && !file.startsWith(join(DIST, "cli/")))) {
     const text = readFileSync(file, "utf8")
-      .replace(/(from '\.[^']*)\.js';/g, "$1.cjs';")
+      .replace(/((?:from|import) '\.[^']*)\.js';/g, "$1.cjs';")
       .replace(/^import (\{[^}]*\} from 'jose');/gm, "import type $1 with { 'resolution-mode': 'import' };");
     writeFileSync(file.replace(/\.d\.ts$/, ".d.cts"), text);
   }
