@@ -97,7 +97,7 @@ async function visit(browser: Browser, name: string, colorScheme: "light" | "dar
     () => [...document.images].filter((image) => image.complete && image.naturalWidth === 0).length,
   );
   if (missing > 0) report(`${missing} images did not load`);
-  await page.addScriptTag({ path: join(ROOT, "site/node_modules/axe-core/axe.min.js") });
+  await page.addScriptTag({ path: join(ROOT, "node_modules/axe-core/axe.min.js") });
   const violations = await page.evaluate(async () => {
     const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
     const { violations } = await axe.run({ runOnly: ["wcag2a", "wcag2aa"] });

@@ -9,12 +9,17 @@ const PATHS = [
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
+/** The path of the installed Chromium, which `CHROMIUM` can set; `undefined` without one. */
+export const chromiumPath: string | undefined = PATHS.find((path) => path !== undefined && existsSync(path));
+
 /**
- * Starts the installed Chromium, without a window. `CHROMIUM` is its path, if it is elsewhere.
+ * Starts the installed Chromium, without a window.
  * @throws Error if Chromium is not installed.
  */
 export function launchChromium(): Promise<Browser> {
-  const executablePath = PATHS.find((path) => path !== undefined && existsSync(path));
-  if (executablePath === undefined) throw new Error("Chromium is not installed. Set CHROMIUM to its path");
-  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  if (chromiumPath === undefined) throw new Error("Chromium is not installed. Set CHROMIUM to its path");
+  return chromium.launch({
+    executablePath: chromiumPath,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+  });
 }

@@ -18,7 +18,7 @@ export function codeTabs(): string {
 
 /**
  * Returns the first TypeScript block after a text, or with `inside` the block that contains it.
- * @throws Error if there is none.
+ * @throws Error if it is missing.
  */
 function codeAfter(page: string, text: string, inside = false): string {
   const start = page.indexOf(text);

@@ -138,7 +138,6 @@ export {
   pathnameOf,
   resolveRequestId,
 } from "./core/requests/request.js";
-export { resourceMetadataUrl } from "./core/requests/resource.js";
 export { toStoreError, withStoreTimeout } from "./core/store-calls.js";
 export { anyVerifier } from "./core/verifier/any-verifier.js";
 export type { AuthResult, Verifier, VerifierCredential, VerifyOptions } from "./core/verifier/api.js";

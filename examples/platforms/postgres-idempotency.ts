@@ -19,8 +19,8 @@ export function postgresIdempotency(pool: Pool): IdempotencyStore {
       let isDone = false;
       try {
         await client.query("begin isolation level read committed");
-        // Orders the calls for one entry, which may not exist yet.
-        await client.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [id]);
+        // Orders the calls for one owner, so that its size is exact. An entry may not exist yet.
+        await client.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [ownerId]);
         const found = await client.query("select value from idempotency where id = $1 and until > now()", [
           id,
         ]);

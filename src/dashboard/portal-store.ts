@@ -2,13 +2,10 @@ import type { Awaitable } from "../internal/awaitable.js";
 import {
   type IoRedisScripting,
   type NodeRedisScripting,
-  readPrefix,
+  type RedisPrefixOptions,
+  redisEntries,
   redisScript,
-  runScript,
-  scriptsOf,
 } from "../internal/redis-client.js";
-import { checkOptions } from "../internal/validate.js";
-import { warnWithoutErrorListener } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 
 /** An entry of a {@link PortalStore}. */
@@ -74,10 +71,7 @@ export function memoryPortalStore(): PortalStore {
 }
 
 /** Options of {@link redisPortalStore}. */
-export interface RedisPortalOptions {
-  /** The prefix of all names; `"keybearer"` by default. */
-  readonly prefix?: string;
-}
+export interface RedisPortalOptions extends RedisPrefixOptions {}
 
 // KEYS: the entry. ARGV: the value, its lifetime in milliseconds.
 const PUT = redisScript("redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])");
@@ -100,18 +94,14 @@ export function redisPortalStore(
   client: NodeRedisScripting | IoRedisScripting,
   given: RedisPortalOptions = {},
 ): PortalStore {
-  const where = "redisPortalStore";
-  const { prefix = "keybearer" } = checkOptions(where, given, ["prefix"]);
-  const name = `${readPrefix(where, prefix)}:portal:`;
-  const commands = scriptsOf(where, client);
-  warnWithoutErrorListener(where, client);
+  const { name, run } = redisEntries("redisPortalStore", client, given, "portal");
   return Object.freeze({
     async put({ id, value, until }: PortalEntry) {
       const lifetime = Math.max(until.getTime() - Date.now(), 1);
-      await runScript(commands, PUT, [name + id], [value, String(lifetime)]);
+      await run(PUT, [name + id], [value, String(lifetime)]);
     },
     async get(id: string, { remove }: { readonly remove: boolean }) {
-      const value = await runScript(commands, GET, [name + id], [remove ? "remove" : "keep"]);
+      const value = await run(GET, [name + id], [remove ? "remove" : "keep"]);
       return typeof value === "string" ? value : undefined;
     },
   });

@@ -10,7 +10,7 @@ type PageProblem =
   | "unsupported_media_type";
 
 const PROBLEMS: Readonly<Record<PageProblem, readonly [status: number, message: string]>> = {
-  signed_out: [401, "You are not signed in, or not any more. Nothing was changed."],
+  signed_out: [401, "You are not signed in, or your session has ended. Nothing was changed."],
   cross_site: [403, "This request does not come from the page itself. Nothing was changed."],
   invalid_portal_code: [403, "The link was used already, has expired, or is incomplete."],
   not_found: [404, "There is nothing at this path."],
@@ -19,7 +19,7 @@ const PROBLEMS: Readonly<Record<PageProblem, readonly [status: number, message: 
   unsupported_media_type: [415, "Send the body as application/json in UTF-8, not compressed."],
 };
 
-/** Creates an error response of the page, to be thrown. The management API has its own. */
+/** Creates an error of the page. The management API has its own codes. */
 export function pageProblem(code: PageProblem, headers: Readonly<Record<string, string>> = {}): HttpProblem {
   const [status, message] = PROBLEMS[code];
   return new HttpProblem(status, code, message, { headers });

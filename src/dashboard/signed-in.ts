@@ -5,7 +5,10 @@ import type { Principal, Scopes } from "../kit.js";
 export interface SignedIn<S extends string = string> {
   /** The owner whose keys the page shows. */
   readonly ownerId: string;
-  /** Who makes the changes, for the audit trail and for `createdBy` of keys: 1 to 255 characters. */
+  /**
+   * Who makes the changes, for the audit trail and for `createdBy` of keys: 1 to 255 characters. Put a prefix such as `user:`
+   * in front of names that people choose, because keys appear there with their ids.
+   */
   readonly actor: string;
   /** The scopes that the person may grant, directly or by implication; all by default. */
   readonly scopes?: readonly S[] | undefined;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { hasMethod } from "./validate.js";
+import { checkOptions, hasMethod } from "./validate.js";
+import { warnWithoutErrorListener } from "./warn.js";
 
 /** A Redis client library. `node-redis` is the package `redis`, version 4 or later. */
 export type RedisLibrary = "node-redis" | "ioredis";
@@ -67,6 +68,37 @@ export function scriptsOf(where: string, client: NodeRedisScripting | IoRedisScr
 export function readPrefix(where: string, prefix: unknown): string {
   if (typeof prefix === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) return prefix;
   throw new TypeError(`${where}: "prefix" must be 1 to 64 characters of A-Z a-z 0-9 _ . : -`);
+}
+
+/** Options of the stores that keep one kind of entry in Redis. */
+export interface RedisPrefixOptions {
+  /** The prefix of all names; `"keybearer"` by default. */
+  readonly prefix?: string;
+}
+
+/** The entries of one kind in Redis. */
+export interface RedisEntries {
+  /** The beginning of their names. */
+  readonly name: string;
+  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+}
+
+/**
+ * Opens the entries of one kind, such as `limit`.
+ *
+ * @throws TypeError if the client is neither node-redis nor ioredis, or an option is unknown or invalid.
+ */
+export function redisEntries(
+  where: string,
+  client: NodeRedisScripting | IoRedisScripting,
+  given: RedisPrefixOptions,
+  kind: string,
+): RedisEntries {
+  const { prefix = "keybearer" } = checkOptions(where, given, ["prefix"]);
+  const name = `${readPrefix(where, prefix)}:${kind}:`;
+  const commands = scriptsOf(where, client);
+  warnWithoutErrorListener(where, client);
+  return { name, run: (script, keys, args) => runScript(commands, script, keys, args) };
 }
 
 /** A Lua script and its SHA-1, by which Redis caches it. */

@@ -3,13 +3,10 @@ import type { Awaitable } from "../internal/awaitable.js";
 import {
   type IoRedisScripting,
   type NodeRedisScripting,
-  readPrefix,
+  type RedisPrefixOptions,
+  redisEntries,
   redisScript,
-  runScript,
-  scriptsOf,
 } from "../internal/redis-client.js";
-import { checkOptions } from "../internal/validate.js";
-import { warnWithoutErrorListener } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 import { createProblem } from "./error-codes.js";
 
@@ -115,10 +112,7 @@ function tooManyEntries() {
 }
 
 /** Options of {@link redisIdempotency}. */
-export interface RedisIdempotencyOptions {
-  /** The prefix of all names; `"keybearer"` by default. */
-  readonly prefix?: string;
-}
+export interface RedisIdempotencyOptions extends RedisPrefixOptions {}
 
 // KEYS: the entry, the size of the entries of its owner. ARGV: the expected value, the new value (both may be empty for
 // none), its lifetime in milliseconds, the maximum size. Returns the value before the call, or an array if it is too large.
@@ -157,18 +151,14 @@ export function redisIdempotency(
   client: NodeRedisScripting | IoRedisScripting,
   given: RedisIdempotencyOptions = {},
 ): IdempotencyStore {
-  const where = "redisIdempotency";
-  const { prefix = "keybearer" } = checkOptions(where, given, ["prefix"]);
-  const name = `${readPrefix(where, prefix)}:idempotency:`;
-  const commands = scriptsOf(where, client);
-  warnWithoutErrorListener(where, client);
+  const { name, run } = redisEntries("redisIdempotency", client, given, "idempotency");
   return Object.freeze({
     async compareAndSet({ id, ownerId, until }: IdempotencyEntry, expected = "", value: string | null) {
       const lifetime = String(Math.max(until.getTime() - Date.now(), 1));
       // A hash tag, so that both keys are on one node of a cluster.
       const owner = `${name}{${hash("sha256", ownerId, "base64url")}}`;
       const args = [expected, value ?? "", lifetime, String(MAX_PER_OWNER)];
-      const result = await runScript(commands, COMPARE_AND_SET, [`${owner}:${id}`, owner], args);
+      const result = await run(COMPARE_AND_SET, [`${owner}:${id}`, owner], args);
       if (Array.isArray(result)) throw tooManyEntries();
       return (result ?? undefined) as string | undefined;
     },

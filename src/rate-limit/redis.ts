@@ -1,13 +1,10 @@
 import {
   type IoRedisScripting,
   type NodeRedisScripting,
-  readPrefix,
+  type RedisPrefixOptions,
+  redisEntries,
   redisScript,
-  runScript,
-  scriptsOf,
 } from "../internal/redis-client.js";
-import { checkOptions } from "../internal/validate.js";
-import { warnWithoutErrorListener } from "../internal/warn.js";
 import { StoreError } from "../kit.js";
 import type { Counter, LimitStore, TakeResult } from "./store.js";
 
@@ -18,10 +15,7 @@ export type NodeRedisScripts = NodeRedisScripting;
 export type IoRedisScripts = IoRedisScripting;
 
 /** Options of {@link redisLimits}. */
-export interface RedisLimitsOptions {
-  /** The prefix of all counter names; `"keybearer"` by default. */
-  readonly prefix?: string;
-}
+export interface RedisLimitsOptions extends RedisPrefixOptions {}
 
 // KEYS: the counters. ARGV: the cost; then the limit and the window in milliseconds of each counter.
 // A counter without a TTL, which no code here creates, is replaced: it would never be reset. If the clock of Redis was
@@ -79,17 +73,13 @@ export function redisLimits(
   client: NodeRedisScripts | IoRedisScripts,
   given: RedisLimitsOptions = {},
 ): LimitStore {
-  const where = "redisLimits";
-  const { prefix = "keybearer" } = checkOptions(where, given, ["prefix"]);
-  const name = `${readPrefix(where, prefix)}:limit:`;
-  const commands = scriptsOf(where, client);
-  warnWithoutErrorListener(where, client);
+  const { name, run } = redisEntries("redisLimits", client, given, "limit");
 
   return Object.freeze({
     async take(counters, cost) {
       const keys = counters.map(({ key }) => `${name}${key}`);
       const limits = counters.flatMap(({ limit, windowMs }) => [String(limit), String(windowMs)]);
-      return readReply(counters, await runScript(commands, TAKE, keys, [String(cost), ...limits]));
+      return readReply(counters, await run(TAKE, keys, [String(cost), ...limits]));
     },
   } satisfies LimitStore);
 }

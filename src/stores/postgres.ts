@@ -74,7 +74,7 @@ export interface PostgresKeyStore extends ServerStore {
  * PGlite has one connection: awaiting the store inside its `transaction()` deadlocks, and a transaction begun with
  * `exec("begin")` is committed by the next change.
  *
- * @throws TypeError if `client` is none of these (a single client would stay broken after a
+ * @throws TypeError if `client` is something else (a single client would stay broken after a
  *   connection error), or an option is invalid.
  *
  * @example

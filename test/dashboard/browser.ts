@@ -1,25 +1,13 @@
 // Chromium, driven by playwright-core. CHROMIUM names the executable.
 
-import { existsSync } from "node:fs";
-import {
-  type Browser,
-  type BrowserContext,
-  type BrowserContextOptions,
-  chromium,
-  type Page,
-} from "playwright-core";
-
-const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { chromiumPath, launchChromium } from "../../site/chromium.js";
 
 /** Whether the browser is installed. In CI a missing browser is an error. */
-export const hasBrowser: boolean = existsSync(EXECUTABLE);
-if (!hasBrowser && process.env.CI) throw new Error(`Chromium was not found at ${EXECUTABLE} (CHROMIUM)`);
+export const hasBrowser: boolean = chromiumPath !== undefined;
+if (!hasBrowser && process.env.CI) throw new Error("Chromium was not found (CHROMIUM)");
 
-export const launch = (): Promise<Browser> =>
-  chromium.launch({
-    executablePath: EXECUTABLE,
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
+export const launch = launchChromium;
 
 /** Creates a context that may use the clipboard. */
 export async function openContext(

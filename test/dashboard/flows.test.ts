@@ -270,7 +270,7 @@ describe.skipIf(!hasBrowser)("the key page in Chromium", () => {
     expect(await page.getByRole("checkbox", { name: /^vehicles:read/ }).isEnabled()).toBe(true);
   });
 
-  it("tells the second of two tabs that the key was changed, and shows its new state", async () => {
+  it("shows the second of two tabs that the key was changed, and its new state", async () => {
     const { page, base, only } = await open();
     const second = await page.context().newPage();
     const problems = await watch(second, base);

@@ -30,7 +30,7 @@ interface Sent {
 
 type Handler = (request: Request) => Promise<Response>;
 
-/** Sends a request as the page itself does. A header that is "" is left out. */
+/** Sends a request with the headers that the page sends. An empty header is omitted. */
 function send(
   page: Handler,
   path: string,

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { slugify } from "../../site/markdown.js";
 
 export const root: string = new URL("../..", import.meta.url).pathname;
 
@@ -64,12 +65,7 @@ export function linksOf(file: string): readonly string[] {
 export function anchorsOf(file: string): ReadonlySet<string> {
   const anchors = new Set<string>();
   for (const [, heading = ""] of proseOf(file).matchAll(/^#{1,6} +(.*)$/gm)) {
-    const slug = heading
-      .toLowerCase()
-      .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
-      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
-      .trim()
-      .replace(/\s/g, "-");
+    const slug = slugify(heading.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1"));
     let anchor = slug;
     for (let count = 1; anchors.has(anchor); count++) anchor = `${slug}-${count}`;
     anchors.add(anchor);

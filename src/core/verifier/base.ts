@@ -1,5 +1,6 @@
 import type { Awaitable } from "../../internal/awaitable.js";
 import { readDuration } from "../../internal/duration.js";
+import { resourceMetadataUrl } from "../../internal/resource-metadata-url.js";
 import { checkFunction, checkMethods } from "../../internal/validate.js";
 import { warnOnce } from "../../internal/warn.js";
 import {
@@ -21,7 +22,6 @@ import {
   extractCredential,
 } from "../requests/credential.js";
 import { type AuthRequest, pathOf, withRequestId } from "../requests/request.js";
-import { resourceMetadataUrl } from "../requests/resource.js";
 import type { AuthResult, VerifierCredential } from "./api.js";
 import { COMMON_VERIFIER_OPTIONS, type CommonVerifierOptions } from "./common-options.js";
 import type { VerificationContext } from "./context.js";

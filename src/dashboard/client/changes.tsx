@@ -14,11 +14,22 @@ interface ChangeProps {
   readonly onConflict: (error: ApiError) => void;
 }
 
-/** Reports a conflict, and rethrows any other error for the notice of the dialog. */
-function rethrow(error: unknown, onConflict: ChangeProps["onConflict"]): void {
-  const isConflict = error instanceof ApiError && [404, 409, 412].includes(error.status);
-  if (!isConflict || error.code === "key_limit") throw error;
-  onConflict(error);
+/** Runs a change when the form is submitted. Reports a conflict, and keeps any other error for the notice of the dialog. */
+function useChange(change: () => Promise<void>, onConflict: ChangeProps["onConflict"]) {
+  const { busy, error, run } = useAction();
+  const submit = (event: Event) => {
+    event.preventDefault();
+    run(async () => {
+      try {
+        await change();
+      } catch (failure) {
+        const isConflict = failure instanceof ApiError && [404, 409, 412].includes(failure.status);
+        if (!isConflict || failure.code === "key_limit") throw failure;
+        onConflict(failure);
+      }
+    });
+  };
+  return { busy, error, submit };
 }
 
 interface FootProps {
@@ -54,7 +65,6 @@ export function EditDialog({ shown, person, onClose, onConflict, onSaved }: Edit
     requests: String(shown.rateLimit?.limit ?? ""),
     seconds: String(shown.rateLimit?.windowSeconds ?? 60),
   });
-  const { busy, error, run } = useAction();
   const entries = readNetworks(networks);
   const had = shown.ipAllowlist?.join("\n") ?? "";
   const body = {
@@ -66,16 +76,9 @@ export function EditDialog({ shown, person, onClose, onConflict, onSaved }: Edit
         rateLimit: readLimit(limit),
       }),
   };
-  const submit = (event: Event) => {
-    event.preventDefault();
-    run(async () => {
-      try {
-        onSaved(await api.update(shown, body));
-      } catch (failure) {
-        rethrow(failure, onConflict);
-      }
-    });
-  };
+  const { busy, error, submit } = useChange(async () => {
+    onSaved(await api.update(shown, body));
+  }, onConflict);
   const current = shown.expiresAt === null ? t("never") : shortDate(shown.expiresAt);
   return (
     <Dialog title={t("edit")} onClose={onClose}>
@@ -127,17 +130,9 @@ interface RotateProps extends ChangeProps {
 
 export function RotateDialog({ shown, onClose, onConflict, onRotated }: RotateProps) {
   const [overlap, setOverlap] = useState<string>("24h");
-  const { busy, error, run } = useAction();
-  const submit = (event: Event) => {
-    event.preventDefault();
-    run(async () => {
-      try {
-        onRotated(await api.rotate(shown, { overlap }));
-      } catch (failure) {
-        rethrow(failure, onConflict);
-      }
-    });
-  };
+  const { busy, error, submit } = useChange(async () => {
+    onRotated(await api.rotate(shown, { overlap }));
+  }, onConflict);
   const label = (choice: string) => {
     const hours = (LENGTHS[choice] ?? 0) / HOUR;
     if (hours === 0) return t("noOverlap");
@@ -181,7 +176,6 @@ export function RevokeDialog({ shown, onClose, onConflict, onRevoked }: RevokePr
   const [reason, setReason] = useState("");
   const [descendants, setDescendants] = useState(false);
   const [children, setChildren] = useState(0);
-  const { busy, error, run } = useAction();
   const name = nameOf(shown);
   useEffect(() => {
     // The number is a hint: a failed request hides the choice until the dialog opens again.
@@ -190,18 +184,9 @@ export function RevokeDialog({ shown, onClose, onConflict, onRevoked }: RevokePr
       () => {},
     );
   }, [shown.id]);
-  const submit = (event: Event) => {
-    event.preventDefault();
-    run(async () => {
-      try {
-        onRevoked(
-          await api.revoke(shown, { ...(reason && { reason }), ...(descendants && { descendants }) }),
-        );
-      } catch (failure) {
-        rethrow(failure, onConflict);
-      }
-    });
-  };
+  const { busy, error, submit } = useChange(async () => {
+    onRevoked(await api.revoke(shown, { ...(reason && { reason }), ...(descendants && { descendants }) }));
+  }, onConflict);
   return (
     <Dialog title={t("revokeTitle", { name })} onClose={onClose}>
       <form class="form" onSubmit={submit}>

@@ -31,7 +31,7 @@ export function Dialog({ title, onClose, kind = "box", closable = true, children
       class={kind}
       aria-labelledby={heading}
       onKeyDown={(event) => {
-        // Chromium lets a second Escape close a dialog whatever its "cancel" event says.
+        // Chromium closes a dialog on a second Escape even if its "cancel" event was prevented.
         if (event.key !== "Escape") return;
         event.preventDefault();
         event.stopPropagation();

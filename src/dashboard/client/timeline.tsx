@@ -2,7 +2,7 @@ import { exactDate, t } from "./texts.js";
 
 interface TimelineProps {
   readonly start: number;
-  /** The end of the overlap; `undefined` if there is none. */
+  /** The end of the overlap; `undefined` without one. */
   readonly end: number | undefined;
 }
 

@@ -1,5 +1,5 @@
-// A revoked key, a key of a suspended owner and their tokens are denied in every process within the bound, whoever makes the change
-// and whatever fails. Three processes read through a cache. `npm run test:revocations` runs 500 revocations for each case instead of
+// A revoked key, a key of a suspended owner and their tokens are denied in every process within the bound, by any writer and with
+// any of the faults below. Three processes read through a cache. `npm run test:revocations` runs 500 revocations for each case instead of
 // a few.
 
 import { type ChildProcess, spawn } from "node:child_process";

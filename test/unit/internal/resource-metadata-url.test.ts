@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { resourceMetadataUrl } from "../../../../src/core/requests/resource.js";
+import { resourceMetadataUrl } from "../../../src/internal/resource-metadata-url.js";
 
 describe("resourceMetadataUrl", () => {
   // RFC 9728, sections 3 and 3.1
