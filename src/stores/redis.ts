@@ -71,7 +71,7 @@ const MAX_TOUCHES = 250;
  *   asynchronous, so a failover can lose the last changes, including revocations; `min-replicas-to-write` makes that
  *   less likely.
  * - **Cluster**: all keys of a store share one slot, and so one node. To spread the load, use several stores with
- *   different prefixes. While the slot is migrated, lookups work, but changes and lists may fail.
+ *   different prefixes. While the slot is migrated, lookups work, changes fail, and lists may fail.
  * - **Replicas and client-side caches** may return revoked keys, so a client that uses them is rejected. This cannot be
  *   detected for `createSentinel`; do not set `replicaPoolSize`.
  * - **Offline queue**: a disconnected client queues commands, and may send a change after the manager's `storeTimeout`
@@ -113,7 +113,8 @@ export function redisStore(
   ): Promise<boolean> => {
     const { position, body } = encodeAudit(audit);
     const trails = [layout.trail, layout.trailOfKey(audit.keyId), layout.trailOfOwner(audit.ownerId)];
-    const result = await run(script, [layout.keys, ...trails, ...keys], [position, body, ...args]);
+    const declared = [layout.keys, ...trails, ...keys, layout.none];
+    const result = await run(script, declared, [position, body, ...args]);
     const changed = ["0", "1"].indexOf(String(result)); // a client may return numbers as strings
     if (changed < 0) throw new StoreError("A script of the Redis store returned an unknown result");
     return changed === 1;
@@ -287,7 +288,7 @@ export function redisStore(
       ]);
       await run(
         APPEND,
-        [layout.keys, layout.trail, ...trails],
+        [layout.keys, layout.trail, ...trails, layout.none],
         encoded.flatMap(({ position, body }) => [position, body]),
       );
     },

@@ -22,6 +22,11 @@ export interface RedisStoreOptions {
 export interface Layout {
   /** Sorted set: the positions of all keys. The scripts derive other names from this one. */
   readonly keys: string;
+  /**
+   * A key that never exists. A script that declares it fails as long as a cluster migrates the slot; otherwise, the node
+   * that imports the slot would create keys that are still on the other node.
+   */
+  readonly none: string;
   /** Sorted set: the positions of all audit entries, each followed by the entry. */
   readonly trail: string;
   /** String: the record of a key. */
@@ -70,6 +75,7 @@ function baseOf(prefix: string): string {
 function createLayout(base: string): Layout {
   return {
     keys: `${base}keys`,
+    none: `${base}none`,
     trail: `${base}audit`,
     record: (hash) => `${base}key:${escapeString(hash)}`,
     id: (id) => `${base}id:${escapeString(id)}`,

@@ -2,8 +2,8 @@ import { type RedisScript, redisScript } from "../../internal/redis-client.js";
 
 // Every script is all or nothing. Redis runs a script alone, but does not undo its writes if it fails later. So each
 // script checks everything first, and then writes with commands that cannot fail: it checks the type of every key that
-// it writes. A cluster that is migrating the slot rejects a key at that point too. Redis checks memory at the first
-// write and not after it.
+// it writes. Redis checks memory at the first write and not after it. While a cluster migrates the slot, it rejects scripts
+// that change something, because their last key never exists.
 //
 // The scripts use keys that are not in KEYS, because only the record shows which: the record of an id, or the keys of
 // an owner. Their names are derived from KEYS[1], and so have its hash tag, and any prefix that the client adds.

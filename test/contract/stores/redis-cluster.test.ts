@@ -44,6 +44,21 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
     const namesAt = async ({ client }: Node): Promise<string[]> =>
       (await client.call("CLUSTER", "GETKEYSINSLOT", slot, "1000")) as string[];
 
+    const startMigration = async (): Promise<[from: Node, to: Node]> => {
+      const holdings = await Promise.all(nodes.map(namesAt));
+      const from = nodes[holdings.findIndex(({ length }) => length > 0)] as Node;
+      const to = nodes.find((node) => node !== from) as Node;
+      await to.client.call("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
+      await from.client.call("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+      return [from, to];
+    };
+    const migrate = (from: Node, to: Node, name: string) =>
+      from.client.call("MIGRATE", "127.0.0.1", to.port, name, 0, 5_000);
+    const endMigration = async (from: Node, to: Node) => {
+      for (const { client } of [to, from, ...nodes])
+        await client.call("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+    };
+
     const inserted = async (key = sampleKey()) => {
       await opened.store.insert(key, sampleAudit(key));
       return key;
@@ -56,17 +71,29 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
       expect(found.map(({ length }) => length).sort((a, b) => a - b)).toEqual([0, 0, 2 + 3 * 7]);
     });
 
+    it("rejects changes until the last Redis key of its slot is migrated", async () => {
+      const { store } = opened;
+      const { id, ownerId, version } = await inserted();
+      const [from, to] = await startMigration();
+      const isFeed = (name: string) => name.endsWith(":changes");
+      const names = await namesAt(from);
+      for (const name of names.filter((one) => !isFeed(one))) await migrate(from, to, name);
+      const update = () =>
+        store.update(id, version, { name: "new" }, sampleAudit({ id, ownerId }, { at: at(1) }));
+      await expect(update()).rejects.toBeInstanceOf(StoreError);
+      for (const name of names.filter(isFeed)) await migrate(from, to, name);
+      await endMigration(from, to);
+      await until(async () => (await store.findById(id)) !== undefined);
+      expect(await update()).toBe(true);
+    });
+
     it("finds every key and keeps changes atomic while its slot is migrated", async () => {
       const { store } = opened;
       const keys = await Promise.all(Array.from({ length: 8 }, () => inserted()));
       const names = new Map(keys.map(({ id }) => [id, "none"]));
       let entries = keys.length;
 
-      const holdings = await Promise.all(nodes.map(namesAt));
-      const from = nodes[holdings.findIndex(({ length }) => length > 0)] as Node;
-      const to = nodes.find((node) => node !== from) as Node;
-      await to.client.call("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
-      await from.client.call("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+      const [from, to] = await startMigration();
 
       let rejected = 0;
       const updateSome = async (name: string) => {
@@ -88,11 +115,10 @@ for (const { name, missing, create, drop } of redisBackends(undefined, redisClus
       // In random order: it must not matter which Redis keys are on which node.
       const moving = (await namesAt(from)).sort(() => Math.random() - 0.5);
       for (const [index, one] of moving.entries()) {
-        await from.client.call("MIGRATE", "127.0.0.1", to.port, one, 0, 5_000);
+        await migrate(from, to, one);
         if (index % Math.ceil(moving.length / 3) === 0) await updateSome(`${index}`);
       }
-      for (const { client } of [to, from, ...nodes])
-        await client.call("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+      await endMigration(from, to);
       await until(async () => (await store.findById(keys[0]?.id ?? "")) !== undefined);
 
       expect(rejected).toBeGreaterThan(0);
