@@ -217,7 +217,8 @@ export function createRepository(manager: PreparedManager<string>): Repository {
         const committed = await commit("update", lifecycleEvent(audit), () =>
           store.update(id, record.version, change, audit, quota),
         );
-        return committed ? toManagedKey({ ...record, ...change }, at) : undefined;
+        const changed = { ...record, ...change, version: record.version + 1 };
+        return committed ? toManagedKey(changed, at) : undefined;
       }),
 
     replace: (id, caller, decide) =>
