@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { keyFormat } from "../../../src/index.js";
-import { createFinder } from "../../../src/leaks/finder.js";
+import { createFinder, type ScannableFormat } from "../../../src/leaks/finder.js";
 
 const prefixed = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 const hex = keyFormat({ alphabet: "hex", length: 32, checksum: false });
