@@ -1,10 +1,11 @@
-// Adds to the build: each ES module as CommonJS, its declarations, and the licenses of all libraries in the build.
+// Adds to the build: each ES module as CommonJS, its declarations, the licenses of all libraries in the build, and the Lua file for
+// HAProxy.
 //
 // Node loads the ES modules with require() too, through the condition "module-sync", so that a process has one copy of
 // each. The CommonJS files are for tools that cannot load ES modules with require(), such as Jest on Node 20 and 22, and
 // for compilers that reject it, such as TypeScript 5.4.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -93,3 +94,6 @@ writeNotices([
   ...Object.keys(commonJs),
 ]);
 rmSync(METAFILE);
+
+// HAProxy loads it from the package.
+copyFileSync("src/gateway/keybearer.lua", join(DIST, "gateway/keybearer.lua"));

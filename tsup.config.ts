@@ -5,7 +5,7 @@ import { defineConfig } from "tsup";
 import { compileClient } from "./src/dashboard/compile-client.js";
 
 /** Small libraries that only some entries need. They are part of the build, so that services install fewer packages. */
-const BUNDLED = ["cli-progress", "cli-table3", "commander", "kysely", "lru-cache"];
+const BUNDLED = ["cli-progress", "cli-table3", "commander", "kysely", "lru-cache", "urlpattern-polyfill"];
 
 export default defineConfig({
   entry: {
@@ -28,6 +28,7 @@ export default defineConfig({
     "oauth/index": "src/oauth/index.ts",
     "management/index": "src/management/index.ts",
     "dashboard/index": "src/dashboard/index.ts",
+    "gateway/index": "src/gateway/index.ts",
     "leaks/index": "src/leaks/index.ts",
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",

@@ -38,6 +38,7 @@ export const sections: readonly Section[] = [
     ["docs/dashboard.md", "Key page"],
     ["docs/tokens.md", "Token exchange"],
     ["docs/jwt.md", "JWTs of another issuer"],
+    ["docs/gateway.md", "In front of any backend"],
   ]),
   section("Storage", [
     ["docs/stores.md", "Stores"],

@@ -124,7 +124,7 @@ export type {
 export { createKeyManager } from "./core/manager/manager.js";
 export type { KeyManagerOptions } from "./core/manager/options.js";
 export { allowlistWithin } from "./core/requests/allowlist.js";
-export { cidrProblem, compileCidrs } from "./core/requests/cidr.js";
+export { cidrProblem, compileCidrs, parseIp } from "./core/requests/cidr.js";
 export { type ClientIpOptions, type ClientIpResolver, clientIpResolver } from "./core/requests/client-ip.js";
 export {
   type CredentialFault,

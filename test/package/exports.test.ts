@@ -199,9 +199,10 @@ it("the published package contains no tests, examples or sources", () => {
         ),
     ),
   ).toEqual([]);
-  // The entries, their shared chunks, ES modules that CommonJS cannot load, and the licenses.
+  // The entries, their shared chunks, ES modules that CommonJS cannot load, the Lua file of HAProxy, and the licenses.
   const expected = [
     "dist/THIRD-PARTY-NOTICES.txt",
+    "dist/gateway/keybearer.lua",
     "dist/bundled/jose.cjs",
     "dist/bundled/node-fetch-server.cjs",
     ...entries

@@ -53,8 +53,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oauth: ["jwt", "http", "kit", "internal"],
   management: ["oauth", "jwt", "http", "kit", "internal"],
   dashboard: ["management", "http", "kit", "internal"],
+  gateway: ["oauth", "http", "kit", "internal"],
   leaks: ["http", "kit", "internal"],
   cli: [
+    "gateway",
     "leaks",
     "management",
     "oauth",
@@ -72,7 +74,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Third-party modules, and the only rooms that may import them. */
 const HOMES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^ipaddr\.js$/, ["core/requests"]],
-  [/^jose(\/|$)/, ["jwt", "oauth"]],
+  [/^jose(\/|$)/, ["jwt", "oauth", "gateway"]],
+  [/^urlpattern-polyfill(\/|$)/, ["gateway"]],
   [/^zod(\/|$)/, ["management", "cli"]],
   [/^rate-limiter-flexible(\/|$)/, ["rate-limit"]],
   [/^(kysely|better-sqlite3|libsql|pg|mysql2|redis|ioredis|node:sqlite)(\/|$)/, ["stores", "cli"]],

@@ -6,10 +6,13 @@ import { createFinder, type ScannableFormat } from "../../../src/leaks/finder.js
 const prefixed = keyFormat({ prefix: "ezt", environments: ["live", "test"] });
 const hex = keyFormat({ alphabet: "hex", length: 32, checksum: false });
 
-function findIn(
-  text: string,
-  { formats = [prefixed], size = 64_000, marker = undefined as RegExp | undefined } = {},
-) {
+interface FindOptions {
+  readonly formats?: readonly ScannableFormat[];
+  readonly size?: number;
+  readonly marker?: RegExp;
+}
+
+function findIn(text: string, { formats = [prefixed], size = 64_000, marker }: FindOptions = {}) {
   const find = createFinder(formats, marker);
   const parts = text.match(new RegExp(`[^]{1,${size}}`, "g")) ?? [];
   return [...parts.flatMap((part) => find(part)), ...find("", true)];
