@@ -272,6 +272,14 @@ describe("nothing changes, and the status says why", () => {
 });
 
 describe("the public keys of GitHub", () => {
+  it("may have keys of other types beside them", async () => {
+    const { receiver, keyServer } = await started();
+    const other = { key_identifier: "other", key: "a key of a type to come", is_current: true };
+    keyServer.document = { public_keys: [other, ...documentOf(signer).public_keys, other] };
+    expect((await sendSigned(receiver, signer, [])).status).toBe(200);
+    expect((await sendSigned(receiver, createSigner("other"), [])).status).toBe(401);
+  });
+
   it("are fetched once for many reports, and for unknown identifiers at most once in two minutes", async () => {
     const { receiver, keyServer } = await started();
     await Promise.all(Array.from({ length: 5 }, () => sendSigned(receiver, signer, [])));
