@@ -45,7 +45,7 @@ export function readMatches(
     }
     const { source, type: kind, url } = readLeak(match);
     const clean = (text: string | null, max: number) =>
-      text && toLine(redactSecrets(text.replaceAll(token, "…"), isSecret), max);
+      text && toLine(redactSecrets(toLine(text).replaceAll(token, "…"), isSecret), max);
     return { token, type, leak: { source, type: clean(kind, MAX_TEXT), url: clean(url, MAX_URL) } };
   });
 }
@@ -115,7 +115,7 @@ export function invalid(message: string): HttpProblem {
 }
 
 /** Removes what the manager does not accept in a line of the audit trail. */
-function toLine(text: string, maxLength: number): string {
+function toLine(text: string, maxLength: number = text.length): string {
   return text
     .replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu, "")
     .slice(0, maxLength)
