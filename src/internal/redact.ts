@@ -24,3 +24,27 @@ export function quoteAscii(text: string): string {
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
+
+// What separates a secret from the rest of a text, first for alphabets with punctuation such as a dot. An escape is a word.
+const WORDS = [/%[0-9a-f]{2}|[^\s%/?&=#@:;,+"'`<>()[\]{}|\\]+/gi, /%[0-9a-f]{2}|\w+/gi];
+
+/**
+ * Replaces the secrets in a URL or another text by `…`. Finds them next to and inside percent-encoding too. Removes the
+ * userinfo of a URL, which may be a password of another service.
+ *
+ * @example
+ * redactSecrets("https://a.example/?key=ezt_live_…", isSecret); // https://a.example/?key=…
+ */
+export function redactSecrets(text: string, isSecret: (word: string) => boolean): string {
+  const redact = (given: string): string =>
+    WORDS.reduce(
+      (result, pattern) => result.replace(pattern, (word) => (isSecret(word) ? "…" : word)),
+      given,
+    );
+  const redacted = redact(text.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/?#]*@/i, "$1"));
+  const decoded = redacted.replace(/%(?:[2-6][0-9a-f]|7[0-9a-e])/gi, (encoded) =>
+    String.fromCharCode(Number.parseInt(encoded.slice(1), 16)),
+  );
+  const redactedDecoded = redact(decoded);
+  return redactedDecoded === decoded ? redacted : redactedDecoded;
+}

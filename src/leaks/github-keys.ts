@@ -61,17 +61,26 @@ export function createGithubKeys(url: URL, token: string | undefined): FindPubli
   };
 }
 
-/** Reads the document of GitHub: `{ public_keys: [{ key_identifier, key, is_current }] }`. Skips keys of other types. */
+/**
+ * Reads the document of GitHub: `{ public_keys: [{ key_identifier, key, is_current }] }`. Skips keys of other types, also
+ * those that this version of Node.js cannot read.
+ */
 function readKeys(document: Uint8Array): ReadonlyMap<string, KeyObject> {
   const list = (JSON.parse(Buffer.from(document).toString()) as { public_keys?: unknown } | null)
     ?.public_keys;
   if (!Array.isArray(list)) throw new StoreError("The document of GitHub has no public keys");
   const keys = new Map<string, KeyObject>();
+  let failure: unknown;
   for (const item of list as readonly Record<string, unknown>[]) {
     const { key_identifier: identifier, key, is_current: isCurrent } = item ?? {};
     if (typeof identifier !== "string" || typeof key !== "string" || isCurrent !== true) continue;
-    const publicKey = createPublicKey(key);
-    if (publicKey.asymmetricKeyDetails?.namedCurve === "prime256v1") keys.set(identifier, publicKey);
+    try {
+      const publicKey = createPublicKey(key);
+      if (publicKey.asymmetricKeyDetails?.namedCurve === "prime256v1") keys.set(identifier, publicKey);
+    } catch (error) {
+      failure = error;
+    }
   }
+  if (keys.size === 0 && failure !== undefined) throw failure;
   return keys;
 }

@@ -1,5 +1,6 @@
 import { parseJson } from "../http/body.js";
 import { HttpProblem } from "../http/problem.js";
+import { redactSecrets } from "../internal/redact.js";
 import { isNonEmptyString } from "../internal/validate.js";
 import { type ApiKey, KeyNotFoundError, type Leak } from "../kit.js";
 import type { LeakReport, PreparedReceiver } from "./options.js";
@@ -9,6 +10,10 @@ const MAX_MATCHES = 10_000;
 const MAX_TEXT = 255;
 const MAX_URL = 2_048;
 const CONCURRENCY = 10;
+/** The most places of one key that are reported; the manager records no more. */
+const MAX_PLACES = 100;
+/** A store that fails this often is down, and every further call may take as long as its timeout. */
+const MAX_ERRORS = 10;
 
 /** A string that a scanner found, and where. */
 export interface Match {
@@ -24,6 +29,7 @@ export interface Match {
  * @throws HttpProblem 400 if the body is something else, 413 for more than 10,000 matches.
  */
 export function readMatches(
+  { isSecret }: Pick<PreparedReceiver, "isSecret">,
   body: Uint8Array,
   readLeak: (match: Readonly<Record<string, unknown>>) => Leak,
 ): readonly Match[] {
@@ -39,14 +45,14 @@ export function readMatches(
     }
     const { source, type: kind, url } = readLeak(match);
     const clean = (text: string | null, max: number) =>
-      text && toLine(text.replaceAll(token, "…").replaceAll(encodeURIComponent(token), "…"), max);
+      text && toLine(redactSecrets(toLine(text).replaceAll(token, "…"), isSecret), max);
     return { token, type, leak: { source, type: clean(kind, MAX_TEXT), url: clean(url, MAX_URL) } };
   });
 }
 
 /**
  * Reports the keys of matches, and returns the key of each; `undefined` for a match that is no secret of a stored key.
- * Reports the others too if one fails, and then throws the first error, so that the scanner sends the body again.
+ * Reports the others too if up to 9 fail, and then throws the first error, so that the scanner sends the body again.
  */
 export async function reportMatches(
   { keys, isSecret, reaction }: PreparedReceiver,
@@ -58,25 +64,44 @@ export async function reportMatches(
   for (const [index, key] of (await keys.identify(secrets)).entries()) {
     if (key !== undefined) keysOf.set(secrets[index] as string, key);
   }
-  const open = matches.flatMap(({ token, leak }) => {
-    const key = keysOf.get(token);
-    return key === undefined ? [] : [{ id: key.id, leak }];
-  });
+  // By key, because the manager compares a place with those that it has recorded before.
+  const open = [...groupPlaces(matches, keysOf)];
   const errors: unknown[] = [];
   const reportNext = async (): Promise<void> => {
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const { id, leak } = next;
-      try {
-        const result = await keys.reportLeak(id, { ...leak, ...reaction, actor: `scanner:${leak.source}` });
-        if (result.outcome !== "repeated") onReport({ ...result, leak });
-      } catch (error) {
-        if (!(error instanceof KeyNotFoundError)) errors.push(error); // otherwise purged in the meantime
+      let { descendants } = reaction;
+      for (const leak of next.places) {
+        if (errors.length >= MAX_ERRORS) return;
+        try {
+          const options = { ...leak, ...reaction, descendants, actor: `scanner:${leak.source}` };
+          const result = await keys.reportLeak(next.id, options);
+          descendants = false; // they are revoked by now
+          if (result.outcome !== "repeated") onReport({ ...result, leak });
+        } catch (error) {
+          if (!(error instanceof KeyNotFoundError)) errors.push(error); // otherwise purged in the meantime
+        }
       }
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, reportNext));
   if (errors.length > 0) throw errors[0];
   return matches.map(({ token }) => keysOf.get(token));
+}
+
+/** Returns the places of each key, each once. */
+function groupPlaces(
+  matches: readonly Match[],
+  keysOf: ReadonlyMap<string, ApiKey>,
+): Iterable<{ readonly id: string; readonly places: Iterable<Leak> }> {
+  const groups = new Map<string, Map<string, Leak>>();
+  for (const { token, leak } of matches) {
+    const id = keysOf.get(token)?.id;
+    if (id === undefined) continue;
+    const places = groups.get(id) ?? new Map<string, Leak>();
+    groups.set(id, places);
+    if (places.size < MAX_PLACES) places.set(JSON.stringify(leak), leak);
+  }
+  return Array.from(groups, ([id, places]) => ({ id, places: places.values() }));
 }
 
 /** Returns a member of a match, if it is a string. */
@@ -90,7 +115,7 @@ export function invalid(message: string): HttpProblem {
 }
 
 /** Removes what the manager does not accept in a line of the audit trail. */
-function toLine(text: string, maxLength: number): string {
+function toLine(text: string, maxLength: number = text.length): string {
   return text
     .replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu, "")
     .slice(0, maxLength)

@@ -90,8 +90,9 @@ export function createLeakReceiver(given: LeakReceiverOptions): RequestHandler {
       return serveGitlab(request, requestId, gitlab.types);
     }
     if (!trufflehog?.isCredential(headers.get("authorization"))) throw unauthorized();
-    requireType(request, "application/json");
-    if (await isLive(options, await readBytes(request))) {
+    // Most versions of TruffleHog send no Content-Type.
+    if (headers.has("content-type")) requireType(request, "application/json");
+    if (await isLive(options, await readBytes(request, { timeoutMs: LIMITS.timeoutMs }))) {
       return jsonResponse(request, requestId, 200, { live: true });
     }
     throw new HttpProblem(403, "not_live", "The secret is not live.");
@@ -108,7 +109,7 @@ export function createLeakReceiver(given: LeakReceiverOptions): RequestHandler {
     if (publicKey === undefined || signature === undefined) throw badSignature();
     return serveBody(request, async (body) => {
       if (!verify("sha256", body, publicKey, signature)) throw badSignature();
-      const matches = readMatches(body, (match) => ({
+      const matches = readMatches(options, body, (match) => ({
         source: "github",
         type: textOf(match, "source"),
         url: textOf(match, "url"),
@@ -127,7 +128,7 @@ export function createLeakReceiver(given: LeakReceiverOptions): RequestHandler {
   const serveGitlab = (request: Request, requestId: string, types: readonly string[]): Promise<Response> => {
     requireMethod(request, "POST");
     return serveBody(request, async (body) => {
-      const matches = readMatches(body, (match) => ({
+      const matches = readMatches(options, body, (match) => ({
         source: "gitlab",
         type: null,
         url: textOf(match, "location", "url"),

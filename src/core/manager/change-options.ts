@@ -89,7 +89,7 @@ export interface Leak {
   readonly source: string;
   /** What kind of place it is, such as `"commit"`: up to 255 characters. */
   readonly type: string | null;
-  /** The place: up to 2,048 characters. */
+  /** The place: up to 2,048 characters. Secrets of the manager's format, and the userinfo, are removed. */
   readonly url: string | null;
 }
 
@@ -111,7 +111,7 @@ export interface LeakResult {
   readonly key: ApiKey;
   /**
    * `recorded`: the place is in the audit trail, and the key is as before, because that was asked for or because it was
-   * revoked or disabled already. `repeated`: the same place was reported before, and nothing changed.
+   * revoked or disabled already. `repeated`: nothing changed, because the same place, or 100 places, were reported before.
    */
   readonly outcome: "revoked" | "disabled" | "recorded" | "repeated";
 }

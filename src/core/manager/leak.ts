@@ -1,3 +1,4 @@
+import { redactSecrets } from "../../internal/redact.js";
 import { checkMethods } from "../../internal/validate.js";
 import { KeyInputError, KeyNotFoundError } from "../errors.js";
 import { emit, lifecycleEvent } from "../events.js";
@@ -14,6 +15,8 @@ const MEMBERS = ["source", "type", "url", "action", "descendants", "actor"];
 const MAX_URL = 2_048;
 // Newest entries of a key that are searched for an earlier report of the same place.
 const MAX_SEARCHED = 1_000;
+// A secret in a popular repository has a place in each of its forks.
+const MAX_PLACES = 100;
 
 /** Implements {@link KeyManager.reportLeak}. */
 export async function reportLeak(
@@ -31,10 +34,14 @@ export async function reportLeak(
   if (typeof descendants !== "boolean" || (descendants && action !== "revoke")) {
     throw new KeyInputError("descendants", 'must be true or false, and true only with the action "revoke"');
   }
+  const redact = (text: string): string =>
+    redactSecrets(text, (word) => manager.format.parse(word) !== undefined);
+  const type = readLabel("type", options.type);
+  const url = isPresent(options.url) ? readLine("url", options.url, MAX_URL) : null;
   const leak: Leak = {
-    source: readId("source", options.source),
-    type: readLabel("type", options.type),
-    url: isPresent(options.url) ? readLine("url", options.url, MAX_URL) : null,
+    source: redact(readId("source", options.source)),
+    type: type && redact(type),
+    url: url && redact(url),
   };
   const actor = readActor(options.actor);
   const caller: Caller = { actor, check: undefined, beforeCommit: undefined };
@@ -94,12 +101,13 @@ function disabling(
   };
 }
 
-/** Whether the trail of a key names this place already. */
+/** Whether the trail of a key names this place already, or as many places as it may. */
 async function isRecorded(repository: Repository, keyId: string, leak: Leak): Promise<boolean> {
   const { items } = await repository.auditTrail({ keyId, limit: MAX_SEARCHED });
-  const place = JSON.stringify(leak);
-  return items.some(({ details }) => {
-    const { source, type, url } = (details.leak ?? {}) as Partial<Leak>;
-    return JSON.stringify({ source, type, url }) === place;
+  const places = items.flatMap(({ details }) => {
+    if (!isPresent(details.leak)) return [];
+    const { source, type, url } = details.leak as Partial<Leak>;
+    return [JSON.stringify({ source, type, url })];
   });
+  return places.length >= MAX_PLACES || places.includes(JSON.stringify(leak));
 }

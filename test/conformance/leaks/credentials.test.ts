@@ -93,6 +93,19 @@ describe("TruffleHog", () => {
     expect(await ask(question(secret))).toBe(403);
   });
 
+  it("need send no Content-Type, as in versions of TruffleHog that set no default", async () => {
+    const { receiver } = await started();
+    const { secret } = await receiver.issue();
+    const statusFor = async (token: string, headers: Record<string, string> = {}) => {
+      const body = Buffer.from(JSON.stringify(question(token))); // fetch adds a Content-Type to strings only
+      const options = { method: "POST", headers: { Authorization, ...headers }, body };
+      return (await fetch(receiver.url, options)).status;
+    };
+    expect(await statusFor(secret)).toBe(200);
+    expect(await statusFor(format.generate("live"))).toBe(403);
+    expect(await statusFor(secret, { "Content-Type": "text/plain" })).toBe(415);
+  });
+
   it("cannot ask without the credential", async () => {
     const { receiver, send } = await started();
     const { secret } = await receiver.issue();

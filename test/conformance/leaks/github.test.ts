@@ -39,12 +39,14 @@ describe("a report of GitHub", () => {
       matchOf(other),
       matchOf(secret, { url: `https://github.example/search?q=${secret}`, source: "commit" }),
       matchOf("not ours"),
+      matchOf("\ud800"),
     ]);
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual([
       { token_hash: sha256(other), token_type: "acme_api_key", label: "false_positive" },
       { token_hash: sha256(secret), token_type: "acme_api_key", label: "true_positive" },
       { token_hash: sha256("not ours"), token_type: "acme_api_key", label: "false_positive" },
+      { token_hash: sha256("\ud800"), token_type: "acme_api_key", label: "false_positive" },
     ]);
     expect(await receiver.manager.get(id)).toMatchObject({ status: "revoked", revokedReason: "leaked" });
     const [entry] = (await receiver.manager.auditTrail({ keyId: id })).items;
@@ -95,6 +97,32 @@ describe("a report of GitHub", () => {
     expect(await second.text()).toBe(await first.text());
     expect(await receiver.manager.auditTrail({ keyId: id })).toEqual(trail);
     expect(receiver.leaks).toHaveLength(1);
+  });
+
+  it("records each place of a body once, and at most 100 of a key, for a key that stays as it is", async () => {
+    const { receiver } = await started({ action: "report" });
+    const [{ secret, id }, other] = [await receiver.issue(), await receiver.issue()];
+    const forks = Array.from({ length: 200 }, (_, index) =>
+      matchOf(secret, { url: `https://github.example/fork/${index}` }),
+    );
+    const same = Array.from({ length: 20 }, () => matchOf(other.secret));
+    for (let time = 0; time < 2; time++) {
+      expect((await sendSigned(receiver, signer, [...forks, ...same])).status).toBe(200);
+    }
+    const placesOf = async (keyId: string) => {
+      const { items } = await receiver.manager.auditTrail({ keyId, limit: 1_000 });
+      return items.filter(({ action }) => action === "leaked").length;
+    };
+    expect([await placesOf(id), await placesOf(other.id), receiver.leaks.length]).toEqual([100, 1, 101]);
+  });
+
+  it("removes every secret and the userinfo from the URL", async () => {
+    const { receiver } = await started();
+    const [{ secret }, other] = [await receiver.issue(), await receiver.issue()];
+    const hidden = other.secret.replace("_", "\u0000_");
+    const url = `https://me:password@github.example/${hidden}/${secret}?q=%22${other.secret}%22`;
+    expect((await sendSigned(receiver, signer, [matchOf(secret, { url })])).status).toBe(200);
+    expect(receiver.leaks).toMatchObject([{ leak: { url: "https://github.example/…/…?q=%22…%22" } }]);
   });
 
   it.each(["disable", "report"] as const)("can %s keys instead", async (action) => {
@@ -211,6 +239,21 @@ describe("nothing changes, and the status says why", () => {
     ]);
   });
 
+  it("for a store that is down, which is not called again for each match", async () => {
+    const store = memoryStore();
+    let calls = 0;
+    const update = (): never => {
+      calls += 1;
+      throw new StoreError("down");
+    };
+    const { receiver } = await started({}, { ...store, update });
+    const issued = await Promise.all(Array.from({ length: 50 }, () => receiver.issue()));
+    const body = issued.map(({ secret }) => matchOf(secret));
+    expect((await sendSigned(receiver, signer, body)).status).toBe(503);
+    expect(calls).toBeLessThan(20);
+    for (const { id } of issued) expect(await receiver.statusOf(id)).toBe("active");
+  });
+
   it("for keys of GitHub that cannot be fetched", async () => {
     const { receiver, keyServer } = await started();
     const { secret, id } = await receiver.issue();
@@ -230,6 +273,14 @@ describe("nothing changes, and the status says why", () => {
 });
 
 describe("the public keys of GitHub", () => {
+  it("may have keys of other types beside them", async () => {
+    const { receiver, keyServer } = await started();
+    const other = { key_identifier: "other", key: "a key of a type to come", is_current: true };
+    keyServer.document = { public_keys: [other, ...documentOf(signer).public_keys, other] };
+    expect((await sendSigned(receiver, signer, [])).status).toBe(200);
+    expect((await sendSigned(receiver, createSigner("other"), [])).status).toBe(401);
+  });
+
   it("are fetched once for many reports, and for unknown identifiers at most once in two minutes", async () => {
     const { receiver, keyServer } = await started();
     await Promise.all(Array.from({ length: 5 }, () => sendSigned(receiver, signer, [])));

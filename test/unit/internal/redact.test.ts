@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { quoteAscii, redactName } from "../../../src/internal/redact.js";
+import { quoteAscii, redactName, redactSecrets } from "../../../src/internal/redact.js";
 
 it.each([
   ["a name", "ipAllowlist", "ipAllowlist"],
@@ -23,4 +23,17 @@ it("quoteAscii returns JSON in printable ASCII", () => {
   const text = 'a"\\\n\u00e9\u2028\u{1f511}';
   expect(quoteAscii(text)).toMatch(/^[\x20-\x7e]+$/);
   expect(JSON.parse(quoteAscii(text))).toBe(text);
+});
+
+it.each([
+  ["alone", "SECRET", "…"],
+  ["in a query", "https://a.example/?a=1&key=SECRET#SECRET", "https://a.example/?a=1&key=…#…"],
+  ["in a file name", "https://a.example/SECRET.env", "https://a.example/….env"],
+  ["after an escape", "https://a.example/?q=%22SECRET%22", "https://a.example/?q=%22…%22"],
+  ["with an escape inside", "https://a.example/?q=%53ECRET&b=%20", "https://a.example/?q=…&b= "],
+  ["with punctuation", "a:SEC.RET,b", "a:…,b"],
+  ["in the userinfo", "https://me:SECRET@a.example/@b", "https://a.example/@b"],
+  ["as a part of a longer word", "https://a.example/SECRETS%zz%0a", "https://a.example/SECRETS%zz%0a"],
+])("redactSecrets replaces a secret %s", (_, text, shown) => {
+  expect(redactSecrets(text, (word) => ["SECRET", "SEC.RET"].includes(word))).toBe(shown);
 });

@@ -130,6 +130,33 @@ describe("reportLeak", () => {
     expect(events.filter(({ type }) => type === "key.leaked")).toHaveLength(4);
   });
 
+  it("records at most 100 places of a key", async () => {
+    const { manager } = service();
+    const { key } = await manager.create(INPUT);
+    const outcomes: string[] = [];
+    for (let place = 0; place < 102; place++) {
+      outcomes.push((await manager.reportLeak(key.id, { source: "a", type: `${place}` })).outcome);
+    }
+    expect(outcomes.slice(98)).toEqual(["recorded", "recorded", "repeated", "repeated"]);
+    const { items } = await manager.auditTrail({ keyId: key.id, limit: 1_000 });
+    expect(items.filter(({ details }) => details.leak !== undefined)).toHaveLength(100);
+  });
+
+  it("removes secrets and userinfo from the place", async () => {
+    const { manager, events } = service();
+    const [{ key, secret }, other] = [await manager.create(INPUT), await manager.create(INPUT)];
+    await manager.reportLeak(key.id, {
+      source: `by ${secret}`,
+      type: `env:${secret}`,
+      url: `https://me:${secret}@a.example/${other.secret}.env?key%3D${secret}&b=${secret.replace("_", "%5f")}`,
+    });
+    const { items } = await manager.auditTrail({ keyId: key.id });
+    const leak = { source: "by …", type: "env:…", url: "https://a.example/….env?key=…&b=…" };
+    expect(items[0]?.details.leak).toEqual(leak);
+    const written = JSON.stringify([items, events]);
+    for (const hidden of [secret, other.secret]) expect(written).not.toContain(hidden.slice(-20));
+  });
+
   it("revokes the descendants if asked to", async () => {
     const { manager } = service();
     const { key } = await manager.create(INPUT);
