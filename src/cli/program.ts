@@ -12,6 +12,7 @@ import { migrateCommand } from "./commands/migrate.js";
 import { resumeOwnerCommand, suspendOwnerCommand } from "./commands/owners.js";
 import { purgeCommand } from "./commands/purge.js";
 import { revokeCommand } from "./commands/revoke.js";
+import { serveCommand } from "./commands/serve.js";
 import { staleCommand } from "./commands/stale.js";
 import { updateCommand } from "./commands/update.js";
 import { verifyCommand } from "./commands/verify.js";
@@ -56,6 +57,7 @@ export function createProgram(run: Run, version: string): Command {
     staleCommand,
     importCommand,
     purgeCommand,
+    serveCommand,
     completionCommand,
   ]) {
     program.addCommand(create(run));

@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   management: ["oauth", "jwt", "http", "kit", "internal"],
   dashboard: ["management", "http", "kit", "internal"],
   cli: [
+    "dashboard",
     "management",
     "oauth",
     "jwt",
@@ -61,6 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cache",
     "rate-limit",
     "observers",
+    "adapters",
     "http",
     "kit",
     "internal",
