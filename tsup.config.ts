@@ -28,6 +28,7 @@ export default defineConfig({
     "oauth/index": "src/oauth/index.ts",
     "management/index": "src/management/index.ts",
     "dashboard/index": "src/dashboard/index.ts",
+    "leaks/index": "src/leaks/index.ts",
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",

@@ -123,6 +123,8 @@ type ConfigFile = z.infer<typeof schema>;
 export interface Config {
   readonly scopes: Scopes;
   readonly format: GeneratedKeyFormat;
+  /** The format of new secrets, and the others that verifiers accept. */
+  readonly formats: readonly KeyFormat[];
   /** The environment of new keys. */
   readonly environment: string | undefined;
   /** The environment variables for the URL of the store, by priority. */
@@ -150,7 +152,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     const problems = parsed.error.issues.map((issue) => escapeText(`${file}: ${describeIssue(issue)}`));
     throw usageError(problems.join("\n"));
   }
-  const { pepper, legacyHashes, formats = [], environment, ...rest } = parsed.data;
+  const { pepper, legacyHashes, formats: others = [], environment, ...rest } = parsed.data;
   const withFileName = <T>(create: () => T): T => {
     try {
       return create();
@@ -173,6 +175,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
   if (environment !== undefined && !format.environments?.includes(environment)) {
     throw usageError(`${file}: "environment" must be one of "environments"`);
   }
+  const formats = [format, ...others];
   const hashing = {
     ...(pepper && { pepper: readPepper(file, pepper, env) }),
     ...(legacyHashes && { legacyHashes }),
@@ -181,6 +184,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
   return {
     scopes,
     format,
+    formats,
     environment,
     urlVariables: rest.urlVariable === undefined ? ["KEYBEARER_URL", "DATABASE_URL"] : [rest.urlVariable],
     table: rest.table,
@@ -199,7 +203,7 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
       withFileName(() =>
         createVerifier({
           ...{ store, scopes, storeTimeout, ...hashing },
-          format: [format, ...formats],
+          format: formats,
           ...(serviceEnvironment !== undefined && { environment: serviceEnvironment }),
           rehash: false, // verify must not write
           exposeKeyState: true,

@@ -12,6 +12,8 @@ import { migrateCommand } from "./commands/migrate.js";
 import { resumeOwnerCommand, suspendOwnerCommand } from "./commands/owners.js";
 import { purgeCommand } from "./commands/purge.js";
 import { revokeCommand } from "./commands/revoke.js";
+import { scanCommand } from "./commands/scan.js";
+import { scanRulesCommand } from "./commands/scan-rules.js";
 import { serveCommand } from "./commands/serve.js";
 import { staleCommand } from "./commands/stale.js";
 import { updateCommand } from "./commands/update.js";
@@ -26,7 +28,7 @@ your project: pg, mysql2, redis or ioredis, libsql or better-sqlite3.
 
 Exit codes:
   0  success; verify: allowed
-  1  failure: the store is unavailable, or lines were not imported
+  1  failure: the store is unavailable, or lines were not imported; scan: a live secret was found
   2  usage error: invalid arguments or configuration, or no driver; nothing was done
   3  rejected: unknown key id, a state that does not allow the change, or no confirmation; verify: denied
   130, 143  ended by SIGINT, SIGTERM`;
@@ -57,6 +59,8 @@ export function createProgram(run: Run, version: string): Command {
     staleCommand,
     importCommand,
     purgeCommand,
+    scanCommand,
+    scanRulesCommand,
     serveCommand,
     completionCommand,
   ]) {

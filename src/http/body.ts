@@ -20,13 +20,15 @@ export async function readJson(
   const bytes = await readBytes(request);
   if (optional && bytes.length === 0) return undefined;
   if (optional) requireType(request, "application/json");
-  return parseJson(decodeUtf8(bytes));
+  return parseJson(bytes);
 }
 
 // Bounds the response to a hostile body.
 const MAX_PATH_STEPS = 20;
 
-function parseJson(text: string): unknown {
+/** @throws HttpProblem 400 for invalid JSON or UTF-8, and for a duplicate member or a member `__proto__` at any depth. */
+export function parseJson(bytes: Uint8Array): unknown {
+  const text = decodeUtf8(bytes);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -53,7 +55,8 @@ export async function readForm(request: Request): Promise<URLSearchParams> {
   return new URLSearchParams(decodeUtf8(await readBytes(request)));
 }
 
-function requireType({ headers }: Request, type: string): void {
+/** @throws HttpProblem 415 for another type, another charset than UTF-8, or a compressed body. */
+export function requireType({ headers }: Request, type: string): void {
   const [sentType = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
   const charsets = parameters
     .map((parameter) => parameter.trim())
@@ -77,22 +80,55 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** Reads a body. Counts its bytes, because a Content-Length can be missing or wrong. */
-async function readBytes(request: Request): Promise<Uint8Array> {
+/** The limits of a body. */
+export interface BodyLimits {
+  /** 64 KiB by default. */
+  readonly maxBytes?: number;
+  /** The time in which it must arrive. No limit by default. */
+  readonly timeoutMs?: number;
+  /** Called with the number of bytes before they are kept; may throw an `HttpProblem`. */
+  readonly reserve?: (bytes: number) => void;
+}
+
+/**
+ * Reads a body. Counts its bytes, because a Content-Length can be missing or wrong.
+ *
+ * @throws HttpProblem 413 for more than `maxBytes`, 408 after `timeoutMs` (none by default), 400 if the body breaks off.
+ */
+export async function readBytes(
+  request: Request,
+  { maxBytes = MAX_BODY_BYTES, timeoutMs, reserve }: BodyLimits = {},
+): Promise<Uint8Array> {
   const tooLarge = () =>
-    new HttpProblem(413, "body_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes.`);
-  if (Number(request.headers.get("content-length")) > MAX_BODY_BYTES) throw tooLarge();
+    new HttpProblem(413, "body_too_large", `The body may have at most ${maxBytes} bytes.`);
+  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
+  let isLate = false;
+  const reader = request.body?.getReader();
+  const cancel = () => reader?.cancel().catch(() => {});
+  const onTimeout = () => {
+    isLate = true;
+    cancel(); // ends the pending read
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
   try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.length;
-      if (length > MAX_BODY_BYTES) break; // cancels the stream
-      chunks.push(chunk);
+    for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+      length += part.value.length;
+      if (length > maxBytes) break;
+      reserve?.(part.value.length);
+      chunks.push(part.value);
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof HttpProblem) throw error;
     throw new HttpProblem(400, "invalid_body", "The body could not be read.");
+  } finally {
+    clearTimeout(timer);
   }
-  if (length > MAX_BODY_BYTES) throw tooLarge();
+  if (isLate) throw new HttpProblem(408, "body_too_slow", "The body did not arrive in time.");
+  if (length > maxBytes) {
+    cancel();
+    throw tooLarge();
+  }
   return Buffer.concat(chunks);
 }

@@ -1,6 +1,6 @@
+import { readUrl } from "../http/remote-url.js";
 import { StoreError } from "../kit.js";
 import { getOwn, parseJsonObject } from "./json.js";
-import { readUrl } from "./remote-url.js";
 
 /** Finds the URL of the JWKS of an issuer. `read` fetches a document. */
 export type LocateJwks = (read: (url: URL) => Promise<Uint8Array>) => Promise<URL>;

@@ -1,4 +1,5 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey, type KeyInput } from "jose";
+import { readUrl } from "../http/remote-url.js";
 import { checkBoolean, describe } from "../internal/validate.js";
 import { StoreError, withStoreTimeout } from "../kit.js";
 import { type Algorithms, usesSecret } from "./algorithms.js";
@@ -6,7 +7,6 @@ import { createDiscovery, type LocateJwks } from "./discovery.js";
 import type { TokenHeader } from "./header.js";
 import { findRsaWeakness, importVerificationKey, type StaticKey } from "./keys.js";
 import { createRemoteJwks } from "./remote-jwks.js";
-import { readUrl } from "./remote-url.js";
 
 /** The keys of the issuer: one of `jwks`, `key` and `discover`. */
 export interface KeyOptions {

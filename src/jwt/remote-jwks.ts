@@ -1,8 +1,7 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from "jose";
-import { StoreError } from "../kit.js";
+import { readResponse } from "../http/response-body.js";
 import type { LocateJwks } from "./discovery.js";
 
-const MAX_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 5_000;
 const MAX_AGE_MS = 5 * 60_000;
 /** The minimum time between two fetches for unknown keys, because anyone can send a token with an unknown `kid`. */
@@ -27,12 +26,12 @@ export function createRemoteJwks(locate: LocateJwks): RemoteJwks {
   let retryAt = 0;
 
   const boundedFetch: FetchImplementation = async (_, options) => {
-    const read = async (url: URL) => readBody(await fetch(url, options), "a metadata document");
+    const read = async (url: URL) => readResponse(await fetch(url, options), "a metadata document");
     const startedAt = performance.now();
     if (startedAt < retryAt) throw failure;
     pendingSince = startedAt;
     try {
-      const body = await readBody(await fetch(await locate(read), options), "the JSON Web Key Set");
+      const body = await readResponse(await fetch(await locate(read), options), "the JSON Web Key Set");
       fetchedAt = startedAt;
       return new Response(body, { headers: { "Content-Type": "application/json" } });
     } catch (error) {
@@ -53,23 +52,4 @@ export function createRemoteJwks(locate: LocateJwks): RemoteJwks {
     }),
     fetchedAt: () => fetchedAt ?? pendingSince ?? performance.now(),
   };
-}
-
-/** Reads a body of at most 1 MiB. Counts the bytes, because Content-Length may be wrong. Rejects redirects. */
-async function readBody(response: Response, name: string): Promise<Uint8Array> {
-  const { status, body } = response;
-  if (status !== 200) {
-    await body?.cancel();
-    throw new StoreError(`The request for ${name} returned status ${status}`);
-  }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    // Throwing cancels the rest of the body.
-    if (length > MAX_BYTES)
-      throw new StoreError(`The response to the request for ${name} is larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -266,9 +266,9 @@ function toGrant({ scopes = [], environment, ipAllowlist, expiresAt, rateLimit }
   return { scopes, environment, ipAllowlist, expiresAt, rateLimit };
 }
 
-/** The version of a key (RFC 9110, 8.8.3): when it was changed. The use of a key changes nothing. */
-function entityTag({ updatedAt }: ApiKey): string {
-  return `"${updatedAt?.toISOString() ?? ""}"`;
+/** The entity tag of a key (RFC 9110, 8.8.3). The use of a key does not change it. */
+function entityTag({ version }: ApiKey): string {
+  return `"${version}"`;
 }
 
 /** An actor of another type would be missing from the audit trail. */

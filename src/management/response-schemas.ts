@@ -14,6 +14,7 @@ function memberSchemas(wireName: ToWireName): Record<keyof ApiKey, z.ZodType> {
   });
   return {
     id: string,
+    version: z.int().nullable().meta({ description: "Grows by one with each change" }),
     ownerId: string,
     name: string.nullable(),
     start: string.meta({ description: "The first characters of the secret, to recognize it by" }),

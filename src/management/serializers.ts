@@ -18,6 +18,7 @@ export const ME_MEMBERS: readonly (keyof ApiKey)[] = [
 /** The members of a key everywhere else. Listed one by one, so that later members are not exposed by accident. */
 export const KEY_MEMBERS: readonly (keyof ApiKey)[] = [
   "id",
+  "version",
   "ownerId",
   "name",
   "start",

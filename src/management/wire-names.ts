@@ -9,7 +9,7 @@ export type ToWireName = (member: string) => string;
 
 /** Every member of a body, a query or a response. */
 const MEMBERS = [
-  "id ownerId name start environment status scopes ipAllowlist rateLimit limit windowSeconds metadata",
+  "id version ownerId name start environment status scopes ipAllowlist rateLimit limit windowSeconds metadata",
   "createdAt updatedAt expiresAt lastUsedAt disabledAt revokedAt revokedReason rotatedAt replacedBy replaces",
   "disabledBy suspendedAt createdBy createdByKey",
   "secret key items nextCursor damaged cursor search reason descendants overlap at action keyId actor details",

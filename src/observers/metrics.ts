@@ -56,6 +56,7 @@ const ACTIONS: Readonly<Record<LifecycleEvent["type"] | OwnerEvent["type"], stri
   "key.rotated": "rotated",
   "key.rehashed": "rehashed",
   "key.purged": "purged",
+  "key.leaked": "leaked",
   "owner.suspended": "suspended",
   "owner.resumed": "resumed",
 };

@@ -134,6 +134,8 @@ export const LOOKUP_RULES: readonly Rule[] = [
         [b, undefined, a, b, undefined],
       );
       assertSame([...(await store.findManyByHash([]))], []);
+      const many = Array.from({ length: 499 }, (_, index) => hashSecret(`unknown ${index}`));
+      assertSame((await store.findManyByHash([...many, a.hash]))[499], a);
     },
   },
   {

@@ -33,7 +33,8 @@ describe("arguments", () => {
     const { commands } = program();
     expect(commands.map((command) => command.name())).toEqual([
       ...["init", "migrate", "create", "list", "inspect", "update", "rotate", "revoke", "disable", "enable"],
-      ...["suspend-owner", "resume-owner", "verify", "audit", "stale", "import", "purge", "completion"],
+      ...["suspend-owner", "resume-owner", "verify", "audit", "stale", "import", "purge"],
+      ...["scan", "scan-rules", "serve", "completion"],
     ]);
     for (const command of commands) {
       let text = "";

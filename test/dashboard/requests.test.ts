@@ -203,20 +203,19 @@ describe("requests of the key page", () => {
 
   it("refuses a change of a key that another request changed since it was read", async () => {
     const { page } = createPage();
-    const { key } = (await (await create(page)).json()) as { key: { id: string; updatedAt: string } };
-    const change = (name: string, updatedAt: string) =>
+    const { key } = (await (await create(page)).json()) as { key: { id: string; version: number } };
+    const change = (name: string, version: number) =>
       send(page, `-/api/keys/${key.id}`, {
         method: "PATCH",
         body: { name },
-        headers: { "if-match": `"${updatedAt}"` },
+        headers: { "if-match": `"${version}"` },
       });
-    await new Promise((resolve) => setTimeout(resolve, 2));
-    const first = await change("first", key.updatedAt);
-    const second = await change("second", key.updatedAt);
+    const first = await change("first", key.version);
+    const second = await change("second", key.version);
     expect([second.status, await codeOf(second)]).toEqual([412, "key_changed"]);
-    const { updatedAt } = (await first.json()) as { updatedAt: string };
-    expect(first.headers.get("etag")).toBe(`"${updatedAt}"`);
-    expect((await change("third", updatedAt)).status).toBe(200);
+    const { version } = (await first.json()) as { version: number };
+    expect(first.headers.get("etag")).toBe(`"${version}"`);
+    expect((await change("third", version)).status).toBe(200);
   });
 
   it("responds with 503 if signedIn or the store fails, and calls onError", async () => {

@@ -203,7 +203,6 @@ describe("manager", () => {
     const { key, secret } = await keys.create({ ownerId: "acme", scopes: [] });
     expectTypeOf(secret).toEqualTypeOf<string>();
     expectTypeOf(key).not.toHaveProperty("hash");
-    expectTypeOf(key).not.toHaveProperty("version");
     expectTypeOf((await keys.list()).items).items.not.toHaveProperty("hash");
     expectTypeOf(await keys.get("id")).toEqualTypeOf<typeof key | undefined>();
   });

@@ -53,7 +53,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oauth: ["jwt", "http", "kit", "internal"],
   management: ["oauth", "jwt", "http", "kit", "internal"],
   dashboard: ["management", "http", "kit", "internal"],
+  leaks: ["http", "kit", "internal"],
   cli: [
+    "leaks",
     "dashboard",
     "management",
     "oauth",

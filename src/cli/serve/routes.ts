@@ -14,9 +14,10 @@ export interface ServiceRoute {
   readonly handler: RequestHandler;
 }
 
-/** Every route of the service; the first that matches is used. A gateway or a leak receiver is one more line. */
+/** Every route of the service; the first that matches is used. A gateway is one more line. */
 export function createRoutes(service: Service, isDraining: () => boolean): readonly ServiceRoute[] {
-  const { endpoint, checkSecret, management, dashboard, tokens, bootstrap, config, settings } = service;
+  const { endpoint, checkSecret, management, dashboard, tokens, leaks, bootstrap, config, settings } =
+    service;
   const unkey = unkeyEndpoints(management, MANAGEMENT_PATH, checkSecret, config.scopes);
   const verifyNeeds = settings.openVerify ? undefined : "keybearer:verify";
 
@@ -64,6 +65,7 @@ export function createRoutes(service: Service, isDraining: () => boolean): reado
           route("tokens", "*", "/oauth/*", tokens.handler),
           route("tokens", "*", "/.well-known/oauth-authorization-server*", tokens.handler),
         ]),
+    ...(leaks === undefined ? [] : [route("leaks", "*", "/leaks*", leaks)]),
     route("bootstrap", "POST", "/bootstrap", bootstrap),
     route("healthz", "GET", "/healthz", healthy),
     route("readyz", "GET", "/readyz", ready),

@@ -2,21 +2,20 @@ import { cachedStore } from "../../cache/cached-store.js";
 import { createDashboard } from "../../dashboard/dashboard.js";
 import { memoryPortalStore, redisPortalStore } from "../../dashboard/portal-store.js";
 import type { RequestHandler } from "../../http/handler.js";
-import { parseDuration } from "../../internal/duration.js";
-import { type Observer, type Verifier, withStoreTimeout } from "../../kit.js";
+import { type Observer, withStoreTimeout } from "../../kit.js";
 import { createManagementApi } from "../../management/api.js";
-import { createTokenService, type TokenService } from "../../oauth/token-service.js";
+import type { TokenService } from "../../oauth/token-service.js";
 import { lastUsed } from "../../observers/last-used.js";
 import { metrics } from "../../observers/metrics.js";
 import { createRateLimiter } from "../../rate-limit/limiter.js";
 import { redisLimits } from "../../rate-limit/redis.js";
 import type { Config } from "../config.js";
 import type { Connection } from "../connect.js";
-import { usageError } from "../errors.js";
 import { createApiVerifier } from "./administrators.js";
 import { bootstrapEndpoint } from "./bootstrap.js";
 import { type CreateEndpoint, createEndpoints } from "./endpoint.js";
 import type { Log } from "./log.js";
+import { createLeaks, createTokens } from "./optional-parts.js";
 import { createPrometheus } from "./prometheus.js";
 import { type CheckSecret, createSecretCheck } from "./secret-check.js";
 import type { Settings } from "./settings.js";
@@ -31,6 +30,7 @@ export interface Service {
   readonly management: RequestHandler;
   readonly dashboard: ReturnType<typeof createDashboard> | undefined;
   readonly tokens: TokenService | undefined;
+  readonly leaks: RequestHandler | undefined;
   readonly bootstrap: RequestHandler;
   readonly collectSamples: ReturnType<typeof sampleCollector>;
   /** Rejects if the store does not respond within a second. */
@@ -93,6 +93,7 @@ export function createService(
             portalStore: redis === undefined ? memoryPortalStore() : redisPortalStore(redis, prefix),
           }),
     tokens: createTokens(settings, keyVerifier, direct, onError),
+    leaks: createLeaks(settings, config, keys, onError),
     bootstrap: endpoint(bootstrapEndpoint(config, direct, config.manager(direct, observers, "10s"))),
     collectSamples: sampleCollector(prometheus.samples),
     async ping() {
@@ -104,23 +105,4 @@ export function createService(
       await store.close();
     },
   };
-}
-
-function createTokens(
-  { tokens, limits }: Settings,
-  verifier: Verifier,
-  store: Connection["store"],
-  onError: (error: unknown, context: { readonly requestId: string }) => void,
-): TokenService | undefined {
-  if (tokens === undefined) return undefined;
-  const { issuer, audience, ttl, keyVariable } = tokens;
-  const signingKey = process.env[keyVariable];
-  if (!signingKey) throw usageError(`The environment variable ${keyVariable} in "serve.tokens" is not set`);
-  if ((parseDuration(ttl) ?? 0) < (parseDuration(limits.requestTimeout) ?? 0)) {
-    throw usageError('"serve.tokens.ttl" must be at least "serve.limits.requestTimeout"');
-  }
-  return createTokenService({
-    ...{ issuer, audience, ttl, signingKey, verifier, store, onError },
-    ...{ basePath: "/oauth", revocations: "per-process" },
-  });
 }

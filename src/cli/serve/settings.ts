@@ -14,6 +14,7 @@ const duration = z.custom<Duration>(
 const name = z.string().min(1).max(255);
 const port = z.int("must be an integer").min(0).max(65_535);
 const workers = z.int("must be an integer").min(1).max(64);
+const variable = z.string().regex(/^[A-Za-z_]\w{0,127}$/, "must be the name of an environment variable");
 const url = z.string().refine((value) => URL.canParse(value), "must be a URL");
 const networks = z.array(
   z.string().refine((text) => cidrProblem(text) === undefined, "must be an address or a network as CIDR"),
@@ -42,7 +43,15 @@ const schema = z.strictObject({
       issuer: url,
       audience: name,
       ttl: duration.default("5m"),
-      keyVariable: z.string().regex(/^[A-Za-z_]\w{0,127}$/, "must be the name of an environment variable"),
+      keyVariable: variable,
+    })
+    .optional(),
+  leaks: z
+    .strictObject({
+      action: z.enum(["revoke", "disable", "report"]).default("revoke"),
+      github: z.boolean().default(true),
+      gitlab: z.strictObject({ credentialVariable: variable, types: z.array(name).min(1) }).optional(),
+      trufflehog: z.strictObject({ credentialVariable: variable }).optional(),
     })
     .optional(),
   cache: z.strictObject({ ttl: duration.default("10m"), heartbeat: duration.default("1s") }).prefault({}),
@@ -71,6 +80,7 @@ export interface Settings {
   readonly openVerify: boolean;
   readonly oidc?: OidcSettings | undefined;
   readonly tokens?: TokenSettings | undefined;
+  readonly leaks?: LeakSettings | undefined;
   readonly cache: { readonly ttl: Duration; readonly heartbeat: Duration };
   readonly limits: {
     readonly headerBytes: number;
@@ -102,6 +112,14 @@ interface TokenSettings {
   readonly ttl: Duration;
   /** The environment variable with the private key. */
   readonly keyVariable: string;
+}
+
+/** The receiver of reports of leaked secrets. */
+export interface LeakSettings {
+  readonly action: "revoke" | "disable" | "report";
+  readonly github: boolean;
+  readonly gitlab?: { readonly credentialVariable: string; readonly types: readonly string[] } | undefined;
+  readonly trufflehog?: { readonly credentialVariable: string } | undefined;
 }
 
 /** The values of command line options; they override the environment, which overrides the file. */

@@ -30,6 +30,11 @@ export interface ParsedSecret<E extends string = string> {
 export interface KeyFormat<E extends string = string> {
   /** The environments that secrets can name; absent for a format without environments. */
   readonly environments?: readonly E[] | undefined;
+  /**
+   * The source of a regular expression that matches every secret inside a text, for secret scanners: without flags, anchors,
+   * capturing groups and lookarounds, so that RE2 and Python read it too. Required for `keybearer scan` and `scan-rules`.
+   */
+  readonly pattern?: string;
   /** Parses a secret without I/O; returns `undefined` if it does not have this format. Must not throw. */
   parse(secret: string): ParsedSecret<E> | undefined;
   /** Generates a new secret. Required for managers. */
@@ -40,6 +45,7 @@ export interface KeyFormat<E extends string = string> {
 
 /** A format created by {@link keyFormat}, with all methods. */
 export interface GeneratedKeyFormat<E extends string = string> extends KeyFormat<E> {
+  readonly pattern: string;
   /** Parses the secret that begins at `begin`, 0 by default, and is the rest of the text. */
   parse(text: string, begin?: number): ParsedSecret<E> | undefined;
   generate(environment?: E): string;
@@ -67,6 +73,7 @@ const ALPHABETS: Readonly<Record<string, string>> = {
   base62: BASE62,
   hex: "0123456789abcdef",
 };
+const CLASSES: Readonly<Record<string, string>> = { [BASE62]: "[0-9A-Za-z]", "0123456789abcdef": "[0-9a-f]" };
 const NOT_ASCII = 128; // no ASCII character has this bit
 const START_LENGTH = 4;
 const MIN_BITS = 128; // OWASP ASVS 5.0, 11.5.1
@@ -140,6 +147,7 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
 
   const format: GeneratedKeyFormat<E> = Object.freeze({
     environments: environments && Object.freeze([...environments]),
+    pattern: patternOf(prefix, environments, alphabet, length, checksum),
     parse,
     generate(environment?: E): string {
       const head = heads.find(({ parsed }) => parsed.environment === environment);
@@ -157,6 +165,21 @@ export function keyFormat<const E extends string>(given: KeyFormatOptions<E>): G
   });
   alphabets.set(format, alphabet);
   return format;
+}
+
+function patternOf(
+  prefix: string | undefined,
+  environments: readonly string[] | undefined,
+  alphabet: string,
+  length: number,
+  checksum: boolean,
+): string {
+  const environment = environments?.length === 1 ? environments[0] : `(?:${environments?.join("|")})`;
+  const head = [prefix, environments && environment, ""].filter((part) => part !== undefined).join("_");
+  const classOf = (characters: string) => CLASSES[characters] ?? `[${characters.replace("-", "\\-")}]`;
+  if (!checksum) return `${head}${classOf(alphabet)}{${length}}`;
+  if (alphabet === BASE62) return `${head}${classOf(BASE62)}{${length + CHECKSUM_LENGTH}}`;
+  return `${head}${classOf(alphabet)}{${length}}${classOf(BASE62)}{${CHECKSUM_LENGTH}}`;
 }
 
 // A wrapper of such a format is a custom format, whose `parse` may ignore `begin`.

@@ -118,10 +118,11 @@ export const RECORD_MEMBERS: readonly (keyof KeyRecord)[] = [
   "createdByKey",
 ];
 
-/** The public view of a key: a {@link KeyRecord} without hash and version, and with its status. */
+/** The public view of a key: a {@link KeyRecord} without hash, and with its status. */
 export type ApiKey = Omit<KeyRecord, "hash" | "version" | "createdAt" | "updatedAt"> & {
   readonly status: KeyStatus;
-  /** `null` if the store does not return it. */
+  /** `null` if the store does not return it, here and below. */
+  readonly version: number | null;
   readonly createdAt: Date | null;
   readonly updatedAt: Date | null;
 };
@@ -165,6 +166,7 @@ export function isReadableRecord(value: unknown): value is VerifiableRecord {
 export function toApiKey(record: VerifiableRecord, now: number): ApiKey {
   return deepFreeze({
     id: record.id,
+    version: record.version ?? null,
     ownerId: record.ownerId,
     name: record.name ?? null,
     start: record.start ?? "",

@@ -23,7 +23,8 @@ export interface KeyStore {
   findByHash(hash: KeyHash): Awaitable<VerifiableRecord | null | undefined>;
   /**
    * Returns the keys of several hashes, in the order of the hashes. If a store has this method, lookups that wait are
-   * batched: while another lookup is in flight, those of one turn of the event loop are one call, at most 32.
+   * batched: while another lookup is in flight, those of one turn of the event loop are one call, at most 32. `identify`
+   * of a manager calls it with up to 500 hashes.
    */
   findManyByHash?(hashes: readonly KeyHash[]): Awaitable<readonly (VerifiableRecord | null | undefined)[]>;
   /**
@@ -214,13 +215,15 @@ export const AUDIT_ACTIONS = [
   "purged",
   "suspended",
   "resumed",
+  "leaked",
   "used",
 ] as const;
 
 /**
  * What happened to a key. `rehashed`: it moved to the current pepper or hash. `purged`: its record was deleted.
- * `suspended` and `resumed`: what happened to its owner; the entry belongs to no key and has an empty `keyId`. `used`: a
- * request required a scope that is marked `audit`; if it was denied, `details` has the `code`.
+ * `suspended` and `resumed`: what happened to its owner; the entry belongs to no key and has an empty `keyId`. `leaked`:
+ * its secret was reported as found. `used`: a request required a scope that is marked `audit`; if it was denied, `details`
+ * has the `code`.
  */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

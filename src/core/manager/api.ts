@@ -8,6 +8,8 @@ import type {
   CreateOptions,
   DisableOptions,
   IssuedKey,
+  LeakOptions,
+  LeakResult,
   PurgeOptions,
   PurgeResult,
   RevokeAllFilter,
@@ -167,6 +169,25 @@ export interface KeyManager<S extends string = string, E extends string = string
    * const { revoked } = await manager.revokeAll({ ownerId: "acme" }, { reason: "contract ended", actor: "ann" });
    */
   revokeAll(filter: RevokeAllFilter, options?: RevokeAllOptions): Promise<RevokeAllResult>;
+  /**
+   * Returns the keys of secrets that were found somewhere, in the same order; `undefined` for a string that is no secret of a
+   * stored key. Keys that are revoked or expired are returned too. Takes at most 10,000 strings; leave out those that your
+   * format does not parse, because each one is looked up.
+   *
+   * @example
+   * const [key] = await manager.identify([secret]);
+   */
+  identify(secrets: readonly string[]): Promise<readonly (ApiKey | undefined)[]>;
+  /**
+   * Revokes or disables a key whose secret was found in a place where it must not be, and keeps the place in the audit
+   * trail. A second report of the same place changes nothing.
+   *
+   * @throws TypeError if the store has no `appendAudit` method.
+   *
+   * @example
+   * await manager.reportLeak(key.id, { source: "support", url: "https://forum.example/t/17", descendants: true });
+   */
+  reportLeak(id: string, options: LeakOptions): Promise<LeakResult>;
   /**
    * Replaces a key by a successor with the same owner, scopes, allowlist, limits and expiry, in one atomic write. The
    * old key stays valid for `overlap`, but never beyond its own expiry. The audit entry belongs to the old key. One of

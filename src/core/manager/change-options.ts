@@ -83,6 +83,39 @@ export interface RevokeAllResult {
   readonly revoked: number;
 }
 
+/** Where a secret was found. */
+export interface Leak {
+  /** Who found it, such as `"github"`: up to 255 characters. */
+  readonly source: string;
+  /** What kind of place it is, such as `"commit"`: up to 255 characters. */
+  readonly type: string | null;
+  /** The place: up to 2,048 characters. */
+  readonly url: string | null;
+}
+
+/** Options of {@link KeyManager.reportLeak}. */
+export interface LeakOptions extends ActorOption, Pick<Leak, "source"> {
+  readonly type?: string | null | undefined;
+  readonly url?: string | null | undefined;
+  /**
+   * What happens to the key: it is revoked with the reason `leaked`, or disabled by the operator, or nothing.
+   * `"revoke"` by default.
+   */
+  readonly action?: "revoke" | "disable" | "report";
+  /** Whether to revoke its descendants as well, as in {@link RevokeOptions}. `false` by default. */
+  readonly descendants?: boolean;
+}
+
+/** The result of {@link KeyManager.reportLeak}. */
+export interface LeakResult {
+  readonly key: ApiKey;
+  /**
+   * `recorded`: the place is in the audit trail, and the key is as before, because that was asked for or because it was
+   * revoked or disabled already. `repeated`: the same place was reported before, and nothing changed.
+   */
+  readonly outcome: "revoked" | "disabled" | "recorded" | "repeated";
+}
+
 /** Options of {@link KeyManager.suspendOwner}. */
 export type SuspendOptions = ActorOption & {
   /** Kept in the audit trail: up to 255 characters. */

@@ -184,11 +184,12 @@ export function readLimit(limit: unknown = DEFAULT_PAGE): number {
   );
 }
 
-function readLine(path: string, value: unknown): string {
+/** Reads a string of one line. */
+export function readLine(path: string, value: unknown, maxLength: number = MAX_LABEL): string {
   if (typeof value !== "string") {
     throw new KeyInputError(path, `must be a string; received ${describe(value)}`);
   }
-  if (value.length > MAX_LABEL) throw new KeyInputError(path, `must have at most ${MAX_LABEL} characters`);
+  if (value.length > maxLength) throw new KeyInputError(path, `must have at most ${maxLength} characters`);
   // Control characters forge log lines, bidirectional ones reorder text, and databases reject lone surrogates.
   if (/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u.test(value)) {
     throw new KeyInputError(path, "must not contain control characters");

@@ -4,6 +4,7 @@ import { isPresent, KEY_STATUSES, type KeyRecord, toApiKey } from "../keys/recor
 import type { KeyChange } from "../keys/store.js";
 import type { KeyManager, UpdateKey } from "./api.js";
 import { readExpiry } from "./dates.js";
+import { identifyKeys } from "./identify.js";
 import { importKey } from "./import.js";
 import {
   checkFilters,
@@ -22,6 +23,7 @@ import {
   readScopes,
 } from "./input.js";
 import { issueRecord } from "./issue.js";
+import { reportLeak } from "./leak.js";
 import { readMetadata } from "./metadata.js";
 import { type KeyManagerOptions, type PreparedManager, prepareManager } from "./options.js";
 import { purgeKeys } from "./purge.js";
@@ -166,6 +168,8 @@ export function createKeyManager<S extends string, E extends string = string>(
 
     revoke: async (id, options = {}) => revokeKey(prepared, repository, id, options),
     revokeAll: async (filter, options = {}) => revokeAllKeys(prepared, repository, filter, options),
+    identify: async (secrets) => identifyKeys(prepared, repository, secrets),
+    reportLeak: async (id, options) => reportLeak(prepared, repository, id, options),
     rotate: async (id, options = {}) => rotateKey(prepared, repository, id, options),
     import: async (input, by) => importKey(prepared, repository, input, readActorOrOptions("import", by)),
     purge: async (options) => purgeKeys(prepared, repository, options),

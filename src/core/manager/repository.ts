@@ -28,6 +28,7 @@ import type { PreparedManager } from "./options.js";
 import { quotaOf } from "./quota.js";
 import {
   readAuditEntry,
+  readBatch,
   readCommitted,
   readManagedRecord,
   readPage,
@@ -37,6 +38,8 @@ import {
 
 // Every conflict means that another change succeeded, so up to 100 concurrent changes of one key succeed.
 const MAX_ATTEMPTS = 100;
+const MAX_BATCH = 500;
+const MAX_LOOKUPS = 10;
 const UNKNOWN_OUTCOME = "; the outcome of the write is unknown";
 
 /** The caller of a change. */
@@ -72,6 +75,10 @@ export interface Repository {
   read(id: string): Promise<KeyRecord | undefined>;
   /** Returns the record that is stored under this hash, or `undefined`. */
   findByHash(hash: KeyHash): Promise<VerifiableRecord | undefined>;
+  /** Returns the records that are stored under these hashes, in the same order. */
+  findManyByHash(
+    hashes: readonly (KeyHash | undefined)[],
+  ): Promise<readonly (VerifiableRecord | undefined)[]>;
   /** Returns a page of records. */
   list(query: KeyQuery): Promise<Page<KeyRecord>>;
   /** Returns a page of audit entries. */
@@ -82,6 +89,8 @@ export interface Repository {
    * @throws KeyLimitError if the owner would exceed its ceilings. So do `change` and `replace`.
    */
   insert(record: KeyRecord, audit: AuditFacts, claims?: readonly KeyHash[]): Promise<void>;
+  /** Writes an audit entry that belongs to no change. */
+  append(entry: AuditEntry): Promise<void>;
   /** Deletes the record, unless it has changed since it was read. Returns whether it did. */
   remove(record: KeyRecord, audit: AuditFacts): Promise<boolean>;
   /**
@@ -167,14 +176,35 @@ export function createRepository(manager: PreparedManager<string>): Repository {
     throw new KeyConflictError("The key kept changing concurrently; read it and try again");
   };
 
+  const findByHash = (hash: KeyHash): Promise<VerifiableRecord | undefined> =>
+    call(
+      () => store.findByHash(hash),
+      (result) => checkedRecord(copyRecord(result), hash),
+    );
+
+  const findBatch = (hashes: readonly KeyHash[]): Promise<readonly (VerifiableRecord | undefined)[]> =>
+    store.findManyByHash === undefined
+      ? Promise.all(hashes.map(findByHash))
+      : call(
+          () => store.findManyByHash?.(hashes),
+          (result) => readBatch(result, hashes),
+        );
+
   return {
     read,
+    findByHash,
 
-    findByHash: (hash) =>
-      call(
-        () => store.findByHash(hash),
-        (result) => checkedRecord(copyRecord(result), hash),
-      ),
+    async findManyByHash(hashes) {
+      const open = [...new Set(hashes.filter((hash) => hash !== undefined))];
+      const records = new Map<KeyHash, VerifiableRecord | undefined>();
+      const size = store.findManyByHash === undefined ? MAX_LOOKUPS : MAX_BATCH;
+      for (let start = 0; start < open.length; start += size) {
+        const batch = open.slice(start, start + size);
+        const found = await findBatch(batch);
+        for (const [index, hash] of batch.entries()) records.set(hash, found[index]);
+      }
+      return hashes.map((hash) => hash && records.get(hash));
+    },
 
     list(query) {
       const { cursor, ownerId, environment, createdByKey } = query;
@@ -202,6 +232,13 @@ export function createRepository(manager: PreparedManager<string>): Repository {
       emit(observers, lifecycleEvent(audit));
     },
 
+    append: (entry) =>
+      call(
+        () => store.appendAudit?.([entry]),
+        () => undefined,
+        UNKNOWN_OUTCOME,
+      ),
+
     remove(record, facts) {
       const audit = auditEntry(record, now(), facts);
       return commit("remove", lifecycleEvent(audit), () => store.remove?.(record.id, record.version, audit));
@@ -217,7 +254,8 @@ export function createRepository(manager: PreparedManager<string>): Repository {
         const committed = await commit("update", lifecycleEvent(audit), () =>
           store.update(id, record.version, change, audit, quota),
         );
-        return committed ? toManagedKey({ ...record, ...change }, at) : undefined;
+        const changed = { ...record, ...change, version: record.version + 1 };
+        return committed ? toManagedKey(changed, at) : undefined;
       }),
 
     replace: (id, caller, decide) =>

@@ -1,5 +1,7 @@
 import { describe } from "../../internal/validate.js";
 import { StoreError } from "../errors.js";
+import { checkedRecord, copyRecord } from "../keys/checked-record.js";
+import type { KeyHash } from "../keys/hash.js";
 import {
   type ApiKey,
   copyDate,
@@ -9,6 +11,7 @@ import {
   RECORD_MEMBERS,
   timeOf,
   toApiKey,
+  type VerifiableRecord,
 } from "../keys/record.js";
 import type { AuditEntry, Page } from "../keys/store.js";
 import { toStoreError } from "../store-calls.js";
@@ -24,6 +27,17 @@ export function readRecord(result: unknown, id: string): KeyRecord | undefined {
   if (record === undefined) throw new StoreError(NOT_A_RECORD);
   if (record.id !== id) throw new StoreError("The key store returned the record of another id");
   return record;
+}
+
+/** Checks the result of `findManyByHash`. */
+export function readBatch(
+  result: unknown,
+  hashes: readonly KeyHash[],
+): readonly (VerifiableRecord | undefined)[] {
+  if (!Array.isArray(result) || result.length !== hashes.length) {
+    throw new StoreError(`The key store did not return one result for each of ${hashes.length} hashes`);
+  }
+  return hashes.map((hash, index) => checkedRecord(copyRecord(result[index]), hash));
 }
 
 /**

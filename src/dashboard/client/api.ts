@@ -5,6 +5,7 @@ export type KeyStatus = "active" | "disabled" | "suspended" | "expired" | "revok
 /** A key, as the management API sends it. */
 export interface Key {
   readonly id: string;
+  readonly version: number | null;
   readonly name: string | null;
   readonly start: string;
   readonly environment: string | null;
@@ -68,7 +69,7 @@ interface Call {
 async function call<T>(path: string, { method = "GET", body, seen }: Call = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["Content-Type"] = "application/json";
-  if (seen) headers["If-Match"] = `"${seen.updatedAt ?? ""}"`;
+  if (seen) headers["If-Match"] = `"${seen.version}"`;
   let response: Response;
   try {
     response = await fetch(`-/${path}`, {

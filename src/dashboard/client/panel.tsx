@@ -157,7 +157,7 @@ function Facts({ shown }: { readonly shown: Key }) {
         {shown.revokedReason && (
           <>
             <dt>{t("reason")}</dt>
-            <dd>{shown.revokedReason}</dd>
+            <dd>{reasonOf(shown.revokedReason)}</dd>
           </>
         )}
       </dl>
@@ -193,9 +193,20 @@ function textOf({ action, details }: Entry): string {
     rotated: t("actRotated"),
     rehashed: t("actRehashed"),
     purged: t("actPurged"),
+    leaked: t("actLeaked"),
     used: t("actUsed"),
   };
   return texts[action] ?? action;
+}
+
+function reasonOf(reason: string): string {
+  return reason === "leaked" ? t("leaked") : reason;
+}
+
+/** Where a scanner found the secret. Not a link, because others chose it. */
+function placeOf({ details }: Entry): string {
+  const { url, source } = (details.leak ?? {}) as { url?: string | null; source?: string };
+  return url ?? source ?? "";
 }
 
 /** The audit trail of a key, newest first. */
@@ -223,7 +234,8 @@ function History({ shown }: { readonly shown: Key }) {
             <span>
               {textOf(entry)}
               {typeof entry.details.reason === "string" &&
-                ` ${t("because", { reason: entry.details.reason })}`}
+                ` ${t("because", { reason: reasonOf(entry.details.reason) })}`}
+              {placeOf(entry) && ` ${t("foundAt", { place: placeOf(entry) })}`}
             </span>
             <span class="dim">
               <When date={entry.at} empty="" />{" "}

@@ -19,7 +19,7 @@ detectLeaks();
 const INPUT = { ownerId: "acme", scopes: ["vehicles:read"], environment: "live" } as const;
 
 interface Operation {
-  readonly run: (manager: KeyManager<FleetScope>, id: string) => Promise<unknown>;
+  readonly run: (manager: KeyManager<FleetScope>, id: string, secret: string) => Promise<unknown>;
   /** The store methods that it calls. */
   readonly calls: readonly StoreMethod[];
 }
@@ -45,6 +45,14 @@ const OPERATIONS: Readonly<
   revokeAll: {
     run: (manager) => manager.revokeAll({ ownerId: "acme" }),
     calls: ["list", "findById", "update"],
+  },
+  identify: {
+    run: (manager, _, secret) => manager.identify([secret]),
+    calls: ["findByHash"],
+  },
+  reportLeak: {
+    run: (manager, id) => manager.reportLeak(id, { source: "test" }),
+    calls: ["findById", "update"],
   },
   rotate: { run: (manager, id) => manager.rotate(id, { overlap: "1h" }), calls: ["findById", "replace"] },
   import: {
@@ -102,7 +110,7 @@ async function expectConsistentRotations(plain: KeyManager<FleetScope>): Promise
 describe.each(Object.entries(WRAPS))("%s", (_, wrap) => {
   it.each(cases)("$name: $method $label", async ({ name, run, method, fault }) => {
     const { plain, store, manager, id, secret, works } = await setUp([{ method, ...fault }], wrap);
-    const error = await failure(TIMEOUT_MS + GRACE_MS, () => run(manager, id));
+    const error = await failure(TIMEOUT_MS + GRACE_MS, () => run(manager, id, secret));
     expect(store.injected()).toBeGreaterThan(0);
     const changesRecords = CHANGES_RECORDS.includes(fault.fault);
     const isHarmless =

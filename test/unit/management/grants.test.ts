@@ -7,6 +7,7 @@ import { DAY, later } from "./fixtures.js";
 
 const OWN: ApiKey = {
   id: "key_own",
+  version: 1,
   ownerId: "acme",
   name: null,
   start: "",

@@ -14,6 +14,7 @@ describe("POST /api-keys", () => {
     expect(secret).toMatch(/^ezt_live_/);
     expect(key).toEqual({
       id: key.id,
+      version: 1,
       ownerId: "acme",
       name: "trucks",
       start: secret.slice(0, 13),
@@ -140,6 +141,23 @@ describe("one key", () => {
     const { status, body } = await call(`PATCH /api-keys/${key.id}`, { json });
     expect(status).toBe(200);
     expect(body).toMatchObject({ ...json, metadata: { a: 1 }, id: key.id });
+  });
+
+  test("every change has another ETag, also at the same time and after the clock was set back", async () => {
+    const { call, issue, clock } = managementApi();
+    const at = `/api-keys/${(await issue()).key.id}`;
+    const change = (name: string, tag: string) =>
+      call(`PATCH ${at}`, { json: { name }, headers: { "if-match": tag } });
+    const tags = [(await call(`GET ${at}`)).headers.get("etag") as string];
+    for (const time of [START, START, later(-DAY)]) {
+      clock.set(time);
+      const changed = await change("new", tags[0] as string);
+      expect(changed.status).toBe(200);
+      tags.unshift(changed.headers.get("etag") as string);
+    }
+    expect((await call(`GET ${at}`)).headers.get("etag")).toBe(tags[0]);
+    expect(new Set(tags).size).toBe(4);
+    for (const tag of tags.slice(1)) expect((await change("lost", tag)).status).toBe(412);
   });
 
   test("DELETE revokes; a second one changes nothing", async () => {

@@ -77,6 +77,7 @@ describe("import", () => {
     });
     expect(key).toEqual({
       id: "legacy/17",
+      version: 1,
       ownerId: "acme",
       name: "Importer",
       start: "0123",

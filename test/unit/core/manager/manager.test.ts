@@ -28,6 +28,7 @@ describe("create", () => {
     );
     expect(key).toEqual({
       id: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+      version: 1,
       ownerId: "acme",
       name: "Truck 7",
       start: secret.slice(0, 13),
@@ -191,7 +192,7 @@ describe("update", () => {
     });
     clock.set(later(5));
     const updated = await manager.update(key.id, { name: "b", metadata: null }, { actor: "bob" });
-    expect(updated).toEqual({ ...key, name: "b", metadata: null, updatedAt: later(5) });
+    expect(updated).toEqual({ ...key, version: 2, name: "b", metadata: null, updatedAt: later(5) });
     expect(await manager.get(key.id)).toEqual(updated);
     const [entry] = (await manager.auditTrail()).items;
     expect(entry).toMatchObject({

@@ -42,6 +42,7 @@ describe("rotate", () => {
     });
     expect(await manager.get(old.key.id)).toEqual({
       ...old.key,
+      version: 2,
       status: "retiring",
       updatedAt: later(100),
       rotatedAt: later(100),
