@@ -59,6 +59,7 @@ export async function runService(run: Run, options: ServeOptions, isWorker: bool
     throw error;
   } finally {
     await connection.close();
+    if (isWorker) process.disconnect(); // the channel to the primary process keeps a worker alive
   }
 }
 

@@ -15,6 +15,7 @@ export interface RunningServer {
 
 const CHECK_INTERVAL_MS = 1_000;
 const KEEP_ALIVE_MS = 5_000;
+const SWEEP_INTERVAL_MS = 50;
 
 /** Starts a server whose limits bound what a slow or large request costs. */
 export async function startServer(
@@ -52,9 +53,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 
 async function drain(server: Server, shutdown: Settings["limits"]["shutdown"]): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  // A connection becomes idle when its request in progress is finished.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS);
   const timer = setTimeout(() => server.closeAllConnections(), parseDuration(shutdown));
   await closed;
+  clearInterval(sweep);
   clearTimeout(timer);
 }
 
