@@ -31,7 +31,7 @@ export interface ConnectOptions {
 
 /**
  * Why the store is opened. `migrate` creates a missing SQLite file. `bulk` is work that can be repeated, so SQLite does
- * not have to sync every write to disk. `serve` creates a missing SQLite file and its directory, and reconnects.
+ * not have to sync every write to disk. `serve` creates a missing SQLite file, and reconnects.
  */
 export type Purpose = "migrate" | "bulk" | "serve" | "default";
 

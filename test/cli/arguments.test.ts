@@ -10,7 +10,10 @@ import { readDurationArgument } from "../../src/cli/session.js";
 function program() {
   const nowhere = new Writable({ write: (_, __, done) => done() }) as unknown as NodeJS.WriteStream;
   const output = createOutput(nowhere, nowhere);
-  return createProgram({ output, signal: new AbortController().signal, setExitCode: () => {} }, "1.2.3");
+  return createProgram(
+    { output, signal: new AbortController().signal, setExitCode: () => {}, setGrace: () => {} },
+    "1.2.3",
+  );
 }
 
 describe("arguments", () => {
