@@ -35,7 +35,7 @@ export async function createBootstrapToken(
   if ((await store.findById(BOOTSTRAP_ID)) !== undefined) return undefined;
   const secret = FORMAT.generate();
   const scopes = ["keybearer:admin"];
-  const record = { id: BOOTSTRAP_ID, name: "Bootstrap token", environment: null, start: "" };
+  const record = { id: BOOTSTRAP_ID, name: "First administrator", environment: null, start: "" };
   try {
     await keys.import({ ...record, secret, ownerId, scopes }, ACTOR);
     return secret;

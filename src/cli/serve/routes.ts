@@ -1,5 +1,6 @@
 import type { RequestHandler } from "../../http/handler.js";
 import { jsonResponse } from "../../http/json-response.js";
+import { HttpProblem } from "../../http/problem.js";
 import { portalEndpoint } from "./portal-link.js";
 import { formatSamples } from "./prometheus.js";
 import { MANAGEMENT_PATH, type Service } from "./service.js";
@@ -31,7 +32,11 @@ export function createRoutes(service: Service, isDraining: () => boolean): reado
       ));
     return jsonResponse(request, requestId, isReady ? 200 : 503, { status: isReady ? "ok" : "unavailable" });
   });
-  const metrics = endpoint(async () => {
+  const metrics = endpoint(async ({ principal }) => {
+    // "*" of another owner includes the scope, but the metrics are those of all owners.
+    if (principal?.ownerId !== settings.operator) {
+      throw new HttpProblem(403, "operator_only", "Only the operator of the service can read its metrics.");
+    }
     const headers = {
       "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
       "Cache-Control": "no-store",

@@ -1,4 +1,5 @@
 import cluster, { type Worker } from "node:cluster";
+import { CommandError, EXIT } from "../errors.js";
 import type { Log } from "./log.js";
 import type { Samples } from "./prometheus.js";
 
@@ -8,40 +9,47 @@ type Message =
   | { readonly kind: "samples" | "collected"; readonly id: number; readonly samples: readonly Samples[] };
 
 const COLLECT_TIMEOUT_MS = 1_000;
-const MIN_UPTIME_MS = 1_000;
+const RESTART_DELAY_MS = 500;
 
 /**
  * Runs the command again in worker processes until the signal is aborted, and replaces workers that end. Resolves when
  * all workers have ended.
  *
- * @throws Error if a worker ends before it was up for a second, for example because the port is in use.
+ * @throws CommandError if a worker ends before any of them listens, for example because the port is in use.
  */
 export async function runWorkers(count: number, signal: AbortSignal, log: Log): Promise<void> {
-  let failure: Error | undefined;
-  const startedAt = new Map<number, number>();
-  const start = () => startedAt.set(cluster.fork().id, performance.now());
-  for (let index = 0; index < count; index++) start();
+  let hasListened = false;
+  let hasFailed = false;
+  cluster.on("listening", () => {
+    hasListened = true;
+  });
   cluster.on("message", (worker, message: Message) => {
     if (message.kind === "collect") collect(worker, message.id);
   });
-  const stop = () => {
-    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGTERM");
-  };
-  signal.addEventListener("abort", stop);
+  for (let index = 0; index < count; index++) cluster.fork();
   await new Promise<void>((resolve) => {
+    const resolveIfLast = () => {
+      if (Object.keys(cluster.workers ?? {}).length === 0) resolve();
+    };
+    const stop = () => {
+      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGTERM");
+      resolveIfLast();
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
     cluster.on("exit", (worker, code) => {
-      const uptime = performance.now() - (startedAt.get(worker.id) ?? 0);
-      startedAt.delete(worker.id);
-      const isLast = Object.keys(cluster.workers ?? {}).length === 0;
-      if (signal.aborted || failure !== undefined) return isLast ? resolve() : undefined;
+      if (signal.aborted || hasFailed) return resolveIfLast();
       log.info("worker ended", { worker: worker.process.pid, code });
-      if (uptime >= MIN_UPTIME_MS) return start();
-      failure = new Error("A worker ended when it started");
-      stop();
-      return isLast ? resolve() : undefined;
+      if (hasListened) {
+        setTimeout(() => signal.aborted || cluster.fork(), RESTART_DELAY_MS);
+      } else {
+        hasFailed = true;
+        stop();
+      }
     });
   });
-  if (failure !== undefined) throw failure;
+  if (hasFailed)
+    throw new CommandError(EXIT.failed, "A worker ended before it listened; its message is above");
 }
 
 /** In the primary process: collects the samples of every worker, and sends them to one. */

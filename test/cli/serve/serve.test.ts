@@ -162,7 +162,7 @@ describe("keybearer serve", { timeout: 60_000 }, () => {
     const id = items[0].id;
     expect((await call(service, "DELETE", `/v1/api-keys/${id}`, b, {})).status).toBe(404);
     expect((await call(service, "POST", "/v2/keys.deleteKey", b, { keyId: id })).status).toBe(404);
-    expect((await call(service, "GET", "/metrics", a)).status).toBe(403);
+    for (const caller of [a, b]) expect((await call(service, "GET", "/metrics", caller)).status).toBe(403);
   });
 
   it("verifies the address of the client, not that of the calling service", async () => {
@@ -231,7 +231,7 @@ describe("keybearer serve", { timeout: 60_000 }, () => {
     expect((await call(service, "GET", "/verify")).status).toBe(405);
   });
 
-  it("runs several workers, adds their metrics, and finishes requests on SIGTERM", async () => {
+  it("runs several workers, adds their metrics, replaces one that was killed, and finishes requests on SIGTERM", async () => {
     const place = freshPlace(undefined, SERVE);
     const admin = await administrator(place);
     const port = await freePort();
@@ -244,6 +244,16 @@ describe("keybearer serve", { timeout: 60_000 }, () => {
     const decisions = [...body.matchAll(/^keybearer_auth_decisions_total\{.*"allowed".*\} (\d+)$/gm)];
     // Two for each verification, and one for the request for the metrics.
     expect(decisions.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(25);
+
+    const inUse = await run(place, ["serve", "--port", String(port), "--workers", "2"]);
+    expect(inUse).toMatchObject({ code: 1, stderr: expect.stringContaining("EADDRINUSE") });
+
+    const pids = [...service.output().stdout.matchAll(/"listening","pid":(\d+)/g)].map(([, pid]) =>
+      Number(pid),
+    );
+    process.kill(pids[0] as number, "SIGKILL");
+    while (service.output().stdout.split('"listening"').length < 5) await sleep(20);
+    expect((await call(service, "POST", "/verify", admin, { secret: admin })).body.allowed).toBe(true);
 
     const socket = connect(port, "127.0.0.1");
     const payload = JSON.stringify({ secret: admin });
