@@ -48,6 +48,7 @@ export const sections: readonly Section[] = [
   section("Operate", [
     ["docs/operations.md", "Operations"],
     ["docs/leaks.md", "Leaked secrets"],
+    ["docs/serve.md", "Key service"],
     ["docs/logs.md", "Request logs"],
     ["docs/observers.md", "Observers"],
     ["docs/metrics.md", "Metrics and traces"],

@@ -6,6 +6,8 @@ import { type Context, readDurationArgument } from "./session.js";
 export interface Run extends Context {
   /** Sets the exit code of a command that does not throw; 0 by default. */
   readonly setExitCode: (code: number) => void;
+  /** Sets how long the command may take after a signal, in milliseconds; 3,000 by default. */
+  readonly setGrace: (ms: number) => void;
 }
 
 /** Creates a command with examples. */

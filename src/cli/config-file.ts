@@ -14,7 +14,7 @@ const NAMES = [DEFAULT_FILE, "keybearer.config.ts", "keybearer.config.js", "keyb
  */
 export async function loadConfig(path: string | undefined): Promise<Config> {
   const file = path ?? findDefaultFile();
-  return readConfig(escapeText(file), await readContent(file), process.env);
+  return readConfig(escapeText(file), (await readContent(file)).content, process.env);
 }
 
 /** Returns the configuration files of the current directory that are found without `--config`. */
@@ -33,10 +33,13 @@ function findDefaultFile(): string {
   );
 }
 
-async function readContent(file: string): Promise<unknown> {
+/** Reads a file. `text` is absent for a module. */
+export async function readContent(
+  file: string,
+): Promise<{ readonly content: unknown; readonly text?: string }> {
   if (isModule(file)) {
     const module = await loadModule(file);
-    return module.default ?? { ...module };
+    return { content: module.default ?? { ...module } };
   }
   let text: string;
   try {
@@ -45,7 +48,7 @@ async function readContent(file: string): Promise<unknown> {
     throw usageError(`${escapeText(file)} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
   try {
-    return JSON.parse(text.replace(/^\ufeff/, ""));
+    return { content: JSON.parse(text.replace(/^\ufeff/, "")), text };
   } catch (error) {
     // Only the position, because the parser's message quotes the file.
     const position = /at position (\d+)/.exec((error as Error).message)?.[1];

@@ -16,9 +16,11 @@ import {
   type Pepper,
   type Scopes,
   type Verifier,
+  type VerifierOptions,
 } from "../kit.js";
 import { usageError } from "./errors.js";
 import { escapeText } from "./escape.js";
+import { SERVICE_SCOPES } from "./serve/service-scopes.js";
 
 // A page of a large Redis store may take minutes, and a command can be interrupted.
 const STORE_TIMEOUT = "10m";
@@ -88,6 +90,7 @@ const schema = z.strictObject({
   maxBytesPerOwner: z.number().int().optional(),
   table: z.string().optional(),
   redisPrefix: z.string().optional(),
+  serve: z.unknown().optional(), // checked by "keybearer serve"
   // Objects and functions need a JavaScript or TypeScript configuration file.
   format: z
     .custom<GeneratedKeyFormat>(
@@ -128,7 +131,11 @@ export interface Config {
   readonly urlVariables: readonly string[];
   readonly table: string | undefined;
   readonly redisPrefix: string | undefined;
-  manager(store: ManagedKeyStore, observers?: readonly Observer[]): KeyManager;
+  /** The member "serve", unchecked. */
+  readonly serve: unknown;
+  manager(store: ManagedKeyStore, observers?: readonly Observer[], storeTimeout?: Duration): KeyManager;
+  /** Creates a verifier of `keybearer serve`. */
+  serviceVerifier(options: Omit<VerifierOptions, "scopes" | "format">, format?: KeyFormat): Verifier;
   verifier(store: ManagedKeyStore, environment: string | undefined, storeTimeout: Duration): Verifier;
 }
 
@@ -155,9 +162,10 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     }
   };
 
+  const definitions = rest.serve === undefined ? rest.scopes : { ...rest.scopes, ...SERVICE_SCOPES };
   const scopes =
     sharedScopes ??
-    (withFileName(() => defineScopes(rest.scopes as Parameters<typeof defineScopes>[0])) as Scopes);
+    (withFileName(() => defineScopes(definitions as Parameters<typeof defineScopes>[0])) as Scopes);
   const formatMembers = FORMAT_MEMBERS.filter((name) => rest[name] !== undefined);
   if (rest.format !== undefined && formatMembers[0] !== undefined) {
     throw usageError(`${file}: "${formatMembers[0]}" is part of "format"; remove one of them`);
@@ -181,11 +189,12 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
     urlVariables: rest.urlVariable === undefined ? ["KEYBEARER_URL", "DATABASE_URL"] : [rest.urlVariable],
     table: rest.table,
     redisPrefix: rest.redisPrefix,
+    serve: rest.serve,
 
-    manager: (store, observers = []) =>
+    manager: (store, observers = [], storeTimeout = STORE_TIMEOUT) =>
       withFileName(() =>
         createKeyManager({
-          ...{ store, scopes, format, observers, storeTimeout: STORE_TIMEOUT, ...hashing },
+          ...{ store, scopes, format, observers, storeTimeout, ...hashing },
           ...pickSet(rest, MANAGER_MEMBERS),
         }),
       ),
@@ -198,6 +207,15 @@ export function readConfig(file: string, content: unknown, env: NodeJS.ProcessEn
           ...(serviceEnvironment !== undefined && { environment: serviceEnvironment }),
           rehash: false, // verify must not write
           exposeKeyState: true,
+        }),
+      ),
+
+    serviceVerifier: (options, only) =>
+      withFileName(() =>
+        createVerifier({
+          ...options,
+          ...{ scopes, format: only ?? [format, ...formats], ...hashing },
+          ...(only === undefined && environment !== undefined && { environment }),
         }),
       ),
   };

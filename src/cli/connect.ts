@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { dirname } from "node:path";
+import type { IoRedisScripting, NodeRedisScripting } from "../internal/redis-client.js";
 import { type ManagedKeyStore, withStoreTimeout } from "../kit.js";
 import type { MysqlPool } from "../stores/mysql.js";
 import type { PostgresPool } from "../stores/postgres.js";
@@ -15,6 +16,8 @@ export interface Connection {
   readonly store: ManagedKeyStore;
   /** Creates or updates the tables of an SQL store. */
   migrate(): Promise<void>;
+  /** The client of a store in Redis. */
+  readonly redis?: NodeRedisScripting | IoRedisScripting;
   close(): Promise<void>;
 }
 
@@ -28,15 +31,16 @@ export interface ConnectOptions {
 
 /**
  * Why the store is opened. `migrate` creates a missing SQLite file. `bulk` is work that can be repeated, so SQLite does
- * not have to sync every write to disk.
+ * not have to sync every write to disk. `serve` creates a missing SQLite file, and reconnects.
  */
-export type Purpose = "migrate" | "bulk" | "default";
+export type Purpose = "migrate" | "bulk" | "serve" | "default";
 
 type Server = Exclude<StoreTarget, { kind: "sqlite" }>;
 type Closable<T> = T & { close(): unknown };
 
 const CLOSE_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 5; // imports write concurrently
+const MAX_RECONNECT_DELAY_MS = 1_000;
 
 /**
  * Opens the store.
@@ -59,7 +63,7 @@ export function connect(target: StoreTarget, options: ConnectOptions): Promise<C
 async function openSqlite(file: string, label: string, options: ConnectOptions): Promise<Connection> {
   const driver = await loadDriver("SQLite", "libsql", "better-sqlite3", "node:sqlite");
   const isNew = !existsSync(file);
-  if (isNew && options.purpose !== "migrate") {
+  if (isNew && options.purpose !== "migrate" && options.purpose !== "serve") {
     throw new CommandError(EXIT.failed, `${label} does not exist. Create it with: npx keybearer migrate`);
   }
   const folder = dirname(file);
@@ -154,12 +158,16 @@ async function openRedis(target: Server, options: ConnectOptions): Promise<Conne
 
   function nodeRedis(): RedisClient {
     const createClient = driver.member("createClient") as (settings: object) => RedisClient;
-    const socket = { connectTimeout: options.timeoutMs, reconnectStrategy: false };
+    const socket = {
+      connectTimeout: options.timeoutMs,
+      reconnectStrategy: options.purpose === "serve" ? reconnectDelay : false,
+    };
     return createClient({ url: target.url, socket, disableOfflineQueue: true });
   }
   function ioRedis(): RedisClient {
     const Redis = driver.member("Redis") as { new (url: string, settings: object): RedisClient };
-    const settings = { lazyConnect: true, connectTimeout: options.timeoutMs, retryStrategy: () => null };
+    const retryStrategy = options.purpose === "serve" ? reconnectDelay : () => null;
+    const settings = { lazyConnect: true, connectTimeout: options.timeoutMs, retryStrategy };
     return new Redis(target.url, { ...settings, maxRetriesPerRequest: 0 });
   }
 
@@ -170,7 +178,11 @@ async function openRedis(target: Server, options: ConnectOptions): Promise<Conne
   const { redisPrefix: prefix } = options;
   const store = redisStore(client, prefix === undefined ? {} : { prefix });
   const close = withCloseTimeout(() => client.close?.() ?? client.quit());
-  return { store, migrate: async () => {}, close };
+  return { store, migrate: async () => {}, redis: client as NodeRedisScripting | IoRedisScripting, close };
+}
+
+function reconnectDelay(attempt: number): number {
+  return Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS);
 }
 
 /**

@@ -12,12 +12,13 @@ export async function main(version: string): Promise<void> {
   const controller = new AbortController();
   let exitCode: number = EXIT.ok;
   let signalExitCode: number | undefined;
+  let graceMs = GRACE_MS;
 
   const onSignal = (code: number) => {
     if (signalExitCode !== undefined) process.exit(code); // the second signal
     signalExitCode = code;
     controller.abort();
-    setTimeout(() => process.exit(code), GRACE_MS).unref();
+    setTimeout(() => process.exit(code), graceMs).unref();
   };
   process.on("SIGINT", () => onSignal(EXIT.interrupted));
   process.on("SIGTERM", () => onSignal(EXIT.terminated));
@@ -25,7 +26,10 @@ export async function main(version: string): Promise<void> {
   const setExitCode = (code: number) => {
     exitCode = code;
   };
-  const program = createProgram({ output, signal: controller.signal, setExitCode }, version);
+  const setGrace = (ms: number) => {
+    graceMs = ms;
+  };
+  const program = createProgram({ output, signal: controller.signal, setExitCode, setGrace }, version);
   try {
     await program.parseAsync(process.argv);
   } catch (error) {

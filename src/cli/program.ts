@@ -14,6 +14,7 @@ import { purgeCommand } from "./commands/purge.js";
 import { revokeCommand } from "./commands/revoke.js";
 import { scanCommand } from "./commands/scan.js";
 import { scanRulesCommand } from "./commands/scan-rules.js";
+import { serveCommand } from "./commands/serve.js";
 import { staleCommand } from "./commands/stale.js";
 import { updateCommand } from "./commands/update.js";
 import { verifyCommand } from "./commands/verify.js";
@@ -60,6 +61,7 @@ export function createProgram(run: Run, version: string): Command {
     purgeCommand,
     scanCommand,
     scanRulesCommand,
+    serveCommand,
     completionCommand,
   ]) {
     program.addCommand(create(run));

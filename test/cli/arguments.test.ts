@@ -10,7 +10,10 @@ import { readDurationArgument } from "../../src/cli/session.js";
 function program() {
   const nowhere = new Writable({ write: (_, __, done) => done() }) as unknown as NodeJS.WriteStream;
   const output = createOutput(nowhere, nowhere);
-  return createProgram({ output, signal: new AbortController().signal, setExitCode: () => {} }, "1.2.3");
+  return createProgram(
+    { output, signal: new AbortController().signal, setExitCode: () => {}, setGrace: () => {} },
+    "1.2.3",
+  );
 }
 
 describe("arguments", () => {
@@ -33,7 +36,8 @@ describe("arguments", () => {
     const { commands } = program();
     expect(commands.map((command) => command.name())).toEqual([
       ...["init", "migrate", "create", "list", "inspect", "update", "rotate", "revoke", "disable", "enable"],
-      ...["suspend-owner", "resume-owner", "verify", "audit", "stale", "import", "purge", "completion"],
+      ...["suspend-owner", "resume-owner", "verify", "audit", "stale", "import", "purge"],
+      ...["scan", "scan-rules", "serve", "completion"],
     ]);
     for (const command of commands) {
       let text = "";

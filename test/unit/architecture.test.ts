@@ -58,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "gateway",
     "leaks",
+    "dashboard",
     "management",
     "oauth",
     "jwt",
@@ -65,6 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cache",
     "rate-limit",
     "observers",
+    "adapters",
     "http",
     "kit",
     "internal",
