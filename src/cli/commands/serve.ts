@@ -1,7 +1,6 @@
 import cluster from "node:cluster";
 import type { Command } from "commander";
 import { command, type Run } from "../arguments.js";
-import { runService } from "../serve/run.js";
 
 interface Options {
   readonly config?: string;
@@ -27,5 +26,8 @@ export function serveCommand(run: Run): Command {
     .option("--host <address>", "the address to listen on (default: 127.0.0.1)")
     .option("--port <number>", "the port (default: 8080)")
     .option("--workers <number>", "the number of processes (default: 1)")
-    .action((options: Options) => runService(run, options, cluster.isWorker));
+    .action(async (options: Options) => {
+      const { runService } = await import("../serve/run.js"); // other commands do not need it
+      await runService(run, options, cluster.isWorker);
+    });
 }

@@ -1,3 +1,5 @@
+import { createForwardAuth } from "../../gateway/forward-auth.js";
+import type { GatewayRoute } from "../../gateway/routes.js";
 import type { RequestHandler } from "../../http/handler.js";
 import type { KeyManager, ManagedKeyStore, Verifier } from "../../kit.js";
 import { createLeakReceiver } from "../../leaks/receiver.js";
@@ -5,6 +7,9 @@ import { createTokenService, type TokenService } from "../../oauth/token-service
 import type { Config } from "../config.js";
 import { usageError } from "../errors.js";
 import type { Settings } from "./settings.js";
+
+/** Where the proxy asks. */
+export const GATEWAY_PATH = "/authz";
 
 type OnError = (error: unknown, context: { readonly requestId: string }) => void;
 
@@ -44,6 +49,23 @@ export function createLeaks(
     ...(trufflehog && {
       trufflehog: { credential: credential("trufflehog", trufflehog.credentialVariable) },
     }),
+  });
+}
+
+/** Creates the gateway for a proxy, if it is configured. */
+export function createGateway(
+  { gateway }: Settings,
+  verifier: Verifier,
+  onError: OnError,
+): RequestHandler | undefined {
+  if (gateway === undefined) return undefined;
+  const { proxy, peers, tokenVariable, routes } = gateway;
+  return createForwardAuth({
+    ...{ verifier, proxy, onError },
+    routes: routes as readonly GatewayRoute[],
+    ...(peers !== undefined && { peers }),
+    ...(tokenVariable !== undefined && { token: readVariable("gateway.tokenVariable", tokenVariable) }),
+    ...(proxy === "envoy" && { pathPrefix: GATEWAY_PATH }),
   });
 }
 

@@ -1,6 +1,7 @@
 import type { RequestHandler } from "../../http/handler.js";
 import { jsonResponse } from "../../http/json-response.js";
 import { HttpProblem } from "../../http/problem.js";
+import { GATEWAY_PATH } from "./optional-parts.js";
 import { portalEndpoint } from "./portal-link.js";
 import { formatSamples } from "./prometheus.js";
 import { MANAGEMENT_PATH, type Service } from "./service.js";
@@ -15,10 +16,20 @@ export interface ServiceRoute {
   readonly handler: RequestHandler;
 }
 
-/** Every route of the service; the first that matches is used. A gateway is one more line. */
+/** Every route of the service; the first that matches is used.  */
 export function createRoutes(service: Service, isDraining: () => boolean): readonly ServiceRoute[] {
-  const { endpoint, checkSecret, management, dashboard, tokens, leaks, bootstrap, config, settings } =
-    service;
+  const {
+    endpoint,
+    checkSecret,
+    management,
+    dashboard,
+    tokens,
+    leaks,
+    gateway,
+    bootstrap,
+    config,
+    settings,
+  } = service;
   const unkey = unkeyEndpoints(management, MANAGEMENT_PATH, checkSecret, config.scopes);
   const verifyNeeds = settings.openVerify ? undefined : "keybearer:verify";
 
@@ -70,6 +81,7 @@ export function createRoutes(service: Service, isDraining: () => boolean): reado
           route("tokens", "*", "/oauth/*", tokens.handler),
           route("tokens", "*", "/.well-known/oauth-authorization-server*", tokens.handler),
         ]),
+    ...(gateway === undefined ? [] : [route("authz", "*", `${GATEWAY_PATH}*`, gateway)]),
     ...(leaks === undefined ? [] : [route("leaks", "*", "/leaks*", leaks)]),
     route("bootstrap", "POST", "/bootstrap", bootstrap),
     route("healthz", "GET", "/healthz", healthy),

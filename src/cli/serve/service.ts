@@ -15,7 +15,7 @@ import { createApiVerifier } from "./administrators.js";
 import { bootstrapEndpoint } from "./bootstrap.js";
 import { type CreateEndpoint, createEndpoints } from "./endpoint.js";
 import type { Log } from "./log.js";
-import { createLeaks, createTokens } from "./optional-parts.js";
+import { createGateway, createLeaks, createTokens } from "./optional-parts.js";
 import { createPrometheus } from "./prometheus.js";
 import { type CheckSecret, createSecretCheck } from "./secret-check.js";
 import type { Settings } from "./settings.js";
@@ -31,6 +31,7 @@ export interface Service {
   readonly dashboard: ReturnType<typeof createDashboard> | undefined;
   readonly tokens: TokenService | undefined;
   readonly leaks: RequestHandler | undefined;
+  readonly gateway: RequestHandler | undefined;
   readonly bootstrap: RequestHandler;
   readonly collectSamples: ReturnType<typeof sampleCollector>;
   /** Rejects if the store does not respond within a second. */
@@ -93,6 +94,7 @@ export function createService(
             portalStore: redis === undefined ? memoryPortalStore() : redisPortalStore(redis, prefix),
           }),
     tokens: createTokens(settings, keyVerifier, direct, onError),
+    gateway: createGateway(settings, keyVerifier, onError),
     leaks: createLeaks(settings, config, keys, onError),
     bootstrap: endpoint(bootstrapEndpoint(config, direct, config.manager(direct, observers, "10s"))),
     collectSamples: sampleCollector(prometheus.samples),

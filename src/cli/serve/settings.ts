@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type GatewayProxy, PROXIES } from "../../gateway/proxies.js";
 import { parseDuration } from "../../internal/duration.js";
 import { cidrProblem, type Duration } from "../../kit.js";
 import { type Config, readConfig } from "../config.js";
@@ -54,6 +55,23 @@ const schema = z.strictObject({
       trufflehog: z.strictObject({ credentialVariable: variable }).optional(),
     })
     .optional(),
+  gateway: z
+    .strictObject({
+      proxy: z.enum(PROXIES),
+      peers: networks.optional(),
+      tokenVariable: variable.optional(),
+      routes: z
+        .array(
+          z.strictObject({
+            method: z.union([name, z.array(name)]).optional(),
+            path: name,
+            requires: z.union([name, z.array(name), z.strictObject({ anyOf: z.array(name) })]).optional(),
+            access: z.enum(["any-key", "public", "deny"]).optional(),
+          }),
+        )
+        .min(1),
+    })
+    .optional(),
   cache: z.strictObject({ ttl: duration.default("10m"), heartbeat: duration.default("1s") }).prefault({}),
   limits: z
     .strictObject({
@@ -81,6 +99,7 @@ export interface Settings {
   readonly oidc?: OidcSettings | undefined;
   readonly tokens?: TokenSettings | undefined;
   readonly leaks?: LeakSettings | undefined;
+  readonly gateway?: GatewaySettings | undefined;
   readonly cache: { readonly ttl: Duration; readonly heartbeat: Duration };
   readonly limits: {
     readonly headerBytes: number;
@@ -120,6 +139,15 @@ export interface LeakSettings {
   readonly github: boolean;
   readonly gitlab?: { readonly credentialVariable: string; readonly types: readonly string[] } | undefined;
   readonly trufflehog?: { readonly credentialVariable: string } | undefined;
+}
+
+/** The gateway at `/authz`. */
+export interface GatewaySettings {
+  readonly proxy: GatewayProxy;
+  readonly peers?: readonly string[] | undefined;
+  /** The environment variable with the token of the proxy. */
+  readonly tokenVariable?: string | undefined;
+  readonly routes: readonly object[];
 }
 
 /** The values of command line options; they override the environment, which overrides the file. */

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { exportJWK, SignJWT } from "jose";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { CONFIG, freshPlace, run } from "../command.js";
+import { CONFIG, done, freshPlace, run } from "../command.js";
 import { administrator, call, serve } from "./service.js";
 
 describe("the optional parts of keybearer serve", { timeout: 60_000 }, () => {
@@ -107,3 +107,43 @@ async function startIssuer() {
       .sign(privateKey);
   return { issuer, sign };
 }
+
+describe("the gateway of keybearer serve", { timeout: 60_000 }, () => {
+  const gateway = {
+    proxy: "nginx",
+    peers: ["127.0.0.1"],
+    routes: [{ path: "/vehicles{/*}?", method: "GET", requires: "vehicles:read" }],
+  };
+
+  it("answers the proxy at /authz", async () => {
+    const place = freshPlace(undefined, { ...CONFIG, serve: { gateway } });
+    await done(place, ["migrate"]);
+    const secret = (await done(place, ["create", "--owner", "acme", "--scope", "vehicles:read"])).trim();
+    const service = await serve(place);
+    const ask = (method: string) =>
+      fetch(`${service.url}/authz`, {
+        headers: {
+          authorization: `Bearer ${secret}`,
+          "x-original-method": method,
+          "x-original-uri": "/vehicles/1",
+        },
+      });
+    const allowed = await ask("GET");
+    expect([allowed.status, allowed.headers.get("x-auth-owner")]).toEqual([200, "acme"]);
+    expect((await ask("POST")).status).toBe(403);
+  });
+
+  it("does not start with a route of an undefined scope, or a token that is not set", async () => {
+    const routes = [{ path: "/*", requires: "vehicles:rea" }];
+    for (const [serveSettings, message] of [
+      [{ gateway: { ...gateway, routes } }, "vehicles:rea"],
+      [{ gateway: { ...gateway, tokenVariable: "NOT_SET" } }, "NOT_SET"],
+      [{ gateway: { ...gateway, proxy: "apache" } }, "serve.gateway.proxy"],
+    ] as const) {
+      const place = freshPlace(undefined, { ...CONFIG, serve: serveSettings });
+      await administrator(place);
+      const { code, stderr } = await run(place, ["serve", "--port", "0"]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+    }
+  });
+});

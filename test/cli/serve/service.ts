@@ -104,5 +104,5 @@ export function sharedPlace(url: string | undefined): Place & { url: string } {
       await redisBackends(url, undefined)[0]?.drop(JSON.stringify(place));
     }
   });
-  return freshPlace(url, { ...SERVE, table: name, redisPrefix: name });
+  return freshPlace(url, { ...SERVE, table: name, redisPrefix: name, maxKeysPerOwner: 100_000 });
 }
