@@ -30,6 +30,7 @@ export default defineConfig({
     "dashboard/index": "src/dashboard/index.ts",
     "gateway/index": "src/gateway/index.ts",
     "leaks/index": "src/leaks/index.ts",
+    "webhooks/index": "src/webhooks/index.ts",
     "rate-limit/index": "src/rate-limit/index.ts",
     "observers/index": "src/observers/index.ts",
     "testing/index": "src/testing/index.ts",

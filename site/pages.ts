@@ -48,6 +48,7 @@ export const sections: readonly Section[] = [
   section("Operate", [
     ["docs/operations.md", "Operations"],
     ["docs/leaks.md", "Leaked secrets"],
+    ["docs/webhooks.md", "Webhooks"],
     ["docs/serve.md", "Key service"],
     ["docs/logs.md", "Request logs"],
     ["docs/observers.md", "Observers"],

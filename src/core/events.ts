@@ -82,7 +82,7 @@ export interface FailedEvent extends RequestFacts, Partial<KeyIdentity> {
 export type OwnerAction = "suspended" | "resumed";
 
 /** A change of a key. */
-export type LifecycleAction = Exclude<AuditAction, "used" | OwnerAction>;
+export type LifecycleAction = Exclude<AuditAction, "used" | "notified" | OwnerAction>;
 
 /** A key was changed, and the change is committed. */
 export interface LifecycleEvent {

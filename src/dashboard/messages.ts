@@ -120,6 +120,7 @@ export const ENGLISH = {
   actRehashed: "Moved the key to another hash",
   actPurged: "Deleted the record of the key",
   actLeaked: "Secret found",
+  actNotified: "Notified the owner",
   actUsed: "Used the key",
   because: "“{reason}”",
   foundAt: "(found: {place})",

@@ -1,8 +1,10 @@
 import type { ConnectionInfo } from "../http/handler.js";
 
-/** The proxies that {@link createForwardAuth} knows. */
-export const PROXIES = ["nginx", "traefik", "caddy", "haproxy", "envoy"] as const;
-export type GatewayProxy = (typeof PROXIES)[number];
+/** A proxy that can ask the gateway. */
+export type GatewayProxy = "nginx" | "traefik" | "caddy" | "haproxy" | "envoy";
+
+/** Every {@link GatewayProxy}. */
+export const PROXIES: readonly GatewayProxy[] = ["nginx", "traefik", "caddy", "haproxy", "envoy"];
 
 /** What a client asked the proxy for. */
 export interface OriginalRequest {

@@ -12,14 +12,12 @@ export interface LeakReport extends LeakResult {
   readonly leak: Leak;
 }
 
-type SecretFormat = Pick<KeyFormat, "parse">;
-
 /** Options of {@link createLeakReceiver}. */
 export interface LeakReceiverOptions {
   /** The manager of the keys. Its store needs `appendAudit`. */
   readonly keys: Pick<KeyManager, "identify" | "reportLeak">;
   /** The formats of the secrets; the same as the verifier's. Other strings are never looked up. */
-  readonly format: SecretFormat | readonly SecretFormat[];
+  readonly format: Pick<KeyFormat, "parse"> | readonly Pick<KeyFormat, "parse">[];
   /** What happens to a key: `"revoke"`, `"disable"` or `"report"`, which only records the place. `"revoke"` by default. */
   readonly action?: "revoke" | "disable" | "report";
   /** Whether to revoke the descendants of a key as well. `false` by default. */
@@ -91,7 +89,8 @@ export function prepareReceiver(given: LeakReceiverOptions): PreparedReceiver {
   const formats = Array.isArray(format) ? format : [format];
   if (formats.length === 0) throw new TypeError(`${WHERE}: "format" must not be an empty array`);
   for (const item of formats) checkMethods(WHERE, "format", item, ["parse"]);
-  const isSecret = (text: string) => formats.some((item: SecretFormat) => item.parse(text) !== undefined);
+  const isSecret = (text: string) =>
+    formats.some((item: Pick<KeyFormat, "parse">) => item.parse(text) !== undefined);
   checkFunction(WHERE, "onLeak", onLeak);
   checkFunction(WHERE, "onError", onError);
   if (action !== "revoke" && action !== "disable" && action !== "report") {

@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   management: ["oauth", "jwt", "http", "kit", "internal"],
   dashboard: ["management", "http", "kit", "internal"],
   gateway: ["oauth", "http", "kit", "internal"],
+  webhooks: ["kit", "internal"],
   leaks: ["http", "kit", "internal"],
   cli: [
     "gateway",

@@ -216,13 +216,14 @@ export const AUDIT_ACTIONS = [
   "suspended",
   "resumed",
   "leaked",
+  "notified",
   "used",
 ] as const;
 
 /**
  * What happened to a key. `rehashed`: it moved to the current pepper or hash. `purged`: its record was deleted.
  * `suspended` and `resumed`: what happened to its owner; the entry belongs to no key and has an empty `keyId`. `leaked`:
- * its secret was reported as found. `used`: a request required a scope that is marked `audit`; if it was denied, `details`
+ * its secret was reported as found. `notified`: a webhook about it was delivered. `used`: a request required a scope that is marked `audit`; if it was denied, `details`
  * has the `code`.
  */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

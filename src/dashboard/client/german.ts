@@ -126,6 +126,7 @@ export const GERMAN: Readonly<Record<MessageKey, string>> = {
   actRehashed: "Schlüssel unter einen anderen Hash gestellt",
   actPurged: "Datensatz gelöscht",
   actLeaked: "Geheimnis gefunden",
+  actNotified: "Besitzer benachrichtigt",
   actUsed: "Schlüssel benutzt",
   because: "„{reason}“",
   foundAt: "(Fundort: {place})",

@@ -194,6 +194,7 @@ function textOf({ action, details }: Entry): string {
     rehashed: t("actRehashed"),
     purged: t("actPurged"),
     leaked: t("actLeaked"),
+    notified: t("actNotified"),
     used: t("actUsed"),
   };
   return texts[action] ?? action;
