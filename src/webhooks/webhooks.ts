@@ -6,6 +6,8 @@ import { signWebhook } from "./signature.js";
 
 const CONCURRENCY = 10;
 const MAX_PENDING = 10_000;
+// A notice that is forgotten is looked up in the audit trail again.
+const MAX_DONE = 100_000;
 /** How far a search goes back beyond the last one: a transaction may commit after its entry was dated, and clocks differ. */
 const OVERLAP_MS = 60_000;
 /** The whole time of `retryFor` is searched this often, and at the start; so is the list for keys that expire. */
@@ -71,6 +73,7 @@ export function createKeyWebhooks(given: KeyWebhooksOptions): KeyWebhooks {
     const target = await endpoint(ownerId);
     if (target === undefined) return;
     const key = await keys.get(keyId);
+    if (type === "keys.expiring" && key?.status !== "active") return; // revoked since the search
     const body = JSON.stringify({
       type,
       timestamp: new Date(at).toISOString(),
@@ -97,6 +100,7 @@ export function createKeyWebhooks(given: KeyWebhooksOptions): KeyWebhooks {
   const finish = ({ id, until }: Notice): void => {
     pending.delete(id);
     done.set(id, Math.max(until, now() + OVERLAP_MS) + OVERLAP_MS);
+    if (done.size > MAX_DONE) done.delete(done.keys().next().value as string);
   };
 
   /** Starts the attempts that are due: one at a time for each owner, so that a slow endpoint delays no other owner. */

@@ -7,7 +7,7 @@ import { createKeyManager, type KeyManager, StoreError } from "../../../src/inde
 import { memoryStore } from "../../../src/stores/memory.js";
 import { createKeyWebhooks, type KeyWebhooks, type KeyWebhooksOptions } from "../../../src/webhooks/index.js";
 import { postJson } from "../../../src/webhooks/request.js";
-import { format, scopes } from "../core/fixtures.js";
+import { format, scopes } from "../../unit/core/fixtures.js";
 
 const SECRET = `whsec_${randomBytes(32).toString("base64")}`;
 const LEAK = { source: "github", type: "commit", url: "https://github.example/a" };
