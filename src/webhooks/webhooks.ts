@@ -1,17 +1,19 @@
+import { withTimeout } from "../internal/timeout.js";
 import type { ApiKey } from "../kit.js";
 import { findExpiring, findLeaks, isDelivered, type Notice, recordDelivery } from "./notices.js";
 import { type KeyWebhooksOptions, prepareWebhooks } from "./options.js";
-import { postJson } from "./request.js";
+import { createQueue, type Pending } from "./queue.js";
+import { postJson, WebhookError } from "./request.js";
 import { signWebhook } from "./signature.js";
 
-const CONCURRENCY = 10;
-const MAX_PENDING = 10_000;
 // A notice that is forgotten is looked up in the audit trail again.
 const MAX_DONE = 100_000;
 /** How far a search goes back beyond the last one: a transaction may commit after its entry was dated, and clocks differ. */
 const OVERLAP_MS = 60_000;
 /** The whole time of `retryFor` is searched this often, and at the start; so is the list for keys that expire. */
 const FULL_SEARCH_MS = 60 * 60_000;
+/** The same while notices are left out, because there were too many. */
+const FULL_SEARCH_OF_REST_MS = 60_000;
 const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 60 * 60_000;
 
@@ -19,12 +21,6 @@ const LONGEST_RETRY_MS = 60 * 60_000;
 export interface KeyWebhooks {
   /** Stops, after the attempts in progress. What was not delivered is found at the next start. */
   close(): Promise<void>;
-}
-
-interface Pending {
-  readonly notice: Notice;
-  attempts: number;
-  nextAt: number;
 }
 
 /**
@@ -41,24 +37,25 @@ interface Pending {
  */
 export function createKeyWebhooks(given: KeyWebhooksOptions): KeyWebhooks {
   const options = prepareWebhooks(given);
-  const { keys, endpoint, intervalMs, retryForMs, report, now } = options;
-  const pending = new Map<string, Pending>();
+  const { keys, endpoint, intervalMs, retryForMs, timeoutMs, report, now } = options;
+  const queue = createQueue();
   /** Notices that need no attempt any more, with the time at which they can be forgotten. */
   const done = new Map<string, number>();
-  const busyOwners = new Set<string>();
   const attempts = new Set<Promise<void>>();
   let searchedAt = Number.NEGATIVE_INFINITY;
   let fullySearchedAt = Number.NEGATIVE_INFINITY;
+  let isComplete = true;
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
 
   const search = async (): Promise<void> => {
     const startedAt = now();
-    const isFull = !(startedAt < fullySearchedAt + FULL_SEARCH_MS && startedAt >= fullySearchedAt);
+    const fullAt = fullySearchedAt + (isComplete ? FULL_SEARCH_MS : FULL_SEARCH_OF_REST_MS);
+    const isFull = startedAt >= fullAt || startedAt < fullySearchedAt; // the clock may be set back
     const since = isFull ? startedAt - retryForMs : Math.max(searchedAt, startedAt - retryForMs) - OVERLAP_MS;
+    if (isFull) isComplete = true;
     const add = (notice: Notice) => {
-      if (pending.size >= MAX_PENDING || pending.has(notice.id) || done.has(notice.id)) return;
-      pending.set(notice.id, { notice, attempts: 0, nextAt: 0 });
+      if (!done.has(notice.id) && !queue.add(notice)) isComplete = false;
     };
     for await (const notice of findLeaks(options, since)) add(notice);
     if (isFull) for await (const notice of findExpiring(options)) add(notice);
@@ -67,13 +64,16 @@ export function createKeyWebhooks(given: KeyWebhooksOptions): KeyWebhooks {
     for (const [id, until] of done) if (until < startedAt) done.delete(id);
   };
 
-  const deliver = async ({ notice }: Pending): Promise<void> => {
-    const { id, type, keyId, ownerId, at, data } = notice;
-    if (await isDelivered(options, notice)) return; // by another process, or before a restart
-    const target = await endpoint(ownerId);
-    if (target === undefined) return;
+  /** Returns whether the notice needs no further attempt. */
+  const deliver = async (notice: Notice): Promise<boolean> => {
+    const { id, type, keyId, ownerId, at, until, data } = notice;
+    if (await isDelivered(options, notice)) return true; // by another process, or before a restart
+    const onTimeout = () => new WebhookError('"endpoint" did not return in time');
+    const target = await withTimeout(Promise.resolve(endpoint(ownerId)), timeoutMs, { onTimeout });
+    if (target === undefined) return false; // the owner may add one
     const key = await keys.get(keyId);
-    if (type === "keys.expiring" && key?.status !== "active") return; // revoked since the search
+    const isStale = key?.status !== "active" || key.expiresAt?.getTime() !== until;
+    if (type === "keys.expiring" && isStale) return true; // revoked or changed since the search
     const body = JSON.stringify({
       type,
       timestamp: new Date(at).toISOString(),
@@ -82,37 +82,35 @@ export function createKeyWebhooks(given: KeyWebhooksOptions): KeyWebhooks {
     const headers = signWebhook(target.secret, id, Math.floor(now() / 1_000), body);
     await postJson(target.url, { ...headers }, body, options);
     await recordDelivery(options, notice);
+    return true;
   };
 
-  const attempt = async (entry: Pending): Promise<void> => {
-    const { notice } = entry;
+  const attempt = async (pending: Pending): Promise<void> => {
+    const { notice } = pending;
+    let isDone = false;
+    let isFailed = false;
     try {
-      await deliver(entry);
-      finish(notice);
+      isDone = await deliver(notice);
     } catch (error) {
+      isFailed = true;
       report(error, { id: notice.id, ownerId: notice.ownerId });
-      entry.attempts += 1;
-      const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (entry.attempts - 1));
-      entry.nextAt = now() + wait * (0.5 + Math.random() / 2);
-      if (entry.nextAt >= notice.until) finish(notice);
     }
+    const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** pending.attempts++);
+    pending.nextAt = now() + wait * (0.5 + Math.random() / 2);
+    if (isDone || pending.nextAt >= notice.until) forget(notice);
+    queue.release(notice, isFailed);
   };
-  const finish = ({ id, until }: Notice): void => {
-    pending.delete(id);
-    done.set(id, Math.max(until, now() + OVERLAP_MS) + OVERLAP_MS);
+
+  const forget = (notice: Notice): void => {
+    queue.remove(notice);
+    done.set(notice.id, Math.max(notice.until, now()) + 2 * OVERLAP_MS);
     if (done.size > MAX_DONE) done.delete(done.keys().next().value as string);
   };
 
-  /** Starts the attempts that are due: one at a time for each owner, so that a slow endpoint delays no other owner. */
   const startAttempts = (): void => {
-    for (const entry of pending.values()) {
-      const { ownerId } = entry.notice;
-      if (attempts.size >= CONCURRENCY) return;
-      if (entry.nextAt > now() || busyOwners.has(ownerId)) continue;
-      busyOwners.add(ownerId);
-      const started: Promise<void> = attempt(entry).finally(() => {
+    for (let next = queue.take(now()); next !== undefined; next = queue.take(now())) {
+      const started: Promise<void> = attempt(next).finally(() => {
         attempts.delete(started);
-        busyOwners.delete(ownerId);
         if (!isClosed) startAttempts();
       });
       attempts.add(started);

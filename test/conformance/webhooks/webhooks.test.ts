@@ -196,15 +196,63 @@ describe("key.leaked", () => {
     expect([before <= 2, attempts()]).toEqual([true, before]);
   });
 
-  it("of one owner does not wait for the endpoint of another", async () => {
+  it("of one owner does not wait for the endpoints of 40 others, each of which has one attempt at a time", async () => {
     const slow = await receiver(() => undefined);
     const fast = await receiver();
     const { keys, create, send } = service();
-    for (let i = 0; i < 30; i++) await keys.reportLeak((await create("slow")).id, LEAK);
     await keys.reportLeak((await create("fast")).id, LEAK);
-    send((ownerId) => ({ url: ownerId === "slow" ? slow.url : fast.url, secret: SECRET }));
+    for (let i = 0; i < 80; i++) await keys.reportLeak((await create(`slow ${i % 40}`)).id, LEAK);
+    send((ownerId) => ({ url: ownerId === "fast" ? fast.url : slow.url, secret: SECRET }));
     await until(() => fast.received.length === 1);
-    expect(slow.attempts()).toBe(1);
+    await until(() => slow.attempts() === 40);
+    await keys.reportLeak((await create("fast")).id, LEAK);
+    await until(() => fast.received.length === 2);
+    expect(slow.attempts()).toBe(40);
+  });
+
+  it("of an owner with too many notices are delivered later, and those of others now", async () => {
+    const dead = await receiver(() => 500);
+    const fast = await receiver();
+    const { keys, create, send } = service();
+    await keys.reportLeak((await create("fast")).id, LEAK);
+    for (let i = 0; i < 300; i++) await keys.reportLeak((await create("dead")).id, LEAK);
+    let url = dead.url;
+    let offset = 0;
+    const clock = () => new Date(Date.now() + offset);
+    send((ownerId) => ({ url: ownerId === "fast" ? fast.url : url, secret: SECRET }), { clock });
+    await until(() => fast.received.length === 1);
+    url = fast.url;
+    const isComplete = () => {
+      offset += 1_000;
+      return fast.received.length === 301;
+    };
+    await vi.waitUntil(isComplete, { timeout: 30_000, interval: 10 });
+    expect(new Set(fast.received.map(({ id }) => id)).size).toBe(301);
+  });
+
+  it("is sent to an endpoint that is added later, and a hanging endpoint() is not waited for", async () => {
+    const { url, received } = await receiver();
+    const { keys, create, send } = service();
+    await keys.reportLeak((await create("acme")).id, LEAK);
+    await keys.reportLeak((await create("hanging")).id, LEAK);
+    let isAdded = false;
+    let offset = 0;
+    const errors: string[] = [];
+    const webhooks = send(
+      (ownerId) =>
+        ownerId === "hanging" ? new Promise(() => {}) : isAdded ? { url, secret: SECRET } : undefined,
+      {
+        clock: () => new Date(Date.now() + offset),
+        timeout: "50ms",
+        onError: (error) => errors.push((error as Error).message),
+      },
+    );
+    await until(() => errors.length > 0);
+    expect(errors[0]).toBe('"endpoint" did not return in time');
+    isAdded = true;
+    offset = 60_000;
+    await until(() => received.length === 1);
+    await webhooks.close();
   });
 
   it("waits for a store that is down", async () => {
@@ -249,6 +297,21 @@ describe("keys.expiring", () => {
   });
 });
 
+describe("keys.expiring of a key whose expiry was moved", () => {
+  it("is not sent", async () => {
+    let offset = 0;
+    const { url, received, attempts } = await receiver((attempt) => (attempt === 1 ? 500 : 204));
+    const { keys, create, send } = service();
+    const key = await create("acme", { expiresAt: new Date(Date.now() + 3 * DAY) });
+    send(() => ({ url, secret: SECRET }), { clock: () => new Date(Date.now() + offset) });
+    await until(() => attempts() === 1);
+    await keys.update(key.id, { expiresAt: new Date(Date.now() + 365 * DAY) });
+    offset = 60_000;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect([attempts(), received]).toEqual([1, []]);
+  });
+});
+
 describe("an endpoint", () => {
   const post = (url: string, allowPrivate = false) =>
     postJson(url, {}, "{}", { timeoutMs: 1_000, allowPrivate });
@@ -268,6 +331,8 @@ describe("an endpoint", () => {
     "https://[fe80::1]/",
     "https://[64:ff9b::7f00:1]/",
     "https://[2002:7f00:1::]/",
+    "https://[::127.0.0.1]/",
+    "https://[::ffff:0:127.0.0.1]/",
     "https://localhost/",
   ])("must not be %s", async (url) => {
     await expect(post(url)).rejects.toThrow("private address");
