@@ -1,5 +1,6 @@
 import type { JSONWebKeySet } from "jose";
 import { type ConnectionInfo, fetchRequestId, type RequestHandler, toAuthRequest } from "../http/handler.js";
+import { warnOnce } from "../internal/warn.js";
 import type { GuardErrorContext, GuardOptions, HttpDenial } from "../kit.js";
 import { createAssertion, identityHeaders } from "./identity.js";
 import { type ForwardAuthOptions, prepareGateway } from "./options.js";
@@ -28,6 +29,7 @@ export interface ForwardAuth extends RequestHandler {
 export function createForwardAuth<S extends string>(given: ForwardAuthOptions<S>): ForwardAuth {
   const options = prepareGateway(given);
   const { proxy, pathPrefix, decisionFor, isProxy, assertions, now, onError } = options;
+  const warn = warnOnce("KEYBEARER_UNAVAILABLE");
   // nginx passes on only 2xx, 401 and 403, and no body.
   const send = proxy === "nginx" ? toNginxResponse : toResponse;
 
@@ -47,12 +49,7 @@ export function createForwardAuth<S extends string>(given: ForwardAuthOptions<S>
     let principal: Parameters<typeof identityHeaders>[0];
     if (decision !== "public") {
       const authRequest = toAuthRequest(request, connection, requestId);
-      const outcome = await decision({
-        ...authRequest,
-        remoteAddress: authRequest.remoteAddress,
-        method: original.method,
-        path,
-      });
+      const outcome = await decision({ ...authRequest, method: original.method, path });
       if (!outcome.pass) return send(outcome.denial);
       ({ principal, headers } = outcome);
     }
@@ -69,7 +66,9 @@ export function createForwardAuth<S extends string>(given: ForwardAuthOptions<S>
       return await decide(request, connection);
     } catch (error) {
       const requestId = fetchRequestId(request, connection);
-      reportTo(onError, error, { requestId, method: request.method, path: undefined }); // for example, no key can sign
+      if (onError === undefined)
+        warn("The gateway denied a request with 503, because no key could sign an assertion.");
+      reportTo(onError, error, { requestId, method: request.method, path: undefined });
       return send(refusal("unavailable", requestId));
     }
   };

@@ -6,8 +6,8 @@ import type { OriginalRequest } from "./proxies.js";
 const UNKNOWN = "-";
 
 /**
- * Returns the headers that tell the backend who a request is. Values are percent-encoded, scopes are separated by spaces, and `-` stands for a value that
- * is unknown or empty, because nginx drops empty headers.
+ * Returns the headers that identify the caller to the backend. Values are percent-encoded, and scopes are separated by
+ * spaces. `-` stands for an unknown or empty value, because nginx drops empty headers.
  */
 export function identityHeaders(principal: Principal | undefined): Record<string, string> {
   return {

@@ -120,6 +120,7 @@ export async function readBytes(
       chunks.push(part.value);
     }
   } catch (error) {
+    cancel();
     if (error instanceof HttpProblem) throw error;
     throw new HttpProblem(400, "invalid_body", "The body could not be read.");
   } finally {

@@ -51,7 +51,7 @@ export function createFinder(
         const neighbors = [text[index - 1] ?? (index === 0 ? before : ""), text[index + secret.length] ?? ""];
         if (isBounded && neighbors.some((character) => WORD.test(character))) regex.lastIndex = index + 1;
         else if (parse(secret) !== undefined) found.push({ index, secret });
-        else regex.lastIndex = index + 1; // a secret may begin inside of what is none
+        else regex.lastIndex = index + 1; // a secret may begin inside an invalid one
       }
     }
     if (marker !== undefined) {

@@ -1,11 +1,10 @@
-import { timingSafeEqual } from "node:crypto";
 import { readUrl } from "../http/remote-url.js";
-import { checkFunction, checkMethods, checkOptions, describe } from "../internal/validate.js";
-import { hashSecret, type KeyFormat, type KeyManager, type Leak, type LeakResult } from "../kit.js";
+import { sharedCredential } from "../http/shared-credential.js";
+import { checkFunction, checkMethods, checkOptions } from "../internal/validate.js";
+import type { KeyFormat, KeyManager, Leak, LeakResult } from "../kit.js";
 
 const WHERE = "createLeakReceiver";
 const GITHUB_KEYS = "https://api.github.com/meta/public_keys/secret_scanning";
-const MIN_CREDENTIAL_LENGTH = 16;
 
 /** A report that named a secret of a stored key. */
 export interface LeakReport extends LeakResult {
@@ -139,21 +138,6 @@ function readTrufflehog(given: TrufflehogOptions): NonNullable<PreparedReceiver[
 }
 
 function createComparison(source: string, credential: unknown): IsCredential {
-  if (typeof credential !== "string" || !/^[\x21-\x7e]+$/.test(credential)) {
-    throw new TypeError(
-      `${WHERE}: "${source}.credential" must be a string of printable ASCII characters without spaces; ` +
-        `received ${describe(credential)}`,
-    );
-  }
-  if (credential.length < MIN_CREDENTIAL_LENGTH) {
-    throw new TypeError(
-      `${WHERE}: "${source}.credential" must have at least ${MIN_CREDENTIAL_LENGTH} characters`,
-    );
-  }
-  // Hashes have one length, as `timingSafeEqual` needs.
-  const expected = Buffer.from(hashSecret(credential));
-  return (sent) => {
-    const [, token] = /^(?:bearer +)?(\S+)$/i.exec(sent ?? "") ?? [];
-    return token !== undefined && timingSafeEqual(Buffer.from(hashSecret(token)), expected);
-  };
+  const isCredential = sharedCredential(`${WHERE}: "${source}.credential"`, credential);
+  return (sent) => isCredential(/^(?:bearer +)?(\S+)$/i.exec(sent ?? "")?.[1]);
 }

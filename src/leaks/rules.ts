@@ -30,7 +30,7 @@ export function scannerRules(
 }
 
 function ruleOf(pattern: string, index: number): Rule {
-  // Up to the first class or group; without the name of the only environment, if there is one.
+  // Up to the first class or group.
   const keyword = /^[0-9A-Za-z_]+_/.exec(pattern)?.[0];
   const prefix = keyword?.slice(0, -1) ?? `service${index === 0 ? "" : index + 1}`;
   return {
