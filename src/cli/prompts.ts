@@ -10,15 +10,13 @@ export function isInteractive(): boolean {
 
 /** Asks for a line of text on the terminal. */
 export function ask(question: string, signal: AbortSignal): Promise<string> {
-  return prompt(question, process.stderr, signal);
+  return prompt(question, { hidden: false, signal });
 }
 
 /** Asks for a secret on the terminal, without showing what is typed. */
 export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
-  process.stderr.write(question);
-  const hidden = new Writable({ write: (_chunk, _encoding, done) => done() });
   try {
-    return await prompt("", hidden, signal);
+    return await prompt(question, { hidden: true, signal });
   } finally {
     process.stderr.write("\n");
   }
@@ -40,9 +38,16 @@ export async function confirm(
     throw new CommandError(EXIT.rejected, "Canceled; nothing was changed");
 }
 
-async function prompt(question: string, output: Writable, signal: AbortSignal): Promise<string> {
+async function prompt(
+  question: string,
+  { hidden, signal }: { hidden: boolean; signal: AbortSignal },
+): Promise<string> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const output = hidden ? nowhere : process.stderr;
+  // Puts the terminal into raw mode. Until then it shows what is typed, so the question follows.
   const reader = createInterface({ input: process.stdin, output, terminal: true });
-  // The terminal is in raw mode, so Ctrl-C and Ctrl-D do not send signals.
+  if (hidden) process.stderr.write(question);
+  // In raw mode, Ctrl-C and Ctrl-D do not send signals.
   reader.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   const closed = new Promise<never>((_, reject) =>
     reader.once("close", () => reject(new CommandError(EXIT.usage, "The input ended before the answer"))),

@@ -129,6 +129,22 @@ it("reads a secret without showing it", async () => {
   expect(screen).not.toContain(secret.slice(-20));
 });
 
+it("hides a secret that is typed as soon as the question appears", async () => {
+  // Stops the command for 300 ms once the question is on the screen, as a busy machine does.
+  const pause = `const write = process.stderr.write.bind(process.stderr);
+    process.stderr.write = (text, ...rest) => {
+      const written = write(text, ...rest);
+      if (text === "Secret: ") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      return written;
+    };`;
+  const { code, screen } = await onTerminal(["verify", "--scope", "vehicles:read"], {
+    answers: [["Secret: ", `${secret}\r`]],
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(pause)}` },
+  });
+  expect(code).toBe(0);
+  expect(screen).not.toContain(secret.slice(-20));
+});
+
 it("asks for prefix and scopes in init", async () => {
   const { code } = await onTerminal(["init", "--force"], {
     answers: [
